@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from hooksync.cli.commands import GROUPS
-from hooksync.cli.parser import Help, NoCommand, build_parser
+from hooksync.cli.parser import NoCommand, build_parser
 from hooksync.config.files import DEFAULT_FILE
 
 
@@ -18,30 +18,20 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     """
     if argv[:1] == ["help"]:
         argv = [*argv[1:], "--help"]
-    parser = make_parser(argv[0] if argv else None)
-    arguments = parser.parse_args(argv)
-    if arguments.entry is None or not arguments.entry.run:
-        try:
-            parser.parse_args([*argv, "--help"])
-        except Help as text:
-            raise NoCommand(str(text)) from None
-    if arguments.entry.check:
-        arguments.entry.check(arguments)
-    _fill_in(arguments, environ)
-    return arguments
-
-
-def _fill_in(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
-    """Fill in the flags that variables set."""
+    arguments = make_parser(argv[0] if argv else None).parse_args(argv)
+    command = arguments.entry
+    if command is None or command.load is None:
+        raise NoCommand(arguments.parser.format_help())
+    if command.check:
+        command.check(arguments)
     given = vars(arguments)
     arguments.names_files = bool(given.get("files"))
-    if not arguments.names_files:
-        arguments.files = [environ.get("HOOKSYNC_FILE") or DEFAULT_FILE]
+    arguments.files = given.get("files") or [environ.get("HOOKSYNC_FILE") or DEFAULT_FILE]
+    arguments.state = given.get("state") or environ.get("HOOKSYNC_STATE") or None
+    arguments.policy = given.get("policy") or environ.get("HOOKSYNC_POLICY")
     if "env_files" in given and not arguments.env_files and environ.get("HOOKSYNC_ENV_FILE"):
         arguments.env_files = [environ["HOOKSYNC_ENV_FILE"]]
-    if given.get("uses_state", True):
-        arguments.state = given.get("state") or environ.get("HOOKSYNC_STATE") or None
-    arguments.policy = given.get("policy") or environ.get("HOOKSYNC_POLICY") or None
+    return arguments
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:

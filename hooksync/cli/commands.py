@@ -1,20 +1,24 @@
 """The commands: what each is for, its flags, and the function that runs it.
 
-The function of a command imports the command's module, so that no run loads what it does not use:
-requests alone takes as long to load as `validate` needs for its whole run.
+A command's `load` imports its module, so that no run loads what it does not use: requests alone
+takes as long to load as `validate` needs for its whole run.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from hooksync.cli import flags
-from hooksync.cli.parser import Command, Given, build_parser
-from hooksync.core.record import convert
+from hooksync.cli.parser import Command, Given, Run, build_parser
+from hooksync.core.record import Record, convert
 
 if TYPE_CHECKING:
     from hooksync.core.context import Context
     from hooksync.core.errors import ExitCode
+
+Options = TypeVar("Options", bound=Record)
 
 SANDBOX = """\
 faults: KIND@CALL[:TIMES[:SKIP]], TIMES times (default: 1; *: always) after SKIP
@@ -26,152 +30,157 @@ unsubscribe or any. KIND:
 traits, for what is not known of the real service:
   refuse-duplicates        respond with 409 to a second subscription
   answer-without-id        leave the id out of the response to a new one
-  no-challenge             do not challenge receivers, so they need not run"""
+  no-challenge             do not challenge receivers, so they need not run
+
+"""
 
 
-def _demo(given: Given, context: Context) -> ExitCode:
+def _with(kind: type[Options], run: Callable[[Options, Context], ExitCode]) -> Run:
+    """Return a function that runs a command with the options that flags give."""
+
+    def run_with(given: Given, context: Context) -> ExitCode:
+        return run(convert(given, kind), context)
+
+    return run_with
+
+
+def _demo() -> Run:
     from hooksync.cli.local import demo
 
-    return demo(context)
+    return lambda _, context: demo(context)
 
 
-def _sandbox(given: Given, context: Context) -> ExitCode:
+def _sandbox() -> Run:
     from hooksync.cli.local import SandboxFlags, sandbox
 
-    return sandbox(convert(given, SandboxFlags), context)
+    return _with(SandboxFlags, sandbox)
 
 
-def _init(given: Given, context: Context) -> ExitCode:
+def _init() -> Run:
     from hooksync.commands.init import InitOptions, init
 
-    return init(convert(given, InitOptions), context)
+    return _with(InitOptions, init)
 
 
-def _validate(given: Given, context: Context) -> ExitCode:
+def _validate() -> Run:
     from hooksync.api.options import FileOptions
     from hooksync.commands.validate import validate
 
-    return validate(convert(given, FileOptions), context)
+    return _with(FileOptions, validate)
 
 
-def _check(given: Given, context: Context) -> ExitCode:
+def _check() -> Run:
     from hooksync.commands.check import CheckOptions, check
 
-    return check(convert(given, CheckOptions), context)
+    return _with(CheckOptions, check)
 
 
-def _plan(given: Given, context: Context) -> ExitCode:
+def _plan() -> Run:
     from hooksync.commands.plan_apply import PlanOptions, plan
 
-    return plan(convert(given, PlanOptions), context)
+    return _with(PlanOptions, plan)
 
 
-def _apply(given: Given, context: Context) -> ExitCode:
+def _apply() -> Run:
     from hooksync.commands.plan_apply import ApplyOptions, apply
 
-    return apply(convert(given, ApplyOptions), context)
+    return _with(ApplyOptions, apply)
 
 
-def _remove(given: Given, context: Context) -> ExitCode:
-    from hooksync.commands.plan_apply import ApplyOptions, apply
-
-    return apply(convert(given, ApplyOptions), context)
-
-
-def _list(given: Given, context: Context) -> ExitCode:
+def _list() -> Run:
     from hooksync.commands.list_live import ListOptions, list_live
 
-    return list_live(convert(given, ListOptions), context)
+    return _with(ListOptions, list_live)
 
 
-def _fire(given: Given, context: Context) -> ExitCode:
+def _fire() -> Run:
     from hooksync.commands.fire import FireOptions, fire
 
-    return fire(convert(given, FireOptions), context)
+    return _with(FireOptions, fire)
 
 
-def _listen(given: Given, context: Context) -> ExitCode:
+def _listen() -> Run:
     from hooksync.cli.listen import ListenOptions, listen
 
-    return listen(convert(given, ListenOptions), context)
+    return _with(ListenOptions, listen)
 
 
-def _catch_up(given: Given, context: Context) -> ExitCode:
+def _catch_up() -> Run:
     from hooksync.commands.catch_up import CatchUpOptions, catch_up
 
-    return catch_up(convert(given, CatchUpOptions), context)
+    return _with(CatchUpOptions, catch_up)
 
 
-def _verify(given: Given, context: Context) -> ExitCode:
+def _verify() -> Run:
     from hooksync.commands.verify import VerifyOptions, verify
 
-    return verify(convert(given, VerifyOptions), context)
+    return _with(VerifyOptions, verify)
 
 
-def _generate(given: Given, context: Context) -> ExitCode:
+def _generate() -> Run:
     from hooksync.commands.printing import generate
 
-    return generate(context)
+    return lambda _, context: generate(context)
 
 
-def _state_show(given: Given, context: Context) -> ExitCode:
+def _state_show() -> Run:
     from hooksync.commands.state import StateOptions, show
 
-    return show(convert(given, StateOptions), context)
+    return _with(StateOptions, show)
 
 
-def _state_pull(given: Given, context: Context) -> ExitCode:
+def _state_pull() -> Run:
     from hooksync.commands.state import StateOptions, pull
 
-    return pull(convert(given, StateOptions), context)
+    return _with(StateOptions, pull)
 
 
-def _state_push(given: Given, context: Context) -> ExitCode:
+def _state_push() -> Run:
     from hooksync.commands.state import PushOptions, push
 
-    return push(convert(given, PushOptions), context)
+    return _with(PushOptions, push)
 
 
-def _state_unlock(given: Given, context: Context) -> ExitCode:
+def _state_unlock() -> Run:
     from hooksync.commands.state import UnlockOptions, unlock
 
-    return unlock(convert(given, UnlockOptions), context)
+    return _with(UnlockOptions, unlock)
 
 
-def _state_move(given: Given, context: Context) -> ExitCode:
+def _state_move() -> Run:
     from hooksync.commands.state import MoveOptions, move
 
-    return move(convert(given, MoveOptions), context)
+    return _with(MoveOptions, move)
 
 
-def _state_forget(given: Given, context: Context) -> ExitCode:
+def _state_forget() -> Run:
     from hooksync.commands.state import ForgetOptions, forget
 
-    return forget(convert(given, ForgetOptions), context)
+    return _with(ForgetOptions, forget)
 
 
-def _show(given: Given, context: Context) -> ExitCode:
+def _show() -> Run:
     from hooksync.commands.show import ShowOptions, show
 
-    return show(convert(given, ShowOptions), context)
+    return _with(ShowOptions, show)
 
 
-def _schema(given: Given, context: Context) -> ExitCode:
+def _schema() -> Run:
     from hooksync.commands.printing import SchemaOptions, schema
 
-    return schema(convert(given, SchemaOptions), context)
+    return _with(SchemaOptions, schema)
 
 
-def _completion(given: Given, context: Context) -> ExitCode:
+def _completion() -> Run:
     from hooksync.cli.completion import CompletionOptions, completion
 
-    return completion(convert(given, CompletionOptions), build_parser(GROUPS), context)
+    return _with(CompletionOptions, partial(completion, build_parser(GROUPS)))
 
 
-def _version(given: Given, context: Context) -> ExitCode:
+def _version() -> Run:
     from hooksync.commands.printing import VersionOptions, version
 
-    return version(convert(given, VersionOptions), context)
+    return _with(VersionOptions, version)
 
 
 START = (
@@ -222,7 +231,7 @@ EVERY_DAY = (
         "check the log-ins, secrets and receivers; changes nothing",
         """\
 hooksync check --format json
-hooksync check --url http://127.0.0.1:8701/ --secret env:HOOK_SECRET""",
+         hooksync check --url http://127.0.0.1:8701/ --secret env:HOOK_SECRET""",
         flags.add_check,
         _check,
         """\
@@ -260,7 +269,7 @@ Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
         "remove single live subscriptions by their ids, after a prompt",
         "hooksync remove 9495ddbf0c1e4f7e",
         flags.add_remove,
-        _remove,
+        _apply,
         """\
 Remove live subscriptions by their ids, whoever made them; `hooksync list` shows
 the ids. The prompt shows URL, trigger and origin. Refuses what an address keeps
@@ -286,7 +295,7 @@ RECEIVERS = (
         "send a signed event to a receiver, as Preservica does",
         """\
 hooksync fire archive/catalogue --trigger MOVED
-hooksync fire --url http://127.0.0.1:8701/hook --secret env:X --suite""",
+         hooksync fire --url http://127.0.0.1:8701/hook --secret env:X --suite""",
         flags.add_fire,
         _fire,
         """\

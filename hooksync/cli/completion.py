@@ -35,7 +35,7 @@ class CompletionOptions(Record, frozen=True):
 
 
 def completion(
-    options: CompletionOptions, parser: argparse.ArgumentParser, context: Context
+    parser: argparse.ArgumentParser, options: CompletionOptions, context: Context
 ) -> ExitCode:
     """Print a script."""
     context.terminal.result(completion_script(parser, options.shell))

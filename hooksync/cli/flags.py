@@ -1,8 +1,8 @@
 """The flags and arguments of each command, for argparse.
 
-A flag's `dest` is the field of the command's options. The flags that several commands share come
-first, then one function for each command. Each help has its flags in named groups, the most used
-groups first. Nothing here reads a file or the environment.
+A flag's `dest` is the field of the command's options. The flags come first, then one function for
+each command. Each help has its flags in named groups, the most used groups first. Nothing here
+reads a file or the environment.
 """
 
 from __future__ import annotations
@@ -78,12 +78,15 @@ def reference(flag: str, text: str) -> SecretRef:
     return SecretRef(kind, name)
 
 
-# The flags that several commands share, as `add_argument` takes them.
+# Each flag and argument as `add_argument` takes it, by its name.
 
 _REPEATABLE: Keywords = {"action": "append", "default": []}
+_SWITCH: Keywords = {"action": "store_true"}
+_PORT: Keywords = {"type": number_between(int, 0, 65535), "default": 0, "metavar": "N"}
 _SHORT = {"--file": "-f", "--yes": "-y", "--verbose": "-v", "--help": "-h"}
 
-_SHARED: dict[str, Keywords] = {
+_FLAGS: dict[str, Keywords] = {
+    # what to read
     "--file": {
         **_REPEATABLE,
         "dest": "files",
@@ -109,6 +112,12 @@ _SHARED: dict[str, Keywords] = {
         "metavar": "FILE",
         "help": "credentials.properties of pyPreservica, to log in",
     },
+    "saved_plan": {
+        "nargs": "?",
+        "metavar": "PLAN",
+        "help": "saved by `plan --out`: apply it without a prompt",
+    },
+    # what to select
     "--tenancy": {
         **_REPEATABLE,
         "dest": "tenancies",
@@ -135,6 +144,7 @@ _SHARED: dict[str, Keywords] = {
         "metavar": "GLOB",
         "help": "adopt what is live at these addresses; repeatable",
     },
+    "remove": {"nargs": "+", "metavar": "ID", "help": "of a live subscription, in full"},
     "--url": {
         "metavar": "URL",
         "help": "a receiver; in its URL, ${NAME} is a variable",
@@ -146,32 +156,44 @@ _SHARED: dict[str, Keywords] = {
         "metavar": "REF",
         "help": "place of its secret: env:NAME, file:PATH; repeatable",
     },
-    "--all": {
-        "dest": "shows_kept",
-        "action": "store_true",
-        "help": "also show what is kept or left alone",
-    },
+    # output
+    "--all": {**_SWITCH, "dest": "shows_kept", "help": "also show what is kept or left alone"},
     "--detailed-exitcode": {
+        **_SWITCH,
         "dest": "has_detailed_exit_code",
-        "action": "store_true",
         "help": "exit with 2 if live differs, or was not compared",
+    },
+    "--out": {
+        "metavar": "PLAN",
+        "help": "save the plan for `apply PLAN`, if apply may do it",
+    },
+    "--quiet": {
+        **_SWITCH,
+        "dest": "is_quiet",
+        "help": "print nothing unless a person is needed: for cron",
     },
     "--report": {
         "metavar": "FILE",
         "help": "also write the result as JSON, even if steps fail",
     },
+    # safety
     "--policy": {
         "metavar": "FILE",
         "help": "limit what the run may do (default: HOOKSYNC_POLICY)",
     },
+    "--probe": {
+        **_SWITCH,
+        "dest": "probes",
+        "help": "challenge the receivers of new subscriptions",
+    },
     "--allow-commands": {
+        **_SWITCH,
         "dest": "allows_commands",
-        "action": "store_true",
         "help": "run the programs that hooks files name for secrets",
     },
     "--yes": {
+        **_SWITCH,
         "dest": "is_confirmed",
-        "action": "store_true",
         "help": "apply without a prompt; needed without a terminal",
     },
     "--max-age": {
@@ -179,6 +201,7 @@ _SHARED: dict[str, Keywords] = {
         "metavar": "DURATION",
         "help": "longest age of the plan: 30m, 24h, 7d",
     },
+    # more
     "--timeout": {
         "type": number_between(float, 0.001, 3600),
         "default": 30.0,
@@ -211,26 +234,134 @@ _SHARED: dict[str, Keywords] = {
         "metavar": "FILE",
         "help": "write metrics for Prometheus's textfile collector",
     },
-    "--verbose": {"action": "store_true", "help": "log each call on standard error"},
+    "--verbose": {**_SWITCH, "help": "log each call on standard error"},
     "--help": {"action": "help", "help": "show this text"},
+    # fire, catch-up, listen and verify
+    "--suite": {
+        **_SWITCH,
+        "dest": "is_suite",
+        "help": (
+            "send everything that a receiver must handle: different bytes and signatures, chunks,"
+            " repeated events, two at once, challenges"
+        ),
+    },
+    "--log": {
+        "metavar": "FILE",
+        "help": "for --suite: look there for how often it worked on each event",
+    },
+    "--trigger": {
+        "metavar": "NAME",
+        "help": "of the event (default: the declared one, or INDEXED)",
+    },
+    "--replay": {
+        "metavar": "PATH",
+        "help": "resend what `listen --record` wrote: a folder, or an event",
+    },
+    "--event": {
+        "metavar": "FILE",
+        "help": "send this body, newly signed; for --suite: a model",
+    },
+    "--dry-run": {
+        **_SWITCH,
+        "dest": "is_dry_run",
+        "help": "list what would be sent, and send nothing",
+    },
+    "--port": {**_PORT, "help": "the port on 127.0.0.1 (default: any free port)"},
+    "--forward": {
+        "metavar": "URL",
+        "help": (
+            "pass genuine events to this receiver, byte for byte; return its answer, and report"
+            " why it refuses one"
+        ),
+    },
+    "--record": {
+        "metavar": "FOLDER",
+        "help": "write each event there, for verify and fire --replay",
+    },
+    "--body": {**_SWITCH, "dest": "shows_body", "help": "show each event's document"},
+    "--signature": {
+        "metavar": "HEX",
+        "help": "of the header Preservica-Signature (default: recorded)",
+    },
+    # state
+    "--force": {
+        **_SWITCH,
+        "dest": "is_forced",
+        "help": (
+            "push even an older or an unrelated state; the records of all later runs are lost, so"
+            " hooksync may miss rotations, or make subscriptions twice; without"
+            " HOOKSYNC_PLAN_KEY, the signature is lost, too"
+        ),
+    },
+    "id": {"metavar": "ID", "help": "the id of the run, from `hooksync state show`"},
+    "old": {"metavar": "OLD", "help": "an address (tenancy/name/TRIGGER) in the state"},
+    "new": {
+        "metavar": "NEW",
+        "help": "its new address: a different name in the same tenancy",
+    },
+    "globs": {
+        "nargs": "+",
+        "metavar": "GLOB",
+        "help": "addresses (tenancy/name/TRIGGER) in the state",
+    },
+    "--server": {"metavar": "HOST", "help": "only what is recorded for this server"},
+    "--tenant": {"metavar": "NAME", "help": "only what is recorded for this tenant"},
+    # sandbox and completion
+    "--fault": {
+        **_REPEATABLE,
+        "dest": "faults",
+        "metavar": "SPEC",
+        "help": "make a call fail; repeatable",
+    },
+    "--trait": {
+        **_REPEATABLE,
+        "dest": "traits",
+        "metavar": "NAME",
+        "help": "behave in a different way; repeatable",
+    },
+    "--list-lag": {
+        "type": number_between(float, 0, 86_400),
+        "default": 0.0,
+        "metavar": "S",
+        "help": "seconds by which the list lags; 404 and 409 do not",
+    },
+    "--totp-env": {"metavar": "ENV", "help": "require a second factor; its base32 seed"},
+    "--receiver": {
+        **_REPEATABLE,
+        "metavar": "NAME=ENV",
+        "help": (
+            "a receiver, and the variable with its secret (or NAME: a new secret); repeatable"
+            " (default: catalogue)"
+        ),
+    },
+    "--receiver-port": {**_PORT, "help": "the port of the receivers (default: any free port)"},
+    "--write-hooks": {
+        "metavar": "FILE",
+        "help": "write its hooks file here, and a .env beside it",
+    },
+    "shell": {"choices": SHELLS, "metavar": "SHELL", "help": "bash, zsh or fish"},
+}
+_SAFE = ("--policy", "--allow-commands")
+_CONNECTION = ("--timeout", "--parallelism", "--credentials")
+_WATCHING = ("--notify", "--notify-as", "--metrics")
+_SELECTING = {
+    "--tenancy": "tenancies",
+    "--target": "targets",
+    "--replace": "replace",
+    "--adopt": "adopt",
 }
 
 
-def _add(group: Group, *names: str) -> None:
-    """Add flags that several commands share."""
+def _group(parser: argparse.ArgumentParser, title: str, *names: str) -> Group:
+    """Add flags to a group. Make the group if it does not exist."""
+    for group in parser._action_groups:
+        if group.title == title:
+            break
+    else:
+        group = parser.add_argument_group(title)
     for name in names:
         spellings = [_SHORT[name], name] if name in _SHORT else [name]
-        group.add_argument(*spellings, **_SHARED[name])
-
-
-def _group(parser: argparse.ArgumentParser, title: str, *names: str) -> Group:
-    """Add flags that several commands share to a group. Make the group if it does not exist."""
-    group: Group | None = next(
-        (known for known in parser._action_groups if known.title == title), None
-    )
-    if group is None:
-        group = parser.add_argument_group(title)
-    _add(group, *names)
+        group.add_argument(*spellings, **_FLAGS[name])
     return group
 
 
@@ -249,81 +380,45 @@ def _add_format(group: Group, *choices: str) -> None:
     )
 
 
-def _add_port(group: Group, meaning: str, name: str = "--port") -> None:
-    group.add_argument(
-        name, type=number_between(int, 0, 65535), default=0, metavar="N", help=meaning
-    )
+def _refuse(
+    arguments: argparse.Namespace, flags: Mapping[str, str], with_what: str, fix: str
+) -> None:
+    """Raise UsageError for the flags that are given. `flags`: each with its `dest`."""
+    given = [name for name, dest in flags.items() if getattr(arguments, dest, None)]
+    if given:
+        raise UsageError(Problem(f"{', '.join(given)} cannot be combined with {with_what}", fix))
 
 
-def _add_planning(parser: argparse.ArgumentParser, *more: str) -> None:
-    """Add the flags that `plan` and `apply` share. `more`: other flags for the last group."""
-    _group(parser, READ, "--file", "--env-file", "--state")
-    _group(parser, SELECT, "--tenancy", "--target", "--replace", "--adopt")
-    _group(parser, OUTPUT)
-    _group(parser, SAFETY, "--policy")
-    shared = ("--timeout", "--parallelism", "--credentials", "--allow-commands")
-    _group(parser, MORE, *shared, "--notify", "--notify-as", "--metrics", *more, "--verbose")
-
-
-def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add the last groups of a command that logs in. `names`: more flags for the last group."""
-    _group(parser, SAFETY, "--policy", "--allow-commands")
-    _group(parser, MORE, "--timeout", "--parallelism", "--credentials", *names, "--verbose")
-
-
-# One function for each command.
+# For each command, a function that adds its flags; for some, a function that refuses combinations.
 
 
 def add_validate(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file")
-    _group(parser, SELECT, "--tenancy", "--target")
-    _group(parser, SAFETY, "--policy", "--allow-commands")
+    _group(parser, SAFETY, *_SAFE)
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
-    _add_planning(parser, "--no-state")
-    _group(parser, SELECT, "--since")
-    output = _group(parser, OUTPUT)
-    _add_format(output, *_FORMATS[1:])
-    output.add_argument(
-        "--out",
-        metavar="PLAN",
-        help="save the plan for `apply PLAN`, if apply may do it",
-    )
-    _add(output, "--detailed-exitcode", "--all")
-    _group(parser, SAFETY).add_argument(
-        "--probe",
-        dest="probes",
-        action="store_true",
-        help="challenge the receivers of new subscriptions",
-    )
-    output.add_argument(
-        "--quiet",
-        dest="is_quiet",
-        action="store_true",
-        help="print nothing unless a person is needed: for cron",
-    )
+    _group(parser, READ, "--file", "--env-file", "--state", "--no-state")
+    _group(parser, SELECT, "--tenancy", "--target", "--since", "--replace", "--adopt")
+    _add_format(_group(parser, OUTPUT), *_FORMATS[1:])
+    _group(parser, OUTPUT, "--out", "--detailed-exitcode", "--all", "--quiet")
+    _group(parser, SAFETY, "--probe", *_SAFE)
+    _group(parser, MORE, *_CONNECTION, *_WATCHING, "--verbose")
 
 
 def check_plan(arguments: argparse.Namespace) -> None:
     """Refuse --quiet with a format that always has a document."""
     if arguments.is_quiet and arguments.format != "text":
-        what = f"--quiet cannot be combined with --format {arguments.format}"
-        raise UsageError(Problem(what, "leave out one of the two"))
+        _refuse(arguments, {"--quiet": "is_quiet"}, "--format", "leave out one of the two")
 
 
 def add_apply(parser: argparse.ArgumentParser) -> None:
-    _group(parser, READ).add_argument(
-        "saved_plan",
-        nargs="?",
-        metavar="PLAN",
-        help="saved by `plan --out`: apply it without a prompt",
-    )
-    _add_planning(parser, "--lock-timeout")
-    output = _group(parser, OUTPUT)
-    _add_format(output, "json", "markdown")
-    _add(output, "--report", "--all")
-    _group(parser, SAFETY, "--yes", "--max-age")
+    _group(parser, READ, "saved_plan", "--file", "--env-file", "--state")
+    _group(parser, SELECT, *_SELECTING)
+    _add_format(_group(parser, OUTPUT), "json", "markdown")
+    _group(parser, OUTPUT, "--report", "--all")
+    _group(parser, SAFETY, "--yes", *_SAFE, "--max-age")
+    _group(parser, MORE, *_CONNECTION, *_WATCHING, "--lock-timeout", "--verbose")
 
 
 def check_apply(arguments: argparse.Namespace) -> None:
@@ -336,34 +431,29 @@ def check_apply(arguments: argparse.Namespace) -> None:
 
 
 def add_remove(parser: argparse.ArgumentParser) -> None:
-    _group(parser, SELECT).add_argument(
-        "remove", nargs="+", metavar="ID", help="of a live subscription, in full"
-    )
+    _group(parser, SELECT, "remove", "--tenancy")
     _group(parser, READ, "--file", "--env-file", "--state")
-    _group(parser, SELECT, "--tenancy")
-    output = _group(parser, OUTPUT)
-    _add_format(output, "json", "markdown")
-    _add(output, "--report")
-    _group(parser, SAFETY, "--yes")
-    _add_rest(parser, "--lock-timeout")
+    _add_format(_group(parser, OUTPUT, "--report"), "json", "markdown")
+    _group(parser, SAFETY, "--yes", *_SAFE)
+    _group(parser, MORE, *_CONNECTION, "--lock-timeout", "--verbose")
 
 
 def add_show(parser: argparse.ArgumentParser) -> None:
-    _group(parser, READ).add_argument("path", metavar="PLAN", help="a file of `plan --out`")
-    output = _group(parser, OUTPUT)
-    _add_format(output, *_FORMATS[1:])
-    _add(output, "--all", "--detailed-exitcode", "--max-age")
+    read = parser.add_argument_group(READ)
+    read.add_argument("path", metavar="PLAN", help="a file of `plan --out`")
+    _add_format(_group(parser, OUTPUT, "--all", "--max-age"), *_FORMATS[1:])
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file", "--env-file", "--state", "--no-state")
     _group(parser, SELECT, "--tenancy", "--target")
     _add_format(_group(parser, OUTPUT), "json")
-    _add_rest(parser)
+    _group(parser, SAFETY, *_SAFE)
+    _group(parser, MORE, *_CONNECTION, "--verbose")
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
-    write = _group(parser, "what to write")
+    write = parser.add_argument_group("what to write")
     write.add_argument(
         "-f",
         "--file",
@@ -387,109 +477,53 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file", "--env-file")
     _group(parser, SELECT, "--tenancy", "--target", "--url", "--secret")
     _add_format(_group(parser, OUTPUT), "json")
-    _add_rest(parser)
+    _group(parser, SAFETY, *_SAFE)
+    _group(parser, MORE, *_CONNECTION, "--verbose")
 
 
 def check_receiver(arguments: argparse.Namespace) -> None:
     """Refuse --url without --secret or with other flags that select, and --secret without --url."""
-    if not arguments.url:
-        if arguments.secrets:
-            fix = "a hooks file names the secrets of its receivers itself"
-            raise UsageError(Problem("--secret needs --url", fix))
-        return
-    flags = {"an address": "address", "--file": "files", **_SELECTING}
-    _refuse(arguments, flags, "--url", "name either one receiver, or hooks files")
-    if not arguments.secrets:
-        raise UsageError(
-            Problem("--url needs --secret", "give --secret env:NAME or --secret file:PATH")
-        )
-
-
-def check_fire(arguments: argparse.Namespace) -> None:
-    """Check --url and --secret, and refuse --replay with flags that describe new events."""
-    check_receiver(arguments)
-    if arguments.replay is not None:
-        flags = {"--event": "event", "--trigger": "trigger"}
-        _refuse(arguments, flags, "--replay", "send recorded events, or new ones")
-    if not arguments.is_suite and (arguments.log or arguments.format != "text"):
-        raise UsageError(Problem("--log and --format need --suite", "add --suite"))
-
-
-_SELECTING = {
-    "--tenancy": "tenancies",
-    "--target": "targets",
-    "--replace": "replace",
-    "--adopt": "adopt",
-}
-
-
-def _refuse(
-    arguments: argparse.Namespace, flags: Mapping[str, str], with_what: str, fix: str
-) -> None:
-    """Raise UsageError for the flags that are given. `flags`: each with its `dest`."""
-    given = [name for name, dest in flags.items() if getattr(arguments, dest, None)]
-    if given:
-        raise UsageError(Problem(f"{', '.join(given)} cannot be combined with {with_what}", fix))
+    if bool(arguments.url) != bool(arguments.secrets):
+        fix = "name one receiver by --url URL --secret env:NAME, or leave out both"
+        raise UsageError(Problem("--url and --secret need each other", fix))
+    if arguments.url:
+        flags = {"an address": "address", "--file": "files", **_SELECTING}
+        _refuse(arguments, flags, "--url", "name either one receiver, or hooks files")
 
 
 def add_fire(parser: argparse.ArgumentParser) -> None:
-    receiver = _group(parser, "which receiver")
+    receiver = parser.add_argument_group("which receiver")
     receiver.add_argument(
         "address",
         nargs="?",
         metavar="ADDRESS",
         help="declared in hooks files: tenancy/name[/TRIGGER]",
     )
-    _add(receiver, "--url", "--secret", "--file", "--env-file")
-    send = parser.add_argument_group("what to send")
-    several = send.add_mutually_exclusive_group()
-    several.add_argument(
-        "--suite",
-        dest="is_suite",
-        action="store_true",
-        help=(
-            "send everything that a receiver must handle: different bytes and signatures, chunks,"
-            " repeated events, two at once, challenges"
-        ),
-    )
-    send.add_argument(
-        "--log",
-        metavar="FILE",
-        help="for --suite: look there for how often it worked on each event",
-    )
-    send.add_argument(
-        "--trigger",
-        metavar="NAME",
-        help="of the event (default: the declared one, or INDEXED)",
-    )
-    several.add_argument(
-        "--replay",
-        metavar="PATH",
-        help="resend what `listen --record` wrote: a folder, or an event",
-    )
-    send.add_argument(
-        "--event",
-        metavar="FILE",
-        help="send this body, newly signed; for --suite: a model",
-    )
-    send.add_argument(
-        "--format",
-        choices=("text", "json", "junit"),
-        default="text",
-        help="of the suite's result: text (default), json, junit",
-    )
-    _group(parser, SAFETY, "--policy", "--allow-commands")
+    _group(parser, "which receiver", "--url", "--secret", "--file", "--env-file")
+    send = _group(parser, "what to send", "--suite", "--log", "--trigger", "--replay", "--event")
+    _add_format(send, "json", "junit")
+    _group(parser, SAFETY, *_SAFE)
     _group(parser, MORE, "--timeout", "--verbose")
 
 
+def check_fire(arguments: argparse.Namespace) -> None:
+    """Check --url and --secret, and refuse --replay with flags that describe new events."""
+    check_receiver(arguments)
+    if arguments.replay is not None:
+        flags = {"--suite": "is_suite", "--event": "event", "--trigger": "trigger"}
+        _refuse(arguments, flags, "--replay", "send recorded events, or new ones")
+    if not arguments.is_suite and (arguments.log or arguments.format != "text"):
+        raise UsageError(Problem("--log and --format need --suite", "add --suite"))
+
+
 def add_catch_up(parser: argparse.ArgumentParser) -> None:
-    receiver = _group(parser, "which receiver")
+    receiver = parser.add_argument_group("which receiver")
     receiver.add_argument(
         "address",
         metavar="ADDRESS",
         help="declared in hooks files: tenancy/name[/INDEXED]",
     )
-    _add(receiver, "--file", "--env-file")
+    _group(parser, "which receiver", "--file", "--env-file")
     send = parser.add_argument_group("what to send")
     send.add_argument(
         "--since",
@@ -498,111 +532,53 @@ def add_catch_up(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="send what was updated since, e.g. 2026-11-30T14:00Z",
     )
-    send.add_argument(
-        "--dry-run",
-        dest="is_dry_run",
-        action="store_true",
-        help="list what would be sent, and send nothing",
-    )
-    _group(parser, SAFETY, "--yes", "--policy", "--allow-commands")
+    _group(parser, "what to send", "--dry-run")
+    _group(parser, SAFETY, "--yes", *_SAFE)
     _group(parser, MORE, "--timeout", "--verbose")
 
 
-def _add_secret_sources(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that select the secrets for `listen` and `verify`."""
-    sources = ("--secret", "--file", "--env-file", "--tenancy", "--target")
-    _group(parser, "which secrets", *sources)
-    _group(parser, SAFETY, "--policy", "--allow-commands")
-
-
 def add_listen(parser: argparse.ArgumentParser) -> None:
-    receive = parser.add_argument_group("how to receive")
-    _add_port(receive, "the port on 127.0.0.1 (default: any free port)")
-    receive.add_argument(
-        "--forward",
-        metavar="URL",
-        help=(
-            "pass genuine events to this receiver, byte for byte; return its answer, and report"
-            " why it refuses one"
-        ),
-    )
-    _add(receive, "--timeout")
-    _add_secret_sources(parser)
-    output = parser.add_argument_group(OUTPUT)
-    output.add_argument(
-        "--record",
-        metavar="FOLDER",
-        help="write each event there, for verify and fire --replay",
-    )
-    output.add_argument(
-        "--body", dest="shows_body", action="store_true", help="show each event's document"
-    )
+    _group(parser, "how to receive", "--port", "--forward", "--timeout")
+    _group(parser, "which secrets", "--secret", "--file", "--env-file")
+    _group(parser, SAFETY, *_SAFE)
+    _group(parser, OUTPUT, "--record", "--body")
     _group(parser, MORE, "--verbose")
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
-    event = _group(parser, "which event")
+    event = parser.add_argument_group("which event")
     event.add_argument("path", metavar="FILE", help="the body, byte for byte; - for standard input")
-    event.add_argument(
-        "--signature",
-        metavar="HEX",
-        help="of the header Preservica-Signature (default: recorded)",
-    )
-    _add_secret_sources(parser)
+    _group(parser, "which event", "--signature")
+    _group(parser, "which secrets", "--secret", "--file", "--env-file")
+    _group(parser, SAFETY, *_SAFE)
 
 
 def add_state_place(parser: argparse.ArgumentParser) -> None:
     """Add the flags that all actions of `state` share."""
-    _group(parser, "which state", "--state").add_argument(
-        "-f",
-        "--file",
-        **_REPEATABLE,
-        dest="files",
-        metavar="PATH",
-        help="the state's hooks file (HOOKSYNC_FILE or hooks.yaml)",
-    )
+    _group(parser, "which state", "--state", "--file")
 
 
 def add_state_push(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    parser.add_argument_group(SELECT).add_argument(
         "path", metavar="FILE", help="a state that was pulled or kept; - for standard input"
     )
-    parser.add_argument(
-        "--force",
-        dest="is_forced",
-        action="store_true",
-        help=(
-            "push even an older or an unrelated state; the records of all later runs are lost, so"
-            " hooksync may miss rotations, or make subscriptions twice; without"
-            " HOOKSYNC_PLAN_KEY, the signature is lost, too"
-        ),
-    )
-    _add(parser, "--lock-timeout")
+    _group(parser, SAFETY, "--force", "--lock-timeout")
     add_state_place(parser)
 
 
 def add_state_unlock(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the id of the run, from `hooksync state show`")
-    _add(parser, "--yes")
+    _group(parser, SELECT, "id", "--yes")
     add_state_place(parser)
 
 
 def add_state_move(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("old", metavar="OLD", help="an address (tenancy/name/TRIGGER) in the state")
-    parser.add_argument(
-        "new", metavar="NEW", help="its new address: a different name in the same tenancy"
-    )
-    _add(parser, "--lock-timeout")
+    _group(parser, SELECT, "old", "new", "--lock-timeout")
     add_state_place(parser)
 
 
 def add_state_forget(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "globs", nargs="+", metavar="GLOB", help="addresses (tenancy/name/TRIGGER) in the state"
-    )
-    parser.add_argument("--server", metavar="HOST", help="only what is recorded for this server")
-    parser.add_argument("--tenant", metavar="NAME", help="only what is recorded for this tenant")
-    _add(parser, "--yes", "--lock-timeout")
+    _group(parser, SELECT, "globs", "--server", "--tenant")
+    _group(parser, SAFETY, "--yes", "--lock-timeout")
     add_state_place(parser)
 
 
@@ -628,57 +604,16 @@ def add_no_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_sandbox(parser: argparse.ArgumentParser) -> None:
-    service = _group(parser, "service")
-    _add_port(service, "the port of the service (default: any free port)")
-    service.add_argument(
-        "--fault",
-        **_REPEATABLE,
-        dest="faults",
-        metavar="SPEC",
-        help="make a call fail; repeatable",
-    )
-    service.add_argument(
-        "--trait",
-        **_REPEATABLE,
-        dest="traits",
-        metavar="NAME",
-        help="behave in a different way; repeatable",
-    )
-    service.add_argument(
-        "--list-lag",
-        type=number_between(float, 0, 86_400),
-        default=0.0,
-        metavar="S",
-        help="seconds by which the list lags; 404 and 409 do not",
-    )
+    service = _group(parser, "service", "--fault", "--trait", "--list-lag", "--totp-env")
     service.add_argument(
         "--tenant",
         **_REPEATABLE,
         metavar="NAME",
         help="a tenant of the account; repeatable (default: DEMO)",
     )
-    service.add_argument(
-        "--totp-env",
-        metavar="ENV",
-        help="require a second factor; its base32 seed",
-    )
-    receivers = parser.add_argument_group("receivers")
-    receivers.add_argument(
-        "--receiver",
-        **_REPEATABLE,
-        metavar="NAME=ENV",
-        help=(
-            "a receiver, and the variable with its secret (or NAME: a new secret); repeatable"
-            " (default: catalogue)"
-        ),
-    )
-    _add_port(receivers, "the port of the receivers (default: any free port)", "--receiver-port")
-    receivers.add_argument(
-        "--write-hooks",
-        metavar="FILE",
-        help="write its hooks file here, and a .env beside it",
-    )
+    _group(parser, "service", "--port")
+    _group(parser, "receivers", "--receiver", "--receiver-port", "--write-hooks")
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
+    _group(parser, SELECT, "shell")

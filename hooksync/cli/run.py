@@ -85,7 +85,7 @@ def _run_command(
             output=output,
             begun=begun,
         )
-        code: ExitCode = arguments.entry.run(vars(arguments), context)
+        code: ExitCode = arguments.entry.load()(vars(arguments), context)
         return code
 
 

@@ -120,12 +120,12 @@ class Draft:
         for subscription in live:
             groups[subscription.include_identifiers].append(subscription)
         for flag, several in groups.items():
-            ids = [subscription.id for subscription in several]
+            triggers = sorted(subscription.trigger.short for subscription in several)
             entry: dict[str, object] = {
                 "url": url,
-                "triggers": sorted(subscription.trigger.short for subscription in several),
+                "triggers": triggers,
                 "secret": {"env": secret},
-                "adopt": ids[0] if len(ids) == 1 else ids,
+                "adopt": [subscription.id for subscription in several],
             }
             if flag is not None:  # the service reports it
                 entry["include_identifiers"] = flag

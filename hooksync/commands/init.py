@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hooksync.api.options import RunOptions
 from hooksync.config.files import DEFAULT_FILE
@@ -24,6 +25,9 @@ from hooksync.core.output import is_there
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.urls import prefix_fault
+
+if TYPE_CHECKING:
+    from hooksync.reconcile.plan import TenancyPlan
 
 _NEXT = "next: fill in your server, receivers and triggers, then run `hooksync validate`"
 _VARIABLES = "set these before you use the file, parts of URLs exactly as they are in the URL:"
@@ -62,14 +66,29 @@ def _check_prefixes(prefixes: Sequence[str]) -> None:
 
 
 def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Context) -> ExitCode:
-    """Write what is live in the tenancy that PRESERVICA_* name. Only this user can read the file.
+    """Write what is live. Only this user can read the file."""
+    from hooksync.commands.draft import Draft, slug  # 100 ms, for requests
 
-    If no variable names its tenant, the log-in does. Raises HooksyncError if nothing can be read.
+    plan = _read_live(options, context)
+    draft = Draft(slug(plan.tenant or "", plan.name).lower(), plan.live, prefixes)
+    _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
+    for warning in draft.warnings:
+        context.terminal.warn(warning)
+    if draft.needs:
+        width = max(map(len, draft.needs))
+        lines = [f"  {variable:{width}}  {what}" for variable, what in draft.needs.items()]
+        context.terminal.message("\n".join((_VARIABLES, *lines)))
+    return ExitCode.DONE
+
+
+def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
+    """Read the tenancy that PRESERVICA_* name. If no variable names its tenant, the log-in does.
+
+    Raises HooksyncError if it cannot be read.
     """
-    # 100 ms, for requests
     from hooksync.api import run as library
     from hooksync.api.inputs import Declared, hold_to_policy
-    from hooksync.commands.draft import Draft, slug
+    from hooksync.commands.draft import slug
     from hooksync.config.declarations import Settings, TenancyDeclaration
     from hooksync.config.resolve import resolve
 
@@ -86,15 +105,7 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
         raise Interrupted(Problem("interrupted, nothing was written", "run it again"))
     if plan.live_count is None:
         raise HooksyncError(*plan.errors, *plan.refusals)
-    draft = Draft(slug(plan.tenant or "", name).lower(), plan.live, prefixes)
-    _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
-    for warning in draft.warnings:
-        context.terminal.warn(warning)
-    if draft.needs:
-        width = max(map(len, draft.needs))
-        lines = [f"  {variable:{width}}  {what}" for variable, what in draft.needs.items()]
-        context.terminal.message("\n".join((_VARIABLES, *lines)))
-    return ExitCode.DONE
+    return plan
 
 
 def _exists(path: str) -> Problem:

@@ -61,10 +61,9 @@ def find_secrets(options: SecretOptions, context: Context) -> KnownSecrets:
     declared: dict[SecretRef, list[str]] = {}
     if options.names_files or not options.secrets:
         document = read_files(options, context)
-        chosen = declarations.select(document, options.tenancies, options.targets)
-        mask_url_variables(chosen, context)
-        hold_to_policy(options, chosen, context)
-        for tenancy in chosen:
+        mask_url_variables(document.tenancies, context)
+        hold_to_policy(options, document.tenancies, context)
+        for tenancy in document.tenancies:
             for entry in tenancy.subscriptions:
                 declared.setdefault(entry.secret, []).append(f"{tenancy.name}/{entry.name}")
     sources = sources_of(context)

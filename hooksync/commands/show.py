@@ -26,7 +26,6 @@ class ShowOptions(Record, frozen=True):
     path: str
     format: Format = "text"
     shows_kept: bool = False
-    has_detailed_exit_code: bool = False
     max_age: timedelta | None = None
 
 
@@ -50,5 +49,4 @@ def show(options: ShowOptions, context: Context) -> ExitCode:
         verdict = f"apply refuses it: {refusal}"
     made = f"{printable(options.path)} was made at {plan.created_at}"
     context.terminal.message(f"{made}; {verdict}")
-    shown = completed(plan, is_detailed=options.has_detailed_exit_code)
-    return ExitCode(shown.exit_code)
+    return ExitCode(completed(plan).exit_code)

@@ -6,7 +6,7 @@ All output goes through `context.terminal`.
 from __future__ import annotations
 
 from hooksync.api.options import FileOptions
-from hooksync.config.declarations import Document, addresses, select
+from hooksync.config.declarations import Document, addresses
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.policy import key_warnings, read_policy
@@ -19,11 +19,11 @@ from hooksync.core.redaction import printable
 def validate(options: FileOptions, context: Context) -> ExitCode:
     """Check the files, and count what they declare. Raises FileError with every problem."""
     document = _checked(options, context)
-    entries = select(document, options.tenancies, options.targets)
     for warning in (*document.warnings, *key_warnings(options.policy, context.environ)):
         context.terminal.warn(warning)
-    number = len(addresses(entries))
-    what = f"{pluralised(len(entries), 'tenancy')}, {pluralised(number, 'subscription')}"
+    tenancies = pluralised(len(document.tenancies), "tenancy")
+    number = len(addresses(document.tenancies))
+    what = f"{tenancies}, {pluralised(number, 'subscription')}"
     context.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
     return ExitCode.DONE
 

@@ -30,7 +30,7 @@ def test_a_help_text_has_an_example_and_fits_a_terminal_of_80_columns_and_40_lin
 def test_each_flag_is_a_field_of_the_options_of_its_command() -> None:
     for command in [command for group in GROUPS.values() for command in group]:
         for action in command.actions or [command]:
-            used = action.run.__code__.co_names  # the options follow their module
+            used = action.load.__code__.co_names  # the options follow their module
             for module, name in pairwise(used):
                 if name.endswith(("Options", "Flags")):
                     fields = getattr(import_module(module), name).__struct_fields__

@@ -160,7 +160,7 @@ def test_one_entry_holds_the_triggers_of_one_url_and_flag() -> None:
         "fn-example-net-api-hook-2": {
             "triggers": ["NEW"],
             "include_identifiers": False,
-            "adopt": "3" * 32,
+            "adopt": ["3" * 32],
             **common,
         },
     }
@@ -319,4 +319,4 @@ def test_with_prefixes_everything_else_is_a_comment_that_needs_no_variable() -> 
     ]
     uncommented = text.replace("      # vendor", "      vendor").replace("      #   ", "        ")
     entries = yaml.safe_load(uncommented)["tenancies"]["prod"]["subscriptions"]
-    assert entries["vendor-example-events"]["adopt"] == "2" * 32
+    assert entries["vendor-example-events"]["adopt"] == ["2" * 32]

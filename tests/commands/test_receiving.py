@@ -63,7 +63,7 @@ def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() 
             "error: --url contains an unterminated `${`",
         ),
         (["--url", "https://hook.example.org/${KEY}", *NAMED], "${KEY} is not set"),
-        (["--url", "https://hook.example.org"], "error: --url needs --secret"),
+        (["--url", "https://hook.example.org"], "error: --url and --secret need each other"),
         (
             ["--url", "https://hook.example.org", "--secret", SECRET],
             "error: --secret is neither env:NAME nor file:PATH",
@@ -76,7 +76,7 @@ def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() 
             ["--url", "https://hook.example.org", *NAMED, "-f", "x"],
             "error: --file cannot be combined with --url",
         ),
-        ([*NAMED], "error: --secret needs --url"),
+        ([*NAMED], "error: --url and --secret need each other"),
     ],
 )
 def test_check_rejects_arguments_that_do_not_name_one_receiver(

@@ -360,7 +360,7 @@ def test_a_folder_is_replayed_in_order_with_the_recorded_signatures(tmp_path: Pa
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ("--replay . --suite", "not allowed with argument --replay"),
+        ("--replay . --suite", "--suite cannot be combined with --replay"),
         ("--log x", "--log and --format need --suite"),
         ("--format json", "--log and --format need --suite"),
         ("--replay . --event x", "--event cannot be combined with --replay"),

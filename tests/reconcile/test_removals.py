@@ -283,7 +283,7 @@ def test_a_duplicate_of_somebody_else_is_drift_until_it_is_replaced(place: Place
     url = f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}"
     theirs = place.box.seed("DEMO", url, "MOVED", "a-secret-of-a-colleague-0123456789")
     plan = place.run("plan", "--detailed-exitcode", "--out", "plan.json")
-    assert (plan.code, place.run("show", "plan.json", "--detailed-exitcode").code) == (2, 2)
+    assert (plan.code, place.run("show", "plan.json").code) == (2, 0)
     assert "duplicate, not in the state" in plan.out
     run = place.run("apply", "--yes")
     assert (run.code, "is live twice: the receiver gets each event twice" in run.err) == (0, True)
