@@ -113,7 +113,7 @@ class Redactor:
         for pattern in _UNKNOWN:
             hidden = pattern.sub(rf"\1{_MASK}", hidden)
         line = printable(" ".join(hidden.split()))
-        return line if len(line) <= QUOTED_LENGTH else line[: QUOTED_LENGTH - 1] + "…"
+        return cut(line, QUOTED_LENGTH)
 
 
 def _spans(text: str, forms: Mapping[str, str], shortest: int) -> list[Span]:
@@ -216,6 +216,11 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_visible, text))
+
+
+def cut(text: str, length: int) -> str:
+    """Return at most `length` characters of a text, the last of which shows that more are cut."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _visible(character: str) -> str:

@@ -31,9 +31,7 @@ from hooksync.service.worker_pool import WorkerPool
 
 ProbeTarget = tuple[HookUrl, Secret]
 
-# seconds for an answer, by our own judgement
-SLOW = 3.0
-TOO_SLOW = 10.0
+SLOW = 3.0  # seconds for an answer, by our own judgement
 _LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # random bytes in a code; written as hex
 _STATUS_FIX = (

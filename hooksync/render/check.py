@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -11,9 +10,9 @@ from typing import Literal
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import Record
-from hooksync.receivers.challenges import SLOW, TOO_SLOW
+from hooksync.receivers.challenges import SLOW
 from hooksync.render.json_text import result_json
-from hooksync.render.text import Line, Style, counted, unstyled
+from hooksync.render.text import Line, Style, counted, state_counts, unstyled
 
 FORMAT = "hooksync.check/1"
 
@@ -26,7 +25,6 @@ _STYLES: dict[FindingState, Style] = {
 }
 _WORDS = {"ok": "ok", "failed": "failed", "warning": "with a warning", "skipped": "skipped"}
 _SLOW_FIX = "let the receiver answer first and work afterwards; keep an instance of it warm"
-_NARROWEST_SUBJECT = 20  # columns
 
 
 class Finding(Record, frozen=True):
@@ -65,7 +63,7 @@ def receiver_finding(
         if answer.state == "unreachable" and declared.tenancy:
             fix += "; if only Preservica can reach it, declare `probe: never`"
     elif seconds > SLOW:
-        state = "failed" if seconds > TOO_SLOW else "warning"
+        state = "warning"
         took = f"the receiver's answer is right, but took {seconds:.3f} s"
         detail = f"{took}; Preservica's limit is not known"
         fix = _SLOW_FIX
@@ -74,18 +72,17 @@ def receiver_finding(
 
 def check_lines(findings: Sequence[Finding], places: Mapping[str, str]) -> Iterator[Line]:
     """Write a check for people. `places`: server and tenant, by the names of the tenancies."""
-    width = max((_NARROWEST_SUBJECT, *(len(finding.subject) + 2 for finding in findings)))
     tenancy_of = attrgetter("tenancy")
     for name, group in groupby(sorted(findings, key=tenancy_of), tenancy_of):
         if name:
             yield from unstyled([f"{name}   {places[name]}", ""])
         for finding in group:
-            text = f"{finding.state:<10}{finding.subject:<{width}}{finding.detail}"
+            text = f"{finding.state:<10}{finding.subject:<18}  {finding.detail}"
             yield _STYLES[finding.state], text
             if finding.fix:
                 yield "", f"{'':<10}  fix: {finding.fix}"
         yield "", ""
-    yield "", f"Check: {counted(_counts(findings), _WORDS, ('ok', 'failed'))}."
+    yield "", f"Check: {counted(state_counts(findings, _WORDS), _WORDS, ('ok', 'failed'))}."
 
 
 def check_json(
@@ -103,10 +100,6 @@ def check_json(
         created_at=created_at,
         tenancies=tenancies,
         findings=findings,
-        summary=_counts(findings),
+        summary=state_counts(findings, _WORDS),
         warnings=warnings,
     )
-
-
-def _counts(findings: Sequence[Finding]) -> dict[str, int]:
-    return {**dict.fromkeys(_WORDS, 0), **Counter(finding.state for finding in findings)}

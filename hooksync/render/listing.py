@@ -25,8 +25,8 @@ _SECRETS = {state: state.replace("-", " ") for state in sorted(get_args(SecretSt
 def live_only(plan: Plan, flags: RunFlags) -> Plan:
     """Keep the steps of live subscriptions, sorted by address, then by URL.
 
-    Nothing is to be carried out, so refusals are left out. With --target, which selects by address,
-    what has no address is left out, too.
+    Nothing is to be carried out, so the refusals of a tenancy that was read are left out. With
+    --target, which selects by address, what has no address is left out, too.
     """
     tenancies = []
     for tenancy in plan.tenancies:
@@ -34,12 +34,9 @@ def live_only(plan: Plan, flags: RunFlags) -> Plan:
         if plan.selection.target:
             steps = [step for step in steps if step.address]
         steps.sort(key=lambda step: (not step.address, step.address or "", step.old.key, step.id))
-        shown = replace(tenancy, steps=tuple(steps), refusals=())
-        if tenancy.live_count is None:
-            shown = replace(shown, errors=(*tenancy.errors, *tenancy.refusals))
-        else:
-            shown = replace(shown, live_count=len(steps))
-        tenancies.append(shown)
+        if tenancy.live_count is not None:
+            tenancy = replace(tenancy, steps=tuple(steps), refusals=(), live_count=len(steps))
+        tenancies.append(tenancy)
     listed = replace(plan, format="hooksync.list/1", tenancies=tuple(tenancies))
     # a plan that is refused has no warnings of what its refusals name
     warnings = dict.fromkeys((*plan.warnings, *step_warnings(listed, flags)))

@@ -12,15 +12,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 from hooksync.core.errors import Problem
-from hooksync.core.redaction import printable
+from hooksync.core.redaction import cut, printable
 from hooksync.reconcile.plan import Plan
 from hooksync.render.text import (
     Line,
     headline,
-    plan_items,
     problems_of,
     selection_texts,
     state_texts,
+    step_lines,
     summary,
     tenancy_table,
     verification,
@@ -46,50 +46,43 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
         lines += [escaped(text), ""]
     for title, problems in problems_of(plan):
         lines += _problem_list(title, problems)
-    items = plan_items(plan, shows_kept=shows_kept)
-    for block in ([*verification(plan), ("", "")], tenancy_table(plan)):
-        if len(block) > 1:
-            items.insert(0, block)
-    lines += _steps_block(items, _ROOM - _size(lines))
+    steps = [*verification(plan), ("", "")]
+    if len(steps) == 1:
+        steps = []
+    steps = [*tenancy_table(plan), *steps, *step_lines(plan, shows_kept=shows_kept)]
+    lines += _steps_block([*map(_line, steps)], _ROOM - _size(lines))
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _steps_block(items: Sequence[Sequence[Line]], room: int) -> list[str]:
+def _steps_block(steps: Sequence[Line], room: int) -> list[str]:
     """Write as many steps as there is room for, in a code block that no text in them can end."""
-    written = [[*map(_line, item)] for item in items]
-    mark = fence("\n".join(line for item in written for line in item))
-    shown, more = _fitted(written, room - _size([f"{mark}diff", mark]))
-    if not shown:
-        return more
-    while not shown[-1]:
+    mark = fence("\n".join(text for _, text in steps))
+    shown, more = _fitted(steps, room - _size([f"{mark}diff", mark]))
+    while shown and not shown[-1]:
         shown.pop()
-    return [f"{mark}diff", *shown, mark, *more]
+    return [f"{mark}diff", *shown, mark, *more] if shown else more
 
 
 def _problem_list(title: str, problems: Sequence[Problem]) -> list[str]:
     """Write a list of problems, and count those for which there is no room."""
     if not problems:
         return []
-    items = []
+    items: list[Line] = []
     for problem in problems:
-        items.append([f"- {escaped(problem.headline)}", f"  fix: {escaped(problem.fix)}"])
+        items += [
+            ("red", f"- {escaped(problem.headline)}"),
+            ("", f"  fix: {escaped(problem.fix)}"),
+        ]
     lines, more = _fitted(items, _PROBLEMS_ROOM)
     return [f"**{title}**", "", *lines, *(f"- {text}" for text in more), ""]
 
 
-def _line(line: Line) -> str:
+def _line(line: Line) -> Line:
     style, text = line
     if style == "yellow":
         # a diff block shows `!` in its own colour; `+/-` would be green, as if added only
         text = _REPLACED_MARK + text[len(_REPLACED_MARK) :]
-    return printable(_cut(text))
-
-
-def _cut(text: str) -> str:
-    """Shorten a text that is too long, and add how many characters are missing."""
-    if len(text) <= _LONGEST:
-        return text
-    return f"{text[:_LONGEST]}... ({len(text) - _LONGEST} more characters)"
+    return style, printable(cut(text, _LONGEST))
 
 
 def escaped(text: str) -> str:
@@ -97,7 +90,7 @@ def escaped(text: str) -> str:
 
     Plain words stay unchanged. Any other text is a code span, which people can read in a mail too.
     """
-    text = printable(_cut(text))
+    text = printable(cut(text, _LONGEST))
     if _PLAIN.fullmatch(text) and not _AUTOLINKED.search(text):
         return text
     mark = fence(text, shortest=1)
@@ -116,12 +109,19 @@ def _size(lines: Iterable[str]) -> int:
     return sum(len(line.encode()) + 1 for line in lines)
 
 
-def _fitted(items: Sequence[Sequence[str]], room: int) -> tuple[list[str], list[str]]:
-    """Return the lines of the items that fit into `room` bytes, and a line that counts the rest."""
-    lines: list[str] = []
-    for number, item in enumerate(items):
-        room -= _size(item)
+def _fitted(lines: Sequence[Line], room: int) -> tuple[list[str], list[str]]:
+    """Return the lines that fit into `room` bytes, and a line that counts the items in the rest.
+
+    A line with a style begins an item, which is shown completely or not at all.
+    """
+    shown: list[str] = []
+    complete = 0
+    for style, text in lines:
+        if style:
+            complete = len(shown)
+        room -= _size([text])
         if room < 0:
-            return lines, [f"{len(items) - number} more left out here."]
-        lines += item
-    return lines, []
+            left = sum(bool(style) for style, _ in lines[complete:])
+            return shown[:complete], [f"{left} more left out here."]
+        shown.append(text)
+    return shown, []

@@ -6,8 +6,7 @@ or markup.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import Record, replace, to_builtins
-from hooksync.core.redaction import printable
+from hooksync.core.redaction import cut, printable
 from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan
 from hooksync.render.json_text import digest
 from hooksync.render.text import CHANGES, RESULTS, counted, failures, new_words, summary
@@ -68,9 +67,12 @@ class RunSummary(Record, frozen=True):
         """
         plan = self.plan
         problems = [*self.problems]
+        tenancies: list[TenancyPlan] = []
         planned: dict[str, Any] = {"summary": "", "counts": {}}
         if plan:
             problems += (*plan.all_errors, *plan.all_refusals, *failures(plan))
+            tenancies = [tenancy for tenancy in plan.tenancies if _needs_attention(tenancy)]
+            tenancies.sort(key=_urgency)
             planned = {"summary": _line(summary(plan)), "counts": plan.summary}
         outcome = {
             "format": NOTICE_FORMAT,
@@ -78,13 +80,17 @@ class RunSummary(Record, frozen=True):
             "command": self.command,
             "exit_code": int(self.code),
             **planned,
-            **_tenancies(plan.tenancies if plan else ()),
+            "tenancies": [*map(_tenancy, tenancies[:_MOST])],
+            "tenancies_left_out": len(tenancies[_MOST:]),
             "problems": [*map(_shortened, problems[:_MOST])],
             "problems_left_out": len(problems[_MOST:]),
         }
-        when = rfc3339(self.ended)
-        more = {"fingerprint": digest(outcome), "created_at": when, "run": self.origin}
-        return {**outcome, **more}
+        return {
+            **outcome,
+            "fingerprint": digest(outcome),
+            "created_at": rfc3339(self.ended),
+            "run": self.origin,
+        }
 
     def payload(self, form: NoticeForm) -> object:
         """Return the notice in the form that the webhook or chat accepts."""
@@ -110,30 +116,24 @@ class RunSummary(Record, frozen=True):
         }
 
 
-def _tenancies(tenancies: Iterable[TenancyPlan]) -> dict[str, Any]:
-    """Describe the most urgent tenancies that need attention, and count the others by outcome."""
-    listed: list[dict[str, Any]] = []
-    others = Counter[Any]()
-    for tenancy in sorted(tenancies, key=_urgency):
-        news = new_words(tenancy.steps)
-        if len(listed) == _MOST or (tenancy.outcome == "as-declared" and not news):
-            others[tenancy.outcome] += 1
-            continue
-        described = {
-            "name": _line(tenancy.name),
-            "where": _line(tenancy.where),
-            "outcome": tenancy.outcome,
-            "counts": tenancy.summary,
-            "reasons": dict(tenancy.reasons()),
-            "new_foreign": _line(news),
-        }
-        listed.append(described)
-    return {"tenancies": listed, "other_tenancies": dict(others)}
+def _needs_attention(tenancy: TenancyPlan) -> bool:
+    return tenancy.outcome != "as-declared" or any(step.is_new for step in tenancy.steps)
 
 
 def _urgency(tenancy: TenancyPlan) -> int:
     """Return a sort key: the most urgent tenancies come first."""
     return -TENANCY_RESULTS.index(tenancy.outcome or "as-declared")
+
+
+def _tenancy(tenancy: TenancyPlan) -> dict[str, Any]:
+    return {
+        "name": _line(tenancy.name),
+        "where": _line(tenancy.where),
+        "outcome": tenancy.outcome,
+        "counts": tenancy.summary,
+        "reasons": dict(tenancy.reasons()),
+        "new_foreign": _line(new_words(tenancy.steps)),
+    }
 
 
 def _shortened(problem: Problem) -> Problem:
@@ -150,9 +150,8 @@ def _lines(notice: Mapping[str, Any]) -> Iterator[str]:
         counts = counted(tenancy["counts"], {**CHANGES, **RESULTS})
         words = filter(None, [tenancy["outcome"], counts, tenancy["new_foreign"]])
         yield f"{tenancy['name']} ({tenancy['where']}): {', '.join(words)}"
-    others = [f"{number} {outcome}" for outcome, number in notice["other_tenancies"].items()]
-    if others:
-        yield f"other tenancies: {', '.join(others)}"
+    if notice["tenancies_left_out"]:
+        yield f"{notice['tenancies_left_out']} more tenancies"
     for problem in notice["problems"]:
         yield _line(f"{problem.headline} (fix: {problem.fix})")
     if notice["problems_left_out"]:
@@ -160,5 +159,4 @@ def _lines(notice: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _line(text: str) -> str:
-    text = printable(text)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return cut(printable(text), _LONGEST)

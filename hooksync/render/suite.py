@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
@@ -11,7 +10,7 @@ from hooksync.core.redaction import printable
 from hooksync.receivers.suite import Trial, TrialState
 from hooksync.receivers.verdict import Cause
 from hooksync.render.json_text import result_json
-from hooksync.render.text import Line, Style, counted, unstyled
+from hooksync.render.text import Line, Style, counted, state_counts, unstyled
 
 FORMAT = "hooksync.suite/1"
 _STYLES: dict[TrialState, Style] = {
@@ -52,11 +51,7 @@ def cause_lines(causes: Sequence[Cause]) -> list[Line]:
 
 def summary(trials: Sequence[Trial]) -> str:
     """Count the tests by their states."""
-    return f"Suite: {counted(_counts(trials), _WORDS, ('passed', 'failed'))}."
-
-
-def _counts(trials: Sequence[Trial]) -> dict[str, int]:
-    return {**dict.fromkeys(_WORDS, 0), **Counter(trial.state for trial in trials)}
+    return f"Suite: {counted(state_counts(trials, _WORDS), _WORDS, ('passed', 'failed'))}."
 
 
 def suite_json(
@@ -73,7 +68,7 @@ def suite_json(
         created_at=created_at,
         tests=tests,
         causes=causes,
-        summary=_counts(trials),
+        summary=state_counts(trials, _WORDS),
     )
 
 

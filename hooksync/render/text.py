@@ -76,15 +76,9 @@ def plain(lines: Iterable[Line]) -> str:
 
 def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
     """Write a table. Its first row is the head."""
-    shown = []
-    for row in rows:
-        shown.append([printable(cell) for cell in row])
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    lines: list[Line] = []
-    for row in shown:
-        text = "  ".join(map(str.ljust, row, widths)).rstrip()
-        lines.append(("" if lines else "dim", text))
-    return lines
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    texts = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return [("dim", texts[0]), *unstyled(texts[1:])]
 
 
 def counted(
@@ -99,20 +93,23 @@ def counted(
     return ", ".join(parts)
 
 
+def state_counts(records: Iterable[Any], words: Mapping[str, str]) -> dict[str, int]:
+    """Count records by their state. A state of `words` that no record has counts 0."""
+    return {**dict.fromkeys(words, 0), **Counter(record.state for record in records)}
+
+
 def plan_lines(plan: Plan, *, shows_kept: bool = False) -> list[Line]:
     """Write a plan; after an apply that had something to do, its result."""
-    texts = []
     lines: list[Line] = []
     if plan.is_report and plan.has_changes:
         for problem in failures(plan):
-            texts += [problem.what, f"  fix: {problem.fix}"]
+            lines += unstyled([problem.what, f"  fix: {problem.fix}"])
     else:
         for text in selection_texts(plan):
-            texts += [text, ""]
-        for item in plan_items(plan, shows_kept=shows_kept):
-            lines += item
-    lines = [*unstyled(texts), *lines, *tenancy_table(plan)]
-    return [*lines, *unstyled([summary(plan), *state_texts(plan)]), *verification(plan)]
+            lines += unstyled([text, ""])
+        lines += step_lines(plan, shows_kept=shows_kept)
+    sums = unstyled([summary(plan), *state_texts(plan)])
+    return [*lines, *tenancy_table(plan), *sums, *verification(plan)]
 
 
 def unstyled(texts: Iterable[str]) -> list[Line]:
@@ -140,21 +137,17 @@ def state_texts(plan: Plan) -> list[str]:
     return [f"No state yet ({plan.state}): the first apply creates it."]
 
 
-def plan_items(plan: Plan, *, shows_kept: bool) -> list[list[Line]]:
-    """Return the lines of each step. The heading of a tenancy comes before its first step."""
-    items: list[list[Line]] = []
+def step_lines(plan: Plan, *, shows_kept: bool) -> Iterator[Line]:
+    """Write the steps of each tenancy, under its heading."""
     for tenancy in plan.tenancies:
-        found = [*_tenancy_items(tenancy, shows_kept=shows_kept)]
-        if found:
+        lines = [*_tenancy_lines(tenancy, shows_kept=shows_kept)]
+        if lines:
             head = f"{tenancy.name}   {tenancy.where}   {counts_of(tenancy)}"
-            found[0] = [("", head), ("", ""), *found[0]]
-            found[-1].append(("", ""))
-        items += found
-    return items
+            yield from [*unstyled([head, ""]), *lines, ("", "")]
 
 
-def _tenancy_items(tenancy: TenancyPlan, *, shows_kept: bool) -> Iterator[list[Line]]:
-    """Yield the lines of each step to show, then the numbers of those that are left alone.
+def _tenancy_lines(tenancy: TenancyPlan, *, shows_kept: bool) -> Iterator[Line]:
+    """Write the steps to show, then the numbers of those that are left alone.
 
     A kept subscription is not shown, unless it was replaced outside this state. `shows_kept`:
     show all steps.
@@ -166,12 +159,12 @@ def _tenancy_items(tenancy: TenancyPlan, *, shows_kept: bool) -> Iterator[list[L
             shown.append(step)
         elif step.action == "leave":
             left.setdefault(step.reason, []).append(step)
-    yield from _step_items(shown, tenancy)
+    yield from _written_steps(shown, tenancy)
     for reason, steps in sorted(left.items()):
         news = new_words(steps)
-        yield [("dim", f".   {len(steps)} {reason}{news and f' ({news})'}, left alone")]
+        yield "dim", f".   {len(steps)} {reason}{news and f' ({news})'}, left alone"
     if tenancy.live_count is None and not shown:
-        yield [("", "!   nothing planned, see the error")]
+        yield "", "!   nothing planned, see the error"
 
 
 def new_words(steps: Iterable[Step]) -> str:
@@ -186,19 +179,18 @@ def counts_of(tenancy: TenancyPlan) -> str:
     return f"{live}, {tenancy.declared_count} declared"
 
 
-def _step_items(steps: Sequence[Step], tenancy: TenancyPlan) -> Iterator[list[Line]]:
-    """Write steps, each with its fields and its outcome."""
+def _written_steps(steps: Sequence[Step], tenancy: TenancyPlan) -> Iterator[Line]:
+    """Write steps, each with its fields and its outcome. Only their first lines have a style."""
     widths = [len(step.name or step.reason) + 2 for step in steps]
     width = min(max([_NARROWEST_NAME, *widths]), _WIDEST_NAME)
     for step in steps:
         symbol, name, trigger, remark = step_columns(step, tenancy)
         first = f"{symbol:<4}{name:<{width}}{trigger:<14} {remark}".rstrip()
-        item: list[Line] = [(_STYLES[step.action], first)]
+        yield _STYLES[step.action], first
         for label, value in step_fields(step):
             # `!` marks a step that is not done: it differs from the lines of a plan
             mark = "!" if label == "outcome" and step.outcome != Outcome("done") else " "
-            item.append(("", f"{mark}     {label:<{_LABEL}}{value}"))
-        yield item
+            yield "", f"{mark}     {label:<{_LABEL}}{value}"
 
 
 def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str]:
@@ -387,8 +379,7 @@ def verification(plan: Plan) -> Iterator[Line]:
         elif tenancy.differences:
             number = pluralised(len(tenancy.differences), "subscription")
             others.append(("", f"Not as declared: {tenancy.name}: {number}"))
-            for item in _step_items(tenancy.differences, tenancy):
-                others += item
+            others += _written_steps(tenancy.differences, tenancy)
         elif tenancy.results().keys() - {"unchanged", "not-attempted"}:
             verified.append(tenancy)
     if verified:

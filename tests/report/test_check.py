@@ -28,9 +28,9 @@ def test_no_text_of_a_finding_breaks_the_text_or_the_json(
 
 @pytest.mark.parametrize(
     ("seconds", "state"),
-    [(0.2, "ok"), (3.0, "ok"), (3.1, "warning"), (10.0, "warning"), (10.1, "failed")],
+    [(0.2, "ok"), (3.0, "ok"), (3.1, "warning"), (100.0, "warning")],
 )
-def test_a_slow_receiver_is_a_warning_and_a_very_slow_one_is_a_failure(
+def test_a_slow_receiver_is_a_warning_because_nobody_knows_the_limit(
     seconds: float, state: str
 ) -> None:
     found = receiver_finding(declared(), ProbeResult("ready", "", "", seconds), is_asked=True)
