@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from hooksync.core.model import SubscriptionKey, TenancyKey, Trigger
 from hooksync.core.record import replace
-from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import Key, Salt, declared_digest
 from hooksync.state.model import (
     Attempt,
@@ -18,7 +17,7 @@ from hooksync.state.model import (
     SubscriptionRecord,
     TenancyRecords,
 )
-from hooksync.state.store import inspect
+from hooksync.state.store import StateStore, load_state
 
 KEY = Key(b"k" * 32)
 SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
@@ -96,7 +95,7 @@ def adding(*made: SubscriptionRecord | TenancyRecords) -> Callable[[State], Stat
 
 def load(store: StateStore) -> State | None:
     """Return the current state. Raise StateError if no run may trust it."""
-    return inspect(store).trusted()
+    return load_state(store)
 
 
 def ids_of(one: State, tenant: str) -> set[str]:

@@ -20,10 +20,10 @@ from hooksync.reconcile.run import Run
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller, RetryPolicy, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
-from hooksync.state.contract import LockLost, StateStore
+from hooksync.state.contract import LockLost
 from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, derive_key
 from hooksync.state.model import State
-from hooksync.state.store import OpenStore, inspect, open_store, run_lock
+from hooksync.state.store import OpenStore, StateStore, load_state, open_store, run_lock
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 
@@ -178,7 +178,7 @@ def _make_planner(
     """Read the state, and return the planner of a run."""
     options = declared.options
     context = declared.context
-    state = inspect(store).trusted(writes=is_apply) if store else None
+    state = load_state(store, writes=is_apply) if store else None
     _refuse_unmatched_targets(declared, state)
     return Planner(
         DiffOptions(options.replace, options.adopt, options.targets, options.remove),
@@ -187,7 +187,7 @@ def _make_planner(
         ring,
         declared.state,
         context.clock,
-        is_trusted=not options.policy or bool(store and store.integrity.key),
+        is_trusted=not options.policy or bool(store and store.key),
         flags=options.flags,
     )
 

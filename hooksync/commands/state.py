@@ -5,10 +5,8 @@ It never reads the hooks file. All output goes through `context.terminal`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from typing import cast
 
 from hooksync.commands.problems import confirm
 from hooksync.config.declarations import refuse_unmatched
@@ -26,12 +24,13 @@ from hooksync.core.model import Globs, matches_any
 from hooksync.core.output import Form
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.state.contract import MOST_BYTES, StateStore
-from hooksync.state.format import STATE_FORMAT, Inspected, read_state
+from hooksync.state.contract import MOST_BYTES
+from hooksync.state.format import STATE_FORMAT, read_state, reason_against
 from hooksync.state.local import LocalStore
 from hooksync.state.model import NO_STATE, State, StateEntry, SubscriptionRecord, TenancyRecords
 from hooksync.state.store import (
     OpenStore,
+    StateStore,
     open_store,
     run_lock,
     state_place,
@@ -91,13 +90,12 @@ def show(options: StateOptions, context: Context) -> ExitCode:
     text = _read(store)
     state = _inspected(text, store, context)
     holder = store.holder()
-    is_signed = "signature" in json.loads(text)
     held = f"{holder.id}: {holder}" if holder else "not held"
     lines = [
         f"state         {store.where}",
         f"state format  {STATE_FORMAT}",
         f"serial        {state.serial}",
-        f"signed        {'yes' if is_signed else 'no'}",
+        f"signed        {'yes' if state.signature else 'no'}",
         f"run lock      {held}",
         "",
     ]
@@ -139,20 +137,20 @@ def push(options: PushOptions, context: Context) -> ExitCode:
     where = printable(store.where)
     with run_lock(store, options.lock_timeout, context):
         text = store.read()
-        found = Inspected(None)
+        before = NO_STATE
         try:
-            found = store.integrity.inspect(text, store.where)
-        except StateError:  # it cannot be read
+            before = read_state(text, store.where) if text is not None else NO_STATE
+        except StateError:
             if not options.is_forced:
                 raise
-        before = found.state or NO_STATE
-        if replace(given, serial=before.serial) == before and not found.error:
+        same = replace(given, serial=before.serial, signature=before.signature)
+        if same == before and not reason_against(before, store.where, store.key):
             context.terminal.result(f"nothing to do: {where} contains the same state\n")
             return ExitCode.DONE
         if not options.is_forced:
-            _check_push(given, found, store.where)
+            _check_push(given, before, store)
         after = replace(given, serial=max(given.serial, before.serial) + 1)
-        store.write(written_text(after, store.integrity, store.where), text, "state push")
+        store.write(written_text(after, store), text, "state push")
     context.terminal.result(f"pushed to {where}: serial {after.serial}\n")
     return ExitCode.DONE
 
@@ -167,8 +165,8 @@ def unlock(
     if holder and holder.id == options.id:
         question = f"Take the run lock of {store.where} away from {holder}?"
         confirm(question, context, is_confirmed=options.is_confirmed)
-    former = store.unlock(options.id)
-    holder_text = former or "an unknown run"
+    store.unlock(options.id)
+    holder_text = holder or "an unknown run"
     what = f"the run lock of {printable(store.where)} was taken away from {holder_text}"
     context.terminal.result(f"{what}\n")
     return ExitCode.DONE
@@ -258,10 +256,11 @@ def _read(store: StateStore) -> str:
 
 def _inspected(text: str, store: StateStore, context: Context) -> State:
     """Read a state to show it. Warn if there is a key that did not sign it. Raises StateError."""
-    found = store.integrity.inspect(text, store.where)
-    if found.error:
-        context.terminal.warn(found.error)
-    return cast("State", found.state)  # it is None only without a text
+    state = read_state(text, store.where)
+    problem = reason_against(state, store.where, store.key)
+    if problem:
+        context.terminal.warn(problem)
+    return state
 
 
 def _given(path: str, context: Context) -> State:
@@ -276,14 +275,15 @@ def _given(path: str, context: Context) -> State:
     return read_state(text, path)
 
 
-def _check_push(given: State, found: Inspected, where: str) -> None:
+def _check_push(given: State, before: State, store: StateStore) -> None:
     """Raise Refused for an older or unrelated state, StateError if a signature would be lost."""
-    if found.against_writing:
-        raise StateError(found.against_writing)
-    before = found.state
-    if before is None or (given.url_salt == before.url_salt and given.serial >= before.serial):
+    problem = reason_against(before, store.where, store.key, writes=True)
+    if problem and not store.key:
+        raise StateError(problem)
+    is_later = given.url_salt == before.url_salt and given.serial >= before.serial
+    if before == NO_STATE or is_later:
         return
-    what = f"the state to push is older than {where}, or not a version of it"
+    what = f"the state to push is older than {store.where}, or not a version of it"
     fix = "compare both with `hooksync state show`; --force replaces what is there"
     raise Refused(Problem(what, fix))
 

@@ -21,8 +21,8 @@ from hooksync.reconcile.planner import Planner
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller
 from hooksync.service.worker_pool import WorkerPool
-from hooksync.state.contract import StateStore
 from hooksync.state.history import FetchedTenancy
+from hooksync.state.store import StateStore
 
 Fetched = FetchedTenancy | TenancyPlan  # the plan of an unread tenancy has its error
 Advance = Callable[[], None]

@@ -141,7 +141,7 @@ class CloudBackend:
         for chunk in found.stream():  # a body may be larger than the reported size
             data += bytes(chunk)
             if len(data) > _MOST_OF_AN_OBJECT:
-                raise StateError(too_large(self.where))
+                raise too_large(self.where)
         return data, version
 
     def _write(self, text: str, mode: Any) -> str:

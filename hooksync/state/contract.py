@@ -1,4 +1,4 @@
-"""The protocols, records and errors that all state stores share.
+"""The protocol of backends, and the records and errors that all state stores share.
 
 This module does no I/O, and imports no store and no backend.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from typing import Protocol
 
 from hooksync.core.clock import rfc3339
@@ -15,9 +15,9 @@ from hooksync.core.errors import InvalidDocument, Problem, StateError
 from hooksync.core.record import Record, asdict, convert, field
 from hooksync.core.redaction import printable
 from hooksync.core.signing import parse_json
-from hooksync.state.format import Integrity
 
 EXPIRY = 60.0  # seconds
+_MOST_EXPIRY = 3600.0  # seconds
 MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
 
 
@@ -56,7 +56,8 @@ def read_holder(text: str) -> Holder | None:
     """Read the holder of a run lock from JSON; None if the text is not in hooksync's format."""
     with suppress(ValueError, OverflowError, InvalidDocument):
         holder = convert(parse_json(text), Holder)
-        return holder if str(holder) else None  # `str` fails for an impossible time
+        if str(holder) and 1 <= holder.expiry <= _MOST_EXPIRY:  # `str` fails for an impossible time
+            return holder
     return None
 
 
@@ -103,44 +104,14 @@ class Backend(Protocol):
         """
 
 
-class StateStore(Protocol):
-    """Reads and changes one state, in any place, and holds its run lock."""
-
-    where: str  # as --state names it
-    integrity: Integrity
-
-    def read(self) -> str | None:
-        """Return the text of the state; None if there is no state. Raises StateError."""
-
-    def write(self, text: str, before: str | None, message: str) -> None:
-        """Replace the text if it is still `before`. Raises Changed if it is not, or StateError.
-
-        `message`: what changes, if the place can keep it.
-        """
-
-    def hold(self, holder: Holder) -> AbstractContextManager[None]:
-        """Hold the run lock, or raise Busy at once. Raises StateError if the backend fails."""
-
-    def check(self) -> None:
-        """Raise LockLost if another run may hold the run lock by now."""
-
-    def holder(self) -> Holder | None:
-        """Return who holds the run lock; None if nobody does, or if the holder is not known."""
-
-    def unlock(self, identifier: str) -> Holder | None:
-        """Take the run lock from the holder with this id, and return that holder.
-
-        None: the holder is not known. Raises Refused.
-        """
-
-
-def contended(where: str) -> Problem:
-    """Return the problem that other programs change a state all the time."""
+def contended(where: str) -> StateError:
+    """Return the error that other programs change a state all the time."""
     what = f"the state {where} changes all the time"
-    return Problem(what, "see what writes it, and run this again")
+    return StateError(Problem(what, "see what writes it, and run this again"))
 
 
-def too_large(path: str) -> Problem:
-    """Return the problem that a state has more bytes than hooksync reads or writes."""
+def too_large(path: str) -> StateError:
+    """Return the error that a state has more bytes than hooksync reads or writes."""
     what = f"the state {path} is larger than {MOST_BYTES // 1024**2} MiB"
-    return Problem(what, "split the tenancies over several hooks files, each with its own state")
+    fix = "split the tenancies over several hooks files, each with its own state"
+    return StateError(Problem(what, fix))

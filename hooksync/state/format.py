@@ -16,8 +16,7 @@ from typing import Any
 
 from hooksync.core.errors import InvalidDocument, NewerDocument, Problem, StateError
 from hooksync.core.model import KEY_VARIABLE, Location
-from hooksync.core.output import Output
-from hooksync.core.record import Record, convert, field, to_builtins
+from hooksync.core.record import convert, to_builtins
 from hooksync.core.schema import check_document, quoted
 from hooksync.core.signing import PlanKey, is_same, parse_json
 from hooksync.state.model import State, SubscriptionRecord
@@ -37,29 +36,19 @@ _CONFLICT = re.compile("^<<<<<<<", re.MULTILINE)
 
 
 def read_state(text: str, path: str) -> State:
-    """Read a state, whether or not it is signed.
+    """Read a state, with its signature, which is not verified. `path`: for messages.
 
-    Raises StateError for anything but a complete state in this format.
-    """
-    return read_signed(text, path)[0]
-
-
-def read_signed(text: str, path: str) -> tuple[State, str | None]:
-    """Read a state and its signature, which is not verified. Raises as `read_state` does.
-
-    `path`: for messages. An unknown field is an error, because it would be lost when hooksync
-    writes the state again.
+    Raises StateError for anything but a complete state in this format. An unknown field is an
+    error, because it would be lost when hooksync writes the state again.
     """
     try:
-        document = _parse(text, path)
-        fields = check_document("state", document)
-        state = convert(fields, State)
+        state = convert(check_document("state", _parse(text, path)), State)
         _check_whole(state)
     except NewerDocument as error:
         raise StateError(Problem(f"{path}: {error}", "upgrade hooksync")) from None
     except InvalidDocument as error:
         raise StateError(Problem(f"{path}: {error}", _WAY_OUT)) from None
-    return state, fields.get("signature")
+    return state
 
 
 def signature_of(state: State, key: PlanKey) -> str:
@@ -70,9 +59,29 @@ def signature_of(state: State, key: PlanKey) -> str:
 def state_text(state: State, key: PlanKey | None = None) -> str:
     """Return the text of a state, signed if there is a key; equal states have equal texts."""
     fields = {"format": STATE_FORMAT, **to_builtins(state)}
+    del fields["signature"]
     if key:
         fields["signature"] = signature_of(state, key)
     return json.dumps(fields, sort_keys=True, indent=1) + "\n"
+
+
+def reason_against(
+    state: State, where: str, key: PlanKey | None, *, writes: bool = False
+) -> Problem | None:
+    """Return why no run may use a state, by its signature. `writes`: or why none may replace it."""
+    if not key:
+        what = (
+            f"the state {where} is signed, and would lose its signature: {KEY_VARIABLE} is not set"
+        )
+        lost = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
+        return lost if writes and state.signature else None
+    if state.signature is None:
+        return Problem(f"the state {where} is not signed, and {KEY_VARIABLE} is set", _SIGN_FIX)
+    if is_same(state.signature, signature_of(state, key)):
+        return None
+    why = "somebody changed it, or it was signed with a different key"
+    what = f"the signature of the state {where} does not fit {KEY_VARIABLE}: {why}"
+    return Problem(what, _SIGN_FIX)
 
 
 def _parse(text: str, path: str) -> dict[str, Any]:
@@ -129,53 +138,3 @@ def _check_record(record: SubscriptionRecord, salts: Container[str], serial: int
         raise InvalidDocument(f"the salt of {name} is missing: {quoted(record.salt)}")
     if record.run > serial:
         raise InvalidDocument(f"{name} is of run {record.run}, and the serial is {serial}")
-
-
-class Inspected(Record, frozen=True):
-    """A state that was read, and the problems that forbid its use or its replacement."""
-
-    state: State | None
-    error: Problem | None = None  # why no run may use it
-    against_writing: Problem | None = None  # why no run may replace it
-
-    def trusted(self, *, writes: bool = False) -> State | None:
-        """Return the state.
-
-        Raises StateError if no run may use it. With `writes`, also if no run may replace it.
-        """
-        problem = self.error
-        if writes:
-            problem = problem or self.against_writing
-        if problem:
-            raise StateError(problem)
-        return self.state
-
-
-class Integrity(Record, frozen=True):
-    """Verifies the signatures of states."""
-
-    key: PlanKey | None = None
-    output: Output = field(default_factory=Output)  # writes states, and knows what none may contain
-
-    def inspect(self, text: str | None, where: str) -> Inspected:
-        """Read a state. `text`: None if there is none. Raises StateError if it cannot be read."""
-        if text is None:
-            return Inspected(None)
-        state, signature = read_signed(text, where)
-        if not self.key:
-            what = (
-                f"the state {where} is signed, and would lose its signature: {KEY_VARIABLE} is not"
-                " set"
-            )
-            lost = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
-            return Inspected(state, against_writing=lost if signature else None)
-        if signature is None:
-            what = f"the state {where} is not signed, and {KEY_VARIABLE} is set"
-        elif is_same(signature, signature_of(state, self.key)):
-            return Inspected(state)
-        else:
-            what = (
-                f"the signature of the state {where} does not fit {KEY_VARIABLE}: somebody changed"
-                " it, or it was signed with a different key"
-            )
-        return Inspected(state, Problem(what, _SIGN_FIX))

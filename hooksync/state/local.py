@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hooksync.core.errors import FileError, Problem, Refused, StateError, os_reason
-from hooksync.core.output import delete_temporary_files
+from hooksync.core.output import Output, delete_temporary_files
 from hooksync.core.reading import read_file
+from hooksync.core.signing import PlanKey
 from hooksync.state.contract import (
     MOST_BYTES,
     Busy,
@@ -19,7 +20,6 @@ from hooksync.state.contract import (
     read_holder,
     too_large,
 )
-from hooksync.state.format import Integrity
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -38,10 +38,10 @@ class LocalStore:
     write a file that the author of the commit chose.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, key: PlanKey | None = None, output: Output | None = None) -> None:
         self.where = path
-        self.integrity = Integrity()
-        self._is_held = False
+        self.key = key
+        self.output = output or Output()
 
     def read(self) -> str | None:
         """Return the text of the state; None if there is no file. Raises StateError."""
@@ -49,7 +49,7 @@ class LocalStore:
         try:
             content = read_file(self.where, MOST_BYTES)
             if len(content) > MOST_BYTES:
-                raise StateError(too_large(self.where))
+                raise too_large(self.where)
             return content.decode("utf-8-sig")
         except FileNotFoundError:
             return None
@@ -60,54 +60,36 @@ class LocalStore:
             raise StateError(_unusable(self.where, "read", error)) from error
 
     def write(self, text: str, before: str | None, message: str) -> None:
-        """Replace the text under the run lock, which is taken for the write if it is not held.
+        """Replace the text, under the run lock. `message`: not kept.
 
-        `message`: not kept. Raises Changed if the text is not `before`, or StateError. Then the
-        file is unchanged.
+        Raises Changed if the text is not `before`, or StateError. Then the file is unchanged.
         """
+        if before != self.read():
+            raise Changed
         try:
-            lock = None if self._is_held else self._acquire()
-        except (OSError, ValueError) as error:
-            raise StateError(_unusable(self.where, "locked", error)) from error
-        try:
-            if before != self.read():
-                raise Changed
-            self.integrity.output.write_file(self.where, text)
+            self.output.write_file(self.where, text)
         except FileError as error:
             raise StateError(*error.problems) from error
-        finally:
-            if lock:
-                lock.release()
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
-        """Hold the run lock, or raise Busy at once.
-
-        If the lock file cannot be used, the run goes on without the lock, and `write` reports it.
-        """
+        """Hold the run lock, or raise Busy at once. Raises StateError if there can be no lock."""
         try:
             lock = self._acquire()
         except TimeoutError:
-            raise Busy(
-                self._holder(), f"if no run is left on any machine, delete {self._lock_path}"
-            ) from None
-        except (OSError, ValueError):
-            lock = None
-        if lock is None:
-            yield
-            return
-        holder_path = self._holder_path
+            advice = f"if no run is left on any machine, delete {self._lock_path}"
+            raise Busy(self._holder(), advice) from None
+        except (OSError, ValueError) as error:
+            raise StateError(_unusable(self.where, "locked", error)) from error
         try:
-            self._is_held = True
             # e.g. a full disk: the lock is held anyway, and the first `write` reports the error
             with suppress(FileError):
-                self.integrity.output.write_file(holder_path, holder.text)
+                self.output.write_file(self._holder_path, holder.text)
             delete_temporary_files(self.where)
             yield
         finally:
-            self._is_held = False
             with suppress(OSError):
-                os.unlink(holder_path)
+                os.unlink(self._holder_path)
             lock.release()
 
     def holder(self) -> Holder | None:
@@ -126,7 +108,7 @@ class LocalStore:
     def check(self) -> None:
         """Do nothing: the system keeps the lock as long as the run lives."""
 
-    def unlock(self, identifier: str) -> Holder:
+    def unlock(self, identifier: str) -> None:
         """Raise Refused: nobody can take this lock away. The system frees it when its run ends."""
         what = (
             f"the run lock of {self.where} cannot be taken away: the system frees it with its run"

@@ -127,6 +127,7 @@ class State(Record, frozen=True, dict=True):
     salts: tuple[Salt, ...] = ()
     tenancies: tuple[TenancyRecords, ...] = ()
     serial: int = 0  # one higher with each write that changes anything
+    signature: str | None = None  # as it was read
 
     def __post_init__(self) -> None:
         salts = sorted(self.salts, key=attrgetter("id"))

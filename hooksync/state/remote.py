@@ -13,9 +13,11 @@ from threading import Event, RLock, Thread
 
 from hooksync.core.clock import Backoff, Clock
 from hooksync.core.errors import Problem, Refused, StateError
+from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
+from hooksync.core.signing import PlanKey
 from hooksync.state.contract import (
     EXPIRY,
     Backend,
@@ -27,11 +29,7 @@ from hooksync.state.contract import (
     contended,
     read_holder,
 )
-from hooksync.state.format import Integrity
 
-# limits for the expiry, in seconds, that another run's lock names
-_LEAST_EXPIRY = 1.0
-_MOST_EXPIRY = 3600.0
 _RENEWALS = 3  # how often a lock is renewed within its expiry time
 _WRITE_TIMEOUT = 10.0  # seconds in which a write is tried again
 _LOST_FIX = (
@@ -41,7 +39,6 @@ _LOST_FIX = (
 # the content and version of a backend that was never written to
 _EMPTY: tuple[Content, str | None] = (Content(), None)
 UNREADABLE = "unreadable"  # names a lock that is not in hooksync's format, for `state unlock`
-_NEVER = (-math.inf, -math.inf)  # a time by the monotonic clock, and by the time of day
 
 
 class RemoteStore:
@@ -56,22 +53,25 @@ class RemoteStore:
         backend: Backend,
         clock: Clock,
         tell: Callable[[str], None],
+        key: PlanKey | None = None,
+        output: Output | None = None,
         *,
         expiry: float = EXPIRY,
         file: str = "",
     ) -> None:
         """`file`: the hooks file, if a printed command must name it to find the backend."""
         self.where = backend.where
+        self.key = key
+        self.output = output or Output()
         given = [("-f", file)] if file else []
         self._flags = RunFlags((*given, ("--state", self.where)))
-        self.integrity = Integrity()
         self._backend = backend
         self._clock = clock
         self._tell = tell
         self._expiry = expiry
         self._known = _EMPTY  # what the backend held when it was last asked or written
         self._lock: Holder | None = None  # held by this run
-        self._renewed_at = _NEVER
+        self._renewed_at = -math.inf  # by the time of day, which advances while a machine sleeps
         # the lock of another run, and since when it is unchanged
         self._other_lock: tuple[Holder | None, float] = (None, 0.0)
         self._mutex = RLock()
@@ -135,11 +135,10 @@ class RemoteStore:
         """Return who held the run lock when it was last read; None if nobody, or not known."""
         return _lock_of(self._known[0])
 
-    def unlock(self, identifier: str) -> Holder | None:
+    def unlock(self, identifier: str) -> None:
         """Take the run lock away from the run with this id, or remove an UNREADABLE lock.
 
-        Returns the former holder; None if it is not known. Raises Refused if no such run holds the
-        lock.
+        Raises Refused if no such run holds the lock.
         """
 
         def change(content: Content) -> Content:
@@ -149,13 +148,9 @@ class RemoteStore:
                 what = f"no run {identifier} holds the run lock of {self.where}"
                 fix = "`hooksync state show` names the run that holds it, if one does"
                 raise Refused(Problem(what, fix))
-            former.append(lock)
             return replace(content, lock=None)
 
-        former: list[Holder | None] = []
-        self.read()
         self._put(change, "run lock taken away from its holder")
-        return former[-1]
 
     def _take(self, holder: Holder) -> None:
         lock = replace(holder, expiry=self._expiry)
@@ -172,8 +167,12 @@ class RemoteStore:
             return replace(content, lock=lock.text)
 
         self.read()
-        now = self._clock.monotonic(), self._clock.now()
-        self._put(change, f"run lock taken by {holder}")
+        self._put_held(lock, change, f"run lock taken by {holder}")
+
+    def _put_held(self, lock: Holder, change: Callable[[Content], Content], message: str) -> None:
+        """Write a content with the lock of this run, and note when it was renewed."""
+        now = self._clock.now()
+        self._put(change, message)
         self._lock = lock
         self._renewed_at = now
 
@@ -182,25 +181,17 @@ class RemoteStore:
         now = self._clock.monotonic()
         if self._other_lock[0] != lock:
             self._other_lock = lock, now
-        expiry = min(max(_LEAST_EXPIRY, lock.expiry), _MOST_EXPIRY)
-        left = self._other_lock[1] + expiry - now
+        left = self._other_lock[1] + lock.expiry - now
         if left > 0:
             unlock = f"`{self._flags.command('state unlock', lock.id)}`"
             raise Busy(lock, f"if that run has ended, {unlock}", math.ceil(left) + 1)
-        self._tell(
-            f"note: the run lock of {lock} was not renewed for {expiry:g} seconds: taken over"
-        )
+        late = f"was not renewed for {lock.expiry:g} seconds"
+        self._tell(f"note: the run lock of {lock} {late}: taken over")
 
     def _is_fresh(self) -> bool:
-        """Whether the lock was renewed a short time ago.
-
-        It asks both clocks, because only the time of day is sure to advance while a machine sleeps.
-        """
-        ages = (
-            self._clock.monotonic() - self._renewed_at[0],
-            self._clock.now() - self._renewed_at[1],
-        )
-        return max(ages) < self._expiry * (1 - 1 / _RENEWALS)
+        """Whether the lock was renewed a short time ago."""
+        age = self._clock.now() - self._renewed_at
+        return age < self._expiry * (1 - 1 / _RENEWALS)
 
     def renew_until(self, done: Event) -> None:
         """Renew the run lock, in a thread of its own, until this run is done."""
@@ -210,31 +201,22 @@ class RemoteStore:
 
     def _renew(self) -> None:
         with self._mutex:
-            if not self._lock:
-                return
-            lock = replace(self._lock, count=self._lock.count + 1)
-            now = self._clock.monotonic(), self._clock.now()
-            self._put_lock(lock.text, f"run lock renewed by {lock}")
-            self._lock = lock
-            self._renewed_at = now
+            if self._lock:
+                lock = replace(self._lock, count=self._lock.count + 1)
+                self._put_held(lock, _with_lock(lock.text), f"run lock renewed by {lock}")
 
     def _release(self) -> None:
         with self._mutex:
             try:
-                self._put_lock(None, f"run lock released by {self._lock}")
+                self._put(_with_lock(None), f"run lock released by {self._lock}")
             except LockLost:
                 pass
             except StateError as error:
-                self._tell(
-                    f"warning: the run lock of {printable(self.where)} cannot be released:"
-                    f" {error.summary}\n  it expires after {self._expiry:g} seconds"
-                )
+                what = f"the run lock of {printable(self.where)} cannot be released"
+                expires = f"it expires after {self._expiry:g} seconds"
+                self._tell(f"warning: {what}: {error.summary}\n  {expires}")
             finally:
                 self._lock = None
-
-    def _put_lock(self, lock: str | None, message: str) -> None:
-        """Write the lock, and leave the state as it is, even if it was edited by hand."""
-        self._put(lambda content: replace(content, lock=lock), message)
 
     def _put(self, change: Callable[[Content], Content], message: str) -> None:
         """Write what `change` makes of the content.
@@ -263,14 +245,14 @@ class RemoteStore:
                     break
         if isinstance(failure, StateError):
             raise failure
-        raise StateError(contended(self.where))
+        raise contended(self.where)
 
     def _check_ours(self, content: Content) -> None:
         """Raise LockLost if this run took the lock, but the content has a different one or none."""
         lock = _lock_of(content)
         if self._lock is None or (lock is not None and lock.id == self._lock.id):
             return
-        self._renewed_at = _NEVER
+        self._renewed_at = -math.inf
         taken = f"taken over by {lock}" if lock else "taken away"
         what = f"the run lock of {self.where} is lost, it was {taken}"
         raise LockLost(Problem(what, _LOST_FIX))
@@ -278,3 +260,8 @@ class RemoteStore:
 
 def _lock_of(content: Content) -> Holder | None:
     return read_holder(content.lock or "")
+
+
+def _with_lock(lock: str | None) -> Callable[[Content], Content]:
+    """Return the change that leaves the state as it is, even if it was edited by hand."""
+    return lambda content: replace(content, lock=lock)

@@ -1,14 +1,15 @@
 """Find the store of a state, read and change the state there, and hold its run lock.
 
-Each store replaces a text only if it is still the text that was read. So no run can overwrite the
-changes of a different run, even without a run lock.
+Each store replaces a text only if it is still the text that was read. Whatever changes a state
+holds its run lock.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, TypeAlias
 
 from hooksync.core.clock import read_seconds
 from hooksync.core.context import Context
@@ -25,14 +26,18 @@ from hooksync.state.contract import (
     Busy,
     Changed,
     Holder,
-    StateStore,
     contended,
     too_large,
 )
 from hooksync.state.fingerprints import SALT_BYTES
-from hooksync.state.format import Inspected, Integrity, state_text
+from hooksync.state.format import read_state, reason_against, state_text
 from hooksync.state.local import LocalStore
 from hooksync.state.model import State
+
+if TYPE_CHECKING:
+    from hooksync.state.remote import RemoteStore
+
+StateStore: TypeAlias = "LocalStore | RemoteStore"
 
 EXPIRY_VARIABLE = "HOOKSYNC_LOCK_EXPIRY"
 
@@ -53,18 +58,19 @@ def open_store(where: str, file: str, context: Context) -> StateStore:
     or for a key that is too short.
     """
     environ = context.environ
-    store: StateStore = LocalStore(where)
+    key = plan_key(environ.get(KEY_VARIABLE))
     backend = _find_backend(where, environ, file)
-    if backend is not None:
-        from hooksync.state.remote import RemoteStore  # only here: most runs have a file
+    if backend is None:
+        return LocalStore(where, key, context.output)
+    from hooksync.state.remote import RemoteStore  # only here: most runs have a file
 
-        expiry = read_seconds(environ, EXPIRY_VARIABLE, default=60, minimum=2, maximum=3600)
-        # the repository of a branch is found by the folder of the hooks file
-        needed = file if where.startswith("git:") and os.path.dirname(file) else ""
-        tell = context.terminal.message
-        store = RemoteStore(backend, context.clock, tell, expiry=expiry, file=needed)
-    store.integrity = Integrity(plan_key(environ.get(KEY_VARIABLE)), context.output)
-    return store
+    expiry = read_seconds(environ, EXPIRY_VARIABLE, default=60, minimum=2, maximum=3600)
+    # the repository of a branch is found by the folder of the hooks file
+    needed = file if where.startswith("git:") and os.path.dirname(file) else ""
+    tell = context.terminal.message
+    return RemoteStore(
+        backend, context.clock, tell, key, context.output, expiry=expiry, file=needed
+    )
 
 
 OpenStore = Callable[[str, str, Context], StateStore]
@@ -157,9 +163,22 @@ def run_lock(
         yield
 
 
-def inspect(store: StateStore) -> Inspected:
-    """Read the state, and the problems that forbid its use. Raises StateError."""
-    return store.integrity.inspect(store.read(), store.where)
+def load_state(store: StateStore, *, writes: bool = False) -> State | None:
+    """Read the state; None if there is none. Raises StateError if no run may use it.
+
+    `writes`: also if no run may replace it.
+    """
+    return _trusted(store.read(), store, writes=writes)
+
+
+def _trusted(text: str | None, store: StateStore, *, writes: bool) -> State | None:
+    if text is None:
+        return None
+    state = read_state(text, store.where)
+    problem = reason_against(state, store.where, store.key, writes=writes)
+    if problem:
+        raise StateError(problem)
+    return state
 
 
 def update(
@@ -174,35 +193,30 @@ def update(
     Raises StateError if that fails. A local state is then unchanged, but a remote one may have been
     written, because a response may be lost.
     """
-    integrity = store.integrity
     for _ in range(_MOST_WRITES):
         text = store.read()
-        before = integrity.inspect(text, store.where).trusted(writes=True)
-        if before is None:
-            before = State(os.urandom(SALT_BYTES).hex())
+        before = _trusted(text, store, writes=True) or State(os.urandom(SALT_BYTES).hex())
         after = change(before)
         serial = max(before.serial, after.serial)
         if replace(after, serial=serial) == before:
             return before
         after = replace(after, serial=serial + 1)
-        try:
-            store.write(written_text(after, integrity, store.where), text, message)
-        except Changed:
-            continue
-        return after
-    raise StateError(contended(store.where))
+        with suppress(Changed):
+            store.write(written_text(after, store), text, message)
+            return after
+    raise contended(store.where)
 
 
-def written_text(state: State, integrity: Integrity, where: str) -> str:
+def written_text(state: State, store: StateStore) -> str:
     """Return a state as the text to write, signed if there is a key.
 
     Raises StateError if it contains a known secret, or is larger than hooksync reads.
     """
-    text = escaped(state_text(state, integrity.key), "json")
+    text = escaped(state_text(state, store.key), "json")
     try:
-        integrity.output.checked(text, f"the state {where}")
+        store.output.checked(text, f"the state {store.where}")
     except FileError as error:
         raise StateError(*error.problems) from error
     if len(text) > MOST_BYTES:
-        raise StateError(too_large(where))
+        raise too_large(store.where)
     return text

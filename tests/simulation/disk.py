@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from hooksync.core.output import Output
 from hooksync.state.contract import Busy, Changed, Content, Holder
-from hooksync.state.format import Integrity
 from tests.simulation.world import Process
 
 
@@ -70,7 +70,8 @@ class Store:
     process: Process
     where: str
 
-    integrity = Integrity()
+    key = None
+    output = Output()
 
     def read(self) -> str | None:
         self.process.live()
@@ -99,5 +100,5 @@ class Store:
     def check(self) -> None:
         """Do nothing: a lock of the system is never lost."""
 
-    def unlock(self, identifier: str) -> Holder:
+    def unlock(self, identifier: str) -> None:
         raise AssertionError(identifier)

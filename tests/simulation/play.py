@@ -35,10 +35,10 @@ from hooksync.core.model import (
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.http import RetryPolicy
 from hooksync.state.attempts import EXPIRY, open_attempts
-from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import declared_digest
 from hooksync.state.format import read_state
 from hooksync.state.model import Attempt, State
+from hooksync.state.store import StateStore
 from tests.laws import (
     IDLE,
     LAWS,

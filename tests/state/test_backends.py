@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hooksync.core.errors import StateError
-from hooksync.state.contract import Changed, StateStore
+from hooksync.state.contract import Changed
 from hooksync.state.format import state_text
-from hooksync.state.store import open_store
+from hooksync.state.store import StateStore, open_store
 from tests.backends import BACKENDS, Backend
 from tests.memory_terminal import make_context
 from tests.state_makers import elsewhere, entry, state

@@ -18,9 +18,10 @@ from threading import Event
 import pytest
 
 from hooksync.core.errors import Interrupted, Refused, StateError
+from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.state.contract import Busy, Changed, Holder
-from hooksync.state.format import Integrity, state_text
+from hooksync.state.format import state_text
 from hooksync.state.local import LocalStore
 from hooksync.state.store import run_lock, update
 from tests.clocks import JumpingClock
@@ -49,7 +50,8 @@ class Memory:
     """A state in memory, whose run lock a different run releases after some tries."""
 
     where = "memory"
-    integrity = Integrity()
+    key = None
+    output = Output()
 
     def __init__(self, busy: int = 0, others: int = 0) -> None:
         self.stored: str | None = None
@@ -83,7 +85,7 @@ class Memory:
     def check(self) -> None:
         pass
 
-    def unlock(self, identifier: str) -> Holder:
+    def unlock(self, identifier: str) -> None:
         raise AssertionError(identifier)
 
 
