@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,9 @@ from unittest import mock
 
 import tests.stretching  # noqa: F401 # commands on one state share its salt
 from hooksync.cli.main import main
-from hooksync.core.errors import HooksyncError
 
 if TYPE_CHECKING:
-    from hooksync.core.context import Context
+    pass
 
 ROOT = Path(__file__).resolve().parent.parent
 USERNAME = "archivist@example.org"
@@ -104,15 +103,6 @@ def run_python(
         check=False,
     )
     return Run(done.returncode, done.stdout, done.stderr)
-
-
-def run_in(context: Context, verb: Callable[..., int], options: object, **seams: Any) -> int:
-    """Run a command in the context of a test, as the command line does; return its exit code."""
-    try:
-        return int(verb(options, context, **seams))
-    except HooksyncError as error:
-        context.terminal.message(f"error: {error}")
-        return int(error.exit_code)
 
 
 def _environ_of_a_child(environ: Mapping[str, str]) -> dict[str, str]:

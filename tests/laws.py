@@ -2,8 +2,8 @@
 run.
 
 The simulation, the tests of kills and the tests of two runs at once record what happened in a
-`Run`. For any run, they call `broken_by`. For the runs at the end, without faults, they call
-`broken_when_settled`. Each law yields one text for each way in which the run breaks it.
+`Run`, and call `broken_by`. For the runs at the end, without faults, they add the laws `SETTLED` and
+`IDLE`. Each law yields one text for each way in which the run breaks it.
 
 How to make a `Run`: record the service itself, not the output of hooksync. `before` has the
 subscriptions at the start of the run. `moments` have the subscriptions after each call that reached
@@ -669,14 +669,6 @@ IDLE: tuple[Law, ...] = (
 def broken_by(run: Run, laws: Iterable[Law] = LAWS) -> list[tuple[str, str]]:
     """Return the name of each law that a run breaks, and how it breaks it."""
     return [(law.__name__, how) for law in laws for how in law(run)]
-
-
-def broken_when_settled(run: Run, *, is_second: bool) -> list[tuple[str, str]]:
-    """Return the same as `broken_by` for a run without faults, by the laws for settled runs, too.
-
-    `is_second`: one such run came before, and nothing has changed since.
-    """
-    return broken_by(run, (*LAWS, *(IDLE if is_second else SETTLED)))
 
 
 def _active(run: Run) -> list[Mapping[str, Any]]:

@@ -20,36 +20,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hooksync.state.attempts import open_attempts
 from hooksync.state.format import read_state
 from tests.boxes import Sandbox
-from tests.command_line import ROOT
-from tests.conftest import make_environ
-from tests.laws import Moment, Run, broken_by, broken_when_settled
-from tests.system.tenancy import (
-    HIDDEN,
-    NAMED,
-    SECRET,
-    TENANT,
-    WatchedTenancy,
-    declared_of,
-    environ,
-    options_of,
-    ours,
-    prepare,
-    remembered,
-    wait_until_all_is_carried_out,
-    wanted,
-)
+from tests.command_line import ROOT, hooksync
+from tests.laws import IDLE, SETTLED, Run, broken_by
+from tests.system.tenancy import NAMED, SECRET, Killable, options_of, ours, prepare, wanted
 from tests.wire import Wire, answering_challenges
 
 SIGNALS = {  # with the exit code of a run that handles the signal; None: no run can handle it
@@ -58,19 +41,8 @@ SIGNALS = {  # with the exit code of a run that handles the signal; None: no run
     signal.SIGINT: 130,
     getattr(signal, "SIGHUP", signal.SIGABRT): 143,
 }
-WAYS = (
-    "create-first",
-    "remove-first",
-    "create-first, receivers move",
-    "answer-without-id",
-    "refuse-duplicates",
-    "create-first, the list lags",
-    "remove-first, the list lags",
-    "create-first, receivers move, the list lags",
-    "answer-without-id, the list lags",
-)
+WAYS = tuple(NAMED)
 LATENCY = 0.02  # seconds
-LAG = 0.4  # seconds by which a list lags: short, because the killed process waits in real time
 CALLS = 20  # about as many as a whole apply makes
 # the longest delay of a signal after a call, in seconds: LONG covers the derivation of keys and a
 # write of the state, SHORT the time between two calls
@@ -113,26 +85,6 @@ class Killed:
         return self.code != 0 and self.changes > 0
 
 
-class ShiftedClock:
-    """A clock that adds each wait to the real time, so that waits in this process take no time.
-
-    The killed process has the real time.
-    """
-
-    def __init__(self) -> None:
-        self._shift = 0.0
-
-    def now(self) -> float:
-        return time.time() + self._shift
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self._shift
-
-    def wait(self, stop: threading.Event, seconds: float) -> bool:
-        self._shift += seconds
-        return stop.is_set()
-
-
 def draw(number: int, seed: object) -> list[Kill]:
     """Return `number` kills, spread over all ways and signals."""
     chance = random.Random(f"kills {seed}")
@@ -149,40 +101,36 @@ def draw(number: int, seed: object) -> list[Kill]:
 
 def carry_out(kill: Kill) -> Killed:
     """Kill a process during its apply, check it and the next runs, and return the result."""
-    way, clock = NAMED[kill.way], ShiftedClock()
-    if way.lag:
-        way = replace(way, lag=LAG)
-    with tempfile.TemporaryDirectory() as name:
+    way = NAMED[kill.way]
+    with (
+        tempfile.TemporaryDirectory() as name,
+        Sandbox(options_of(way)) as box,
+        Wire(answering_challenges(SECRET)) as proxy,
+    ):
         folder = Path(name)
-        with Sandbox(options_of(way, clock)) as box, Wire(answering_challenges(SECRET)) as proxy:
-            box.latency = LATENCY
-            prepare(way, folder, box)
-            tenancy = WatchedTenancy(way, box, clock, folder, proxy.url)
-            run = _kill(kill, tenancy)
-            broken = [f"{law}: {how}" for law, how in broken_by(run)]
-            broken += _broken_code(kill, run, folder, has_called=bool(box.calls))
-            if not broken:
-                broken += _settle(tenancy)
+        box.latency = LATENCY
+        prepare(way, folder, box)
+        tenancy = Killable(way, box, folder, proxy.url)
+        run = _kill(kill, tenancy)
+        broken = [f"{law}: {how}" for law, how in broken_by(run)]
+        broken += _broken_code(kill, run, folder, has_called=bool(box.calls))
+        if not broken:
+            broken += _settle(tenancy)
     changes = len(set(run.before) ^ set(run.after))
     code = run.code if run.code is not None else -kill.signal
     return Killed(kill, code, changes, tuple(broken))
 
 
-def _kill(kill: Kill, tenancy: WatchedTenancy) -> Run:
+def _kill(kill: Kill, tenancy: Killable) -> Run:
     """Start a process, watch it, kill it, and return the record that the laws check."""
-    box, folder, before = tenancy.box, tenancy.folder, tenancy.witness.held()
-    path = folder / "hooks.state.json"
-    known = path.read_text(encoding="utf-8")
+    box, before = tenancy.box, (tenancy.held(), tenancy.state)
     command = [sys.executable, "-m", "hooksync", "apply", "--yes", "--format", "json"]
     command += ["--parallelism", "2", "--report", "report.json"]
-    moments: list[Moment] = []
+    moments = [tenancy.look("apply")]
     with subprocess.Popen(
         command,
-        cwd=folder,
-        env={
-            **make_environ(PYTHONPATH=str(ROOT), HOOKSYNC_LIST_WAIT="30"),
-            **environ(box.url, tenancy.proxy),
-        },
+        cwd=tenancy.folder,
+        env={**tenancy.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -191,48 +139,18 @@ def _kill(kill: Kill, tenancy: WatchedTenancy) -> Run:
         calls = 0
         while calls < kill.calls and process.poll() is None:
             calls = len(box.calls)
-            _look(tenancy, moments)
+            moments.append(tenancy.look("apply"))
             time.sleep(0.0005)
         time.sleep(kill.delay)
         process.send_signal(kill.signal)
         out, err = process.communicate()
-    wait_until_all_is_carried_out(box)
-    _look(tenancy, moments)
+    while any(call.status is None for call in box.calls):
+        time.sleep(0.01)  # hooksync has stopped waiting for these calls
+    moments.append(tenancy.look("apply"))
     # false if Python itself was still starting
     has_begun = bool(box.calls) or OURS in err or "Traceback" not in err
-    code = process.returncode if has_begun else -kill.signal
-    text, held = path.read_text(encoding="utf-8"), tenancy.witness.held()
-    return Run(
-        name="killed",
-        verb="apply",
-        code=code if code >= 0 else None,
-        tenancies=(declared_of(tenancy.way),),
-        before=before,
-        moments=tuple(moments),
-        result=_result(out) if code >= 0 else None,
-        said=out + err,
-        written=(text,),
-        hidden=HIDDEN,
-        is_interrupted=code in (130, 143),
-        remembered=remembered(known, before),
-        remembers=remembered(text, held),
-    )
-
-
-def _result(out: str) -> Any:
-    """Return the report in an output; None if the run ended before it had one."""
-    document = json.loads(out) if out else {}
-    return document if "tenancies" in document else None
-
-
-def _look(tenancy: WatchedTenancy, moments: list[Moment]) -> None:
-    """Record a moment if the tenancy holds different subscriptions than before."""
-    held = tenancy.witness.held()
-    if not moments or moments[-1].held != held:
-        lists = [call for call in tenancy.box.calls if call.name == "list"]
-        # a run that ends has seen what is held, because it waits for a list that lags
-        shown = held if lists else None
-        moments.append(Moment("killed", held, "a call", TENANT, shown=shown))
+    code = process.returncode if has_begun and process.returncode >= 0 else None
+    return tenancy.record("apply", code, out, err, before, moments)
 
 
 def _broken_code(kill: Kill, run: Run, folder: Path, *, has_called: bool) -> Iterator[str]:
@@ -251,28 +169,34 @@ def _broken_code(kill: Kill, run: Run, folder: Path, *, has_called: bool) -> Ite
         yield "the report that it wrote is another than the one that it shows"
 
 
-def _settle(tenancy: WatchedTenancy) -> list[str]:
+def _settle(tenancy: Killable) -> list[str]:
     """Apply twice more and plan, and return what is wrong. Only the first may make changes.
 
     If responses have no ids, nothing proves what a killed run made: that takes one --replace.
     """
-    has_ids = "answer-without-id" not in tenancy.way.traits
-    second = tenancy.apply(replaces=not has_ids)
-    third = tenancy.apply()
-    last = tenancy.plan()
+    replacing = ("--replace", "*") if "answer-without-id" in tenancy.way.traits else ()
     broken = []
-    for law, how in broken_when_settled(second.run, is_second=False):
-        broken.append(f"the next run: {law}: {how}")
-    for name, came in (("the run after it", third), ("the last plan", last)):
-        for law, how in broken_when_settled(came.run, is_second=True):
+    for name, arguments in (
+        ("apply that settles", ("apply", "--yes", *replacing)),
+        ("apply after it", ("apply", "--yes")),
+        ("plan after both", ("plan", "--detailed-exitcode")),
+    ):
+        before, calls = (tenancy.held(), tenancy.state), len(tenancy.box.calls)
+        done = hooksync([*arguments, "--format", "json"], tenancy.environ, tenancy.folder)
+        run = tenancy.record(name, done.code, done.out, done.err, before, [tenancy.look(name)])
+        is_first = name == "apply that settles"
+        for law, how in broken_by(run, SETTLED if is_first else IDLE):
             broken.append(f"{name}: {law}: {how}")
-    if ours(second.live) != wanted(tenancy.way):
+        changing = {call.name for call in tenancy.box.calls[calls:]} - {"login", "list"}
+        if changing and not is_first:
+            broken.append(f"{name}: it makes calls to {changing}")
+    if ours(tenancy.box.subscriptions("DEMO")) != wanted(tenancy.way):
         broken.append("the next run does not leave what is declared")
-    shown = {one.id for one in last.live}
-    for records in read_state(last.state, "the state").tenancies:
+    shown = {one.id for one in run.after}
+    for records in read_state(tenancy.state, "the state").tenancies:
         if open_attempts(records, shown):
             broken.append("attempts are still open")
-    steps = [step for step in last.run.steps("prod") if step["action"] == "keep"]
+    steps = [step for step in run.steps("prod") if step["action"] == "keep"]
     if {step["secret"] for step in steps} != {"same"}:
         broken.append("a secret is unknown in the end")
     return broken

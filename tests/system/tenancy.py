@@ -1,48 +1,33 @@
 """The tenancy for the tests of kills: its plan has steps of every kind, and it has real HTTP.
 
 `prepare` writes the hooks file, the subscriptions in the sandbox, and the state of the run that
-made most of them. `WatchedTenancy` runs commands on the tenancy in this process. It also reads the
-tenancy without hooksync, and makes a record for the laws.
+made most of them. `Killable` reads the tenancy without hooksync, and records runs for the laws.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import threading
-import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from hooksync.api.opening import connect, open_run
-from hooksync.commands import plan_apply
-from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
-from hooksync.core.clock import Clock
 from hooksync.core.model import Secret, SubscriptionKey, TenancyKey, Trigger
-from hooksync.sandbox import http_server
-from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription
-from hooksync.service.http import Request, Response, RetryPolicy, Transport
 from hooksync.state.fingerprints import Key, Salt, declared_digest, derive_key
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord, TenancyRecords
 from tests.boxes import Sandbox
-from tests.command_line import LOG_IN, PASSWORD, run_in
+from tests.command_line import PASSWORD
+from tests.conftest import make_environ
 from tests.laws import Declared, Held, Moment, Remembered, Run, Wanted
-from tests.memory_terminal import MemoryTerminal, make_context
 from tests.sandbox_faults import normalised
 
-QUICK = RetryPolicy(first_wait=0.01, longest_wait=0.05, jitter=lambda: 0.5)
-TIMEOUT = 15.0  # seconds that a call may take
-SIDE_BY_SIDE = 8  # calls in flight
-LONGEST = 600.0  # seconds that a call may still take after hooksync has stopped waiting for it
-LAG = 5.0  # seconds by which a list lags
+LAG = 0.4  # seconds by which a list lags: short, because all runs wait in real time
 
 SECRET = "s3cret-of-every-hook-0123456789abc"
 OLD_SECRET = "0ld-secret-of-every-hook-0123456789"
@@ -117,12 +102,6 @@ NAMED = {
 # --- what the tenancy holds, and what it must hold in the end
 
 
-def environ(url: str, proxy: str) -> dict[str, str]:
-    """Return the environment of hooksync for a service at a URL, and receivers behind a proxy."""
-    proxies = {"HTTP_PROXY": proxy, "NO_PROXY": "127.0.0.1"}
-    return {**LOG_IN, "HOOK_SECRET": SECRET, "BOX": url, **proxies}
-
-
 def wanted(way: Way) -> Counter[What]:
     """Return the owned subscriptions that the tenancy must hold in the end."""
     steady = [(f"{OURS}/steady", trigger, True, SECRET) for trigger in TRIGGERS]
@@ -158,13 +137,12 @@ def declared_of(way: Way) -> Declared:
     )
 
 
-def options_of(way: Way, clock: Clock) -> SandboxOptions:
+def options_of(way: Way) -> SandboxOptions:
     """Return the options of the sandbox for a way."""
     return SandboxOptions(
         traits=way.traits | {"no-challenge"},
         list_lag_additions=way.lag,
         list_lag_removals=way.lag,
-        clock=clock.now,
         new_id=partial(next, _ids()),
     )
 
@@ -247,18 +225,28 @@ def _is_right(entry: SubscriptionRecord, tenancy: TenancyKey, secret: str | None
 # --- watching the tenancy
 
 
-class Witness:
-    """Records what the tenancy held after each call of each run. Thread-safe."""
+@dataclass(frozen=True)
+class Killable:
+    """The tenancy in a sandbox, and the folder with its hooks file and its state."""
 
-    def __init__(self, box: Sandbox) -> None:
-        self._box = box
-        self._lock = threading.Lock()
-        self._known: dict[str, Held] = {}
-        self.moments: list[Moment] = []
+    way: Way
+    box: Sandbox
+    folder: Path
+    proxy: str  # of the receivers
+
+    @property
+    def environ(self) -> dict[str, str]:
+        proxies = {"HTTP_PROXY": self.proxy, "NO_PROXY": "127.0.0.1"}
+        given = {"HOOK_SECRET": SECRET, "BOX": self.box.url, "HOOKSYNC_LIST_WAIT": "30"}
+        return make_environ(**given, **proxies)
+
+    @property
+    def state(self) -> str:
+        return (self.folder / "hooks.state.json").read_text(encoding="utf-8")
 
     def held(self) -> tuple[Held, ...]:
         """Return what the tenancy holds now."""
-        there = tuple(
+        return tuple(
             Held(
                 TENANT,
                 one.id,
@@ -267,150 +255,41 @@ class Witness:
                 one.include_identifiers,
                 one.secret,
             )
-            for one in self._box.subscriptions(TENANT)
+            for one in self.box.subscriptions(TENANT)
         )
-        self._known |= {one.id: one for one in there}
-        return there
 
-    def network(self, name: str) -> Callable[[float, int, Mapping[str, str]], Transport]:
-        """Return a function that makes the real network of a run, and records the calls."""
-        return lambda *settings: _Watched(Transport(*settings), name, self)
+    def look(self, name: str) -> Moment:
+        """Return what the tenancy holds after some calls of a run. A run that ends has seen what is
+        held, because it waits for a list that lags.
+        """
+        held = self.held()
+        has_listed = any(call.name == "list" for call in self.box.calls)
+        return Moment(name, held, "a call", TENANT, shown=held if has_listed else None)
 
-    def note(self, name: str, request: Request, answer: Response | None) -> None:
-        """Record what the tenancy holds after a call. `answer`: None if there was no answer."""
-        call = call_name(http_server.IncomingRequest(request.method, request.path))
-        with self._lock:
-            held = self.held()
-            document = _document(answer.body) if answer else None
-            shown = named = None
-            status = answer.status if answer else None
-            if call == "list" and status == 200 and isinstance(document, list):
-                shown = tuple(self._known[str(one["id"])] for one in document)
-            if call == "subscribe" and status == 200 and isinstance(document, dict):
-                named = str(document["id"]) if "id" in document else None
-            about = request.path.rpartition("/")[2] if call == "unsubscribe" else ""
-            self.moments.append(Moment(name, held, call, TENANT, status, shown, named, about))
-
-
-class _Watched:
-    """The real network of one run, whose calls a witness records."""
-
-    def __init__(self, network: Transport, name: str, witness: Witness) -> None:
-        self._network = network
-        self._name = name
-        self._witness = witness
-
-    def send(self, request: Request) -> Response:
-        answer = None
-        try:
-            answer = self._network.send(request)
-            return answer
-        finally:
-            self._witness.note(self._name, request, answer)
-
-    def close(self) -> None:
-        self._network.close()
-
-
-def _document(text: str | bytes) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-# --- running commands on the tenancy
-
-
-@dataclass(frozen=True, slots=True)
-class Came:
-    """The results of a run of hooksync."""
-
-    live: tuple[Subscription, ...]  # right after the run
-    state: str  # its text right after the run
-    run: Run  # the record that the laws check
-
-
-class WatchedTenancy:
-    """A tenancy, and the folder with its hooks file and its state."""
-
-    def __init__(self, way: Way, box: Sandbox, clock: Clock, folder: Path, proxy: str) -> None:
-        self.way = way
-        self.proxy = proxy  # of the receivers
-        self.box = box
-        self.clock = clock
-        self.folder = folder
-        self.files = (str(folder / "hooks.yaml"),)
-        self.witness = Witness(box)
-        self._runs = 0
-
-    def apply(self, *, replaces: bool = False) -> Came:
-        """Run an apply. `replaces`: with --replace for every address."""
-        options = ApplyOptions(
-            self.files,
-            format="json",
-            is_confirmed=True,
-            timeout=TIMEOUT,
-            parallelism=SIDE_BY_SIDE,
-            replace=("*",) if replaces else (),
-        )
-        return self._run(plan_apply.apply, options)
-
-    def plan(self) -> Came:
-        options = PlanOptions(
-            self.files, format="json", uses_state=True, has_detailed_exit_code=True
-        )
-        return self._run(plan_apply.plan, options)
-
-    def _run(self, verb: Callable[..., int], options: ApplyOptions | PlanOptions) -> Came:
-        """Run a command as the command line does, but record an unexpected exception as a crash."""
-        self._runs += 1
-        name = f"{verb.__name__} {self._runs}"
-        start = len(self.witness.moments)
-        held = self.witness.held()
-        known = _text(self.folder)
-        environment = environ(self.box.url, self.proxy)
-        network = self.witness.network(name)
-        terminal = MemoryTerminal()
-        context = make_context(environment, terminal=terminal, clock=self.clock)
-        opening = partial(open_run, connect=partial(connect, retries=QUICK, make_transport=network))
-        crash = ""
-        code = 1
-        try:
-            code = run_in(context, verb, options, open_run=opening)
-        except Exception:
-            crash = traceback.format_exc()
-        text = _text(self.folder)
-        out = "".join(terminal.out)
-        said = "\n".join(terminal.err)
-        run = Run(
+    def record(
+        self,
+        name: str,
+        code: int | None,
+        out: str,
+        err: str,
+        before: tuple[tuple[Held, ...], str],
+        moments: Iterable[Moment],
+    ) -> Run:
+        """Return the record of a run. `before`: the subscriptions and the state at its start."""
+        document = json.loads(out) if code is not None and out else {}
+        held, text = before
+        return Run(
             name=name,
-            verb=verb.__name__,
+            verb=name.partition(" ")[0],
             code=code,
             tenancies=(declared_of(self.way),),
             before=held,
-            moments=tuple(self.witness.moments[start:]),
-            result=_document(out),
-            said=f"{out}\n{said}",
-            crash=crash,
-            written=(text,),
+            moments=tuple(moments),
+            result=document if "tenancies" in document else None,
+            said=out + err,
+            written=(self.state,),
             hidden=HIDDEN,
-            remembered=remembered(known, held),
-            remembers=remembered(text, self.witness.held()) if text else None,
+            is_interrupted=code in (130, 143),
+            remembered=remembered(text, held),
+            remembers=remembered(self.state, self.held()),
         )
-        return Came(self.box.subscriptions(TENANT), text, run)
-
-
-def _text(folder: Path) -> str:
-    """Return the text of the state; empty if there is no state."""
-    path = folder / "hooks.state.json"
-    return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def wait_until_all_is_carried_out(box: Sandbox) -> None:
-    """Wait for the calls that hooksync has stopped waiting for. A finished call has a status."""
-    end = time.monotonic() + LONGEST
-    while any(call.status is None for call in box.calls):
-        if time.monotonic() > end:
-            raise RuntimeError("a slow call is not through")
-        time.sleep(0.01)
