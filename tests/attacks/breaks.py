@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.simulation.breaks import Break, copy_broken
 
-# each family, and the defence to remove
+# each family, and the defence to remove; after a colon: what one more defence of it is about
 BREAKS = {
     "redirects": Break(
         "follow a redirect",
@@ -78,7 +78,7 @@ BREAKS = {
         "    if _PLAIN.fullmatch(text)",
         "    return text\n    if _PLAIN.fullmatch(text)",
     ),
-    "encodings": Break(
+    "canaries: encodings": Break(
         "look for values in clear alone",
         "core/redaction.py",
         "for pattern, decode in _ESCAPES:",
@@ -156,7 +156,7 @@ def attacks_that_get_through(family: str, folder: Path) -> str:
         "-x",
         "-m",
         "not nightly",
-        f"tests/attacks/test_{family}.py",
+        f"tests/attacks/test_{family.partition(':')[0]}.py",
     ]
     environ = {**os.environ, "PYTHONPATH": str(folder), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
