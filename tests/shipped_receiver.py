@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import HTTPServer
-from pathlib import Path
 
 from pyPreservica.webHooksAPI import WebHookHandler
 
@@ -19,15 +17,9 @@ class _Quiet(WebHookHandler):
 
 
 @contextmanager
-def shipped_receiver(secret: str, certificate: Path | None = None) -> Iterator[str]:
-    """Start the receiver with a secret, and yield its URL. With a certificate (PEM, with its key),
-    the receiver uses TLS.
-    """
+def shipped_receiver(secret: str) -> Iterator[str]:
+    """Start the receiver with a secret, and yield its URL."""
     server = HTTPServer(("127.0.0.1", 0), _Quiet)
     server.secret_key = secret  # type: ignore[attr-defined]
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
     with running(server):
-        yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}/hook"
+        yield f"http://127.0.0.1:{server.server_port}/hook"

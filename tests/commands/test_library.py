@@ -15,7 +15,6 @@ import pytest
 import hooksync
 from tests.command_line import ROOT, run_python
 from tests.conftest import HIDDEN, HOOKS, Place
-from tests.wire import Wire, answer, saying
 
 OTHER = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]")
 
@@ -215,16 +214,3 @@ def test_the_program_in_the_documentation_is_typed_and_writes_a_report_for_each_
     assert run_python([path, "hooks.yaml"], place.environ, place.folder).code == 1
     assert (place.folder / "prod.txt").read_text().startswith("prod: 2 changes, 2 subscriptions\n")
     assert (place.folder / "test.txt").read_text().startswith("test: not read: ")
-
-
-def test_the_proxy_comes_from_the_given_environment_not_from_the_process(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place.write(HOOKS.replace("${BOX}", "http://archive.example.org\n    allow_http: true"))
-    with Wire(saying(answer(b"", "403 Forbidden"))) as given, Wire(saying(answer(b""))) as other:
-        monkeypatch.setenv("HTTP_PROXY", other.url)
-        monkeypatch.setenv("NO_PROXY", "*")
-        place.environ["HTTP_PROXY"] = given.url
-        assert hooksync.plan(load(place)).exit_code == 1
-        assert given.request_lines[0].startswith("POST http://archive.example.org")
-        assert other.requests == []

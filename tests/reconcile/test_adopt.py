@@ -214,8 +214,3 @@ def test_a_receiver_with_a_different_secret_is_never_adopted(place: Place) -> No
     run = place.run("apply", "--yes", "--adopt", "*")
     assert run.code == 3
     assert "signs challenges with a different secret" in run.err
-
-
-def test_a_glob_of_adopt_that_matches_nothing_is_a_usage_error(place: Place) -> None:
-    run = place.run("plan", "--adopt", "other/*")
-    assert (run.code, '--adopt "other/*" matches no address' in run.err) == (64, True)

@@ -198,14 +198,14 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "repeat a subscribe whose answer is lost",
         "service/http.py",
-        'repeats_failed = purpose != "creation"',
-        "repeats_failed = True",
+        'may_help = purpose != "creation" and error.kind',
+        "may_help = error.kind",
     ),
     Break(
         "take a list that cannot be read for an empty one",
         "service/client.py",
-        "            raise ServiceError(problem) from error\n        return self._cleaned(live, declared)",
-        "            return ()\n        return self._cleaned(live, declared)",
+        "            raise ServiceError(problem) from error\n\n    def _read_list(",
+        "            return ()\n\n    def _read_list(",
     ),
 )
 

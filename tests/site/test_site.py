@@ -90,17 +90,6 @@ def test_every_page_fits_a_phone_has_its_pictures_and_loads_nothing_from_other_h
     assert {page: found for page, found in faults.items() if found} == {}
 
 
-def test_a_search_leads_to_a_page_that_has_the_word(site: Site, reader: Reader) -> None:
-    reader.open((site.folder / "upgrade.html").as_uri())
-    page = reader.page
-    page.get_by_role("textbox", name="Search").click()
-    page.keyboard.type("rotate")
-    page.locator(".md-search-result__link").first.click()
-    page.wait_for_url(lambda address: "upgrade" not in address)
-    assert "rotat" in page.locator("main").inner_text().lower()
-    assert not reader.faults
-
-
 def test_a_search_for_common_words_finds_the_right_page_among_the_first_three(
     site: Site, reader: Reader
 ) -> None:
@@ -113,11 +102,3 @@ def test_a_search_for_common_words_finds_the_right_page_among_the_first_three(
         if wanted not in found[:3]:
             missed[words] = found[:5]
     assert missed == {}
-
-
-def test_the_copy_button_of_a_block_copies_only_its_commands(site: Site, reader: Reader) -> None:
-    reader.open((site.folder / "everyday-changes.html").as_uri())
-    block = reader.page.locator("pre:has(.gp)").first
-    lines = block.locator("code").inner_text().splitlines()
-    copied = block.locator("[data-md-type=copy]").get_attribute("data-clipboard-text")
-    assert (copied or "").splitlines() == [line[2:] for line in lines if line.startswith("$ ")]
