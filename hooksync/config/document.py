@@ -30,40 +30,40 @@ from hooksync.core import model
 from hooksync.core.errors import FileError, Problem, suggestion
 from hooksync.core.record import given_fields, replace
 from hooksync.core.template import fill_in, parse_template
-from hooksync.core.urls import prefix_fault
 
 Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
+Read = Callable[[str], Source]
 Names = Mapping[str, None]  # of the known triggers, in order
 
-_ADD_URL = "write url: https://fn.example.net/api/hook, here or in the default subscription"
-_ADD_TRIGGER = "add trigger: INDEXED (or a different one), here or under defaults"
-_ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
-# a message lists at most so many names, and compares no more: to compare thousands takes seconds
-_MOST_LISTED = 100
+# how to add a field that a subscription lacks
+_ADVICE = {
+    "trigger": "add trigger: INDEXED (or a different one), here or under defaults",
+    "secret": "add secret: {env: NAME} or {file: PATH}, here or under defaults",
+    "url": "write url: https://fn.example.net/api/hook, here or in the default subscription",
+}
 
 
 def read_document(
-    sources: Sequence[Source],
-    judges: Sequence[Judge] = (),
-    read: Callable[[str], Source] = read_defaults,
+    sources: Sequence[Source], judges: Sequence[Judge] = (), read: Read = read_defaults
 ) -> Document:
     """Read hooks files together.
 
     `judges` find further problems; `read` reads a file whose defaults a different file takes.
     Raises FileError with every problem, in the order of the files.
     """
-    files = _Files(sources, read)
     names = [source.name for source in sources]
-    problems: list[Problem] = []
-    tenancies = _read_tenancies(files, problems)
-    if not tenancies:
-        where = model.Location(sources[0].name, 1, 1) if sources else None
-        problems.append(Problem("no tenancy is declared", "write one under tenancies", where))
-    faults, warnings = check_entries(tenancies)
-    problems += faults
-    problems += reference_problems(tenancies)
-    for find in judges:
-        problems += find(tenancies)
+    files = _Files(sources, read)
+    problems = files.problems
+    if not problems:
+        tenancies = _read_tenancies(files, problems)
+        if not tenancies:
+            where = model.Location(names[0], 1, 1) if names else None
+            problems.append(Problem("no tenancy is declared", "write one under tenancies", where))
+        faults, warnings = check_entries(tenancies)
+        problems += faults
+        problems += reference_problems(tenancies)
+        for find in judges:
+            problems += find(tenancies)
     if problems:
         raise FileError(*in_order(problems, names))
     texts = tuple(source.data for source in files.sources)
@@ -79,63 +79,57 @@ class _HooksFile(NamedTuple):
 
 
 class _Files:
-    """The parsed hooks files of a run. Raises FileError with what breaks YAML or the schema."""
+    """The parsed hooks files of a run, and the problems that break YAML or the schema."""
 
-    def __init__(self, sources: Sequence[Source], read: Callable[[str], Source]) -> None:
+    def __init__(self, sources: Sequence[Source], read: Read) -> None:
         self.sources: list[Source] = []  # also those of defaults
         self.parsed: dict[str, YamlMap] = {}  # by path; empty if it has problems
-        self._read = read
-        self._problems: list[Problem] = []
-        parsed = [(source.name, self._parse(source)) for source in sources]
-        self.files = [self._with_defaults(name, data) for name, data in parsed]
-        if self._problems:
-            raise FileError(*in_order(self._problems, [source.name for source in sources]))
+        self.problems: list[Problem] = []
+        for source in sources:
+            self._parse(source)
+        self.files = [self._with_defaults(source.name, read) for source in sources]
 
-    def _parse(self, source: Source) -> YamlMap:
+    def _parse(self, source: Source) -> None:
         self.sources.append(source)
         data = YamlMap()
         try:
             data = read_checked("hooks", source.name, source.data)
         except FileError as error:
-            self._problems += error.problems
+            self.problems += error.problems
         self.parsed[follow_links(source.name)] = data
-        return data
 
-    def _with_defaults(self, name: str, data: YamlMap) -> _HooksFile:
+    def _with_defaults(self, name: str, read: Read) -> _HooksFile:
         """Find the defaults of a file. If that is impossible, a problem is noted."""
+        data = self.parsed[follow_links(name)]
         tenancies = data.get("tenancies", YamlMap())
         defaults = data.get("defaults", YamlMap())
         if isinstance(defaults, YamlMap):
             return _HooksFile(tenancies, defaults, (name,))
-        where = data.value_place("defaults")
+        where = data.places["defaults"]
         path = os.path.join(os.path.dirname(name), defaults)
         identity = follow_links(path)
         try:
             if identity not in self.parsed:
-                self._parse(self._read(path))
+                self._parse(read(path))
         except FileError as error:
-            self._problems += [replace(problem, where=where) for problem in error.problems]
+            self.problems += [replace(problem, where=where) for problem in error.problems]
             return _HooksFile(tenancies, YamlMap(), (name,))
-        found = self.parsed[identity].get("defaults", YamlMap())
-        if not isinstance(found, YamlMap):
+        shared = self.parsed[identity].get("defaults", YamlMap())
+        if isinstance(shared, str):
             fix = "name a hooks file that contains the values of its `defaults`"
-            self._problems.append(Problem(f"{path} has no defaults of its own", fix, where))
-            found = YamlMap()
-        return _HooksFile(tenancies, found, (name, path))
-
-
-def _known_triggers(files: Iterable[YamlMap]) -> Names:
-    """Collect the known names of triggers, of both spellings."""
-    names = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values()]
-    for data in files:
-        names += sorted(data.get("extra_triggers", []))
-    return dict.fromkeys(names)
+            self.problems.append(Problem(f"{path} has no defaults of its own", fix, where))
+        return _HooksFile(tenancies, shared, (name, path))
 
 
 def _read_tenancies(files: _Files, problems: list[Problem]) -> tuple[TenancyDeclaration, ...]:
     """Read the tenancies, each from all files that declare a part of it; note the problems."""
-    triggers = _known_triggers(files.parsed.values())
-    _check_defaults(files, triggers, problems)
+    names = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values()]
+    for data in files.parsed.values():
+        names += sorted(data.get("extra_triggers", []))
+    known = dict.fromkeys(names)
+    for data in files.parsed.values():  # also if no subscription takes these defaults
+        if isinstance(data.get("defaults"), YamlMap):
+            _read_triggers(data["defaults"], known, problems)
     parts: defaultdict[str, list[_HooksFile]] = defaultdict(list)
     for file in files.files:
         for name in file.tenancies:
@@ -143,7 +137,7 @@ def _read_tenancies(files: _Files, problems: list[Problem]) -> tuple[TenancyDecl
     tenancies = []
     with_variable: dict[str, TenancyDeclaration] = {}  # by value of ${TENANCY}
     for name, of_one in parts.items():
-        reader = _TenancyReader(name, triggers, problems)
+        reader = _TenancyReader(name, known, problems)
         tenancy = reader.read(of_one)
         tenancies.append(tenancy)
         first = with_variable.setdefault(reader.variable, tenancy)
@@ -151,16 +145,6 @@ def _read_tenancies(files: _Files, problems: list[Problem]) -> tuple[TenancyDecl
             what = f'"{first.name}" and "{name}" have the same ${{TENANCY}}, {reader.variable}'
             problems.append(_twice(what, "rename one of the two", tenancy.location, first.location))
     return tuple(tenancies)
-
-
-def _check_defaults(files: _Files, triggers: Names, problems: list[Problem]) -> None:
-    """Check the defaults of each file, even if no tenancy takes them."""
-    for data in files.parsed.values():
-        defaults = data.get("defaults")
-        if isinstance(defaults, YamlMap):
-            reader = _TenancyReader("defaults", triggers, problems)
-            reader.settings(defaults)
-            reader.triggers(defaults)
 
 
 def _has_settings(fields: YamlMap) -> bool:
@@ -191,12 +175,12 @@ class _TenancyReader:
         """
         with_settings = [file for file in files if _has_settings(file.tenancies[self._name])]
         deciding = with_settings or files
-        where = deciding[0].tenancies.key_place(self._name)
+        where = deciding[0].tenancies.key_places[self._name]
         settings = self._settings_of(deciding[0])
         for file in deciding[1:]:
             if with_settings or self._settings_of(file) != settings:
                 what = f'two files give tenancy "{self._name}" settings'
-                here = file.tenancies.key_place(self._name)
+                here = file.tenancies.key_places[self._name]
                 fix = "write its settings in one of the files"
                 self._problems.append(_twice(what, fix, here, where))
         subscriptions = self._subscriptions_of(files, deciding, where)
@@ -210,50 +194,35 @@ class _TenancyReader:
         declared: dict[str, SubscriptionDeclaration] = {}
         has_subscriptions = False
         for file in files:
-            own = file.tenancies[self._name].get("subscriptions")
-            common = file.defaults.get("subscriptions") if file in deciding else None
-            self._read_subscriptions(declared, own or YamlMap(), common or YamlMap(), file.defaults)
-            has_subscriptions |= own is not None or bool(common)
+            tenancy = YamlMap(file.tenancies[self._name], file.defaults)
+            has_subscriptions |= "subscriptions" in tenancy
+            own = file.tenancies[self._name].get("subscriptions", YamlMap())
+            common = (
+                file.defaults.get("subscriptions", YamlMap()) if file in deciding else YamlMap()
+            )
+            entries = YamlMap(own, common)
+            for name in entries:
+                layers = (entries[name], common.get(name, YamlMap()), file.defaults)
+                entry = self._subscription(name, entries.key_places[name], layers)
+                if entry is None:
+                    continue
+                first = declared.setdefault(name, entry)
+                if first.location != entry.location:  # two files may take one default subscription
+                    what = f'subscription "{name}" is declared twice'
+                    fix = "rename one of the two, or remove it"
+                    self._problems.append(_twice(what, fix, entry.location, first.location))
         if not has_subscriptions:
             fix = "declare its subscriptions, under `subscriptions:`"
             self._note(f'tenancy "{self._name}" has no subscriptions', fix, where)
         return tuple(declared.values())
 
-    def _read_subscriptions(
-        self,
-        declared: dict[str, SubscriptionDeclaration],
-        own: YamlMap,
-        common: YamlMap,
-        defaults: YamlMap,
-    ) -> None:
-        """Add the subscriptions of one file to those that are declared.
-
-        `common`: the default subscriptions; `defaults`: of the fields of all subscriptions.
-        """
-        entries = own.filled_up(common)
-        for name in entries:
-            layers = (entries[name], common.get(name, YamlMap()), defaults)
-            entry = self._subscription(name, entries.key_place(name), layers)
-            if entry is None:
-                continue
-            first = declared.setdefault(name, entry)
-            if first.location != entry.location:  # two files may take one default subscription
-                what = f'subscription "{name}" is declared twice'
-                fix = "rename one of the two, or remove it"
-                self._problems.append(_twice(what, fix, entry.location, first.location))
-
     def _settings_of(self, file: _HooksFile) -> Settings:
-        return self.settings(file.tenancies[self._name].filled_up(file.defaults))
-
-    def settings(self, fields: YamlMap) -> Settings:
         """Read the settings. A setting that is left out gets its default."""
+        fields = YamlMap(file.tenancies[self._name], file.defaults)
         settings = given_fields(model.PlainSettings, fields)
         for name in ("owns", "protect"):
-            prefixes = fields.get(name)
-            if isinstance(prefixes, YamlList):
-                settings[name] = frozenset(prefixes)
-                if not self._are_prefixes(prefixes):
-                    del settings[name]  # it would cause false problems about URLs
+            if isinstance(fields.get(name), YamlList):
+                settings[name] = frozenset(fields[name])
         limit = fields.get("limits", YamlMap()).get("unsubscribe")
         if limit is not None:
             settings["limit"] = model.UnsubscribeLimit.read(limit)
@@ -262,55 +231,38 @@ class _TenancyReader:
             refs = {name: self._reference(login, name, model.CREDENTIALS[name]) for name in login}
             settings["credentials"] = model.CredentialRefs(**refs)
         for name in ("server", "tenant"):
-            if text := self._text(fields, name):
+            if name in fields and (text := self._text(fields, name)):
                 settings[name] = text
         return Settings(**settings)
-
-    def _are_prefixes(self, prefixes: YamlList) -> bool:
-        """Whether all items are valid prefixes of URLs. A problem is noted for each other one."""
-        before = len(self._problems)
-        for prefix, where in zip(prefixes, prefixes.places, strict=True):
-            if fault := prefix_fault(prefix):
-                fix = "write a URL such as https://fn.example.net/api"
-                self._note(f"this prefix {fault}", fix, where)
-        return len(self._problems) == before
 
     def _subscription(
         self, name: str, where: model.Location, layers: Sequence[YamlMap]
     ) -> SubscriptionDeclaration | None:
-        """Read a subscription.
+        """Read a subscription. If that is impossible, problems are noted.
 
         `layers`: its own fields, those of the default subscription of its name, and the defaults.
         """
-        fields = YamlMap().filled_up(*layers)
+        fields = YamlMap(*layers)
         triggers = None
         for layer in layers:
             if triggers is None:
-                triggers = self.triggers(layer)
-        if triggers is None:
-            self._note(f'"{name}" has no trigger', _ADD_TRIGGER, where)
-        if "secret" not in fields:
-            self._note(f'"{name}" has no secret', _ADD_REFERENCE, where)
-            return None
-        if "url" not in fields:
-            self._note(f'"{name}" has no url', _ADD_URL, where)
-        url = self._text(fields, "url")
-        if url is None:
+                triggers = _read_triggers(layer, self._known_triggers, self._problems)
+        missing = [] if triggers else ["trigger"]
+        missing += [key for key in ("secret", "url") if key not in fields]
+        for key in missing:
+            self._note(f'"{name}" has no {key}', _ADVICE[key], where)
+        url = self._text(fields, "url") if "url" in fields else None
+        if missing or url is None or triggers is None:
             return None
         secret = self._reference(fields, "secret")
         plain = given_fields(model.PlainFields, fields)
         adopted = fields.get("adopt", ())
         plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
-        return SubscriptionDeclaration(name, url, triggers or (), secret, where, **plain)
+        return SubscriptionDeclaration(name, url, triggers, secret, where, **plain)
 
     def _text(self, fields: YamlMap, key: str) -> TemplateAt | None:
-        """Read a text that may hold `${NAME}`.
-
-        Returns None if the key is missing, or if the text is malformed. The latter is noted.
-        """
-        if key not in fields:
-            return None
-        where = fields.value_place(key)
+        """Read a text that may hold `${NAME}`. If it is malformed, a problem is noted."""
+        where = fields.places[key]
         try:
             return TemplateAt(parse_template(self._filled_in(fields[key])), where)
         except ValueError as error:
@@ -318,15 +270,14 @@ class _TenancyReader:
             return None
 
     def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef:
-        where = fields.value_place(key)
+        where = fields.places[key]
         ((kind, value),) = fields[key].items()
         if kind != "command":
             value = self._filled_in(value)
         if kind == "env" and not value.isidentifier():
             what = f'the tenancy "{self._name}" makes this {value}, which is no variable name'
             self._note(what, "rename the tenancy, or name the variable here", where)
-        base = os.path.dirname(where.file) if kind == "file" else ""
-        return model.SecretRef.read({kind: value}, where, noun, base)
+        return model.SecretRef.read({kind: value}, where, noun, os.path.dirname(where.file))
 
     def _filled_in(self, text: str) -> str:
         """Fill in the name of the tenancy."""
@@ -336,36 +287,29 @@ class _TenancyReader:
             self.variable = self._values["TENANCY"]
         return fill_in(text, self._values)
 
-    def triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
-        """Read `trigger` or `triggers`. Returns None if neither is given."""
-        if "trigger" in fields and "triggers" in fields:
-            where = fields.key_place("triggers")
-            self._note("both trigger and triggers are given", "keep one of the two", where)
-        if "trigger" in fields:
-            written = [(fields["trigger"], fields.value_place("trigger"))]
-        elif "triggers" in fields:
-            written = list(zip(fields["triggers"], fields["triggers"].places, strict=True))
-        else:
-            return None
-        triggers: list[model.Trigger] = []
-        for name, where in written:
-            trigger = model.Trigger.named(name)
-            if name not in self._known_triggers:
-                advice = _trigger_advice(name, list(self._known_triggers)[:_MOST_LISTED])
-                self._note(f'unknown trigger "{name}"', advice, where)
-            elif trigger in triggers:
-                what = f'trigger "{trigger.short}" is listed twice'
-                self._note(what, "keep one of the two", where)
-            else:
-                triggers.append(trigger)
-        return tuple(triggers)
-
     def _note(self, what: str, fix: str, where: model.Location) -> None:
         self._problems.append(Problem(what, fix, where))
 
 
-def _trigger_advice(name: str, known: Sequence[str]) -> str:
-    """Advise on an unknown name: what may have been meant, and which names are known."""
-    shown = dict.fromkeys(model.Trigger.named(known_name).short for known_name in known)
-    advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
-    return suggestion(name.upper(), known, advice)
+def _read_triggers(
+    fields: YamlMap, known: Names, problems: list[Problem]
+) -> tuple[model.Trigger, ...] | None:
+    """Read `trigger` or `triggers`, and note problems. Returns None if neither is given."""
+    if "trigger" in fields:
+        written = [(fields["trigger"], fields.places["trigger"])]
+    elif "triggers" in fields:
+        written = list(zip(fields["triggers"], fields["triggers"].places, strict=True))
+    else:
+        return None
+    if "trigger" in fields and "triggers" in fields:
+        where = fields.key_places["triggers"]
+        problems.append(
+            Problem("both trigger and triggers are given", "keep one of the two", where)
+        )
+    for name, where in written:
+        if name not in known:
+            shown = dict.fromkeys(model.Trigger.named(other).short for other in known)
+            advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
+            fix = suggestion(name.upper(), [*known], advice)
+            problems.append(Problem(f'unknown trigger "{name}"', fix, where))
+    return tuple(dict.fromkeys(model.Trigger.named(name) for name, _ in written))

@@ -281,13 +281,13 @@ def read_policy(path: str) -> Policy:
     tenancies = None
     if "tenancies" in data:
         own = data["tenancies"]
-        tenancies = {glob: _make_policy(path, own[glob].filled_up(data), None) for glob in own}
+        tenancies = {glob: _make_policy(path, YamlMap(own[glob], data), None) for glob in own}
     return _make_policy(path, data, tenancies)
 
 
 def _make_policy(path: str, data: YamlMap, tenancies: Mapping[str, Policy] | None) -> Policy:
     """Make the rules for all tenancies, or for those of one glob."""
-    lines = {name: data.key_place(name).line for name in data}
+    lines = {name: data.key_places[name].line for name in data}
     given: dict[str, Any] = {}
     for name, value in data.items():
         given[name] = tuple(value) if isinstance(value, list) else value

@@ -7,37 +7,34 @@ that look like names. Unknown keys under `secret` and `credentials` are not quot
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import reduce
 from itertools import islice
-from typing import Any, NamedTuple
+from operator import getitem
+from typing import Any
 
 from hooksync.config.yaml_loader import (
     KINDS,
     PRIVATE,
     QUOTABLE_KEY,
     QUOTABLE_NAME,
-    YamlList,
     YamlMap,
     read_yaml,
+    write_entry,
 )
 from hooksync.core.errors import FileError, Problem, suggestion
-from hooksync.core.model import SECRET_KINDS, Location
-from hooksync.core.schema import Schema, SchemaKind, is_certain_to_fit, read_schema
+from hooksync.core.model import Location
+from hooksync.core.schema import SchemaKind, is_certain_to_fit, read_schema
 
-MOST_ERRORS = 1000  # in one file; nobody would read more
+_MOST_ERRORS = 1000  # in one file; nobody would read more
 
-DataPath = tuple[str | int, ...]  # names and indexes that lead from the top to a part of the data
+# an error of jsonschema; its message quotes the data, and is never used
+Violation = Any
 Words = tuple[str, str]  # what, fix
 
-_KINDS = list(SECRET_KINDS.values())
-_REFERENCE = f"{', '.join(_KINDS[:-1])} or {_KINDS[-1]}"
-# the fields that hold entries by name, with an example of a name
-_NAMED_ENTRIES: dict[DataPath, str] = {
-    ("tenancies",): "archive-prod",
-    ("subscriptions",): "catalogue",
-}
+_NAMED = {"tenancies": "tenancy", "subscriptions": "subscription"}  # fields that hold names
+_NO_DEFAULTS = ("url", "adopt", "enabled", "server", "tenant")
+_SOURCE_FIX = "name its source instead: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
 _TYPE_NAMES = {
     "object": "a mapping",
     "array": "a list",
@@ -45,7 +42,6 @@ _TYPE_NAMES = {
     "boolean": "true or false",
     "integer": "a whole number",
 }
-_NO_DEFAULTS = ("url", "adopt", "enabled", "server", "tenant")
 
 
 def read_checked(kind: SchemaKind, name: str, content: bytes) -> YamlMap:
@@ -57,162 +53,102 @@ def read_checked(kind: SchemaKind, name: str, content: bytes) -> YamlMap:
     data, problems = read_yaml(name, content)
     if problems or not is_certain_to_fit(kind, data):
         places = {problem.where for problem in problems}
-        errors = find_schema_errors(data, name, read_schema(kind))
-        problems += tuple(problem for problem in errors if problem.where not in places)
+        for problem in islice(find_schema_errors(kind, data, name), _MOST_ERRORS):
+            if problem.where not in places:
+                problems.append(problem)
     if problems:
         raise FileError(*problems)
     return data
 
 
-def find_schema_errors(data: YamlMap, file: str, schema: Schema) -> tuple[Problem, ...]:
-    """Find the first MOST_ERRORS errors in a file. If there are that many, there may be more."""
-    return tuple(islice(_schema_errors(data, file, schema), MOST_ERRORS))
-
-
-def _schema_errors(data: YamlMap, file: str, schema: Schema) -> Iterator[Problem]:
-    for violation in find_violations(schema, data):
-        if violation.keyword == "additionalProperties":
-            for key in violation.unknown_keys:
-                where = _place_of(data, file, (*violation.path, key), of_key=True)
-                yield Problem(*_word_unknown_key(violation, key), where)
+def find_schema_errors(kind: SchemaKind, data: YamlMap, file: str) -> Iterator[Problem]:
+    """Word everything that does not fit a schema."""
+    for violation in find_violations(read_schema(kind), data):
+        path = tuple(violation.absolute_path)
+        where = Location(file, 1, 1)
+        if path:
+            where = reduce(getitem, path[:-1], data).places[path[-1]]
+        if violation.validator == "additionalProperties":
+            mapping = violation.instance
+            for key in _unknown_keys(violation):
+                yield Problem(*_word_unknown_key(violation, path, key), mapping.key_places[key])
+        elif "propertyNames" in violation.relative_schema_path:
+            where = reduce(getitem, path, data).key_places[violation.instance]
+            most = violation.schema["maxLength"]
+            fix = f"use letters, digits, - and _ only, and at most {most} of them"
+            yield Problem("this is not a valid name", fix, where)
         else:
-            of_key = violation.keyword in ("propertyNames", "required")
-            where = _place_of(data, file, violation.path, of_key=of_key)
-            yield Problem(*_word_violation(violation), where)
+            yield Problem(*_word_violation(kind, violation, path), where)
 
 
-def _place_of(data: YamlMap, file: str, path: DataPath, *, of_key: bool = False) -> Location:
-    """Return where the value at the end of a path is written, or with `of_key` its key."""
-    node: object = data
-    place = Location(file, 1, 1)
-    for step in path:
-        if isinstance(node, YamlMap) and isinstance(step, str):
-            place = node.key_place(step) if of_key else node.value_place(step)
-            node = node[step]
-        elif isinstance(node, YamlList) and isinstance(step, int):
-            place = node.places[step]
-            node = node[step]
-    return place
-
-
-class Violation(NamedTuple):
-    """One place where data does not fit its schema."""
-
-    keyword: str  # of the schema; "propertyNames" if a rule about names is violated
-    schema: Schema  # the part that holds the keyword
-    path: DataPath  # for "propertyNames", it ends with the name
-    instance: object  # the data at that place; for "propertyNames", the name
-
-    def __repr__(self) -> str:
-        return f"Violation({self.keyword!r}, path={self.path!r})"
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields of the path below the top level, the defaults, a tenancy or a subscription.
-
-        The indexes of lists are left out: for ("tenancies", "prod", "limits", "unsubscribe"), these
-        are ("limits", "unsubscribe").
-        """
-        first = self.path[0] if self.path else ""
-        depth = {"defaults": 1, "tenancies": 2}.get(str(first), 0)
-        if len(self.path) < depth:
-            depth = 0
-        elif self.path[depth : depth + 1] == ("subscriptions",) and len(self.path) > depth + 1:
-            depth += 2
-        return tuple(step for step in self.path[depth:] if isinstance(step, str))
-
-    @property
-    def field(self) -> str:
-        """The last of `fields`; "" if there are none."""
-        return self.fields[-1] if self.fields else ""
-
-    @property
-    def label(self) -> str:
-        """The name of the refused part or field, as the first words of a message."""
-        if self.fields:
-            of_list = "an item of " if isinstance(self.path[-1], int) else ""
-            return of_list + ".".join(self.fields)
-        kinds = ("the top level", "defaults", "tenancy", "subscription", "subscription")
-        kind = kinds[len(self.path)]
-        is_named = len(self.path) > 1 and QUOTABLE_NAME.fullmatch(str(self.path[-1]))
-        return f'{kind} "{self.path[-1]}"' if is_named else kind
-
-    @property
-    def is_private(self) -> bool:
-        """Whether it is in `secret` or `credentials`, where a user may have written a secret."""
-        return bool(self.fields) and self.fields[0] in PRIVATE
-
-    @property
-    def known_keys(self) -> list[str]:
-        """The keys that the schema allows in this place."""
-        notes = ["x-..."] if "patternProperties" in self.schema else []
-        return [*self.schema["properties"], *notes]
-
-    @property
-    def unknown_keys(self) -> list[str]:
-        """The written keys that the schema does not allow in this place."""
-        ignored = "x-" if "patternProperties" in self.schema else ()
-        keys: Any = self.instance
-        return [key for key in keys if key not in self.known_keys and not key.startswith(ignored)]
-
-
-def find_violations(schema: Schema, data: object) -> Iterator[Violation]:
-    """Find with jsonschema where data does not fit. Its messages quote the data: none is used."""
+def find_violations(schema: Mapping[str, Any], data: object) -> Iterator[Violation]:
+    """Find with jsonschema where data does not fit."""
     import jsonschema  # 70 ms, more than all the rest of `validate`; a file that fits needs none
 
     base = jsonschema.Draft202012Validator
     checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     validator: Any = jsonschema.validators.extend(base, type_checker=checker)  # type: ignore[no-untyped-call]
-    for error in validator(schema).iter_errors(data):
-        keyword = error.validator
-        path = tuple(error.absolute_path)
-        if "propertyNames" in error.relative_schema_path:
-            keyword = "propertyNames"
-            path = (*path, error.instance)
-        yield Violation(keyword, error.schema, path, error.instance)
+    yield from validator(schema).iter_errors(data)
 
 
-def _word_unknown_key(violation: Violation, key: str) -> Words:
-    known_keys = violation.known_keys
-    listed = f"known: {', '.join(known_keys)}"
-    if violation.is_private:
-        return f"unknown key under {violation.field}", listed
-    if violation.path == ("defaults",) and key in _NO_DEFAULTS:
+def _unknown_keys(violation: Violation) -> list[str]:
+    ignored = "x-" if "patternProperties" in violation.schema else ()
+    known = violation.schema["properties"]
+    return [key for key in violation.instance if key not in known and not key.startswith(ignored)]
+
+
+def _word_unknown_key(violation: Violation, path: tuple[Any, ...], key: str) -> Words:
+    known = [*violation.schema["properties"]]
+    if "patternProperties" in violation.schema:
+        known.append("x-...")
+    listed = f"known: {', '.join(known)}"
+    if not set(PRIVATE).isdisjoint(path):
+        return f"unknown key under {path[-1]}", listed
+    if path == ("defaults",) and key in _NO_DEFAULTS:
         return f"{key} cannot be a default", "write it where it applies"
-    fix = suggestion(key, known_keys, listed)
+    fix = suggestion(key, known, listed)
     return (f'unknown key "{key}"' if QUOTABLE_KEY.fullmatch(key) else "unknown key"), fix
 
 
-def _word_violation(violation: Violation) -> Words:
+def _word_violation(kind: SchemaKind, violation: Violation, path: tuple[Any, ...]) -> Words:
     """Put a violation into words: what is wrong, and how to fix it."""
     value = violation.instance
-    if violation.keyword == "propertyNames":
-        most = violation.schema["maxLength"]
-        fix = f"use letters, digits, - and _ only, and at most {most} of them"
-        return "this is not a valid name", fix
-    fix = _fix(violation)
-    is_value = not isinstance(value, dict | list | None)
-    if is_value and violation.is_private and violation.schema.get("type") == "object":
-        kind = "a secret" if violation.fields[0] == "secret" else "a credential"
-        return f"{kind} is never written into the file", f"{fix}, and keep the value there"
-    what = f"{violation.label} {_rule(violation)}"
-    is_text_missing = violation.keyword == "type" and "string" in violation.schema["type"]
-    if "errorMessage" in violation.schema or type(value) not in KINDS:
+    schema = violation.schema
+    types = schema.get("type", ())
+    is_private = not set(PRIVATE).isdisjoint(path)
+    fix = _fix(kind, violation, path, is_private=is_private)
+    if is_private and types == "object" and not isinstance(value, dict | list | None):
+        noun = "a secret" if "secret" in path else "a credential"
+        return f"{noun} is never written into the file", f"{fix}, and keep the value there"
+    what = f"{_label(path)} {_rule(violation)}"
+    if "errorMessage" in schema or type(value) not in KINDS:
         return what, fix
-    if is_text_missing:
-        fix = f'put quotes around it, as in {violation.field}: "..."'
-    if is_text_missing or violation.keyword == "enum":
+    if "string" in types:
+        fix = 'put quotes around it, as in "..."'
+    if "string" in types or violation.validator == "enum":
         what = f"{what}, but YAML reads this as {KINDS[type(value)]}"
     return what, fix
+
+
+def _label(path: tuple[Any, ...]) -> str:
+    """Return the name of the refused part, as the first words of a message."""
+    if not path:
+        return "the top level"
+    *_, parent, last = ("", *path)
+    if isinstance(last, int):
+        return f"an item of {parent}"
+    if parent not in _NAMED:
+        return str(last)
+    return f'{_NAMED[parent]} "{last}"' if QUOTABLE_NAME.fullmatch(last) else _NAMED[parent]
 
 
 def _rule(violation: Violation) -> str:
     """Return what a value must be, if possible in the words of the schema: editors show them."""
     schema = violation.schema
-    argument = schema[violation.keyword]
+    argument = violation.validator_value
     if "errorMessage" in schema:
         return str(schema["errorMessage"])
-    match violation.keyword:
+    match violation.validator:
         case "pattern":
             return str(schema["patternErrorMessage"])
         case "required":
@@ -230,27 +166,19 @@ def _rule(violation: Violation) -> str:
             return f"must be {', '.join(argument[:-1])} or {argument[-1]}"
         case "minimum":
             return f"must be at least {argument}"
-    unit = "characters" if violation.keyword == "maxLength" else "items"
+    unit = "characters" if violation.validator == "maxLength" else "items"
     return f"must not have more than {argument:,} {unit}"
 
 
-def _fix(violation: Violation) -> str:
-    if name := _NAMED_ENTRIES.get(violation.path[-1:]):
-        if isinstance(violation.instance, list):
-            return f"write `{name}:` instead of `-`, and indent its fields"
-        return f"write a name such as `{name}:` below it, indented, and below that its fields"
-    if violation.is_private and violation.field != "credentials":
-        name = "secret" if violation.fields[0] == "secret" else violation.fields[1]
-        return f"write {name}: {_REFERENCE}"
-    if not violation.fields and len(violation.path) > 1:
+def _fix(kind: SchemaKind, violation: Violation, path: tuple[Any, ...], *, is_private: bool) -> str:
+    """Return a fix, if possible with an example from the schema."""
+    if is_private and path[-1] != "credentials":
+        return _SOURCE_FIX
+    if not path:
+        return "write version: 1"
+    if len(path) > 1 and path[-2] in _NAMED:
         return "write its fields under it, indented"
-    name = violation.field or "".join(map(str, violation.path)) or "version"
-    example = _examples().get(name)
-    return f"write {example}" if example else "see `hooksync schema`"
-
-
-@cache
-def _examples() -> dict[str, str]:
-    """Read an example of each field from examples.txt."""
-    with open(os.path.join(os.path.dirname(__file__), "examples.txt"), encoding="utf-8") as file:
-        return {line.partition(":")[0]: line.rstrip("\n") for line in file}
+    examples = violation.schema.get("examples", [violation.schema.get("default")])
+    if isinstance(path[-1], int) or examples[0] is None:
+        return f"`hooksync schema --kind {kind}` describes it"
+    return f"write {write_entry(path[-1], examples[0])}"

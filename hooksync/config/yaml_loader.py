@@ -1,9 +1,9 @@
 """Turn YAML bytes into plain data, with the line and column of each node. Pure.
 
 Only this module uses PyYAML. `yaml.safe_load` loses positions, and keeps the last of two equal
-keys. Therefore this module reads the parser's events itself, one function for each kind of node. It
-limits the depth and the number of nodes while it reads, which `yaml.compose` cannot. No message
-quotes a value, because it may be a secret.
+keys. Therefore this module reads the parser's events itself. It limits the depth and the number of
+nodes while it reads, which `yaml.compose` cannot. No message quotes a value, because it may be a
+secret.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import codecs
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from operator import attrgetter
 from sys import intern
 from typing import Any, NoReturn
 
@@ -25,11 +24,10 @@ from hooksync.core.record import Record, replace
 
 has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten times slower
 
-# the file, then line and column (from 0) of a key and of its value; Locations take longer to make,
-# and most are never needed
-Place = tuple[str, int, int, int, int]
 # one of yaml.events; all events of the parsers have a mark, but the type stubs say otherwise
 Event = Any
+# for each mapping around a node, the key whose value contains the node; for each list, None
+Path = tuple[object, ...]
 
 # unknown keys that messages may quote, because they look like names of fields; a key such as
 # `secret:abc`, where a space is missing, may contain a secret
@@ -63,35 +61,19 @@ KINDS = {bool: "true or false", int: "a number", float: "a number", Timestamp: "
 class YamlMap(dict[str, Any]):
     """A mapping. To jsonschema it is a dict like any other."""
 
-    __slots__ = ("places",)
+    __slots__ = ("key_places", "places")
 
-    def __init__(self) -> None:
+    def __init__(self, *mappings: YamlMap) -> None:
+        """Join mappings. If several have a key, the earliest wins."""
         super().__init__()
-        self.places: dict[str, Place] = {}
-
-    def key_place(self, key: str) -> Location:
-        """Return where a key is written; for a merged key, in the mapping that it came from."""
-        file, line, column, _, _ = self.places[key]
-        return Location(file, line + 1, column + 1)
-
-    def value_place(self, key: str) -> Location:
-        """Return where the value of a key is written; for an alias, where the alias is."""
-        file, _, _, line, column = self.places[key]
-        return Location(file, line + 1, column + 1)
-
-    def fill_up(self, other: YamlMap) -> None:
-        """Add the keys of a different mapping that this one does not have."""
-        for key, value in other.items():
-            if key not in self:
-                self[key] = value
-                self.places[key] = other.places[key]
-
-    def filled_up(self, *others: YamlMap) -> YamlMap:
-        """Return a copy that also has the keys of other mappings; the earliest mapping wins."""
-        copy = YamlMap()
-        for mapping in (self, *others):
-            copy.fill_up(mapping)
-        return copy
+        # where each key is written; a merged key is in the mapping that it came from
+        self.key_places: dict[str, Location] = {}
+        # where each value is written; for an alias, where the alias is
+        self.places: dict[str, Location] = {}
+        for mapping in reversed(mappings):
+            self.update(mapping)
+            self.key_places.update(mapping.key_places)
+            self.places.update(mapping.places)
 
     def __repr__(self) -> str:
         """Return a short text: jsonschema puts it into messages, and aliases can make data huge."""
@@ -112,11 +94,8 @@ class YamlList(list[Any]):
 
 
 def read_yaml(
-    file: str,
-    data: bytes,
-    *,
-    fast: bool = has_fast_parser,
-) -> tuple[YamlMap, tuple[Problem, ...]]:
+    file: str, data: bytes, *, fast: bool = has_fast_parser
+) -> tuple[YamlMap, list[Problem]]:
     """Read one file. Returns its top level, and the problems that did not stop the reader.
 
     Raises FileError, with all problems so far, if the reader cannot go on.
@@ -131,45 +110,45 @@ def read_yaml(
     most_nodes = min(_MOST_NODES, _BASE_NODE_LIMIT + len(text))
     reader = _Reader(file, loader.get_event, most_nodes)
     try:
-        top = reader.read_document()
-    except yaml.YAMLError as error:
-        problem = _open_quotation(file, text, error) or _syntax_problem(file, text, error)
+        return reader.read_document(), reader.problems
+    except yaml.MarkedYAMLError as error:
+        problem = _syntax_problem(file, text, error)
         raise FileError(*reader.problems, problem) from None  # the error may quote the text
     finally:
         loader.dispose()
-    return top, tuple(sorted(reader.problems, key=attrgetter("where")))
 
 
 @lru_cache(maxsize=1024)
 def read_plain(text: str) -> object:
     """Read a scalar without quotes as YAML 1.1 does: None, bool, int, float, Timestamp, or text.
 
-    E.g. `off` is false, `0123` is 83 and `12:30:45` is 45045. A number that is too long to convert
-    is infinite.
+    E.g. `off` is false, `0123` is 83 and `12:30:45` is 45045. A number that is too long to convert,
+    or has no digit (`0x_`), is infinite.
     """
     kind = _resolver.resolve(yaml.ScalarNode, text, (True, False)).removeprefix(_TAG)
     if kind == "timestamp":
         return Timestamp()
     if kind not in ("null", "bool", "int", "float"):  # also `<<` and `=`
         return text
-    if len(text) > _LONGEST_NUMBER:
-        return float("inf")
     try:
-        node = yaml.ScalarNode(_TAG + kind, text)
-        return yaml.constructor.SafeConstructor().construct_object(node)
-    except ValueError:  # `0b_` and `0x_`, numbers without a digit
-        return 0
-    except OverflowError:  # `1:1:1...:1.5`
-        return float("inf")
+        if len(text) <= _LONGEST_NUMBER:
+            node = yaml.ScalarNode(_TAG + kind, text)
+            return yaml.constructor.SafeConstructor().construct_object(node)
+    except (ValueError, OverflowError):
+        pass
+    return float("inf")
 
 
-def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
+def _syntax_problem(file: str, text: str, error: Any) -> Problem:
     """Put an error of the parser into our own words, because its text may quote the file."""
-    where = Location(file, 1, 1)
-    mark = getattr(error, "problem_mark", None)
-    if mark:
-        # libyaml adds a line break to the last line, so its mark may be after the end of the file
-        where = min(_location(file, mark), place_after(file, text))
+    mark = error.problem_mark
+    opened = error.context_mark
+    is_read_to_end = not text[mark.index :].strip()
+    if opened and text.startswith(("'", '"'), opened.index) and is_read_to_end:
+        fix = "close it at the end of the text that it begins"
+        return Problem("this quotation mark is never closed", fix, _location(file, opened))
+    # libyaml adds a line break to the last line, so its mark may be after the end of the file
+    where = min(_location(file, mark), place_after(file, text))
     line = _LINE_BREAK.split(text)[where.line - 1]
     start = where.column - 1
     indentation = len(line) - len(line.lstrip("\t -?"))
@@ -189,17 +168,6 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     return Problem("not valid YAML", fix, where)
 
 
-def _open_quotation(file: str, text: str, error: Any) -> Problem | None:
-    """Return the problem of a quotation mark that is never closed, if this is the error."""
-    opened = getattr(error, "context_mark", None)
-    if not opened or text[opened.index : opened.index + 1] not in ("'", '"'):
-        return None
-    if text[error.problem_mark.index :].strip():
-        return None  # the parser did not read to the end of the file
-    fix = "close it at the end of the text that it begins"
-    return Problem("this quotation mark is never closed", fix, _location(file, opened))
-
-
 class _Reader:
     """Reads the one document of a file, event by event."""
 
@@ -207,8 +175,6 @@ class _Reader:
         self.file = file
         self.problems: list[Problem] = []
         self._next = next_event
-        # for each open mapping, the key that is being read; for each open list, None
-        self._path: list[object] = []
         # by anchor: a node and its size; None while the node is being read
         self._anchors: dict[str, tuple[object, int] | None] = {}
         self._nodes = 0  # nodes read so far; each alias counts the nodes that it repeats
@@ -217,26 +183,22 @@ class _Reader:
     def read_document(self) -> YamlMap:
         """Read the file to its end. Raises FileError if it is not one mapping."""
         self._next()  # the start of the stream
-        node = None
-        where = Location(self.file, 1, 1)
-        if isinstance(self._next(), events.DocumentStartEvent):
-            event = self._next()
-            node = self._read(event)
-            where = _location(self.file, event.start_mark)
-            self._next()  # the end of the document
-            event = self._next()
-            if not isinstance(event, events.StreamEndEvent):
-                what = "a second document (`---`) in one file"
-                self._fail(event, what, "give each document a file of its own")
-        if isinstance(node, YamlMap):
-            return node
-        what = "the top level is not a mapping"
-        if node is None:
-            what = "the file is empty"
+        fix = "begin with `version: 1`"
+        if not isinstance(self._next(), events.DocumentStartEvent):
             where = Location(self.file, 1, 1)
-        raise FileError(*self.problems, Problem(what, "begin with `version: 1`", where))
+            raise FileError(*self.problems, Problem("the file is empty", fix, where))
+        top_event = self._next()
+        top = self._read(top_event, ())
+        self._next()  # the end of the document
+        event = self._next()
+        if not isinstance(event, events.StreamEndEvent):
+            what = "a second document (`---`) in one file"
+            self._fail(event, what, "give each document a file of its own")
+        if not isinstance(top, YamlMap):
+            self._fail(top_event, "the top level is not a mapping", fix)
+        return top
 
-    def _read(self, event: Event) -> object:
+    def _read(self, event: Event, path: Path) -> object:
         """Read the node that begins with an event."""
         self._nodes += 1
         if self._nodes > self._most_nodes:
@@ -249,78 +211,67 @@ class _Reader:
             fix = "remove it; between quotes a leading ! is text"
             self._add_problem(event, "tags (`!...`) are not supported", fix)
         if event.anchor is None:
-            return self._read_content(event)
+            return self._read_content(event, path)
         nodes_before = self._nodes - 1
         self._anchors[event.anchor] = None
-        node = self._read_content(event)
-        if self._anchors[event.anchor] is None:  # no node inside of this one has the same anchor
-            self._anchors[event.anchor] = node, self._nodes - nodes_before
+        node = self._read_content(event, path)
+        self._anchors[event.anchor] = node, self._nodes - nodes_before
         return node
 
-    def _read_content(self, event: Event) -> object:
+    def _read_content(self, event: Event, path: Path) -> object:
         if isinstance(event, events.ScalarEvent):
             is_plain = event.implicit[0]
             if is_plain and event.value[:1] in _FIRST_LETTERS:
                 return read_plain(event.value)
             return event.value
-        if len(self._path) >= _DEEPEST:
+        if len(path) >= _DEEPEST:
             what = f"nested deeper than {_DEEPEST} levels"
             self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
-        self._path.append(None)
-        if isinstance(event, events.MappingStartEvent):
-            node: YamlMap | YamlList = self._read_map()
-        else:
-            node = self._read_list()
-        self._path.pop()
-        return node
+        is_map = isinstance(event, events.MappingStartEvent)
+        return self._read_map(path) if is_map else self._read_list(path)
 
-    def _read_list(self) -> YamlList:
+    def _read_list(self, path: Path) -> YamlList:
         node = YamlList()
         event = self._next()
         while not isinstance(event, events.SequenceEndEvent):
-            node.append(self._read(event))
+            node.append(self._read(event, (*path, None)))
             node.places.append(_location(self.file, event.start_mark))
             event = self._next()
         return node
 
-    def _read_map(self) -> YamlMap:
+    def _read_map(self, path: Path) -> YamlMap:
         node = YamlMap()
-        merge: tuple[object, Event] | None = None
+        around_key = (*path, None)
         key_event = self._next()
         while not isinstance(key_event, events.MappingEndEvent):
-            key = self._read(key_event)
-            self._path[-1] = key
+            key = self._read(key_event, around_key)
             event = self._next()
-            value = self._read(event)
-            if key == "<<" and merge is None:
-                merge = value, event
-            elif isinstance(key, str) and key != "<<" and key not in node:
+            value = self._read(event, (*path, key))
+            if isinstance(key, str) and key not in node:
                 key = intern(key)
                 node[key] = value
-                start = key_event.start_mark
-                mark = event.start_mark
-                node.places[key] = self.file, start.line, start.column, mark.line, mark.column
+                node.key_places[key] = _location(self.file, key_event.start_mark)
+                node.places[key] = _location(self.file, event.start_mark)
             else:
-                self._refuse_key(node, key, key_event)
+                self._refuse_key(node, key, key_event, path)
             key_event = self._next()
-        if merge is not None:
-            self._merge(node, *merge)
-        return node
+        return self._merged(node) if "<<" in node else node
 
-    def _merge(self, node: YamlMap, merged: object, event: Event) -> None:
+    def _merged(self, node: YamlMap) -> YamlMap:
         """Add the keys of the mappings that `<<` names.
 
         The node's own keys win. Between two mappings, the keys of the earlier one win.
         """
-        own = len(node)
+        merged = node.pop("<<")
         sources = merged if isinstance(merged, YamlList) else [merged]
-        for source in sources:
-            if not isinstance(source, YamlMap):
-                fix = "merge an alias, as in `<<: *common`"
-                self._add_problem(event, "`<<` takes a mapping or a list of mappings", fix)
-                break
-            node.fill_up(source)
-        self._nodes += len(node) - own
+        if not all(isinstance(source, YamlMap) for source in sources):
+            what = "`<<` takes a mapping or a list of mappings"
+            where = node.places["<<"]
+            self.problems.append(Problem(what, "merge an alias, as in `<<: *common`", where))
+            return node
+        joined = YamlMap(node, *sources)
+        self._nodes += len(joined) - len(node)
+        return joined
 
     def _resolve_alias(self, event: Event) -> object:
         if event.anchor not in self._anchors:
@@ -336,16 +287,13 @@ class _Reader:
         self._nodes += size - 1  # the alias itself is counted already
         return node
 
-    def _refuse_key(self, node: YamlMap, key: object, event: Event) -> None:
-        if key == "<<":
-            what = "duplicate key <<"
-            fix = "merge several with a list: `<<: [*one, *two]`"
-        elif isinstance(key, str):
+    def _refuse_key(self, node: YamlMap, key: object, event: Event, path: Path) -> None:
+        if isinstance(key, str):
             # hooks files have no names in lists, so a key in a list may be a secret
-            is_private = any(name in self._path[:-1] for name in (None, *PRIVATE))
+            is_private = any(name in path for name in (None, *PRIVATE))
             is_quotable = key in _PRIVATE_FIELDS if is_private else QUOTABLE_NAME.fullmatch(key)
             name = f' "{key}"' if is_quotable else ""
-            first = node.key_place(key)
+            first = node.key_places[key]
             what = f"duplicate key{name}, first at {first.line}:{first.column}"
             fix = "keep one of the two"
         else:
@@ -405,3 +353,11 @@ def write_yaml(document: object) -> str:
     return yaml.dump(
         document, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=_NO_FOLDING
     )
+
+
+def write_entry(key: str, value: object) -> str:
+    """Return one entry of a mapping as YAML, on one line."""
+    text: str = yaml.dump(
+        {key: value}, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=_NO_FOLDING
+    )
+    return text[1:-2]

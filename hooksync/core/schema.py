@@ -1,7 +1,6 @@
 """The JSON Schemas that hooksync ships, and quick checks made from them.
 
 The schemas are the source of truth of every format: no code repeats what a schema can express.
-References to secrets are defined once, in the schema of hooks files; other schemas refer to it.
 
 `is_certain_to_fit` makes a type of a schema, and msgspec checks data against the type. This takes
 less than a microsecond a field. If msgspec refuses a file that people write, jsonschema decides, in
@@ -15,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache, reduce
@@ -34,29 +32,12 @@ SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-_OTHER_SCHEMAS = re.compile(
-    '"\\$ref": "urn:hooksync:schema:([a-z]+):'
-)  # references to other schemas
 _LONGEST_QUOTE = 80  # characters of a quoted text
 
 
 @cache
 def schema_text(kind: SchemaKind) -> str:
-    """Return a packaged JSON Schema as text that contains the schemas to which it refers.
-
-    Raises FileError if the installation lacks it.
-    """
-    text = _packaged_text(kind)
-    others = sorted(set(_OTHER_SCHEMAS.findall(text)))
-    if not others:
-        return text
-    schema = msgspec.json.decode(text)
-    for other in others:
-        schema["$defs"][other] = msgspec.json.decode(schema_text(other))
-    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
-
-
-def _packaged_text(kind: SchemaKind) -> str:
+    """Return a packaged JSON Schema as text. Raises FileError if the installation lacks it."""
     name = f"{kind}.schema.json"
     for folder in (_PACKAGE, os.path.dirname(_PACKAGE)):  # in a wheel, and in a checkout
         path = os.path.join(folder, "schemas", name)
@@ -157,8 +138,7 @@ def _type_of(schema: Schema, document: Schema) -> Any:
     `document`: the whole schema, for its references. The type has no keys that begin with `x-`.
     """
     if "$ref" in schema:
-        urn, _, name = schema["$ref"].rpartition("#/$defs/")
-        document = read_schema(urn.split(":")[3]) if urn else document
+        name = schema["$ref"].removeprefix("#/$defs/")
         return _type_of(document["$defs"][name], document)
     if "const" in schema:
         return Literal[schema["const"]]

@@ -123,7 +123,7 @@ def test_required_fields_are_checked_after_merging() -> None:
     [
         ("trigger: MOVED", "trigger: MOVD", '8:12: unknown trigger "MOVD"'),
         ("[INDEXED", "[INDEXD", '12:18: unknown trigger "INDEXD"'),
-        ("probe: require", "owns: [h]", "7:10: this prefix is neither http nor https"),
+        ("probe: require", "owns: [h]", "7:10: an item of owns is not a URL prefix"),
         ("https://hooks.example.net/${tenancy}/alert", "ftp://h", "14:12: the URL is neither"),
         (
             "https://hooks.example.net/${tenancy}/alert",

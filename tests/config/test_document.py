@@ -214,7 +214,8 @@ def test_settings_of_a_tenancy_may_be_defaults() -> None:
 
 def test_a_bad_prefix_in_the_defaults_is_reported_once() -> None:
     assert said_of(SETTINGS.replace("none", "[h]").replace("a, sub", "a, tenant: T, sub")) == [
-        "a.yaml:4:10: this prefix is neither http nor https"
+        "a.yaml:4:10: an item of owns is not a URL prefix: http or https, without query, fragment, "
+        "user information and ${"
     ]
 
 
@@ -245,6 +246,11 @@ def test_two_files_whose_defaults_disagree_about_a_tenancy_without_settings_are_
     assert (
         read(one, one.replace("version: 1", "version: 1 # b")).tenancies[0].settings.owns == "all"
     )
+
+
+def test_two_spellings_of_one_trigger_are_one_trigger() -> None:
+    [tenancy] = read(GOOD.replace("MOVED", "FULL_TEXT_INDEXED")).tenancies
+    assert tenancy.subscriptions[0].triggers == (Trigger("FULL_TEXT_INDEXED"),)
 
 
 def test_anchors_and_merges_work() -> None:

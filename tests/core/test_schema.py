@@ -40,6 +40,7 @@ lines = st.text(
 )
 printable_lines = st.text(min_size=1).filter(str.isprintable)
 texts = st.text(min_size=1)
+prefixes = st.from_regex(r"https?://[a-z0-9./]{1,8}", fullmatch=True)
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -90,7 +91,7 @@ shares = st.one_of(
 settings_of_tenancies = {
     "allow_http": st.booleans(),
     "owns": st.one_of(
-        st.sampled_from(["made", "all", "none"]), st.lists(texts, min_size=1, max_size=3)
+        st.sampled_from(["made", "all", "none"]), st.lists(prefixes, min_size=1, max_size=3)
     ),
     "limits": mapping(
         {}, {"unsubscribe": st.one_of(shares, st.integers(min_value=0))}, with_notes=False
@@ -222,7 +223,7 @@ def with_places(node: Any) -> Any:
         mapping = YamlMap()
         for key, value in node.items():
             mapping[key] = with_places(value)
-            mapping.places[key] = "hooks.yaml", 0, 0, 0, 0
+            mapping.key_places[key] = mapping.places[key] = Location("hooks.yaml", 1, 1)
         return mapping
     if isinstance(node, list):
         items = YamlList()
@@ -241,7 +242,7 @@ def test_all_checks_agree_on_a_hooks_file_changed_in_one_place(
     changed = copy.deepcopy(document)
     data.draw(st.sampled_from(list(places_in(changed))))(mishap)
     if not assert_agreement("hooks", changed):
-        assert find_schema_errors(with_places(changed), "hooks.yaml", SCHEMA)
+        assert [*find_schema_errors("hooks", with_places(changed), "hooks.yaml")]
 
 
 @pytest.mark.parametrize("kind", CHECKED)
@@ -325,13 +326,9 @@ def test_the_reference_to_a_secret_is_defined_in_one_schema_only() -> None:
 
 def test_a_printed_schema_refers_to_nothing_outside_of_itself() -> None:
     for kind in SCHEMA_KINDS:
-        text = schema_text(kind)
-        for _, schema in every_schema(json.loads(text)):
-            reference = schema.get("$ref", "")
-            if isinstance(reference, str) and reference:
-                urn, _, path = reference.partition("#/")
-                assert path
-                assert not urn or f'"$id": "{urn}"' in text
+        for _, schema in every_schema(json.loads(schema_text(kind))):
+            reference = schema.get("$ref", "#/")
+            assert not isinstance(reference, str) or reference.startswith("#/")
 
 
 ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description", "default", "examples", "format"}

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hooksync.core.schema import read_schema
-
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 Schema = dict[str, Any]
 
@@ -16,13 +14,11 @@ def whole(field: Schema, schema: Schema) -> Schema:
     """Return a field with the contents of its reference. Keys beside the reference take precedence."""
     if "$ref" not in field:
         return field
-    urn, _, path = field["$ref"].partition("#/")
-    home: Any = read_schema(urn.split(":")[3]) if urn else schema  # type: ignore[arg-type]
-    found = home
-    for part in path.split("/"):
+    found: Any = schema
+    for part in field["$ref"].removeprefix("#/").split("/"):
         found = found[part]
     beside = {name: value for name, value in field.items() if name != "$ref"}
-    return {**whole(found, home), **beside}
+    return {**whole(found, schema), **beside}
 
 
 def either(words: list[str]) -> str:
