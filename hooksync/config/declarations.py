@@ -36,8 +36,10 @@ class TemplateAt(Record, frozen=True):
 
     def subject(self, noun: str) -> str:
         """Name the text in a message, with its variables."""
+        if self.template.literal is not None:
+            return noun
         names = [f"${{{name}}}" for name in self.template.names]
-        return f"{noun}, with {', '.join(names)} filled in," if names else noun
+        return f"{noun}, with {', '.join(names)} filled in,"
 
 
 class SubscriptionDeclaration(model.PlainFields, frozen=True):

@@ -132,7 +132,7 @@ class Policy(Record, frozen=True):
         for entry in tenancy.subscriptions:
             yield from self._receiver_breaches(entry.url, environ)
         refs = []
-        for use in uses_of(tenancy, environ):
+        for use in uses_of(tenancy):
             if use.name and not use.is_usual:
                 yield from self._variable_breaches(use)
             if use.ref and not use.is_usual:

@@ -7,7 +7,7 @@ may use a variable that holds a secret or a credential. No message quotes the va
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from hooksync.config.declarations import (
@@ -49,14 +49,10 @@ class VariableUse(Record, frozen=True):
     ref: SecretRef | None = None  # None if the variable is part of a text
 
 
-def uses_of(
-    tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = None
-) -> Iterator[VariableUse]:
+def uses_of(tenancy: TenancyDeclaration) -> Iterator[VariableUse]:
     """Yield all uses of a tenancy.
 
     If it leaves out its server, tenant or a credential, it uses the usual variable.
-
-    `environ`: fills in URLs, to find out which variables are in the host.
     """
     settings = tenancy.settings
     for text, known in (
@@ -72,7 +68,7 @@ def uses_of(
     for entry in tenancy.subscriptions:
         yield _reference_use(entry.secret, entry.secret.location)
         if entry.url.template.literal is None:
-            yield from _url_variable_uses(entry.url, environ or {})
+            yield from _url_variable_uses(entry.url)
 
 
 def _reference_use(
@@ -82,11 +78,11 @@ def _reference_use(
     return VariableUse(name, "place" if ref.noun == "username" else "secret", where, is_usual, ref)
 
 
-def _url_variable_uses(url: TemplateAt, environ: Mapping[str, str]) -> Iterator[VariableUse]:
+def _url_variable_uses(url: TemplateAt) -> Iterator[VariableUse]:
     """Yield a URL's variables: a variable in its scheme, host or port is a place.
 
     So is a variable right after the host or port, because its value may extend them. A variable
-    without a known value counts as empty.
+    without a default counts as empty: a policy judges the whole host when it is filled in.
     """
     text = ""
     starts: list[tuple[str, int]] = []
@@ -95,7 +91,7 @@ def _url_variable_uses(url: TemplateAt, environ: Mapping[str, str]) -> Iterator[
             text += part
         else:
             starts.append((part.name, len(text)))
-            text += environ.get(part.name) or part.default or ""
+            text += part.default or ""
     _, _, tail = split_written(text)
     end = len(text) - len(tail)
     for name, start in starts:

@@ -43,7 +43,6 @@ from hooksync.core.urls import (
     owns_url,
     server_fault,
     server_url,
-    split_written,
     url_fault,
 )
 
@@ -84,21 +83,19 @@ def resolve(
     it then names all variables that are not set, also those of secrets.
     """
     resolvers = [Resolver(entry, environ) for entry in entries]
-    resolved = [resolver.resolve_tenancy() for resolver in resolvers]
-    tenancies = tuple(filter(None, resolved))
+    tenancies = tuple(filter(None, [resolver.resolve_tenancy() for resolver in resolvers]))
     problems = [*_same_tenancy_problems(tenancies, attrgetter("key"))]
     warnings = _override_warnings(entries, environ)
     for resolver in resolvers:
         problems += resolver.problems
         warnings += resolver.warnings
     unset = [_unset(entry, environ) for entry in entries]
-    has_login = not entries
-    for found in unset:
-        nouns = {ref.noun for ref in found}
-        has_login = has_login or nouns.isdisjoint(_LOGIN)
+    has_login = not entries or any(
+        _LOGIN.isdisjoint(ref.noun for ref in missing) for missing in unset
+    )
     if problems or (needs_login and not has_login):
-        for found in unset:
-            problems += found.values()
+        for missing in unset:
+            problems += missing.values()
         raise FileError(*in_order(problems))
     return tenancies, tuple(dict.fromkeys(warnings))
 
@@ -139,8 +136,8 @@ def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Envir
     used: set[str] = set()
     shown: set[str] = set()
     for tenancy in entries:
-        shown.update(tenancy.settings.server.template.names)
-        shown.update(tenancy.settings.tenant.template.names)
+        settings = tenancy.settings
+        shown.update(settings.server.template.names, settings.tenant.template.names)
         for entry in tenancy.subscriptions:
             used.update(entry.url.template.names)
     return {environ.get(name, "") for name in used - shown} - {""}
@@ -192,48 +189,39 @@ class Resolver:
 
     def resolve_tenancy(self) -> Tenancy | None:
         """Fill everything in, and judge it. Returns None if there is no valid server."""
+        settings = self._entry.settings
         server = self._resolve_server()
-        tenant = self._resolve_tenant()
+        tenant = self._fill(settings.tenant, "tenant") or None  # an empty one counts as not set
         subscriptions = self.resolve_subscriptions()
         if server is None:
             return None
-        plain = fields_of(PlainSettings, self._entry.settings)
-        return Tenancy(
-            self._entry.name, server, *tenant, subscriptions, self._entry.location, **plain
-        )
+        declared = settings.tenant.template.text if tenant else None
+        place = self._entry.location
+        plain = fields_of(PlainSettings, settings)
+        return Tenancy(self._entry.name, server, tenant, declared, subscriptions, place, **plain)
 
     def _resolve_server(self) -> Server | None:
         """Fill in and judge the server. None: it is not known, or it is invalid."""
-        written = self._entry.settings.server
+        settings = self._entry.settings
+        written = settings.server
         text = self._fill(written, "server")
         if text is None:
             return None
-        where = written.location or self._entry.location
         if self._is_judged_now(written):
             subject = written.subject("the server")
-            allow_http = self._entry.settings.allow_http
-            problem = server_problem(text, subject, where, allow_http=allow_http)
+            where = written.location or self._entry.location
+            problem = server_problem(text, subject, where, allow_http=settings.allow_http)
             if problem:
                 self.problems.append(problem)
                 return None
-        server = Server(written.template.text, server_url(text))
-        if self._is_judged_now(written) and is_plain_http(text):
-            what = f"the password is sent to {server.shown} in plaintext: it can be read in transit"
-            fix = "use https, and remove `allow_http: true`"
-            self.warnings.append(Problem(what, fix, where))
-        return server
-
-    def _resolve_tenant(self) -> tuple[str | None, str | None]:
-        """Return the tenant's name, and how it is written; an empty one counts as not set."""
-        written = self._entry.settings.tenant
-        text = self._fill(written, "tenant")
-        if not text:
-            return None, None
-        if self._is_judged_now(written) and not text.isprintable():
-            subject = written.subject("the tenant")
-            what = f"{subject} contains a line break or a control character"
-            self._note(what, "write the tenant's name, or check the variable", written)
-        return text, written.template.text
+            if is_plain_http(text):
+                what = (
+                    f"the password is sent to {server_url(text)} in plaintext: it can be read in"
+                    " transit"
+                )
+                fix = "use https, and remove `allow_http: true`"
+                self.warnings.append(Problem(what, fix, where))
+        return Server(written.template.text, server_url(text))
 
     def resolve_subscriptions(self) -> tuple[DeclaredSubscription, ...]:
         """Fill in the subscriptions whose URLs are known and valid.
@@ -241,31 +229,25 @@ class Resolver:
         Each entry makes one subscription for each of its triggers. No two may have the same URL and
         trigger.
         """
-        subscriptions: list[DeclaredSubscription] = []
-        seen: dict[tuple[Hashable, Trigger], SubscriptionDeclaration] = {}
+        subscriptions = []
+        seen: dict[tuple[str, Trigger], SubscriptionDeclaration] = {}
         for entry in self._entry.subscriptions:
+            written = entry.url.template.text
             text = self._resolve_url(entry)
-            # a tuple, so that a text with references never equals a filled-in URL; hashing the
-            # Template itself again and again is slow
-            identity = (entry.url.template.text,) if text is None else normal_url(text)
+            identity = written if text is None else normal_url(text)
+            plain = fields_of(PlainFields, entry)
             for trigger in entry.triggers:
                 first = seen.setdefault((identity, trigger), entry)
                 if first is not entry:
                     same = f'the URL and the trigger {trigger.short} of "{first.name}"'
                     what = f'"{entry.name}" has {same} ({first.location})'
                     self.problems.append(Problem(what, "remove one of the two", entry.location))
-            if text is not None and not self._is_as_written:
-                subscriptions += self._subscriptions_of(entry, text)
+                if text is not None and not self._is_as_written:
+                    named = (self._entry.name, entry.name, HookUrl(written, text), trigger)
+                    where = entry.location
+                    subscription = DeclaredSubscription(*named, entry.secret, where, **plain)
+                    subscriptions.append(subscription)
         return tuple(subscriptions)
-
-    def _subscriptions_of(
-        self, entry: SubscriptionDeclaration, text: str
-    ) -> Iterator[DeclaredSubscription]:
-        url = HookUrl(entry.url.template.text, text)
-        plain = fields_of(PlainFields, entry)
-        for trigger in entry.triggers:
-            named = (self._entry.name, entry.name, url, trigger, entry.secret, entry.location)
-            yield DeclaredSubscription(*named, **plain)
 
     def _resolve_url(self, entry: SubscriptionDeclaration) -> str | None:
         """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
@@ -299,28 +281,23 @@ class Resolver:
     def _fill(self, written: TemplateAt, noun: str) -> str | None:
         """Fill in a text. None: it is not known. If a variable is not set, a problem is noted."""
         template = written.template
-        if self._is_as_written and has_bare_dollar(template.text):
-            fix = "write ${NAME} to fill in a variable, or $$ for a dollar sign"
-            what = f"the {noun} contains a $ without braces, which is sent as it is"
-            self.warnings.append(Problem(what, fix, written.location))
-        if self._is_as_written and template.literal is None:
-            _, netloc, _ = split_written(template.text)
-            if noun != "tenant" and "@" in netloc:  # wrong whatever the variables hold
-                fix = _URL_FIX if noun == "URL" else _SERVER_FIX
-                self._note(f"the {noun} contains user information (@)", fix, written)
-            return None
+        if self._is_as_written:
+            if has_bare_dollar(template.text):
+                fix = "write ${NAME} to fill in a variable, or $$ for a dollar sign"
+                what = f"the {noun} contains a $ without braces, which is sent as it is"
+                self.warnings.append(Problem(what, fix, written.location))
+            return template.literal
         try:
             return template.fill(self._environ)
         except MissingVariableError as error:
+            where = written.location or self._entry.location
             for name in error.args:
                 fix = f"{set_fix(name)}; `hooksync validate` needs none of this"
                 if written.location is None:
                     fix = f"{_SERVER_FIX}, or set {name}"
-                self._note(f"{noun} variable ${{{name}}} is not set", fix, written)
+                what = f"{noun} variable ${{{name}}} is not set"
+                self.problems.append(Problem(what, fix, where))
             return None
-
-    def _note(self, what: str, fix: str, written: TemplateAt) -> None:
-        self.problems.append(Problem(what, fix, written.location or self._entry.location))
 
 
 def _override_warnings(

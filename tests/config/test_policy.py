@@ -203,32 +203,25 @@ def test_http_is_denied_to_receivers_that_are_not_on_this_machine(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("url", "environ", "places"),
+    ("url", "places"),
     [
-        ("https://${A}/x?c=${B}", {}, "A"),
-        ("https://h.example${A}/${B}", {}, "A"),
-        ("https://h.example:${A}/${B}", {}, "A"),
-        ("${A}://${B}/${C}", {}, "A B"),
-        ("${A}?c=${B}", {}, "A"),
-        ("${A}/${B}", {}, "A"),
-        ("${A}/${B}?next=https://${C}", {}, "A"),
-        ("${A}/${B}", {"A": "https://h"}, "A"),
-        ("${A}/${B}", {"A": "https:/"}, "A B"),
-        ("${A}//${B}", {"A": "https:"}, "A B"),
-        ("${A:-https:/}/${B}", {}, "A B"),
-        ("https:/${A}", {"A": "/a.example"}, "A"),
-        ("${A}${B}${C}", {"A": "https://h", "B": "/x", "C": "y"}, "A B"),
-        ("https://h.example?${A}", {}, ""),
+        ("https://${A}/x?c=${B}", "A"),
+        ("https://h.example${A}/${B}", "A"),
+        ("https://h.example:${A}/${B}", "A"),
+        ("${A}://${B}/${C}", "A B"),
+        ("${A}?c=${B}", "A"),
+        ("${A}/${B}", "A"),
+        ("${A}/${B}?next=https://${C}", "A"),
+        ("${A:-https:/}/${B}", "A B"),
+        ("${A}${B}${C}", "A B C"),
+        ("https:/${A}", "A"),
+        ("https://h.example?${A}", ""),
     ],
 )
-def test_a_variable_is_a_place_variable_in_a_host_and_not_in_a_path(
-    url: str, environ: dict[str, str], places: str
-) -> None:
+def test_a_variable_is_a_place_variable_in_a_host_and_not_in_a_path(url: str, places: str) -> None:
     text = HOOKS.replace("https://hooks.example.org/api?code=${FN_KEY}", f'"{url}"')
     [tenancy] = read_document([Source("hooks.yaml", text.encode())]).tenancies
-    found = [
-        use.name for use in uses_of(tenancy, environ) if use.role == "place" and not use.is_usual
-    ]
+    found = [use.name for use in uses_of(tenancy) if use.role == "place" and not use.is_usual]
     assert found == places.split()
 
 

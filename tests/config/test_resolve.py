@@ -176,6 +176,8 @@ def test_url_with_a_variable_is_judged_when_it_is_filled_in(host: str, fault: st
         ("ftp://h/${FN_KEY}", "is neither http nor https"),
         ("https://h/#${FN_KEY}", "has a fragment (#)"),
         ("https://b\u00fccher.${FN_KEY}/", "has a host that is no name in ASCII"),
+        ("https://me:hunter2@${FN_KEY}/", "contains user information (@)"),
+        ("https://${FN_KEY}:hunter2@h/", "contains user information (@)"),
     ],
 )
 def test_a_mistake_beside_a_variable_is_reported_after_the_variable_is_filled_in(
@@ -211,13 +213,6 @@ def test_an_allowed_http_server_gives_a_warning_about_the_readable_password() ->
         "${REGION:-eu}.preservica.com", "${REGION}"
     )
     assert resolved(local, {**ENVIRON, "REGION": "http://127.0.0.1:80"})
-
-
-def test_a_tenant_with_a_variable_is_judged_when_it_is_filled_in() -> None:
-    said = said_of(FILE.replace("BRAMA", "${TENANT}"), {**ENVIRON, "TENANT": "BRAMA\n"})
-    assert said == [
-        "6:13: the tenant, with ${TENANT} filled in, contains a line break or a control character"
-    ]
 
 
 TWINS = """\
