@@ -88,7 +88,7 @@ def prepare(
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context, uses_settings=True)
     tenancies, more = resolve(entries, context.environ, needs_login=needs_login)
-    run_limits = policy.run_limits() if policy else {}
+    run_limits = policy.run_limits if policy else {}
     return Declared(
         tuple(_selected(_limited(tenancy, policy), options.targets) for tenancy in tenancies),
         (*document.warnings, *more, *key_warnings(options.policy, context.environ)),
@@ -104,9 +104,8 @@ def _limited(tenancy: Tenancy, policy: Policy | None) -> Tenancy:
     """Add the limits of a policy to a tenancy."""
     if policy is None:
         return tenancy
-    rules = policy.rules_for(tenancy.name)
-    protect = tenancy.protect.union(rules.protect)
-    return replace(tenancy, ceiling=rules.max_unsubscribe, protect=protect)
+    protect = tenancy.protect.union(policy.rules_for(tenancy.name).protect)
+    return replace(tenancy, ceiling=policy.ceiling(tenancy.name), protect=protect)
 
 
 def _selected_entries(
@@ -204,7 +203,9 @@ def hold_to_policy(
     if options.policy:
         policy = read_policy(options.policy)
         login = found_credentials(context.environ)
-        breaches = [*policy.breaches(entries, context.environ, login, uses_settings=uses_settings)]
+        breaches = [*policy.breaches(entries, context.environ, login)]
+        if uses_settings:
+            breaches += policy.limit_breaches(entries)
     if breaches:
         raise Refused(*declarations.in_order(breaches))
     return policy

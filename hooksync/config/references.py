@@ -92,8 +92,10 @@ def _url_variable_uses(url: TemplateAt) -> Iterator[VariableUse]:
         else:
             starts.append((part.name, len(text)))
             text += part.default or ""
-    _, _, tail = split_written(text)
-    end = len(text) - len(tail)
+    _, netloc, tail = split_written(text)
+    # a value that begins with a slash would make a host of what follows `https:/`
+    has_host = "://" in text or not netloc.endswith(":")
+    end = len(text) - len(tail) if has_host else len(text)
     for name, start in starts:
         yield VariableUse(name, "place" if start <= end else "url", url.location)
 

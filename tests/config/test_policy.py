@@ -18,10 +18,10 @@ from urllib3.util import parse_url
 from hooksync.config.declarations import TemplateAt
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
-from hooksync.config.policy import Policy, read_policy
+from hooksync.config.policy import Policy, host_breaches, read_policy
 from hooksync.config.references import uses_of
+from hooksync.config.yaml_loader import YamlMap
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.record import replace
 from hooksync.core.schema import read_schema
 from hooksync.core.template import parse_template
 from hooksync.core.urls import server_fault, url_fault
@@ -51,14 +51,20 @@ url_variables: ["FN_*"]
 place_variables: [ARCHIVE, "FN_*"]
 secret_folders: [/run/secrets]
 """
-NOTHING = Policy("policy.yaml", {})
 SECRETS = {
-    "secret_kinds": ("env",),
-    "secret_variables": ("HOOK_SECRET",),
-    "url_variables": ("FN_KEY",),
-    "receivers": ("hooks.example.org",),
+    "secret_kinds": ["env"],
+    "secret_variables": ["HOOK_SECRET"],
+    "url_variables": ["FN_KEY"],
+    "receivers": ["hooks.example.org"],
 }
 WRITTEN = TemplateAt(parse_template("a literal text"), HERE)
+
+
+def policy_with(**fields: list[str]) -> Policy:
+    data = YamlMap()
+    data.update(fields)
+    data.key_places.update(dict.fromkeys(fields, HERE))
+    return Policy("policy.yaml", data)
 
 
 def policy_of(folder: Path, text: str = POLICY) -> Policy:
@@ -69,7 +75,7 @@ def policy_of(folder: Path, text: str = POLICY) -> Policy:
 def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
     """Return the breaches as `line:column: what`, with `policy.yaml` as the path of the policy."""
     document = read_document([Source("hooks.yaml", text.encode())])
-    return shown(policy, policy.breaches(document.tenancies, environ, uses_settings=False))
+    return shown(policy, policy.breaches(document.tenancies, environ))
 
 
 def shown(policy: Policy, found: Iterable[Problem]) -> list[str]:
@@ -160,9 +166,7 @@ def test_any_change_to_a_policy_raises_at_most_a_file_error(
     start: int, length: int, text: str
 ) -> None:
     with TemporaryDirectory() as folder, suppress(FileError):
-        assert policy_of(Path(folder), POLICY[:start] + text + POLICY[start + length :]).lines[
-            "version"
-        ]
+        assert policy_of(Path(folder), POLICY[:start] + text + POLICY[start + length :]).data
 
 
 # what a policy allows a hooks file to name
@@ -214,7 +218,6 @@ def test_http_is_denied_to_receivers_that_are_not_on_this_machine(tmp_path: Path
         ("${A}/${B}?next=https://${C}", "A"),
         ("${A:-https:/}/${B}", "A B"),
         ("${A}${B}${C}", "A B C"),
-        ("https:/${A}", "A"),
         ("https://h.example?${A}", ""),
     ],
 )
@@ -243,7 +246,7 @@ def test_a_variable_is_allowed_only_for_what_its_list_is_for(
     assert problem.fix.endswith(f"under {field}")
 
 
-def test_a_host_is_judged_when_it_is_filled_in_and_named_if_its_variables_may_be_shown(
+def test_a_host_is_judged_when_it_is_filled_in_and_named_if_the_file_names_it(
     tmp_path: Path,
 ) -> None:
     policy = policy_of(tmp_path, POLICY.replace("[ARCHIVE", "[H, S, ARCHIVE"))
@@ -257,13 +260,18 @@ def test_a_host_is_judged_when_it_is_filled_in_and_named_if_its_variables_may_be
         f"8:14: the URL, with ${{H}}, ${{FN_KEY}} filled in, leads to a host, {no} (policy.yaml:4)"
     ]
     assert breaches(policy, text, {"FN_KEY": "k", "H": "/", "S": ".evil.example."}) == [
-        f"4:13: the server leads to eu.evil.example.preservica.com, {no} (policy.yaml:3)"
+        f"4:13: the server, with ${{S}} filled in, leads to a host, {no} (policy.yaml:3)"
     ]
     assert breaches(
         policy,
         HOOKS.replace("    server: eu.preservica.com\n", ""),
         {"PRESERVICA_SERVER": "evil.example"},
     )
+
+
+def is_allowed_url(policy: Policy, url: str) -> bool:
+    globs = policy.rules_for("prod").receivers
+    return not [*host_breaches("receivers", globs, url, WRITTEN)]
 
 
 @pytest.mark.parametrize(
@@ -290,10 +298,7 @@ def test_a_host_is_judged_when_it_is_filled_in_and_named_if_its_variables_may_be
 def test_a_host_is_allowed_only_if_it_matches_a_listed_receiver(
     tmp_path: Path, netloc: str, is_allowed: bool
 ) -> None:
-    found = [
-        *policy_of(tmp_path)._host_breaches("receivers", f"https://{netloc}/x", "the URL", WRITTEN)
-    ]
-    assert (found == []) == is_allowed
+    assert is_allowed_url(policy_of(tmp_path), f"https://{netloc}/x") == is_allowed
 
 
 def test_an_address_is_allowed_in_all_its_spellings_or_in_none(tmp_path: Path) -> None:
@@ -305,7 +310,7 @@ def test_an_address_is_allowed_in_all_its_spellings_or_in_none(tmp_path: Path) -
         "[::ffff:10.1.2.3]",
         "[2001:db8:0::1]",
     ):
-        assert not [*policy._host_breaches("receivers", f"https://{netloc}/", "the URL", WRITTEN)]
+        assert is_allowed_url(policy, f"https://{netloc}/")
     for netloc in (
         "10.1.2.4",
         "9.1.2.3",
@@ -313,7 +318,7 @@ def test_an_address_is_allowed_in_all_its_spellings_or_in_none(tmp_path: Path) -
         "[fe80::1%25eth0]",
         "[::1]",
     ):
-        assert [*policy._host_breaches("receivers", f"https://{netloc}/", "the URL", WRITTEN)]
+        assert not is_allowed_url(policy, f"https://{netloc}/")
 
 
 PIECES = st.sampled_from(
@@ -376,13 +381,9 @@ PIECES = st.sampled_from(
     st.sampled_from(["https://", "HTTPS://", "https:", ""]),
 )
 def test_no_spelling_of_a_foreign_host_passes(rest: str, start: str) -> None:
-    policy = Policy(
-        "policy.yaml", {}, servers=("hooks.example.org",), receivers=("hooks.example.org",)
-    )
+    policy = policy_with(receivers=["hooks.example.org"])
     url = start + rest
-    if url_fault(url) is None and not [
-        *policy._host_breaches("receivers", url, "the URL", WRITTEN)
-    ]:
+    if url_fault(url) is None and is_allowed_url(policy, url):
         prepared = requests.Request("POST", url).prepare().url
         assert prepared is not None
         called = parse_url(prepared)
@@ -393,9 +394,7 @@ def test_no_spelling_of_a_foreign_host_passes(rest: str, start: str) -> None:
 @given(st.lists(PIECES, min_size=1, max_size=7).map("".join))
 def test_no_spelling_of_a_foreign_server_passes(server: str) -> None:
     text = HOOKS.replace("eu.preservica.com", "${S}")
-    policy = Policy(
-        "policy.yaml", {}, servers=("hooks.example.org",), place_variables=("S",), **SECRETS
-    )
+    policy = policy_with(servers=["hooks.example.org"], place_variables=["S"], **SECRETS)
     if server_fault(server) is None and not breaches(policy, text, {"S": server, "FN_KEY": "k"}):
         _, _, netloc = server.rpartition("//")
         assert (
@@ -442,25 +441,28 @@ def test_secret_files_are_allowed_only_in_the_folders_of_the_policy(
 def test_the_policy_page_shows_every_field_and_a_real_breach(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
     text, teams = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    assert policy_of(tmp_path, teams).tenancies
+    assert policy_of(tmp_path, teams).data["tenancies"]
     policy = policy_of(tmp_path, text)
     fields = read_schema("policy")["properties"].keys() - {"version"}
     assert (
         fields
         == {*re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)}
-        == policy.lines.keys() - {"version"}
+        == policy.data.keys() - {"version"}
     )
     changed = HOOKS.replace("HOOK_SECRET", "CATALOGUE_SECRET").replace(
         "eu.preservica.com", "preservica.example"
     )
-    [breach] = breaches(replace(policy, files=None, tenancies=None), changed)
+    del policy.data["files"], policy.data["tenancies"]
+    [breach] = breaches(policy, changed)
     assert breach in page
 
 
 def test_no_policy_of_an_example_lets_programs_run() -> None:
     policies = [*ROOT.glob("examples/**/*policy*.y*ml")]
     assert len(policies) > 3
-    assert not [path for path in policies if "command" in read_policy(str(path)).secret_kinds]
+    assert not [
+        path for path in policies if "command" in str(read_policy(str(path)).data["secret_kinds"])
+    ]
 
 
 # what a policy limits

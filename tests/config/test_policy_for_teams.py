@@ -63,7 +63,7 @@ def problems_of(policy: Policy, first: str, second: str = OTHER) -> list[str]:
         sources[path] = Source(path, text.encode())
     named = [source for path, source in sources.items() if not path.endswith("defaults.yaml")]
     tenancies = read_document(named, read=sources.__getitem__).tenancies
-    found = [*policy.breaches(tenancies)]
+    found = [*policy.breaches(tenancies), *policy.limit_breaches(tenancies)]
     return [f"{problem.where}: {problem.what}".replace(folder, "") for problem in found]
 
 
@@ -113,7 +113,7 @@ NO = ", which the policy does not allow (policy.yaml:"
         (
             "  t-01:\n",
             "  t-02: {subscriptions: {more: {url: https://hooks.example.net/t-02/more}}}\n  t-01:\n",
-            f'prod/t-01.yaml:4:26: prod/t-01.yaml declares a part of tenancy "t-02"{NO}13)',
+            f'prod/t-01.yaml:1:1: prod/t-01.yaml declares a part of tenancy "t-02"{NO}13)',
         ),
     ],
 )  # fmt: skip
