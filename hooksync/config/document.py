@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from hooksync.config.declarations import (
@@ -121,12 +121,17 @@ class _Files:
         return _HooksFile(tenancies, shared, (name, path))
 
 
-def _read_tenancies(files: _Files, problems: list[Problem]) -> tuple[TenancyDeclaration, ...]:
-    """Read the tenancies, each from all files that declare a part of it; note the problems."""
+def _known_triggers(files: _Files) -> Names:
+    """Collect the known names of triggers, of both spellings."""
     names = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values()]
     for data in files.parsed.values():
         names += sorted(data.get("extra_triggers", []))
-    known = dict.fromkeys(names)
+    return dict.fromkeys(names)
+
+
+def _read_tenancies(files: _Files, problems: list[Problem]) -> tuple[TenancyDeclaration, ...]:
+    """Read the tenancies, each from all files that declare a part of it; note the problems."""
+    known = _known_triggers(files)
     for data in files.parsed.values():  # also if no subscription takes these defaults
         if isinstance(data.get("defaults"), YamlMap):
             _read_triggers(data["defaults"], known, problems)
@@ -194,27 +199,28 @@ class _TenancyReader:
         declared: dict[str, SubscriptionDeclaration] = {}
         has_subscriptions = False
         for file in files:
-            tenancy = YamlMap(file.tenancies[self._name], file.defaults)
-            has_subscriptions |= "subscriptions" in tenancy
-            own = file.tenancies[self._name].get("subscriptions", YamlMap())
-            common = (
-                file.defaults.get("subscriptions", YamlMap()) if file in deciding else YamlMap()
-            )
-            entries = YamlMap(own, common)
-            for name in entries:
-                layers = (entries[name], common.get(name, YamlMap()), file.defaults)
-                entry = self._subscription(name, entries.key_places[name], layers)
-                if entry is None:
-                    continue
-                first = declared.setdefault(name, entry)
+            has_subscriptions |= "subscriptions" in file.tenancies[self._name]
+            has_subscriptions |= "subscriptions" in file.defaults
+            common = file.defaults.get("subscriptions") if file in deciding else None
+            for entry in self._entries_of(file, common or YamlMap()):
+                first = declared.setdefault(entry.name, entry)
                 if first.location != entry.location:  # two files may take one default subscription
-                    what = f'subscription "{name}" is declared twice'
+                    what = f'subscription "{entry.name}" is declared twice'
                     fix = "rename one of the two, or remove it"
                     self._problems.append(_twice(what, fix, entry.location, first.location))
         if not has_subscriptions:
             fix = "declare its subscriptions, under `subscriptions:`"
             self._note(f'tenancy "{self._name}" has no subscriptions', fix, where)
         return tuple(declared.values())
+
+    def _entries_of(self, file: _HooksFile, common: YamlMap) -> Iterator[SubscriptionDeclaration]:
+        """Read the subscriptions of one file, merged over the default ones, `common`."""
+        entries = YamlMap(file.tenancies[self._name].get("subscriptions", YamlMap()), common)
+        for name, fields in entries.items():
+            layers = (fields, common.get(name, YamlMap()), file.defaults)
+            entry = self._subscription(name, entries.key_places[name], layers)
+            if entry is not None:
+                yield entry
 
     def _settings_of(self, file: _HooksFile) -> Settings:
         """Read the settings. A setting that is left out gets its default."""

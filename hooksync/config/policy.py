@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 from hooksync.config.declarations import TemplateAt, TenancyDeclaration, name_values
 from hooksync.config.files import STDIN, follow_links, lies_in, read_settings
-from hooksync.config.references import VariableUse, uses_of
+from hooksync.config.references import VariableUse, named_refs, uses_of
 from hooksync.config.schema_errors import read_checked
 from hooksync.config.yaml_loader import YamlMap
 from hooksync.core import urls
@@ -151,25 +151,10 @@ class Policy(Record, frozen=True):
         yield from _server_breaches(rules, tenancy, environ)
         for entry in tenancy.subscriptions:
             yield from _receiver_breaches(rules, entry.url, environ)
-        refs = []
         for use in uses_of(tenancy):
             if use.name and not use.is_usual:
                 yield from _variable_breaches(rules, use)
-            if use.ref and not use.is_usual:
-                refs.append(use.ref)
-        usual = CredentialRefs()
-        credentials = tenancy.settings.credentials
-        if login and (
-            credentials.username == usual.username or credentials.password == usual.password
-        ):
-            refs.append(SecretRef("file", login, tenancy.location))
-        for ref in dict.fromkeys(refs):  # each source once: following links reads the disk
-            if ref.kind not in rules.secret_kinds:
-                yield "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`", ref.location
-            elif ref.kind == "file" and not any(
-                lies_in(ref, folder, self.file) for folder in rules.secret_folders
-            ):
-                yield "secret_folders", f"{ref} leads to a folder", ref.location
+        yield from _source_breaches(rules, tenancy, self.file, login)
 
     def _problem(self, tenancy: TenancyDeclaration, breach: Breach) -> Problem:
         field, what, where = breach
@@ -327,6 +312,24 @@ def _variable_breaches(rules: Rules, use: VariableUse) -> Iterator[Breach]:
         what = f"the value of the variable {use.name} would be shown here"
     if not matches_any(use.name, getattr(rules, field)):
         yield field, what, use.where
+
+
+def _source_breaches(
+    rules: Rules, tenancy: TenancyDeclaration, policy: str, login: str
+) -> Iterator[Breach]:
+    """Judge the sources of secrets and credentials."""
+    refs = named_refs(tenancy)
+    usual = CredentialRefs()
+    credentials = tenancy.settings.credentials
+    if login and (credentials.username == usual.username or credentials.password == usual.password):
+        refs.append(SecretRef("file", login, tenancy.location))
+    for ref in dict.fromkeys(refs):  # each source once: following links reads the disk
+        if ref.kind not in rules.secret_kinds:
+            yield "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`", ref.location
+        elif ref.kind == "file" and not any(
+            lies_in(ref, folder, policy) for folder in rules.secret_folders
+        ):
+            yield "secret_folders", f"{ref} leads to a folder", ref.location
 
 
 def key_warnings(policy: str | None, environ: Mapping[str, str]) -> list[Problem]:

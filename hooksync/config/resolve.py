@@ -90,9 +90,10 @@ def resolve(
         problems += resolver.problems
         warnings += resolver.warnings
     unset = [_unset(entry, environ) for entry in entries]
-    has_login = not entries or any(
-        _LOGIN.isdisjoint(ref.noun for ref in missing) for missing in unset
-    )
+    has_login = not entries
+    for missing in unset:
+        nouns = {ref.noun for ref in missing}
+        has_login = has_login or nouns.isdisjoint(_LOGIN)
     if problems or (needs_login and not has_login):
         for missing in unset:
             problems += missing.values()
@@ -232,10 +233,8 @@ class Resolver:
         subscriptions = []
         seen: dict[tuple[str, Trigger], SubscriptionDeclaration] = {}
         for entry in self._entry.subscriptions:
-            written = entry.url.template.text
             text = self._resolve_url(entry)
-            identity = written if text is None else normal_url(text)
-            plain = fields_of(PlainFields, entry)
+            identity = entry.url.template.text if text is None else normal_url(text)
             for trigger in entry.triggers:
                 first = seen.setdefault((identity, trigger), entry)
                 if first is not entry:
@@ -243,11 +242,15 @@ class Resolver:
                     what = f'"{entry.name}" has {same} ({first.location})'
                     self.problems.append(Problem(what, "remove one of the two", entry.location))
                 if text is not None and not self._is_as_written:
-                    named = (self._entry.name, entry.name, HookUrl(written, text), trigger)
-                    where = entry.location
-                    subscription = DeclaredSubscription(*named, entry.secret, where, **plain)
-                    subscriptions.append(subscription)
+                    subscriptions.append(self._declared(entry, text, trigger))
         return tuple(subscriptions)
+
+    def _declared(
+        self, entry: SubscriptionDeclaration, text: str, trigger: Trigger
+    ) -> DeclaredSubscription:
+        url = HookUrl(entry.url.template.text, text)
+        named = (self._entry.name, entry.name, url, trigger, entry.secret, entry.location)
+        return DeclaredSubscription(*named, **fields_of(PlainFields, entry))
 
     def _resolve_url(self, entry: SubscriptionDeclaration) -> str | None:
         """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
