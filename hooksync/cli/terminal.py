@@ -102,8 +102,8 @@ class ConsoleTerminal:
         self._seconds = seconds
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
-        """Show lines for people on standard output: pairs of a style and a text."""
-        shown = [(style, printable(text)) for style, text in lines]
+        """Show lines for people on standard output: pairs of what it reports, and a text."""
+        shown = [(kind, printable(text)) for kind, text in lines]
         if self._is_coloured:
             self._output.coloured_result(shown)
         else:

@@ -38,7 +38,22 @@ Form = Literal["text", "json"]
 
 # GitHub's runner trims each line, and then looks for a command in its first two characters
 _COMMAND = re.compile(r"^( *):(?=:)")
-_COLOURS = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # ECMA-48 codes, by style
+_DIM, _RED, _GREEN, _YELLOW = 2, 31, 32, 33  # codes of ECMA-48
+_COLOURS = {  # by what a line reports
+    "heading": _DIM,
+    "subscribe": _GREEN,
+    "resubscribe": _YELLOW,
+    "unsubscribe": _RED,
+    "adopt": _YELLOW,
+    "keep": _DIM,
+    "leave": _DIM,
+    "ok": _GREEN,
+    "passed": _GREEN,
+    "failed": _RED,
+    "warning": _YELLOW,
+    "unproved": _YELLOW,
+    "skipped": _DIM,
+}
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RANDOM_BYTES = 6  # in the name of a temporary file
@@ -61,8 +76,8 @@ class Output:
         self._write(self.safe(text, form))
 
     def coloured_result(self, lines: Iterable[tuple[str, str]]) -> None:
-        """Write lines to standard output, each in its style. Raises OutputLost if that fails."""
-        self._write(coloured((style, self.safe(text)) for style, text in lines))
+        """Write lines to standard output, each in its colour. Raises OutputLost if that fails."""
+        self._write(coloured((kind, self.safe(text)) for kind, text in lines))
 
     def _write(self, text: str) -> None:
         if self._erase:
@@ -197,10 +212,10 @@ def escaped(text: str, form: Form) -> str:
 
 
 def coloured(lines: Iterable[tuple[str, str]]) -> str:
-    """Join lines, each with the colour of its style."""
+    """Join lines, each with the colour of what it reports; those of no kind have none."""
     joined = ""
-    for style, text in lines:
-        joined += f"\x1b[{_COLOURS[style]}m{text}\x1b[0m\n" if style else f"{text}\n"
+    for kind, text in lines:
+        joined += f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m\n" if kind else f"{text}\n"
     return joined
 
 

@@ -12,17 +12,11 @@ from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import Record
 from hooksync.receivers.challenges import SLOW
 from hooksync.render.json_text import result_json
-from hooksync.render.text import Line, Style, counted, state_counts, unstyled
+from hooksync.render.text import Line, counted, state_counts, unstyled
 
 FORMAT = "hooksync.check/1"
 
 FindingState = Literal["ok", "failed", "warning", "skipped"]
-_STYLES: dict[FindingState, Style] = {
-    "ok": "green",
-    "failed": "red",
-    "warning": "yellow",
-    "skipped": "dim",
-}
 _WORDS = {"ok": "ok", "failed": "failed", "warning": "with a warning", "skipped": "skipped"}
 _SLOW_FIX = "let the receiver answer first and work afterwards; keep an instance of it warm"
 
@@ -77,8 +71,7 @@ def check_lines(findings: Sequence[Finding], places: Mapping[str, str]) -> Itera
         if name:
             yield from unstyled([f"{name}   {places[name]}", ""])
         for finding in group:
-            text = f"{finding.state:<10}{finding.subject:<18}  {finding.detail}"
-            yield _STYLES[finding.state], text
+            yield finding.state, f"{finding.state:<10}{finding.subject:<18}  {finding.detail}"
             if finding.fix:
                 yield "", f"{'':<10}  fix: {finding.fix}"
         yield "", ""

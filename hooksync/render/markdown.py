@@ -70,7 +70,7 @@ def _problem_list(title: str, problems: Sequence[Problem]) -> list[str]:
     items: list[Line] = []
     for problem in problems:
         items += [
-            ("red", f"- {escaped(problem.headline)}"),
+            ("problem", f"- {escaped(problem.headline)}"),
             ("", f"  fix: {escaped(problem.fix)}"),
         ]
     lines, more = _fitted(items, _PROBLEMS_ROOM)
@@ -78,11 +78,11 @@ def _problem_list(title: str, problems: Sequence[Problem]) -> list[str]:
 
 
 def _line(line: Line) -> Line:
-    style, text = line
-    if style == "yellow":
+    kind, text = line
+    if kind in ("resubscribe", "adopt"):
         # a diff block shows `!` in its own colour; `+/-` would be green, as if added only
         text = _REPLACED_MARK + text[len(_REPLACED_MARK) :]
-    return style, printable(cut(text, _LONGEST))
+    return kind, printable(cut(text, _LONGEST))
 
 
 def escaped(text: str) -> str:
@@ -112,16 +112,16 @@ def _size(lines: Iterable[str]) -> int:
 def _fitted(lines: Sequence[Line], room: int) -> tuple[list[str], list[str]]:
     """Return the lines that fit into `room` bytes, and a line that counts the items in the rest.
 
-    A line with a style begins an item, which is shown completely or not at all.
+    A line of a kind begins an item, which is shown completely or not at all.
     """
     shown: list[str] = []
     complete = 0
-    for style, text in lines:
-        if style:
+    for kind, text in lines:
+        if kind:
             complete = len(shown)
         room -= _size([text])
         if room < 0:
-            left = sum(bool(style) for style, _ in lines[complete:])
+            left = sum(bool(kind) for kind, _ in lines[complete:])
             return shown[:complete], [f"{left} more left out here."]
         shown.append(text)
     return shown, []

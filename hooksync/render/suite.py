@@ -7,18 +7,12 @@ from xml.etree import ElementTree
 
 from hooksync.core.errors import ExitCode, shortened
 from hooksync.core.redaction import printable
-from hooksync.receivers.suite import Trial, TrialState
+from hooksync.receivers.suite import Trial
 from hooksync.receivers.verdict import Cause
 from hooksync.render.json_text import result_json
-from hooksync.render.text import Line, Style, counted, state_counts, unstyled
+from hooksync.render.text import Line, counted, state_counts, unstyled
 
 FORMAT = "hooksync.suite/1"
-_STYLES: dict[TrialState, Style] = {
-    "passed": "green",
-    "warning": "yellow",
-    "unproved": "yellow",
-    "failed": "red",
-}
 _WORDS = {
     "passed": "passed",
     "failed": "failed",
@@ -32,14 +26,14 @@ def trial_line(trial: Trial, word: str = "") -> Line:
     """Write one test. `word`: instead of its state."""
     status = f"{trial.status} " if trial.status is not None else ""
     took = f"{status}in {trial.seconds:.3f} s"
-    return _STYLES[trial.state], f"{word or trial.state:<10}{trial.name:<38}  {took}"
+    return trial.state, f"{word or trial.state:<10}{trial.name:<38}  {took}"
 
 
 def cause_lines(causes: Sequence[Cause]) -> list[Line]:
     """Write each cause, with the tests that have it."""
     lines: list[Line] = []
     for cause in causes:
-        lines += [("", ""), (_STYLES[cause.severity], f"{cause.severity:<10}{cause.what}")]
+        lines += [("", ""), (cause.severity, f"{cause.severity:<10}{cause.what}")]
         texts = []
         if cause.tests:
             texts.append(f"tests: {shortened(cause.tests)}")
@@ -75,7 +69,6 @@ def suite_json(
 def suite_junit(trials: Sequence[Trial], causes: Sequence[Cause]) -> str:
     """Write the suite as JUnit's XML, for the report of a CI. Unproved tests are failures there."""
     suite = ElementTree.Element("testsuite", name="hooksync fire --suite", tests=str(len(trials)))
-    failures = 0
     for trial in trials:
         seconds = f"{trial.seconds:.3f}"
         names = {"classname": "receiver", "name": trial.name, "time": seconds}
@@ -83,10 +76,9 @@ def suite_junit(trials: Sequence[Trial], causes: Sequence[Cause]) -> str:
         found = [cause for cause in causes if trial.name in cause.tests]
         text = printable("; ".join(f"{cause.what}; fix: {cause.fix}" for cause in found))
         if trial.state in ("failed", "unproved"):
-            failures += 1
             ElementTree.SubElement(case, "failure", message=text or trial.state)
         elif text:
             ElementTree.SubElement(case, "system-out").text = text
-    suite.set("failures", str(failures))
+    suite.set("failures", str(len(suite.findall("*/failure"))))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode") + "\n"

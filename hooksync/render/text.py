@@ -1,4 +1,4 @@
-"""Make text for people from a plan: lines, each with its style. Pure: prints nothing.
+"""Make text for people from a plan: lines, each with what it reports. Pure: prints nothing.
 
 The words of a plan are made here, for Markdown, HTML and notices too.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from hooksync.core.errors import Problem, pluralised, shortened
 from hooksync.core.record import replace
@@ -24,8 +24,7 @@ from hooksync.reconcile.plan import (
     origin_words,
 )
 
-Style = Literal["", "green", "yellow", "red", "dim"]
-Line: TypeAlias = tuple[Style, str]
+Line: TypeAlias = tuple[str, str]  # what it reports, by which it is coloured, and its text
 
 _SYMBOLS: dict[Action, str] = {
     "subscribe": "+",
@@ -38,14 +37,6 @@ _SYMBOLS: dict[Action, str] = {
 _ORDERS = {
     "create-first": ("+/-", "new one first"),
     "remove-first": ("-/+", "old one removed first"),
-}
-_STYLES: dict[Action, Style] = {
-    "subscribe": "green",
-    "resubscribe": "yellow",
-    "unsubscribe": "red",
-    "adopt": "yellow",
-    "keep": "dim",
-    "leave": "dim",
 }
 _ASKED: dict[Action, str] = {"unsubscribe": "REMOVE", "adopt": "ADOPT"}  # the prompt names each
 CHANGES = {
@@ -70,7 +61,7 @@ _WIDEST_NAME = 1_000  # columns
 
 
 def plain(lines: Iterable[Line]) -> str:
-    """Join lines without their styles."""
+    """Join lines without colours."""
     return "".join(f"{printable(text)}\n" for _, text in lines)
 
 
@@ -78,7 +69,7 @@ def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
     """Write a table. Its first row is the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     texts = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return [("dim", texts[0]), *unstyled(texts[1:])]
+    return [("heading", texts[0]), *unstyled(texts[1:])]
 
 
 def counted(
@@ -113,7 +104,7 @@ def plan_lines(plan: Plan, *, shows_kept: bool = False) -> list[Line]:
 
 
 def unstyled(texts: Iterable[str]) -> list[Line]:
-    """Return lines without a style."""
+    """Return lines without a colour."""
     return [("", text) for text in texts]
 
 
@@ -162,7 +153,8 @@ def _tenancy_lines(tenancy: TenancyPlan, *, shows_kept: bool) -> Iterator[Line]:
     yield from _written_steps(shown, tenancy)
     for reason, steps in sorted(left.items()):
         news = new_words(steps)
-        yield "dim", f".   {len(steps)} {reason}{news and f' ({news})'}, left alone"
+        number = f"{len(steps)} {reason} ({news})" if news else f"{len(steps)} {reason}"
+        yield "leave", f".   {number}, left alone"
     if tenancy.live_count is None and not shown:
         yield "", "!   nothing planned, see the error"
 
@@ -180,13 +172,12 @@ def counts_of(tenancy: TenancyPlan) -> str:
 
 
 def _written_steps(steps: Sequence[Step], tenancy: TenancyPlan) -> Iterator[Line]:
-    """Write steps, each with its fields and its outcome. Only their first lines have a style."""
+    """Write steps, each with its fields and its outcome. Only their first lines have a kind."""
     widths = [len(step.name or step.reason) + 2 for step in steps]
     width = min(max([_NARROWEST_NAME, *widths]), _WIDEST_NAME)
     for step in steps:
         symbol, name, trigger, remark = step_columns(step, tenancy)
-        first = f"{symbol:<4}{name:<{width}}{trigger:<14} {remark}".rstrip()
-        yield _STYLES[step.action], first
+        yield step.action, f"{symbol:<4}{name:<{width}}{trigger:<14} {remark}".rstrip()
         for label, value in step_fields(step):
             # `!` marks a step that is not done: it differs from the lines of a plan
             mark = "!" if label == "outcome" and step.outcome != Outcome("done") else " "
