@@ -40,7 +40,7 @@ SINGLE = GITHUB / "workflows" / "hooksync.yml"
 WORKFLOWS = [SINGLE, *sorted((TWO / ".github" / "workflows").glob("*.yml"))]
 POLICIES = [folder / "policy.yaml" for folder in (GITHUB, GITLAB, JENKINSFILE.parent, KUBERNETES)]
 
-SELF = f"OWNER/hooksync@{'0' * 40}"
+SELF = f"ORGANISATION/hooksync@{'0' * 40}"
 STATE = "git:hooksync-state"
 KEY = "k3y-that-signs-plans-0123456789"
 OTHER_SECRET = "a-secret-of-others-0123456789"

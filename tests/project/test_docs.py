@@ -8,6 +8,7 @@ first line names. A block in `console` has commands after `$ `, each with its ou
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -34,18 +35,28 @@ from tests.receivers.conftest import Server
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
-A_MONTH = ROOT / "docs" / "a-month.md"
+CRON = ROOT / "docs" / "cron.md"
 EVERYDAY = ROOT / "docs" / "everyday-changes.md"
-OTHERS = ROOT / "docs" / "other-webhooks.md"
+OWNERSHIP = ROOT / "docs" / "ownership.md"
 QUICK_START = ROOT / "docs" / "quick-start.md"
 ROTATING = ROOT / "docs" / "rotating-secrets.md"
+SAVED_PLANS = ROOT / "docs" / "saved-plans.md"
 STATE = ROOT / "docs" / "state.md"
 TAKING_OVER = ROOT / "docs" / "taking-over.md"
+TEST_TENANCY = ROOT / "docs" / "test-tenancy.md"
+TWO_COMPUTERS = ROOT / "docs" / "two-computers.md"
+WHERE = ROOT / "docs" / "where-the-state-lives.md"
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 # the addresses of the sandbox and of the receivers on the pages
 SERVICE = "http://127.0.0.1:8700"
 RECEIVERS = "http://127.0.0.1:8701"
 VENDOR = "http://127.0.0.1:8702"
+GIT = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    **{f"GIT_{who}_NAME": "Archivist" for who in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{who}_EMAIL": "archivist@example.org" for who in ("AUTHOR", "COMMITTER")},
+}
 NAMES = ("catalogue", "search", "discovery")  # in the URLs of the pages' receivers
 STOP_LISTEN = "kill %?listen; wait %?listen"
 
@@ -95,6 +106,10 @@ class Stage:
         match words:
             case ["export", *settings]:
                 self.environ |= dict(self.setting(each) for each in settings)
+            case ["cd", name]:
+                self.folder = (self.folder / name).resolve()
+            case ["git", *arguments]:
+                self.say(self.ran_git(arguments))
             case ["unset", name]:
                 del self.environ[name]
             case ["chmod", mode, name]:
@@ -123,6 +138,20 @@ class Stage:
                 self.say(hooksync(real, self.environ, self.folder, merged=True))
             case _:
                 assert command == STOP_LISTEN
+
+    def ran_git(self, arguments: list[str]) -> Run:
+        """Run git as an author of its own, without the settings of this machine."""
+        self.environ |= GIT
+        done = subprocess.run(
+            ["git", *arguments],
+            env={"PATH": os.environ["PATH"], **self.environ},
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=True,
+        )
+        return Run(0, done.stdout, "")
 
     def write(self, body: str) -> None:
         """Write a hooks file: `hooks.yaml`, unless the first line names a different one."""
@@ -294,7 +323,7 @@ def with_numbered_ids(text: str) -> str:
     text = re.sub(r"\b[0-9]+\.[0-9]{3} s$", "0.000 s", text, flags=re.MULTILINE)
     text = re.sub(r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}(T[0-9:]{8}Z)?", "NOW", text)
     return re.sub(
-        r"\b([0-9a-f]{8}|[0-9a-f]{32})\b",
+        r"\b([0-9a-f]{7,8}|[0-9a-f]{32})\b",
         lambda found: names.setdefault(found[0], f"ID-{len(names) + 1}"),
         text,
     )
@@ -331,14 +360,35 @@ def test_the_commands_of_the_quick_start_print_what_the_page_shows(
             first.server.wait_for(re.sub(r"[0-9a-f-]{36}", "[0-9a-f-]{36}", line))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", [EVERYDAY, OTHERS], ids=lambda page: page.stem)
-def test_the_commands_of_a_page_with_two_tenancies_print_what_the_page_shows(
-    page: Path, stage: Stage
-) -> None:
+@pytest.fixture
+def two_tenants(stage: Stage) -> Iterator[Stage]:
     with Sandbox(SandboxOptions(accounts=(Account(tenants=("DEMO", "TEST")),))) as box:
         stage.box = box
-        check(page, stage)
+        yield stage
+
+
+@pytest.mark.slow
+def test_the_page_on_ownership_shows_what_hooksync_prints(two_tenants: Stage) -> None:
+    check(OWNERSHIP, two_tenants)
+
+
+@pytest.mark.slow
+def test_a_month_prints_what_its_page_shows_and_leaves_the_vendors_subscription_alone(
+    two_tenants: Stage,
+) -> None:
+    check(EVERYDAY, two_tenants)
+    live = two_tenants.box.subscriptions("DEMO")
+    [vendors] = (live_one for live_one in live if live_one.url.endswith("/vendor"))
+    assert vendors.secret == two_tenants.environ["HELD_BY_THE_VENDOR"]
+    calls = [call.path for call in two_tenants.box.calls if call.name == "unsubscribe"]
+    assert calls
+    assert not [path for path in calls if path.endswith(vendors.id)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [CRON, SAVED_PLANS, TWO_COMPUTERS], ids=lambda page: page.stem)
+def test_the_commands_of_a_page_print_what_it_shows(page: Path, stage: Stage) -> None:
+    check(page, stage)
 
 
 @pytest.mark.slow
@@ -367,19 +417,8 @@ def test_the_commands_that_take_over_a_tenancy_print_what_the_page_shows(stage: 
     check(TAKING_OVER, stage)
 
 
-@pytest.mark.slow
-def test_a_month_prints_what_its_page_shows_and_leaves_the_vendors_subscription_alone(
-    stage: Stage,
-) -> None:
-    check(A_MONTH, stage)
-    vendors = [one for one in stage.box.subscriptions("DEMO") if one.url.endswith("/vendor")]
-    assert [one.secret for one in vendors] == [stage.environ["HELD_BY_THE_VENDOR"]]
-    calls = [call.path for call in stage.box.calls if call.name == "unsubscribe"]
-    assert calls
-    assert not [path for path in calls if path.endswith(vendors[0].id)]
-
-
-def test_the_commands_on_the_page_on_the_state_print_what_the_page_shows(stage: Stage) -> None:
+@pytest.mark.parametrize("page", [STATE, WHERE], ids=lambda page: page.stem)
+def test_the_commands_of_a_page_on_the_state_print_what_it_shows(page: Path, stage: Stage) -> None:
     secret = "a-shared-secret-of-tests"
     stage.receiver.set_secret("catalogue", secret)
     stage.environ |= {
@@ -393,7 +432,70 @@ def test_the_commands_on_the_page_on_the_state_print_what_the_page_shows(stage: 
         next(body for language, body in blocks(STATE) if language == "yaml")
     )
     assert hooksync(["apply", "--yes"], stage.environ, stage.folder).code == 0
-    check(STATE, stage)
+    check(page, stage)
+
+
+def run_line(line: str, stage: Stage) -> str:
+    """Run a line of the crontab on the page, as cron does. Return what cron would mail."""
+    command = line.split(maxsplit=5)[5]
+    command = command.replace("/opt/hooksync/bin/hooksync", f"{sys.executable} -m hooksync")
+    done = subprocess.run(
+        ["sh", "-c", command.replace("/srv/webhooks", str(stage.folder))],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **stage.environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_cron_mails_what_needs_a_person_and_nothing_else(stage: Stage) -> None:
+    [planned, applied] = (
+        line
+        for language, body in blocks(CRON)
+        if language == "crontab"
+        for line in body.splitlines()
+        if line[0].isdigit()
+    )
+    play(CRON, stage)  # at the end of the page, a trigger is added and not applied
+    assert "1 to subscribe" in run_line(planned, stage)
+    assert run_line(applied, stage) == ""
+    assert "Verified: live matches declared." in (stage.folder / "apply.log").read_text()
+    assert run_line(planned, stage) == ""
+    stage.environ["PRESERVICA_PASSWORD"] = "expired"
+    assert "401" in run_line(planned, stage)
+    assert "401" in run_line(applied, stage)
+
+
+def nine_questions(page: Path) -> list[str]:
+    return re.findall(r"^\| ([A-Z].*\?) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_nine_open_questions_are_the_same_for_users_and_for_maintainers() -> None:
+    asked = nine_questions(TEST_TENANCY)
+    assert len(asked) == 9
+    assert asked == nine_questions(ROOT / "docs" / "internals" / "maintaining.md")
+
+
+def test_the_script_for_a_test_tenancy_prints_the_answers_of_the_service(stage: Stage) -> None:
+    [script] = (body for language, body in blocks(TEST_TENANCY) if language == "python")
+    stage.receiver.set_secret("catalogue", "a-shared-secret-of-tests")
+    stage.environ |= {**LOG_IN, "PRESERVICA_TENANT": "DEMO", "PRESERVICA_SERVER": "none"}
+    stage.environ |= {"HOOK_URL": stage.receiver.url("catalogue")}
+    stage.environ |= {"HOOK_SECRET": "a-shared-secret-of-tests"}
+    server = '"https://" + os.environ["PRESERVICA_SERVER"]'
+    assert server in script
+    done = subprocess.run(
+        [sys.executable, "-c", script.replace(server, repr(stage.box.url))],
+        env=stage.environ,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    [made] = stage.box.subscriptions("DEMO")
+    assert [made.id in line for line in done.stdout.splitlines()] == [True, True]
 
 
 def test_hooksync_accepts_the_arguments_of_every_command_on_a_page() -> None:

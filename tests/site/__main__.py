@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.site import cli, hooks_file, pictures, pipelines
+from tests.site import address, cli, hooks_file, pictures, pipelines
 
 WRITERS: list[Callable[[], dict[Path, str]]] = [
+    address.pages,
     cli.pages,
     hooks_file.pages,
     pictures.pages,

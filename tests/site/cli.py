@@ -17,10 +17,10 @@ LONGEST = 40  # lines of a help text
 
 MORE = {  # links to further pages, by the command
     "validate": "[the hooks file](hooks-file.md)",
-    "plan": "[everyday changes](everyday-changes.md), [pipelines](plans.md)",
-    "apply": "[everyday changes](everyday-changes.md), [pipelines](plans.md)",
-    "show": "[saved plans](plans.md#saved-plans)",
-    "list": "[see what is live](other-webhooks.md#see-what-is-live)",
+    "plan": "[everyday changes](everyday-changes.md), [pipelines](pipelines.md)",
+    "apply": "[everyday changes](everyday-changes.md), [pipelines](pipelines.md)",
+    "show": "[saved plans](saved-plans.md)",
+    "list": "[see what is live](ownership.md#see-what-is-live)",
     "init": "[quick start](quick-start.md), [take over a tenancy](taking-over.md)",
     "check": "[quick start](quick-start.md), [receivers](receivers.md)",
     "fire": "[receivers](testing-receivers.md)",

@@ -26,7 +26,7 @@ import hooksync
 ROOT = Path(__file__).parents[2]
 PATHS: dict[str, str] = {}  # the path in the project of each page of this site
 NOT_FOR_USERS = ("internals/", "project/")
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
 FENCE = re.compile(r"^( *)(`{3,}).*?^\1\2 *$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"""(\]\(|^\[[^\]]+\]: +|\b(?:href|src|srcset)=")([^)\s"]+)""", re.MULTILINE)
 ROOT_PROMPT = re.compile(r'<span class="gp">#.*')
@@ -98,12 +98,13 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
 
 def on_page_content(html: str, **_: Any) -> str:
     """Make the empty corner of a table a plain cell, because a screen reader would announce a
-    heading.
+    heading. Exclude closed boxes from the search, because they prepare a sandbox or contain code.
 
     In a plan, show a replacement in the colour that it has in a terminal. In an output, show a line
     that begins with `#` as output, not as a command of root.
     """
     html = html.replace("<th></th>", "<td></td>")
+    html = html.replace("<details>", "<details data-search-exclude>")
     html = re.sub(r'<span class="g[di]">(?=\+/-|-/\+)', '<span class="replaced">', html)
     return ROOT_PROMPT.sub(lambda line: f'<span class="go">{TAG.sub("", line[0])}</span>', html)
 
