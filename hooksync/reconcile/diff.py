@@ -174,7 +174,7 @@ def _pair_moved(
         found = places.get(entry.local_name)
         if found is None or not entry.local_name.endswith(f"/{live.trigger.short}"):
             continue
-        if all(_run(live, history) >= entry.run for live in found):
+        if all(_run(live, history) > entry.run for live in found):
             found.append(live)
 
 

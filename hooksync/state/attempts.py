@@ -1,4 +1,7 @@
-"""Settle attempts by what a list shows, and decide which of them are open. Pure."""
+"""Settle attempts by what a list shows, and decide which of them are open. Pure.
+
+`tests/simulation/model.py` has the same rules as a model, and plays histories against both.
+"""
 
 from __future__ import annotations
 

@@ -105,6 +105,14 @@ class Tenant:
             return journal.settle([applied])[0]
         return applied.plan
 
+    def begin(self) -> None:
+        """Plan and write the attempts, as an apply that is killed before its first change."""
+        planned = self.planner()
+        plan = self.plan(planned)
+        if plan.is_ready:
+            with WorkerPool(self.width, self.stop) as pool:
+                Journal(self._run(pool, planned), None).begin([plan])
+
     def _run(self, pool: WorkerPool, planned: Planner) -> Run:
         context = make_context(terminal=self.terminal, stop=self.stop, clock=JumpingClock())
         return Run(
