@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -20,9 +21,8 @@ from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receive
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, FileError, Problem, StartError
+from hooksync.core.errors import ExitCode, FileError, Problem, StartError, os_reason
 from hooksync.core.model import DeclaredSubscription, ProbeResult, Secret, SecretRef, Trigger
-from hooksync.core.output import make_folder
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, Event, ProcessMemory, Receiver
@@ -240,8 +240,12 @@ def listen(options: ListenOptions, context: Context) -> ExitCode:
     """Receive events until a signal comes."""
     gc.enable()  # `main` turned it off for short runs, and this one is long
     known = find_secrets(options, context)
-    if options.record is not None:
-        make_folder(options.record)
+    if options.record is not None and not os.path.isdir(options.record):
+        try:
+            os.mkdir(options.record, mode=0o700)
+        except (OSError, ValueError) as error:  # ValueError: a null character in a path
+            what = f"the folder {options.record} cannot be made: {os_reason(error)}"
+            raise FileError(Problem(what, "make it, or name a different one")) from error
     done = threading.Event()
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         forward: _Forward = None

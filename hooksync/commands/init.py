@@ -21,7 +21,6 @@ from hooksync.core.errors import (
     UsageError,
 )
 from hooksync.core.model import Location
-from hooksync.core.output import is_there
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.urls import prefix_fault
@@ -46,7 +45,7 @@ class InitOptions(RunOptions, frozen=True):
 
 def init(options: InitOptions, context: Context) -> ExitCode:
     """Write a first hooks file. Raises FileError if it exists already."""
-    if options.path != "-" and is_there(options.path):  # before any call to Preservica
+    if options.path != "-" and os.path.lexists(options.path):  # before any call to Preservica
         raise FileError(_exists(options.path))
     if options.from_live is not None:
         _check_prefixes(options.from_live)

@@ -5,6 +5,7 @@ No message quotes a value.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from io import StringIO
 from typing import cast
@@ -13,7 +14,6 @@ from hooksync.config.declarations import is_own
 from hooksync.config.files import others_may_read, read_settings
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Environ, Location
-from hooksync.core.output import is_there
 
 CREDENTIALS_FILE = "credentials.properties"  # as pyPreservica calls it
 PYPRESERVICA = {
@@ -57,7 +57,7 @@ def gather(
 
 def _found_credentials(values: Environ, warnings: list[Problem]) -> str:
     """Find pyPreservica's file in the working folder. "": it is missing, or it is ignored."""
-    if not is_there(CREDENTIALS_FILE):
+    if not os.path.lexists(CREDENTIALS_FILE):
         return ""
     overriding = [name for name in PYPRESERVICA.values() if name in values]
     if not overriding:

@@ -29,7 +29,7 @@ class Terminal(Protocol):
         """Show a result that is never coloured, such as JSON, on standard output."""
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
-        """Show a result for people on standard output. Each line has what it reports, or "", and a text."""
+        """Show a result for people on standard output: lines, each after what it reports, or ""."""
 
     def message(self, text: str) -> None:
         """Show anything else, on standard error."""

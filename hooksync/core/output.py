@@ -12,7 +12,6 @@ import io
 import json
 import os
 import re
-import stat
 import sys
 import threading
 from collections.abc import Iterable
@@ -76,8 +75,16 @@ class Output:
         self._write(self.safe(text, form))
 
     def coloured_result(self, lines: Iterable[tuple[str, str]]) -> None:
-        """Write lines to standard output, each in its colour. Raises OutputLost if that fails."""
-        self._write(coloured((kind, self.safe(text)) for kind, text in lines))
+        """Write lines to standard output, each in the colour of what it reports, if that has one.
+
+        Raises OutputLost if that fails.
+        """
+        text = ""
+        for kind, line in lines:
+            colour = _COLOURS.get(kind)
+            safe = self.safe(line)
+            text += f"\x1b[{colour}m{safe}\x1b[0m\n" if colour else f"{safe}\n"
+        self._write(text)
 
     def _write(self, text: str) -> None:
         if self._erase:
@@ -133,7 +140,7 @@ class Output:
         self.written.add(path)
 
     def create_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
-        """Write a file that does not exist yet. If the run is killed, it may leave an empty file.
+        """Write a file that does not exist yet. If that fails, it may leave an empty file.
 
         Bytes are written unchanged. Raises FileExistsError if the name is taken, and FileError if
         the text contains a secret, or for any other reason.
@@ -142,11 +149,7 @@ class Output:
         self.checked(data.decode("utf-8", "replace"), path)
         try:
             os.close(os.open(path, _NEW_FILE, mode))
-            try:
-                _replace(os.path.abspath(path), data, mode)
-            except OSError:
-                os.unlink(path)
-                raise
+            _replace(os.path.abspath(path), data, mode)
         except FileExistsError:
             raise
         except (OSError, ValueError) as error:
@@ -211,14 +214,6 @@ def escaped(text: str, form: Form) -> str:
     return "\n".join(_COMMAND.sub(r"\1\\x3a", printable(line)) for line in text.split("\n"))
 
 
-def coloured(lines: Iterable[tuple[str, str]]) -> str:
-    """Join lines, each with the colour of what it reports; those of no kind have none."""
-    joined = ""
-    for kind, text in lines:
-        joined += f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m\n" if kind else f"{text}\n"
-    return joined
-
-
 def _in_json(found: re.Match[str]) -> str:
     if found[0] in "\r\t":  # they stand between tokens: no JSON string may contain them
         return ""
@@ -237,26 +232,9 @@ def _check_kind(path: str) -> None:
 
     A swap of the file after this check gains nothing, because only the rename touches the path.
     """
-    with suppress(FileNotFoundError):
-        kind = stat.S_IFMT(os.lstat(path).st_mode)
-        if kind not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR):
-            raise OSError(errno.EINVAL, NOT_A_FILE)
-
-
-def is_there(path: str) -> bool:
-    """Whether anything has this name, even a broken link."""
-    return os.path.lexists(path)
-
-
-def make_folder(path: str) -> None:
-    """Make a folder that only this user may read, unless it exists already. Raises FileError."""
-    if os.path.isdir(path):
-        return
-    try:
-        os.mkdir(path, mode=0o700)
-    except (OSError, ValueError) as error:  # ValueError: a null character in a path
-        what = f"the folder {path} cannot be made: {os_reason(error)}"
-        raise FileError(Problem(what, "make it, or name a different one")) from error
+    may_be_replaced = os.path.isfile(path) or os.path.islink(path) or os.path.isdir(path)
+    if os.path.exists(path) and not may_be_replaced:
+        raise OSError(errno.EINVAL, NOT_A_FILE)
 
 
 def _unwritable(path: str, error: OSError | ValueError) -> Problem:
@@ -268,7 +246,10 @@ def _unwritable(path: str, error: OSError | ValueError) -> Problem:
 
 
 def _replace(path: str, data: bytes, mode: int) -> None:
-    """Write a temporary file beside a path, and give it the path's name."""
+    """Write a temporary file beside a path, and give it the path's name.
+
+    The new name survives a power cut, if the system can do that.
+    """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp")
     descriptor = os.open(temporary, _NEW_FILE, mode)
@@ -279,27 +260,9 @@ def _replace(path: str, data: bytes, mode: int) -> None:
             os.fsync(descriptor)
         os.chmod(temporary, mode)  # the umask may have removed some bits
         os.replace(temporary, path)
-        _sync_folder(folder)
     finally:
         with suppress(OSError):
             os.unlink(temporary)
-
-
-def delete_temporary_files(path: str) -> None:
-    """Delete the temporary files that killed runs left beside a file.
-
-    The caller makes sure that no other run is writing the file now.
-    """
-    folder, name = os.path.split(path)
-    temporary = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.tmp")
-    with suppress(OSError):
-        for found in os.listdir(folder or "."):
-            if temporary.fullmatch(found):
-                os.unlink(os.path.join(folder, found))
-
-
-def _sync_folder(folder: str) -> None:
-    """Make a new name survive a power cut, if the system can. The content is on disk already."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hooksync.core.errors import FileError, Problem, Refused, StateError, os_reason
-from hooksync.core.output import Output, delete_temporary_files
+from hooksync.core.output import Output
 from hooksync.core.reading import read_file
 from hooksync.core.signing import PlanKey
 from hooksync.state.contract import (
@@ -85,7 +85,6 @@ class LocalStore:
             # e.g. a full disk: the lock is held anyway, and the first `write` reports the error
             with suppress(FileError):
                 self.output.write_file(self._holder_path, holder.text)
-            delete_temporary_files(self.where)
             yield
         finally:
             with suppress(OSError):
