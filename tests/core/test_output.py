@@ -258,27 +258,6 @@ def test_a_file_in_the_current_folder_needs_no_path(
     assert os.listdir(tmp_path) == ["plan.json"]
 
 
-def test_a_folder_is_not_replaced_and_no_draft_is_left(tmp_path: Path) -> None:
-    (tmp_path / "plan.json").mkdir()
-    with pytest.raises(FileError, match=r"plan\.json cannot be written: is a directory"):
-        Output().write_file(str(tmp_path / "plan.json"), "x")
-    assert os.listdir(tmp_path) == ["plan.json"]
-    assert os.listdir(tmp_path / "plan.json") == []
-
-
-def test_a_symbolic_link_is_replaced_and_its_target_is_not_changed(tmp_path: Path) -> None:
-    (tmp_path / "precious").write_text("old")
-    link = tmp_path / "plan.json"
-    for target in ("precious", "nowhere", "/dev/null"):
-        link.unlink(missing_ok=True)
-        link.symlink_to(target)
-        Output().write_file(str(link), "new")
-        assert not link.is_symlink()
-        assert link.read_text() == "new"
-    assert (tmp_path / "precious").read_text() == "old"
-    assert sorted(os.listdir(tmp_path)) == ["plan.json", "precious"]
-
-
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes there")
 @pytest.mark.parametrize("place", ["/dev/fd/{}", "/proc/self/fd/{}"])
 def test_a_pipe_that_is_open_is_written_to(place: str, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.conftest import HOOKS, Place
+from tests.documents.test_saved_plan import save
 from tests.makers import declared, tenancy
 from tests.reconcile.planning import planned
 
@@ -97,12 +97,6 @@ def key(request: pytest.FixtureRequest, place: Place) -> str | None:
     return KEY
 
 
-def save(place: Place) -> Path:
-    run = place.run("plan", "--out", "plan.json")
-    assert run.code == 0, run.err
-    return place.folder / "plan.json"
-
-
 def refusal(place: Place) -> str:
     """Assert that apply refuses the plan before any change; return standard error."""
     run = place.run("apply", "plan.json")
@@ -145,17 +139,6 @@ def test_a_plan_is_refused_if_the_log_in_leads_to_a_different_tenant(place: Plac
     save(place)
     place.environ["PRESERVICA_USERNAME"] = "other@example.org"
     assert f"{STALE}{place.box.url} / DEMO, and would change" in refusal(place)
-
-
-def test_a_signed_plan_is_refused_without_its_key(place: Place) -> None:
-    place.environ["HOOKSYNC_PLAN_KEY"] = KEY
-    save(place)
-    del place.environ["HOOKSYNC_PLAN_KEY"]
-    run = place.run("apply", "plan.json")
-    assert (run.code, run.out, place.box.subscriptions("DEMO")) == (3, "", ())
-    assert "plan.json is signed, and its signature cannot be checked" in run.err
-    place.environ["HOOKSYNC_PLAN_KEY"] = KEY
-    assert place.run("apply", "plan.json").code == 0
 
 
 def test_the_digest_of_a_tenancy_depends_on_plan_key_address_and_url() -> None:
