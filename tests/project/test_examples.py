@@ -65,12 +65,6 @@ def environment(name: str, url: str) -> dict[str, str]:
     }
 
 
-def test_the_folder_of_examples_has_exactly_the_known_entries() -> None:
-    assert sorted(path.name for path in EXAMPLES.iterdir()) == sorted(
-        [*NAMES, "ci", "kubernetes", "receivers", "reconcile.py", REPOSITORY.name]
-    )
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_valid_without_an_environment_and_without_a_warning(name: str) -> None:
     done = hooksync(["validate", "-f", f"examples/{name}"], {})

@@ -10,17 +10,14 @@ import argparse
 import gc
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from itertools import count
 from typing import NamedTuple
 
-from tests.simulation.history import History, make_history
+from tests.simulation.history import STEPS, History, make_history
 from tests.simulation.play import Broken, Figures, play
 
 BATCH = 50  # histories that a job plays before it returns
 MOST_FAILURES = 20  # a run ends after so many failing histories
-EVERY = 30.0  # seconds between two lines of progress
 
 
 class Batch(NamedTuple):
@@ -39,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--from", type=int, default=0, dest="begin", help="the first seed of many")
     parser.add_argument("--first", action="store_true", help="end at the first broken law")
     parser.add_argument(
-        "--steps", type=int, default=10_000, help="play histories until they have so many steps"
+        "--steps", type=int, default=10_000, help="play histories with so many steps"
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes that play")
     options = parser.parse_args(arguments)
@@ -50,12 +47,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _write(text: str) -> None:
     sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 def play_batch(seeds: range) -> Batch:
@@ -81,42 +72,25 @@ def _replay(history: History) -> int:
 
 
 def _play_many(options: argparse.Namespace) -> int:
-    """Play histories until they have enough steps, and print the figures of all."""
-    begin = told = time.monotonic()
+    """Play histories with so many steps, and print the figures of all."""
+    begin = time.monotonic()
     figures, seconds, failing = Figures(), 0.0, list[tuple[int, list[Broken]]]()
     most = 1 if options.first else MOST_FAILURES
-    for batch in _batches(options.begin, options.jobs):
-        figures.add(batch.figures)
-        seconds += batch.seconds
-        failing += batch.broken
-        for seed, broken in batch.broken:
-            _tell(f"seed {seed}: {broken[0]}"[:300])
-        if time.monotonic() - told > EVERY:
-            told = time.monotonic()
-            _tell(f"{figures.steps:,} steps, {told - begin:.0f} s, {len(failing)} failing")
-        if figures.steps >= options.steps or len(failing) >= most:
-            break
+    end = options.begin + options.steps // STEPS
+    starts = range(options.begin, end, BATCH)
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for batch in pool.map(play_batch, (range(n, min(n + BATCH, end)) for n in starts)):
+            figures.add(batch.figures)
+            seconds += batch.seconds
+            failing += batch.broken
+            if len(failing) >= most:
+                pool.shutdown(cancel_futures=True)
+                break
     _show(figures, seconds, time.monotonic() - begin, len(failing))
     for seed, broken in failing[:most]:
         history = make_history(seed)
         _write(f"\nseed {seed} breaks {broken[0].law}: {broken[0].how}\n{history!r}")
     return 1 if failing else 0
-
-
-def _batches(first: int, jobs: int) -> Iterator[Batch]:
-    """Play batches without end in so many processes, and yield their results."""
-    ranges = (range(start, start + BATCH) for start in count(first, BATCH))
-    if jobs == 1:
-        yield from map(play_batch, ranges)
-        return
-    with ProcessPoolExecutor(jobs, max_tasks_per_child=None) as pool:
-        waiting = [pool.submit(play_batch, next(ranges)) for _ in range(2 * jobs)]
-        try:
-            while True:
-                yield waiting.pop(0).result()
-                waiting.append(pool.submit(play_batch, next(ranges)))
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _show(figures: Figures, cpu: float, wall: float, failing: int) -> None:

@@ -50,17 +50,6 @@ def test_every_field_of_a_schema_has_a_description(kind: str) -> None:
     ]
 
 
-def test_every_field_of_the_hooks_file_has_a_heading_of_its_own() -> None:
-    page = (DOCS / "hooks-file.md").read_text(encoding="utf-8")
-    headings = re.findall(
-        r"^#+ (.+)$", re.sub(r"```.*?```", "", page, flags=re.DOTALL), re.MULTILINE
-    )
-    assert len(set(headings)) == len(headings)
-    named = {path.rpartition("/")[2] for path, _ in fields(read_schema("hooks"))}
-    shown = {heading.strip("`").rpartition(".")[2] for heading in headings}
-    assert named <= shown
-
-
 def test_the_example_of_the_hooks_file_has_every_field() -> None:
     example = re.findall(
         r"```yaml\n(.*?)```", (DOCS / "hooks-file.md").read_text(encoding="utf-8"), re.DOTALL
