@@ -10,9 +10,8 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.output import Format
 from hooksync.core.record import replace
-from hooksync.render.listing import list_table, live_only
+from hooksync.render.listing import list_lines, live_only
 from hooksync.render.renderers import plan_json
-from hooksync.render.text import state_texts, table_lines, unstyled
 
 
 class ListOptions(RunOptions, frozen=True):
@@ -30,9 +29,7 @@ def list_live(options: ListOptions, context: Context) -> ExitCode:
         shown = replace(shown, exit_code=int(code))
     show_running(shown, context)
     if options.format == "text":
-        table, summary = list_table(shown)
-        texts = unstyled(["", summary, *state_texts(shown)])
-        context.terminal.show([*table_lines(table), *texts])
+        context.terminal.show(list_lines(shown))
     else:
         context.terminal.result(plan_json(shown), "json")
     show_problems(shown, context, refused="refused")

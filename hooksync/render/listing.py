@@ -7,7 +7,6 @@ whether its secret is the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import get_args
 
 from hooksync.core.errors import pluralised
@@ -16,14 +15,14 @@ from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
 from hooksync.reconcile.plan import Plan, Step, origin_words
 from hooksync.reconcile.refusals import step_warnings
-from hooksync.render.text import counted, secret_state
+from hooksync.render.text import Line, counted, secret_state, state_texts, table_lines, unstyled
 
 _HEAD = ("tenancy", "id", "trigger", "secret", "declared as", "made", "url")
 _SECRETS = {state: state.replace("-", " ") for state in sorted(get_args(SecretState))}
 
 
 def live_only(plan: Plan, flags: RunFlags) -> Plan:
-    """Keep the steps of live subscriptions, sorted by address, then by URL.
+    """Keep the steps of live subscriptions.
 
     Nothing is to be carried out, so the refusals of a tenancy that was read are left out. With
     --target, which selects by address, what has no address is left out, too.
@@ -33,7 +32,6 @@ def live_only(plan: Plan, flags: RunFlags) -> Plan:
         steps = [step for step in tenancy.steps if step.live]
         if plan.selection.target:
             steps = [step for step in steps if step.address]
-        steps.sort(key=lambda step: (not step.address, step.address or "", step.old.key, step.id))
         if tenancy.live_count is not None:
             tenancy = replace(tenancy, steps=tuple(steps), refusals=(), live_count=len(steps))
         tenancies.append(tenancy)
@@ -45,8 +43,8 @@ def live_only(plan: Plan, flags: RunFlags) -> Plan:
     return replace(listed, warnings=tuple(warnings), summary=summary)
 
 
-def list_table(plan: Plan) -> tuple[Sequence[Sequence[str]], str]:
-    """Return the rows of the list, and its summary."""
+def list_lines(plan: Plan) -> list[Line]:
+    """Write the list, and sum it up."""
     rows = [_HEAD]
     for tenancy in plan.tenancies:
         for step in tenancy.steps:
@@ -62,7 +60,7 @@ def list_table(plan: Plan) -> tuple[Sequence[Sequence[str]], str]:
         parts.append(f"secrets: {states}")
     if plan.unread:
         parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
-    return rows, f"{'; '.join(parts)}."
+    return [*table_lines(rows), *unstyled(["", f"{'; '.join(parts)}.", *state_texts(plan)])]
 
 
 def _row(tenancy: str, step: Step) -> tuple[str, str, str, str, str, str, str]:

@@ -38,7 +38,6 @@ _ORDERS = {
     "create-first": ("+/-", "new one first"),
     "remove-first": ("-/+", "old one removed first"),
 }
-_ASKED: dict[Action, str] = {"unsubscribe": "REMOVE", "adopt": "ADOPT"}  # the prompt names each
 CHANGES = {
     "subscribe": "to subscribe",
     "resubscribe": "to resubscribe",
@@ -259,8 +258,8 @@ def tenancy_table(plan: Plan) -> list[Line]:
     rows = [("tenancy", "outcome", "")]
     for tenancy in plan.tenancies:
         if tenancy.outcome not in ("as-declared", "applied"):
-            outcome = (tenancy.outcome or "").replace("-", " ")
-            rows.append((tenancy.name, outcome, counted(tenancy.counts(), CHANGES)))
+            changes = counted(tenancy.counts(), CHANGES)
+            rows.append((tenancy.name, tenancy.outcome or "", changes))
     return [*table_lines(rows), ("", "")] if len(rows) > 1 else []
 
 
@@ -268,10 +267,8 @@ def question(plan: Plan) -> str:
     """Ask whether to apply a plan: what is removed, and what changes where."""
     lines = []
     for tenancy in plan.ready_tenancies:
-        for step in tenancy.steps:
-            if step.action in _ASKED:
-                _, _, trigger, remark = step_columns(step, tenancy)
-                lines.append(f"{_ASKED[step.action]} {trigger} {remark}   {step.url}")
+        named = [step for step in tenancy.steps if step.action in ("unsubscribe", "adopt")]
+        lines += [text for _, text in _written_steps(named, tenancy)]
         changes = counted(tenancy.counts(), CHANGES)
         lines.append(f"{tenancy.name} ({tenancy.where}): {changes}.")
     answer = expected_answer(plan)
@@ -320,7 +317,7 @@ def summary(plan: Plan) -> str:
 
 def _rest(plan: Plan) -> str:
     """Count doubts, kept and left subscriptions, and tenancies that could not be planned."""
-    counts = Counter(plan.counts())
+    counts = plan.counts()
     counts["paused"] = sum(step.action == "keep" and PAUSED in step.reasons for step in plan.steps)
     counts["keep"] -= plan.secret_unknown + counts["paused"]
     parts = [f"{kind}: {what}" for kind, what in _doubts(plan).items()]
@@ -361,7 +358,7 @@ def failures(plan: Plan) -> Iterator[Problem]:
 
 
 def verification(plan: Plan) -> Iterator[Line]:
-    """Report the result of the verification, for each tenancy in which a call was tried."""
+    """Report the result of the verification, for each tenancy that was changed."""
     verified = []
     others: list[Line] = []
     for tenancy in plan.tenancies:
@@ -371,7 +368,7 @@ def verification(plan: Plan) -> Iterator[Line]:
             number = pluralised(len(tenancy.differences), "subscription")
             others.append(("", f"Not as declared: {tenancy.name}: {number}"))
             others += _written_steps(tenancy.differences, tenancy)
-        elif tenancy.results().keys() - {"unchanged", "not-attempted"}:
+        elif tenancy.has_changed:
             verified.append(tenancy)
     if verified:
         yield "", f"Verified: {_verified_words(replace(plan, tenancies=tuple(verified)), plan)}."

@@ -73,7 +73,6 @@ def test_an_answered_prompt_is_a_review(place: Place) -> None:
     place.write(OWNS_ALL)
     theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
     terminal = Terminal(place, "apply")
-    terminal.read_until("REMOVE MOVED")
     terminal.read_until("Type yes to apply: ")
     assert "https://vendor.example/x" in terminal.seen
     terminal.type("yes\n")
@@ -240,7 +239,6 @@ def test_remove_asks_removes_and_reports(place: Place) -> None:
     theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
     assert place.run("remove", theirs).code == 3  # nobody can be asked
     terminal = Terminal(place, "remove", theirs)
-    terminal.read_until("REMOVE MOVED")
     terminal.read_until("Type yes to apply: ")
     assert "not in the state" in terminal.seen
     assert "https://vendor.example/x" in terminal.seen
@@ -270,7 +268,6 @@ def test_a_duplicate_stays_if_somebody_deletes_the_kept_one_during_the_prompt(pl
     kept = next(one for one in place.box.subscriptions("DEMO") if one.trigger == "MOVED")
     twin = place.box.seed("DEMO", kept.url, "MOVED", SECRET)
     terminal = Terminal(place, "apply")
-    terminal.read_until("REMOVE MOVED")
     terminal.read_until("Type yes to apply: ")
     place.box.remove("DEMO", kept.id)
     terminal.type("yes\n")
