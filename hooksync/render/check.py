@@ -12,7 +12,7 @@ from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import Record
 from hooksync.receivers.challenges import SLOW
 from hooksync.render.json_text import result_json
-from hooksync.render.text import Line, counted, state_counts, unstyled
+from hooksync.render.text import Line, counted, name_width, state_counts, unstyled
 
 FORMAT = "hooksync.check/1"
 
@@ -43,35 +43,33 @@ def receiver_finding(
     declared: DeclaredSubscription, answer: ProbeResult | None, *, is_asked: bool
 ) -> Finding:
     """Judge a receiver's answer to a challenge, and its time. `answer`: None: not challenged."""
+    subject = (declared.tenancy, declared.name)
     if answer is None:
         why = "interrupted" if is_asked else "receiver not challenged: probe: never"
-        return Finding(declared.tenancy, declared.name, "skipped", why)
-    state: FindingState = "ok"
+        return Finding(*subject, "skipped", why)
     seconds = round(answer.seconds, 3)
-    detail = f"receiver ready in {seconds:.3f} s"
-    fix = None
     if answer.state != "ready":
-        state = "failed"
-        detail = f"receiver {declared.url.shown}: {answer.detail}"
         fix = answer.fix
         if answer.state == "unreachable" and declared.tenancy:
             fix += "; if only Preservica can reach it, declare `probe: never`"
-    elif seconds > SLOW:
-        state = "warning"
+        what = f"receiver {declared.url.shown}: {answer.detail}"
+        return Finding(*subject, "failed", what, fix, seconds)
+    if seconds > SLOW:
         took = f"the receiver's answer is right, but took {seconds:.3f} s"
-        detail = f"{took}; Preservica's limit is not known"
-        fix = _SLOW_FIX
-    return Finding(declared.tenancy, declared.name, state, detail, fix, seconds)
+        what = f"{took}; Preservica's limit is not known"
+        return Finding(*subject, "warning", what, _SLOW_FIX, seconds)
+    return Finding(*subject, "ok", f"receiver ready in {seconds:.3f} s", None, seconds)
 
 
 def check_lines(findings: Sequence[Finding], places: Mapping[str, str]) -> Iterator[Line]:
     """Write a check for people. `places`: server and tenant, by the names of the tenancies."""
+    width = name_width(finding.subject for finding in findings)
     tenancy_of = attrgetter("tenancy")
     for name, group in groupby(sorted(findings, key=tenancy_of), tenancy_of):
         if name:
             yield from unstyled([f"{name}   {places[name]}", ""])
         for finding in group:
-            yield finding.state, f"{finding.state:<10}{finding.subject:<18}  {finding.detail}"
+            yield finding.state, f"{finding.state:<10}{finding.subject:<{width}}{finding.detail}"
             if finding.fix:
                 yield "", f"{'':<10}  fix: {finding.fix}"
         yield "", ""

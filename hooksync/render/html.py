@@ -53,10 +53,9 @@ def html(plan: Plan, *, shows_kept: bool = True) -> str:
 def _problems(plan: Plan) -> str:
     """Write a list under each title that has problems."""
     lists = ""
-    for title, found in problems_of(plan):
+    for title, found in problems_of(plan).items():
         items = [f"<li>{_text(problem.headline)}<br>fix: {_text(problem.fix)}" for problem in found]
-        if items:
-            lists += f"<h2>{_text(title)}</h2><ul>{''.join(items)}</ul>\n"
+        lists += f"<h2>{_text(title)}</h2><ul>{''.join(items)}</ul>\n"
     return lists
 
 

@@ -65,9 +65,11 @@ def list_lines(plan: Plan) -> list[Line]:
 
 def _row(tenancy: str, step: Step) -> tuple[str, str, str, str, str, str, str]:
     """Write a live subscription: as what it is declared, and who made it when."""
-    declared = step.address or (step.name and f"was {step.name}") or ""
+    declared = step.address or ""
     if step.address and step.reasons:
         declared += f" ({step.reason})"
+    elif step.name and not step.address:
+        declared = f"was {step.name}"
     made = f"{origin_words(step)} {(step.made_at or '')[:10]}".strip()
     if step.is_new:
         made += ", new"

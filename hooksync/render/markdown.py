@@ -44,7 +44,7 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     lines = [f"<!-- hooksync:{kind} -->", f"### {escaped(headline(plan))}", ""]  # so bots find it
     for text in [*selection_texts(plan), summary(plan), *state_texts(plan)]:
         lines += [escaped(text), ""]
-    for title, problems in problems_of(plan):
+    for title, problems in problems_of(plan).items():
         lines += _problem_list(title, problems)
     steps = [*verification(plan), ("", "")]
     if len(steps) == 1:
@@ -65,8 +65,6 @@ def _steps_block(steps: Sequence[Line], room: int) -> list[str]:
 
 def _problem_list(title: str, problems: Sequence[Problem]) -> list[str]:
     """Write a list of problems, and count those for which there is no room."""
-    if not problems:
-        return []
     items: list[Line] = []
     for problem in problems:
         items += [

@@ -170,10 +170,14 @@ def counts_of(tenancy: TenancyPlan) -> str:
     return f"{live}, {tenancy.declared_count} declared"
 
 
+def name_width(names: Iterable[str]) -> int:
+    """Return the width of a column of names, and of the space after it."""
+    return min(max([_NARROWEST_NAME, *(len(name) + 2 for name in names)]), _WIDEST_NAME)
+
+
 def _written_steps(steps: Sequence[Step], tenancy: TenancyPlan) -> Iterator[Line]:
     """Write steps, each with its fields and its outcome. Only their first lines have a kind."""
-    widths = [len(step.name or step.reason) + 2 for step in steps]
-    width = min(max([_NARROWEST_NAME, *widths]), _WIDEST_NAME)
+    width = name_width(step.name or step.reason for step in steps)
     for step in steps:
         symbol, name, trigger, remark = step_columns(step, tenancy)
         yield step.action, f"{symbol:<4}{name:<{width}}{trigger:<14} {remark}".rstrip()
@@ -223,13 +227,7 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
         if step.new.description:
             yield "description", step.new.description
     if step.outcome and step.outcome.result != "unchanged":
-        yield "outcome", _outcome_words(step.outcome)
-
-
-def _outcome_words(outcome: Outcome) -> str:
-    """Name the result of a step, and why it is not done."""
-    what = f": {outcome.problem.what}" if outcome.problem else ""
-    return f"{RESULTS[outcome.result]}{what}"
+        yield "outcome", RESULTS[step.outcome.result]
 
 
 def _value_words(value: object) -> str:
@@ -339,11 +337,14 @@ def _doubts(plan: Plan) -> dict[str, str]:
     return doubts
 
 
-def problems_of(plan: Plan) -> Iterator[tuple[str, Sequence[Problem]]]:
-    """List the problems under their titles, most urgent first."""
-    yield "errors", [*plan.all_errors, *failures(plan)]
-    yield "refused" if plan.is_report else "apply would refuse", plan.all_refusals
-    yield "warnings", plan.warnings
+def problems_of(plan: Plan) -> dict[str, Sequence[Problem]]:
+    """List the problems by their titles, most urgent first."""
+    problems = {
+        "errors": [*plan.all_errors, *failures(plan)],
+        "refused" if plan.is_report else "apply would refuse": plan.all_refusals,
+        "warnings": plan.warnings,
+    }
+    return {title: found for title, found in problems.items() if found}
 
 
 def failures(plan: Plan) -> Iterator[Problem]:

@@ -80,7 +80,7 @@ prod   eu.preservica.com / BRAMA   0 live, 1 declared
       url                  https://ours.example/alert
       include_identifiers  true
       secret               env:HOOK_SECRET
-!     outcome              failed: it broke
+!     outcome              failed
 ```
 """
 
