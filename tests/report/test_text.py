@@ -11,7 +11,7 @@ import pytest
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import HookUrl, SecretRef, Trigger
-from hooksync.core.output import coloured
+from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.run_flags import NO_FLAGS
 from hooksync.core.schema import read_schema
@@ -186,9 +186,11 @@ def test_an_unread_tenancy_is_never_called_unchanged() -> None:
     assert text.endswith("0 unchanged; 1 tenancy not planned.\n")
 
 
-def test_colours_depend_on_the_step_and_change_no_letter() -> None:
-    plan = a_plan()
-    text = coloured(plan_lines(run_of(plan)))
+def test_colours_depend_on_the_step_and_change_no_letter(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Output().coloured_result(plan_lines(run_of(a_plan())))
+    text = capsys.readouterr().out
     assert re.sub("\x1b\\[[0-9;]*m", "", text) == PLAN
     assert "\x1b[32m+   ingest-alert" in text
     assert "\x1b[33m+/- catalogue" in text
