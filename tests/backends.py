@@ -193,6 +193,7 @@ def _s3(servers: Servers, _: Path, stack: ExitStack) -> Backend:
         "AWS_SECRET_ACCESS_KEY": S3_SECRET,
         "AWS_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": network.url,
+        "AWS_ALLOW_HTTP": "true",
     }
     return Backend("s3", f"s3://{CONTAINER}/museum/{uuid.uuid4()}.json", environ, network)
 
@@ -203,6 +204,7 @@ def _azure(servers: Servers, _: Path, stack: ExitStack) -> Backend:
         "AZURE_STORAGE_ACCOUNT_NAME": AZURE_ACCOUNT,
         "AZURE_STORAGE_ACCOUNT_KEY": AZURE_KEY,
         "AZURE_STORAGE_ENDPOINT": f"{network.url}/{AZURE_ACCOUNT}",
+        "AZURE_ALLOW_HTTP": "true",
     }
     return Backend("azure", f"az://{CONTAINER}/museum/{uuid.uuid4()}.json", environ, network)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import InvalidDocument, Problem, StateError
@@ -93,10 +93,10 @@ class Backend(Protocol):
 
     where: str  # as --state names it
 
-    def get(self) -> tuple[Content, str] | None:
+    def get(self) -> tuple[Content, Any] | None:
         """Fetch the content and its version; None if there is none. Raises StateError."""
 
-    def put(self, content: Content, version: str | None, message: str) -> str:
+    def put(self, content: Content, version: Any, message: str) -> Any:
         """Replace this version (None: there is none yet), and return the new version.
 
         `message`: the reason, if the backend can keep it. Raises Changed if the backend has a

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, RLock, Thread
+from typing import Any
 
 from hooksync.core.clock import Backoff, Clock
 from hooksync.core.errors import Problem, Refused, StateError
@@ -37,7 +38,7 @@ _LOST_FIX = (
     " one has made"
 )
 # the content and version of a backend that was never written to
-_EMPTY: tuple[Content, str | None] = (Content(), None)
+_EMPTY: tuple[Content, Any] = (Content(), None)
 UNREADABLE = "unreadable"  # names a lock that is not in hooksync's format, for `state unlock`
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from hooksync.core.clock import read_seconds
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, Interrupted, Problem, Refused, StateError, UsageError
-from hooksync.core.model import KEY_VARIABLE, process_environ
+from hooksync.core.model import KEY_VARIABLE
 from hooksync.core.origin import find_origin
 from hooksync.core.output import escaped
 from hooksync.core.record import replace
@@ -84,7 +84,7 @@ def _find_backend(where: str, environ: Mapping[str, str], file: str) -> Backend 
     if where.startswith(_CLOUDS):
         from hooksync.state.cloud import CloudBackend
 
-        return CloudBackend(where, process_environ(environ))
+        return CloudBackend(where)
     if "://" in where:
         fix = "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
         raise UsageError(
