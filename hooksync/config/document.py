@@ -283,7 +283,7 @@ class _TenancyReader:
         if kind == "env" and not value.isidentifier():
             what = f'the tenancy "{self._name}" makes this {value}, which is no variable name'
             self._note(what, "rename the tenancy, or name the variable here", where)
-        return model.SecretRef.read({kind: value}, where, noun, os.path.dirname(where.file))
+        return model.SecretRef.from_json({kind: value}, where, noun, os.path.dirname(where.file))
 
     def _filled_in(self, text: str) -> str:
         """Fill in the name of the tenancy."""

@@ -139,12 +139,12 @@ class SecretSources:
         itself nor those that files set. It is ended at a timeout or a signal. Its children are
         always ended.
         """
-        program = ref.parts[0]
+        program = ref.value[0]
         inherited = process_environ(self._environ)
         environ = {name: inherited[name] for name in inherited if not is_own(name)}
         try:
             code, data, _ = programs.run(
-                ref.parts, environ, self._timeout, _MOST_BYTES, stop=self._stop
+                ref.value, environ, self._timeout, _MOST_BYTES, stop=self._stop
             )
         except TimeoutError:
             raise self._timeout_or_interrupt(ref) from None
@@ -162,7 +162,7 @@ class SecretSources:
     def _timeout_or_interrupt(self, ref: SecretRef) -> SecretError:
         if self._stop.is_set():
             return _unusable(ref, "was not read: interrupted", "run it again")
-        reason = f"{ref.parts[0]} did not end within {self._timeout:g} seconds"
+        reason = f"{ref.value[0]} did not end within {self._timeout:g} seconds"
         return _unusable(ref, f"cannot be read: {reason}", _COMMAND_FIX)
 
 

@@ -5,6 +5,7 @@ Code that takes a `Clock` can be tested without real waiting: a test passes a cl
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -55,8 +56,7 @@ def read_seconds(
     Raises UsageError unless it is a whole number from `minimum` to `maximum`.
     """
     text = environ.get(name) or str(default)
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(maximum))
-    if not is_number or not minimum <= int(text) <= maximum:
+    if not re.fullmatch("[0-9]{1,5}", text) or not minimum <= int(text) <= maximum:
         what = f"{name} is not a whole number of seconds from {minimum} to {maximum}"
         raise UsageError(Problem(what, f"unset it, or set {default}"))
     return float(text)

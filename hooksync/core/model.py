@@ -98,9 +98,6 @@ class Secret:
     def __repr__(self) -> str:
         return "Secret(***)"
 
-    def __format__(self, spec: str) -> str:
-        return repr(self)
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and self._value == other._value
 
@@ -114,35 +111,32 @@ class Secret:
 class SecretRef(Shown):
     """Where a secret or a credential is found; never the value. Documents show `written`."""
 
-    __slots__ = ("base", "kind", "location", "name", "noun", "parts")
+    __slots__ = ("base", "kind", "location", "noun", "value")
 
     def __init__(
         self,
         kind: str,  # of SECRET_KINDS
-        name: str,  # the variable's name, the path as written, or the parts joined by spaces
+        value: str | tuple[str, ...],  # a variable's name, a path as written, or a program's parts
         location: Location | None = None,  # None: it has no place in a file
         base: str = "",  # the folder to which a relative path refers
         *,
         noun: str = "secret",  # what messages call it, e.g. "password"
-        parts: tuple[str, ...] = (),  # a program with its arguments
     ) -> None:
         self.kind = kind
-        self.name = name
+        self.value = value
         self.location = location
         self.base = base
         self.noun = noun
-        self.parts = parts
 
-    def __eq__(self, other: object) -> bool:
-        """Compare the sources only: different places in a file may name the same one."""
-        if not isinstance(other, SecretRef):
-            return False
-        if self.kind != other.kind or self.name != other.name:
-            return False
-        return self.base == other.base and self.parts == other.parts
+    @property
+    def identity(self) -> object:
+        """Its source only: different places in a file may name the same one."""
+        return self.kind, self.value, self.base
 
-    def __hash__(self) -> int:
-        return hash(self.name)
+    @property
+    def name(self) -> str:
+        """The variable's name, the path as written, or the parts of the program."""
+        return self.value if isinstance(self.value, str) else " ".join(self.value)
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
@@ -152,31 +146,21 @@ class SecretRef(Shown):
 
     def to_json(self) -> object:
         """Return its form in hooks files."""
-        return {self.kind: list(self.parts) or self.name}
+        return {self.kind: self.value}
 
     @classmethod
-    def from_json(cls, data: Any) -> SecretRef:
-        """Make a reference from a document that fits its schema."""
-        return cls.read(data)
+    def from_json(
+        cls, data: Any, location: Location | None = None, noun: str = "secret", base: str = ""
+    ) -> SecretRef:
+        """Make a reference from its form in hooks files and plans; `data` fits its schema."""
+        ((kind, value),) = data.items()
+        value = value if isinstance(value, str) else tuple(value)
+        return cls(kind, value, location, base if kind == "file" else "", noun=noun)
 
     @property
     def subject(self) -> str:
         """Its name in a message, e.g. `secret env:A`."""
         return f"{self.noun} {self}"
-
-    @classmethod
-    def read(
-        cls,
-        written: Mapping[Any, Any],
-        where: Location | None = None,
-        noun: str = "secret",
-        base: str = "",
-    ) -> SecretRef:
-        """Make a reference from its form in hooks files and plans; `written` fits the schema."""
-        ((kind, value),) = written.items()
-        parts = () if isinstance(value, str) else tuple(value)
-        name = " ".join(parts) if parts else value
-        return cls(kind, name, where, base if kind == "file" else "", noun=noun, parts=parts)
 
 
 class Trigger(str, Shown):
@@ -233,12 +217,6 @@ class HookUrl(Shown):
         # as the file writes it, with `${NAME}`; if no file declares it, what may be a key is masked
         self.shown = shown
         self.full = full  # may hold a key; goes to the service and the receiver, nowhere else
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, HookUrl) and (self.shown, self.full) == (other.shown, other.full)
-
-    def __hash__(self) -> int:
-        return hash(self.full)
 
     def __repr__(self) -> str:
         return f"HookUrl({self.shown!r})"

@@ -12,6 +12,16 @@ from hooksync.core.urls import DEFAULT_PORTS, split_url
 
 Ci = Literal["github", "gitlab", "jenkins"]
 
+# by CI: the variable of the user, and the URL of the run with its variables
+_VARIABLES: dict[Ci, tuple[str, str, tuple[str, ...]]] = {
+    "github": (
+        "GITHUB_ACTOR",
+        "{}/{}/actions/runs/{}",
+        ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"),
+    ),
+    "gitlab": ("GITLAB_USER_LOGIN", "{}", ("CI_JOB_URL",)),
+    "jenkins": ("BUILD_USER_ID", "{}", ("BUILD_URL",)),
+}
 _LONGEST = 1024  # characters of a name or URL in a report
 
 
@@ -26,24 +36,13 @@ class RunOrigin(Record, frozen=True):
 
 def find_origin(environ: Mapping[str, str]) -> RunOrigin:
     """Find the machine, the user and the CI run."""
-    get = environ.get
-    ci: Ci | None = None
-    user = ""
-    url = ""
-    if get("GITHUB_RUN_ID"):
-        ci = "github"
-        user = get("GITHUB_ACTOR", "")
-        parts = (get("GITHUB_SERVER_URL"), get("GITHUB_REPOSITORY"), get("GITHUB_RUN_ID"))
-        url = "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""
-    elif get("GITLAB_CI") or get("CI_JOB_URL"):
-        ci = "gitlab"
-        user = get("GITLAB_USER_LOGIN", "")
-        url = get("CI_JOB_URL", "")
-    elif get("JENKINS_URL") or get("BUILD_URL"):
-        ci = "jenkins"
-        user = get("BUILD_USER_ID", "")
-        url = get("BUILD_URL", "")
-    return RunOrigin(_fit(platform.node()), _fit(user) or _user(), ci, _public(url))
+    host = _fit(platform.node())
+    for ci, (user, url, names) in _VARIABLES.items():
+        values = [environ.get(name) for name in names]
+        if all(values):
+            named = _fit(environ.get(user, "")) or _user()
+            return RunOrigin(host, named, ci, _public(url.format(*values)))
+    return RunOrigin(host, _user())
 
 
 def _public(url: str) -> str | None:

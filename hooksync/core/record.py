@@ -37,9 +37,23 @@ class Record(Struct, frozen=True):
 
 
 class Shown:
-    """A value that JSON contains only in the form that may be shown."""
+    """A value that JSON contains only in the form that may be shown.
+
+    Two of one type are equal if their identities are.
+    """
 
     __slots__ = ()
+
+    @property
+    def identity(self) -> object:
+        """What the value is, without the ways in which it can be written."""
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self.identity == other.identity
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
 
     def to_json(self) -> object:
         """Return the form that may be shown, as JSON data."""

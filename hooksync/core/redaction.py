@@ -144,7 +144,7 @@ def _forms(value: str) -> Iterator[str]:
     yield printable(value)
     yield json.dumps(value)[1:-1]
     yield value.replace(" ", "+")  # as a log-in sends it: form-encoded
-    yield _PERCENT.sub(_of_percent, value)
+    yield unquote(value)
     data = utf_8(value)
     encoded = [data.hex(), data.hex().upper()]
     for before in range(3):  # bytes before the value in the same group of three
@@ -163,14 +163,6 @@ def without_escapes(text: str) -> str:
     return _BACKSLASH.sub(_of_backslash, text)
 
 
-def _of_percent(escape: re.Match[str]) -> str:
-    return unquote(escape[0])
-
-
-def _of_entity(escape: re.Match[str]) -> str:
-    return unescape(escape[0])
-
-
 def _of_backslash(escape: re.Match[str]) -> str:
     if len(escape[0]) == 2:
         return _CONTROLS.get(escape[0][1], escape[0][1])
@@ -185,8 +177,8 @@ def _of_doubled(escape: re.Match[str]) -> str:
 
 
 _ESCAPES = (
-    (_PERCENT, _of_percent),
-    (_ENTITY, _of_entity),
+    (_PERCENT, lambda escape: unquote(escape[0])),
+    (_ENTITY, lambda escape: unescape(escape[0])),
     (_BACKSLASH, _of_backslash),
     (_DOUBLED, _of_doubled),
 )

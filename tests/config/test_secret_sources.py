@@ -31,11 +31,11 @@ def file(path: str, base: str = "") -> SecretRef:
 
 def login(ref: SecretRef) -> SecretRef:
     """Return the reference as a credential, which signs nothing and may hold any character."""
-    return SecretRef(ref.kind, ref.name, ref.location, ref.base, noun="password", parts=ref.parts)
+    return SecretRef(ref.kind, ref.value, ref.location, ref.base, noun="password")
 
 
 def command(*parts: str) -> SecretRef:
-    return SecretRef.read({"command": parts}, HERE)
+    return SecretRef.from_json({"command": parts}, HERE)
 
 
 def shell(line: str) -> SecretRef:
@@ -247,7 +247,9 @@ def test_a_program_runs_only_once_in_a_run_even_if_it_fails(tmp_path: Path) -> N
     ],
 )
 def test_an_error_about_a_program_does_not_repeat_its_output(ref: SecretRef, said: str) -> None:
-    ref = SecretRef.read({"command": [part.replace(VALUE, "${A}") for part in ref.parts]}, HERE)
+    ref = SecretRef.from_json(
+        {"command": [part.replace(VALUE, "${A}") for part in ref.value]}, HERE
+    )
     environ, timeout = {"PATH": os.environ["PATH"], "A": VALUE}, 600.0
     if "did not end" in said:
         timeout = 0.2
