@@ -30,7 +30,7 @@ CHANGING = ("subscribe", "unsubscribe")  # calls that change subscriptions
 ACTIVE = ("subscribe", "resubscribe", "unsubscribe")  # actions of steps that change subscriptions
 SOMEBODY_ELSE = ""  # `Moment.by` of a change that no run of hooksync made
 # a warning that names only the first few addresses
-UNNAMED = re.compile(r"no list shows.* and \d+ more")
+UNNAMED = re.compile(r"(no list shows|live more than once).* and \d+ more")
 
 
 def live_id(step: Mapping[str, Any]) -> str | None:
@@ -135,7 +135,7 @@ class Run:
     """One run of hooksync, and the subscriptions before, during and after it."""
 
     name: str
-    verb: str  # "plan" or "apply"
+    verb: str  # "plan", with --detailed-exitcode, or "apply"
     code: int | None  # None: it was killed
     tenancies: tuple[Declared, ...]
     before: tuple[Held, ...]
@@ -474,9 +474,11 @@ def a_saved_plan_does_what_it_shows(run: Run) -> Iterator[str]:
             yield f"it shows {sorted(map(str, promised))}, and does {sorted(map(str, does))}"
 
 
-def exit_0_of_apply_hides_nothing(run: Run) -> Iterator[str]:
-    """Exit 0 of apply means that nothing is unsettled, and that no secret is unknown."""
-    if run.verb != "apply" or run.code != ExitCode.DONE or not run.result:
+def exit_0_hides_nothing(run: Run) -> Iterator[str]:
+    """Exit 0 of apply, and of a plan with --detailed-exitcode, means that nothing is unsettled, and
+    that no secret is unknown.
+    """
+    if run.code != ExitCode.DONE or not run.result:
         return
     for declared in run.tenancies:
         for step in run.steps(declared.name):
@@ -648,7 +650,7 @@ LAWS: tuple[Law, ...] = (  # for any run
     undeclared_ones_wait,
     at_most_two_are_unproven,
     a_saved_plan_does_what_it_shows,
-    exit_0_of_apply_hides_nothing,
+    exit_0_hides_nothing,
     same_means_same,
     no_secret_is_shown,
     one_apply_at_a_time,

@@ -23,7 +23,7 @@ class ListOptions(RunOptions, frozen=True):
 def list_live(options: ListOptions, context: Context) -> ExitCode:
     """Show what is live. Returns DONE only if every tenancy was read."""
     made = library.plan(prepare(options, context))
-    shown = live_only(made, options.flags)
+    shown = live_only(made)
     if not shown.is_interrupted:
         code = ExitCode.ERROR if shown.unread else ExitCode.DONE
         shown = replace(shown, exit_code=int(code))

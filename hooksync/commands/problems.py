@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hooksync.core.context import Context
-from hooksync.core.errors import Interrupted, Problem, Refused
+from hooksync.core.errors import Interrupted, Problem, Refused, by_fix
 from hooksync.core.output import Format
+from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Plan
 from hooksync.render.renderers import RENDERERS
 from hooksync.render.text import plan_lines
@@ -31,13 +32,13 @@ def show_problems(
     """Show problems, each with its fix. Those in `told` are skipped; the others are added to it."""
     known = set() if told is None else told
     known.update(filter(None, [plan.running]))  # reported before the plan
-    found = [("warning", problem) for problem in plan.warnings]
-    found += [(refused, problem) for problem in plan.all_refusals]
-    found += [("error", problem) for problem in plan.all_errors]
-    for what, problem in found:
-        if problem not in known:
-            context.terminal.message(f"{what}: {problem}")
-    known.update(problem for _, problem in found)
+    found = {"warning": plan.warnings, refused: plan.all_refusals, "error": plan.all_errors}
+    for what, problems in found.items():
+        new = [problem for problem in problems if problem not in known]
+        for fix, alike in by_fix(new).items():
+            heads = [f"{what}: {problem.headline}" for problem in alike]
+            context.terminal.message("\n".join([*heads, f"  fix: {printable(fix)}"]))
+        known.update(problems)
 
 
 def confirm(question: str, context: Context, *, is_confirmed: bool) -> None:

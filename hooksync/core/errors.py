@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from errno import errorcode
 from traceback import walk_tb
@@ -46,6 +46,14 @@ class Problem(Record, frozen=True):
     def headline(self) -> str:
         """The place and the description, without the fix."""
         return printable(f"{self.where}: {self.what}" if self.where else self.what)
+
+
+def by_fix(problems: Iterable[Problem]) -> Mapping[str, list[Problem]]:
+    """Group problems by their fix, which is then shown only once."""
+    groups: dict[str, list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault(problem.fix, []).append(problem)
+    return groups
 
 
 class HooksyncError(Exception):

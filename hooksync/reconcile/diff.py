@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from hooksync.core.clock import rfc3339
@@ -20,16 +21,17 @@ from hooksync.core.model import (
     DeclaredSubscription,
     Globs,
     LiveSubscription,
+    LiveSubscriptions,
     SecretState,
     Tenancy,
     matches_any,
 )
-from hooksync.core.record import Record, replace
+from hooksync.core.record import Record, field, replace
 from hooksync.core.urls import is_respelling, owns_url
 from hooksync.reconcile import plan as planned
 from hooksync.reconcile.plan import Reason, Step
 from hooksync.state.fingerprints import declared_digest
-from hooksync.state.history import NOTHING, History, local_name
+from hooksync.state.history import History, local_name
 from hooksync.state.model import Attempt, StateEntry
 
 Nested = Mapping[str, Any]  # nested data as in JSON
@@ -45,45 +47,9 @@ class DiffOptions(Record, frozen=True):
     remove: Globs = ()  # live ids; if there are any, the plan removes these and does nothing else
 
 
-def make_plan(
-    tenancy: Tenancy,
-    live: Sequence[LiveSubscription],
-    options: DiffOptions,
-    history: History = NOTHING,
+def unread(
+    tenancy: Tenancy, errors: Sequence[Problem] = (), refusals: Sequence[Problem] = ()
 ) -> planned.TenancyPlan:
-    """Decide on exactly one step for each declared and each live subscription."""
-    comparison = _Comparison(tenancy, options, history, history.lost_names(live))
-    steps = _decide(comparison, live)
-    if options.remove:
-        steps = [comparison.removal_alone(step) for step in steps if step.live]
-    plan = unread(tenancy)
-    return replace(plan, live_count=len(live), steps=tuple(sorted(steps, key=planned.step_order)))
-
-
-def _decide(comparison: _Comparison, live: Sequence[LiveSubscription]) -> list[Step]:
-    """Make the steps of a tenancy, in any order."""
-    pairs = pair(comparison.tenancy, live, comparison.history)
-    paired = {subscription.id for _, found in pairs for subscription in found}
-    steps: list[Step] = []
-    for subscription in live:
-        if subscription.id not in paired:
-            steps.append(comparison.step_without_declaration(subscription))
-    selected = len(comparison.tenancy.subscriptions)
-    for declared, found in pairs[:selected]:
-        if declared.enabled:
-            steps.append(comparison.step_for(declared, found))
-            steps += comparison.duplicate_steps(declared, found)
-        else:
-            steps += comparison.paused_steps(declared, found)
-    for _, found in pairs[selected:]:
-        steps += [
-            comparison.step("leave", None, subscription, [planned.NOT_TARGETED])
-            for subscription in found
-        ]
-    return steps
-
-
-def unread(tenancy: Tenancy, errors: Sequence[Problem] = ()) -> planned.TenancyPlan:
     """Return the plan of a tenancy whose live subscriptions are not known."""
     return planned.TenancyPlan(
         tenancy.name,
@@ -93,11 +59,12 @@ def unread(tenancy: Tenancy, errors: Sequence[Problem] = ()) -> planned.TenancyP
         tenancy.replacement,
         tenancy.probe,
         len(tenancy.subscriptions),
+        refusals=tuple(refusals),
         errors=tuple(errors),
     )
 
 
-def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -> Pairs:
+def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
     """Pair each declared subscription with its live ones. The selected declared ones come first.
 
     A live subscription is paired by the first rule that fits:
@@ -111,52 +78,43 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
     Under a policy, an unsigned state pairs nothing: its writer could cause any removal. What is
     under a prefix of `protect` is paired with nothing.
     """
-    everything = (*tenancy.subscriptions, *tenancy.not_selected)
-    places = {declared.key: list[LiveSubscription]() for declared in everything}
-    others: list[LiveSubscription] = []
+    pairs: Pairs = [(declared, []) for declared in (*tenancy.subscriptions, *tenancy.not_selected)]
+    places = {declared.key: found for declared, found in pairs}
+    others: list[tuple[LiveSubscription, StateEntry]] = []
     for subscription in live:
-        if not owns_url(tenancy.protect, subscription.url.full):
-            places.get(subscription.key, others).append(subscription)
-    pairs = list(zip(everything, places.values(), strict=True))
-    recorded = [subscription for subscription in others if subscription.id in history.entries]
-    moved = _pair_respelt(pairs, recorded, history) if history.is_trusted and recorded else []
+        entry = history.entries.get(subscription.id)
+        if owns_url(tenancy.protect, subscription.url.full):
+            continue
+        if subscription.key in places:
+            places[subscription.key].append(subscription)
+        elif entry and history.is_trusted:
+            others.append((subscription, entry))
+    moved = _pair_respelt(pairs, others, history.url_salt) if others else []
     for declared, found in pairs:
-        _sort_by_preference(declared, found, history)
+        if len(found) > 1:
+            found.sort(key=partial(_preference, declared, history))
     owned = [move for move in moved if is_owned(tenancy, move[0], history)]
     _pair_moved(pairs, owned, history)
     return pairs
 
 
-def _sort_by_preference(
-    declared: DeclaredSubscription, found: list[LiveSubscription], history: History
-) -> None:
-    """Put the live subscription to keep first. `found`: all of the declared identity."""
-    if len(found) > 1:
-        found.sort(key=partial(_preference, declared, history))
-        # the one to adopt first: sorting keeps the order of the others
-        found.sort(key=lambda live: not is_adopted_by_id(declared, live, history))
-
-
 def _pair_respelt(
-    pairs: Pairs, recorded: Sequence[LiveSubscription], history: History
+    pairs: Pairs, others: Iterable[tuple[LiveSubscription, StateEntry]], url_salt: str
 ) -> list[tuple[LiveSubscription, StateEntry]]:
     """Pair live subscriptions whose URL the service spells differently than the file.
 
-    `recorded`: live subscriptions that are not paired and have an entry in the state. Returns those
-    that were made for a URL and trigger that no file declares, with their entries.
+    `others`: live subscriptions that are not paired, with their entries. Returns those that were
+    made for a URL and trigger that no file declares.
     """
-    made_for = {
-        declared_digest(history.url_salt, declared.key): (declared, found)
-        for declared, found in pairs
-    }
+    made_for = {declared_digest(url_salt, pair[0].key): pair for pair in pairs}
     moved = []
-    for live in recorded:
-        entry = history.entries[live.id]
-        declared, found = made_for.get(entry.declared, (None, []))
-        if declared is None:
+    for live, entry in others:
+        if entry.declared not in made_for:
             moved.append((live, entry))
+            continue
+        declared, found = made_for[entry.declared]
         # if this is no respelling, the response that contained this id was wrong
-        elif is_respelling(live.url.full, declared.url.full):
+        if is_respelling(live.url.full, declared.url.full):
             found.append(live)
     return moved
 
@@ -174,7 +132,7 @@ def _pair_moved(
         found = places.get(entry.local_name)
         if found is None or not entry.local_name.endswith(f"/{live.trigger.short}"):
             continue
-        if all(_run(live, history) > entry.run for live in found):
+        if all(_run(other, history) > entry.run for other in found):
             found.append(live)
 
 
@@ -184,39 +142,27 @@ def _run(live: LiveSubscription, history: History) -> int:
     return record.run if record else 0
 
 
-def is_moved(declared: DeclaredSubscription, live: LiveSubscription, history: History) -> bool:
-    """Whether the live one of a pair was made for a different URL than the declared one."""
-    if live.url.identity == declared.url.identity:
-        return False
-    entry = history.entries.get(live.id)
-    return not (entry and entry.declared == declared_digest(history.url_salt, declared.key))
-
-
 def _preference(
     declared: DeclaredSubscription, history: History, live: LiveSubscription
-) -> tuple[bool, int, bool]:
-    """Return a sort key: entries before found ones, the newest first, then the right content."""
+) -> tuple[bool, bool, int, bool]:
+    """Return a sort key, by which the live subscription to keep comes first.
+
+    It is the one to adopt; otherwise the newest entry; otherwise the newest found one; otherwise
+    one whose content is right.
+    """
+    is_adopted = live.id in declared.adopt and history.record(live.id) is None
     is_entry = live.id in history.entries
-    return not is_entry, -_run(live, history), bool(content_changes(declared, live, history))
-
-
-def is_adopted_by_id(
-    declared: DeclaredSubscription, live: LiveSubscription, history: History
-) -> bool:
-    """Whether the file adopts a live subscription that the state does not have."""
-    return live.id in declared.adopt and history.record(live.id) is None
+    is_wrong = bool(content_changes(declared, live, history))
+    return not is_adopted, not is_entry, -_run(live, history), is_wrong
 
 
 def content_changes(
-    declared: DeclaredSubscription, live: LiveSubscription, history: History = NOTHING
+    declared: DeclaredSubscription, live: LiveSubscription, history: History
 ) -> tuple[planned.Change, ...]:
     """List the fields that differ in a pair; a field whose live value is unknown never does."""
-    wanted = declared.content
     reported = history.content_of(live)
-    for name, value in reported.items():
-        if value is None:
-            del wanted[name]
-    known = {name: reported[name] for name in wanted}
+    known = {name: value for name, value in reported.items() if value is not None}
+    wanted = {name: value for name, value in declared.content.items() if name in known}
     return tuple(planned.Change(str(path[0]), *pair) for path, *pair in compare(known, wanted))
 
 
@@ -227,223 +173,209 @@ def compare(before: Nested, after: Nested) -> list[tuple[list[str | int], Any, A
     from deepdiff import DeepDiff  # only here: its import takes as long as the rest of a plan
     from deepdiff.helper import notpresent
 
-    tree = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
-    levels = [level for several in tree.values() for level in several]
-    levels.sort(key=lambda level: str(level.path()))
     found = []
-    for level in levels:
+    for level in chain(*DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0).values()):
         was = None if level.t1 is notpresent else level.t1
         wants = None if level.t2 is notpresent else level.t2
         found.append((level.path(output_format="list"), was, wants))
-    return found
+    return sorted(found, key=lambda difference: str(difference[0]))
 
 
 def is_owned(tenancy: Tenancy, live: LiveSubscription, history: History) -> bool:
     """Whether hooksync may remove a subscription that no file declares."""
-    return not _why_left(tenancy, live, history)
+    return _why_left(tenancy, live, history) is None
 
 
-def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> str:
-    """Say why hooksync does not own a live subscription; empty if it does."""
+def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> Reason | None:
+    """Return why hooksync does not own a live subscription; None if it does."""
     if owns_url(tenancy.protect, live.url.full):
-        return planned.PROTECTED.text
+        return planned.PROTECTED
     match tenancy.owns:
         case "all":
-            return ""
+            return None
         case "none":
-            return "kept by `owns: none`"
+            return planned.OWNS_NONE
         case "made":
             if not history.has_state:
-                return planned.NOT_DECLARED.text
+                return planned.NOT_DECLARED
             if history.record(live.id) is None:
-                return planned.NOT_IN_STATE.text
-            if not history.is_trusted:
-                return "only in an unsigned state, which proves nothing under a policy"
-            return ""
+                return planned.NOT_IN_STATE
+            return None if history.is_trusted else planned.UNSIGNED
         case prefixes:
-            return "" if owns_url(prefixes, live.url.full) else "outside the prefixes of `owns`"
+            return None if owns_url(prefixes, live.url.full) else planned.OUTSIDE_PREFIXES
 
 
-class _Comparison(Record, frozen=True):
+class Comparison(Record, frozen=True):
     """Decides the steps of one tenancy."""
 
     tenancy: Tenancy
+    live: LiveSubscriptions
     options: DiffOptions
     history: History
-    lost_names: frozenset[str]  # local names of state entries whose ids are no longer live
+    pairs: Pairs  # of `pair`
+    # how the secrets of entries compare with the declared ones, by live id
+    states: Mapping[str, SecretState] = field(default_factory=dict)
 
-    def step_for(self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]) -> Step:
-        """Decide the step of a declared subscription. `found`: its live ones, sorted by `pair`."""
+    def plan(self) -> planned.TenancyPlan:
+        """Decide on exactly one step for each declared and each live subscription."""
+        steps = [*self._steps()]
+        if self.options.remove:
+            steps = [self._removal_alone(step) for step in steps if step.live]
+        steps.sort(key=planned.step_order)
+        return replace(unread(self.tenancy), live_count=len(self.live), steps=tuple(steps))
+
+    def _steps(self) -> Iterator[Step]:
+        """Make the steps, in any order."""
+        paired = {live.id for _, found in self.pairs for live in found}
+        for live in self.live:
+            if live.id not in paired:
+                yield self._undeclared_step(live)
+        selected = len(self.tenancy.subscriptions)
+        for declared, found in self.pairs[:selected]:
+            yield from self._declared_steps(declared, found)
+        for _, found in self.pairs[selected:]:
+            for live in found:
+                yield self._step("leave", None, live, [planned.NOT_TARGETED])
+
+    def _declared_steps(
+        self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
+    ) -> Iterator[Step]:
+        """Decide the steps of a declared subscription and of its duplicates, or of a paused one."""
+        if declared.enabled:
+            is_named = matches_any(declared.address, self.options.replace)
+            requested = [planned.REQUESTED] if is_named else []
+            yield self._first_step(declared, found[0] if found else None, requested)
+            for live in found[1:]:
+                is_free = is_named or is_owned(self.tenancy, live, self.history)
+                reasons = [planned.DUPLICATE, *requested]
+                yield self._removal(declared, live, reasons, is_free=is_free)
+            return
+        for live in found:
+            yield self._removal(declared, live, [planned.PAUSED], is_free=False)
         if not found:
-            return self._subscribe(declared)
-        live = found[0]
-        state = self.history.state_of(declared, live)
-        unknown = self._unknown_reasons(declared, live)
+            yield self._step("keep", declared, None, [planned.PAUSED])
+
+    def _removal(
+        self,
+        declared: DeclaredSubscription,
+        live: LiveSubscription,
+        reasons: Sequence[Reason],
+        *,
+        is_free: bool,
+    ) -> Step:
+        """Remove a live subscription if it is free to go, or if the state has it; or leave it."""
+        is_recorded = self.history.is_trusted and self.history.record(live.id) is not None
+        action: planned.Action = "unsubscribe" if is_free or is_recorded else "leave"
+        return self._step(action, declared, live, reasons)
+
+    def _first_step(
+        self,
+        declared: DeclaredSubscription,
+        live: LiveSubscription | None,
+        requested: Sequence[Reason],
+    ) -> Step:
+        """Decide the step of a declared subscription. `live`: the one to keep or to replace."""
+        secret = self.history.no_value.get(declared.secret, "unknown")
+        is_lost = local_name(declared) in self.history.lost_names
+        if live is None:
+            reasons = [planned.REMOVED_OUTSIDE if is_lost else planned.NEW, *requested]
+            return self._step("subscribe", declared, None, reasons, secret=secret)
+        if declared.secret not in self.history.no_value:
+            secret = self.states.get(live.id, "unknown")
         changes = content_changes(declared, live, self.history)
-        if unknown and not self._is_requested(declared):
-            if not self._is_adopted(declared, live, unknown):
-                return self.step("keep", declared, live, unknown, secret=state)
-            reasons = [planned.ADOPT]
-            return self.step("adopt", declared, live, reasons, changes=changes, secret=state)
-        reasons = [*self._differences(declared, live, state, changes)]
-        if self._is_requested(declared):
-            reasons.append(planned.REQUESTED)
+        is_unknown = self.history.has_state and self.history.record(live.id) is None
+        if is_unknown and not requested:
+            # --adopt takes nothing that was replaced outside this state
+            is_named = not is_lost and matches_any(declared.address, self.options.adopt)
+            if is_named or live.id in declared.adopt:
+                return self._step("adopt", declared, live, [planned.ADOPT], changes, secret)
+            unknown = planned.REPLACED_OUTSIDE if is_lost else planned.SECRET_UNKNOWN
+            return self._step("keep", declared, live, [unknown], secret=secret)
+        reasons = [*self._differences(declared, live, changes, secret), *requested]
         if not reasons:
-            return self.step("keep", declared, live, secret=state)
-        return self.step("resubscribe", declared, live, reasons, changes=changes, secret=state)
-
-    def _is_adopted(
-        self, declared: DeclaredSubscription, live: LiveSubscription, unknown: Sequence[Reason]
-    ) -> bool:
-        """Whether a person vouches for the secret of a live subscription.
-
-        `--adopt` takes nothing that was replaced outside this state: its secret is not this one.
-        """
-        if is_adopted_by_id(declared, live, self.history):
-            return True
-        is_named = matches_any(declared.address, self.options.adopt)
-        return is_named and planned.REPLACED_OUTSIDE not in unknown
+            return self._step("keep", declared, live, secret=secret)
+        return self._step("resubscribe", declared, live, reasons, changes, secret)
 
     def _differences(
         self,
         declared: DeclaredSubscription,
         live: LiveSubscription,
-        state: SecretState,
         changes: Iterable[planned.Change],
+        secret: SecretState,
     ) -> Iterator[Reason]:
         """Return how a declared subscription differs from its live one."""
-        if is_moved(declared, live, self.history):
-            yield planned.URL_CHANGED
+        if live.url.identity != declared.url.identity:
+            entry = self.history.entries.get(live.id)
+            digest = declared_digest(self.history.url_salt, declared.key)
+            if entry is None or entry.declared != digest:  # otherwise, only the spelling differs
+                yield planned.URL_CHANGED
         for change in changes:
             yield Reason("flag-changed", f"{change.field} differs")
         if live.id in self.history.found:
             yield planned.UNCONFIRMED
-        elif state == "changed":
+        elif secret == "changed":
             yield planned.SECRET_CHANGED
 
-    def _subscribe(self, declared: DeclaredSubscription) -> Step:
-        is_lost = local_name(declared) in self.lost_names
-        reasons = [planned.REMOVED_OUTSIDE if is_lost else planned.NEW]
-        if self._is_requested(declared):
-            reasons.append(planned.REQUESTED)
-        state = self.history.state_of(declared, None)
-        return self.step("subscribe", declared, None, reasons, secret=state)
-
-    def step(
+    def _step(
         self,
         action: planned.Action,
         declared: DeclaredSubscription | None,
         live: LiveSubscription | None,
         reasons: Sequence[Reason] = (),
-        *,
         changes: tuple[planned.Change, ...] = (),
         secret: SecretState | None = None,
     ) -> Step:
         """Make a step, with what the state has about the live subscription."""
-        record = self.history.record(live.id) if live else None
-        name = record.local_name.partition("/")[0] if record else None
-        origin = self._origin(record) if live else None
+        step = Step(action, declared, live, tuple(reasons), changes, secret)
+        if declared:
+            step = replace(step, address=declared.address, name=declared.name)
+        if live is None:
+            return step
+        record = self.history.record(live.id)
+        if record is None:
+            seen = self.history.seen
+            if not self.history.has_state:
+                return replace(step, origin="unknown")
+            return replace(step, origin="foreign", is_new=seen is not None and live.id not in seen)
+        origin: planned.Origin = "found" if isinstance(record, Attempt) else "made"
+        if isinstance(record, StateEntry) and record.is_adopted:
+            origin = "adopted"
         evidence: planned.Evidence | None = None
         if action == "keep" and secret == "same":
             evidence = "adopted" if origin == "adopted" else "response"
-        return Step(
-            action,
-            declared,
-            live,
-            tuple(reasons),
-            changes,
-            secret,
-            evidence,
-            origin,
-            rfc3339(record.at) if record else None,
-            declared.address if declared else None,
-            declared.name if declared else name,
-            is_new=origin == "foreign" and live is not None and self._is_new(live),
+        former = record.local_name.partition("/")[0]
+        return replace(
+            step,
+            origin=origin,
+            evidence=evidence,
+            made_at=rfc3339(record.at),
+            name=step.name or former,
         )
 
-    def _is_new(self, live: LiveSubscription) -> bool:
-        """Whether the last apply of the tenancy did not see a live subscription."""
-        return self.history.seen is not None and live.id not in self.history.seen
-
-    def _origin(self, record: StateEntry | Attempt | None) -> planned.Origin:
-        """Return how the state has a live subscription. `record`: its record, if it has one."""
-        match record:
-            case None:
-                return "foreign" if self.history.has_state else "unknown"
-            case StateEntry():
-                return "adopted" if record.is_adopted else "made"
-            case Attempt():
-                return "found"
-
-    def _is_requested(self, declared: DeclaredSubscription) -> bool:
-        return matches_any(declared.address, self.options.replace)
-
-    def _unknown_reasons(
-        self, declared: DeclaredSubscription, live: LiveSubscription
-    ) -> tuple[Reason, ...]:
-        """Return why a live subscription's secret is unknown, if the state does not have it.
-
-        Returns () if it does, or if the run has no state.
-        """
-        if self.history.record(live.id) or not self.history.has_state:
-            return ()
-        is_lost = local_name(declared) in self.lost_names
-        return (planned.REPLACED_OUTSIDE if is_lost else planned.SECRET_UNKNOWN,)
-
-    def duplicate_steps(
-        self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
-    ) -> Iterator[Step]:
-        """Decide the steps of the live duplicates, which are all of `found` but the first.
-
-        A duplicate is removed if it is owned, if the state has it, or if `--replace` names the
-        address. The others are left.
-        """
-        is_requested = self._is_requested(declared)
-        for live in found[1:]:
-            is_recorded = self.history.is_trusted and self.history.record(live.id) is not None
-            is_ours = is_recorded or is_owned(self.tenancy, live, self.history)
-            action: planned.Action = "unsubscribe" if is_requested or is_ours else "leave"
-            reasons = [planned.DUPLICATE]
-            if is_requested:
-                reasons.append(planned.REQUESTED)
-            yield self.step(action, declared, live, reasons)
-
-    def paused_steps(
-        self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
-    ) -> Iterator[Step]:
-        """Decide the steps of a paused subscription. Only what the state has is removed."""
-        if not found:
-            yield self.step("keep", declared, None, [planned.PAUSED])
-        for live in found:
-            is_ours = bool(self.history.record(live.id)) and self.history.is_trusted
-            action: planned.Action = "unsubscribe" if is_ours else "leave"
-            yield self.step(action, declared, live, [planned.PAUSED])
-
-    def removal_alone(self, step: Step) -> Step:
+    def _removal_alone(self, step: Step) -> Step:
         """Remove what `remove` names, unless it is protected, or an address keeps or replaces it.
 
         Everything else is left.
         """
-        reason = planned.NOT_TARGETED
-        if step.id in self.options.remove:
-            if step.action in ("unsubscribe", "leave") and planned.PROTECTED not in step.reasons:
-                return replace(
-                    step, action="unsubscribe", reasons=(*step.reasons, planned.NAMED_BY_REMOVE)
-                )
+        if step.id not in self.options.remove:
+            reason = planned.NOT_TARGETED
+        elif step.action not in ("unsubscribe", "leave"):
             reason = Reason("undeclared", f"kept as {step.address}")
-            if step.address is None:
-                reason = planned.PROTECTED
-        return self.step("leave", None, step.old, [reason])
+        elif planned.PROTECTED in step.reasons:
+            reason = planned.PROTECTED
+        else:
+            reasons = (*step.reasons, planned.NAMED_BY_REMOVE)
+            return replace(step, action="unsubscribe", reasons=reasons)
+        return self._step("leave", None, step.old, [reason])
 
-    def step_without_declaration(self, live: LiveSubscription) -> Step:
+    def _undeclared_step(self, live: LiveSubscription) -> Step:
         """Decide the step of a live subscription that is paired with no declared one."""
         record = self.history.record(live.id)
-        if self.options.targets:
-            former = f"{self.tenancy.name}/{record.local_name}" if record else ""
-            if not matches_any(former, self.options.targets):
-                return self.step("leave", None, live, [planned.NOT_TARGETED])
-        why = _why_left(self.tenancy, live, self.history)
-        if why:
-            return self.step("leave", None, live, [Reason("undeclared", why)])
+        former = f"{self.tenancy.name}/{record.local_name}" if record else ""
+        reason = _why_left(self.tenancy, live, self.history)
+        if self.options.targets and not matches_any(former, self.options.targets):
+            reason = planned.NOT_TARGETED
+        if reason:
+            return self._step("leave", None, live, [reason])
         reason = planned.NO_LONGER_DECLARED if record else planned.NOT_DECLARED
-        return self.step("unsubscribe", None, live, [reason])
+        return self._step("unsubscribe", None, live, [reason])

@@ -166,12 +166,17 @@ class Journal:
         for tenancy in applied:
             if tenancy.listed is not None and tenancy.plan.has_changes:
                 read.append(FetchedTenancy(self._tenancies[tenancy.plan.name], tenancy.listed))
-        found = self._planner.differences([tenancy.plan for tenancy in applied], read, state)
+        options = replace(self._planner.options, replace=())
+        planner = replace(self._planner, state=state, options=options)
+        after = {plan.name: plan for plan in planner.plan(read)}
         plans = []
         for tenancy in applied:
-            number = None if tenancy.listed is None else len(tenancy.listed)
-            differences = found.get(tenancy.plan.name, ())
-            plans.append(replace(tenancy.plan, differences=differences, live_after=number))
+            plan = tenancy.plan
+            if plan.name in after:
+                plan = replace(plan, differences=tuple(_news(plan, after[plan.name])))
+            if tenancy.listed is not None:
+                plan = replace(plan, live_after=len(tenancy.listed))
+            plans.append(plan)
         return plans
 
     def _write(self, applied: Sequence[AppliedTenancy]) -> State:
@@ -245,6 +250,15 @@ class Journal:
             return addresses.get(record.declared, former)
 
         return records.with_addresses(address_of)
+
+
+def _news(before: TenancyPlan, after: TenancyPlan) -> Iterator[Step]:
+    """Yield the steps of a second plan that are still needed, or show what others did meanwhile."""
+    known = {step.id for step in before.steps if not step.is_change}
+    for step in after.steps:
+        is_needed = step.is_change and not after.awaits(step)
+        if is_needed or (step.differs and not step.is_change and step.id not in known):
+            yield step
 
 
 _DONE_WORDS = {

@@ -89,6 +89,9 @@ NOT_DECLARED = Reason("undeclared", "not declared")
 NOT_TARGETED = Reason("undeclared", "not targeted")
 NOT_IN_STATE = Reason("undeclared", "not in the state")
 PROTECTED = Reason("undeclared", "under a prefix of `protect`")
+OWNS_NONE = Reason("undeclared", "kept by `owns: none`")
+OUTSIDE_PREFIXES = Reason("undeclared", "outside the prefixes of `owns`")
+UNSIGNED = Reason("undeclared", "only in an unsigned state, which proves nothing under a policy")
 
 
 class Change(Record, frozen=True):
@@ -204,6 +207,11 @@ class Step(Record, frozen=True):
         return self.action == "keep" and self.secret in ("unknown", *NO_VALUE)
 
     @property
+    def differs(self) -> bool:
+        """Whether live differs from declared, or the secret could not be compared."""
+        return self.is_drift or self.has_unknown_secret
+
+    @property
     def is_left_undone(self) -> bool:
         """Whether an apply did not try the step."""
         return self.outcome is not None and self.outcome.result == "not-attempted"
@@ -270,7 +278,7 @@ class _Counted:
     @property
     def has_drift(self) -> bool:
         """Whether live differs from declared, or something could not be compared."""
-        return any(step.is_drift or step.has_unknown_secret for step in self.steps)
+        return any(step.differs for step in self.steps)
 
     def counts(self) -> Counter[str]:
         """Count the steps of each action."""
@@ -284,7 +292,7 @@ class _Counted:
         """Count the reasons, by code, of steps with a difference or an unknown secret."""
         counts = Counter[str]()
         for step in self.steps:
-            if step.is_drift or step.has_unknown_secret:
+            if step.differs:
                 counts.update(reason.code for reason in step.reasons)
         return counts
 

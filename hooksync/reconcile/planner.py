@@ -7,47 +7,32 @@ scrypt takes is spent here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import Problem, StateError
-from hooksync.core.model import (
-    LiveSubscriptions,
-    Secret,
-    SecretRef,
-    SecretState,
-    Tenancy,
-)
+from hooksync.core.model import SecretState, Tenancy
 from hooksync.core.record import Record, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
-from hooksync.reconcile.diff import DiffOptions, is_owned, make_plan, pair
-from hooksync.reconcile.plan import Step, TenancyPlan
+from hooksync.reconcile.diff import Comparison, DiffOptions, is_owned, pair, unread
+from hooksync.reconcile.plan import TenancyPlan
 from hooksync.reconcile.refusals import (
+    adoption_problems,
     limit_reasons,
     misplaced,
-    needless_ids,
     raised_limit,
-    reasons_against,
-    wrong_ids,
+    refuse_unproven,
     wrong_removals,
 )
-from hooksync.state.fingerprints import KeyRing, Salt, SecretWithSalt
-from hooksync.state.history import (
-    FetchedTenancy,
-    History,
-    history_of,
-)
+from hooksync.state.fingerprints import KeyRing, SecretWithSalt
+from hooksync.state.history import FetchedTenancy, history_of
 from hooksync.state.model import NO_STATE, State, StateEntry
 
 # a state may ask scrypt to work on MOST_SALTS salts for each declared reference, and on FEW_SALTS
 # more, because references may have changed
 MOST_SALTS = 2
 FEW_SALTS = 8
-
-# a tenancy, what counts as live, and what the state contains
-_PlanInput: TypeAlias = tuple[Tenancy, LiveSubscriptions, History]
 
 
 class Planner(Record, frozen=True):
@@ -67,83 +52,77 @@ class Planner(Record, frozen=True):
         """Whether the run has a place for the state, but no state exists there."""
         return self.place is not None and self.state is None
 
-    def plan(self, read: Sequence[FetchedTenancy]) -> list[TenancyPlan]:
-        """Plan every tenancy that could be read."""
+    def plan(self, fetched: Sequence[FetchedTenancy]) -> list[TenancyPlan]:
+        """Plan every tenancy. The plan of one that could not be read has only the errors."""
+        comparisons = self._compare(fetched)
+        plans = []
+        for item in fetched:
+            if item.tenancy.name in comparisons:
+                plans.append(self._judged(comparisons[item.tenancy.name]))
+            else:
+                plans.append(unread(item.tenancy, item.errors, item.refusals))
+        blocked = {name: comparison.history.blocked for name, comparison in comparisons.items()}
+        return refuse_unproven(plans, blocked, self.flags, is_missing=self.is_missing)
+
+    def _compare(self, fetched: Sequence[FetchedTenancy]) -> dict[str, Comparison]:
+        """Pair what is declared and live in each tenancy, and then compare all secrets."""
         state = self.state or NO_STATE
-        refs = {declared.secret for fetched in read for declared in fetched.tenancy.subscriptions}
+        read = [item for item in fetched if item.live is not None]
+        refs = {declared.secret for item in read for declared in item.tenancy.subscriptions}
         secrets, problems = self.secrets.look_up(refs)
         no_value = {ref: self.secrets.state_without(ref) for ref in problems}
-        complete = [self._plan_input(fetched, state, no_value) for fetched in read]
         salts = state.salts_by_id()
-        wanted = [_wanted(*one, secrets, salts) for one in complete]
-        needed = {secret for secrets_by_entry in wanted for secret in secrets_by_entry.values()}
+        work: list[tuple[Comparison, dict[StateEntry, SecretWithSalt]]] = []
+        for item in read:
+            live = item.live or ()
+            history = replace(
+                history_of(state, item.tenancy, live),
+                no_value=no_value,
+                is_trusted=self.is_trusted,
+                has_state=self.place is not None,
+            )
+            pairs = pair(item.tenancy, live, history)
+            wanted = {}
+            for declared, found in pairs:
+                entry = history.entries.get(found[0].id) if found else None
+                if entry and declared.secret in secrets:
+                    wanted[entry] = secrets[declared.secret], salts[entry.salt]
+            work.append((Comparison(item.tenancy, live, self.options, history, pairs), wanted))
+        needed = {secret for _, wanted in work for secret in wanted.values()}
         self._check_work(len(needed), len(refs))
         self.ring.derive(needed)
-        plans = []
-        for (tenancy, live, history), secrets_by_entry in zip(complete, wanted, strict=True):
-            states = self._secret_states(secrets_by_entry, tenancy)
-            plans.append(self._plan_with_refusals(tenancy, live, replace(history, states=states)))
-        return plans
+        comparisons = {}
+        for comparison, wanted in work:
+            states = self._secret_states(comparison.tenancy, wanted)
+            comparisons[comparison.tenancy.name] = replace(comparison, states=states)
+        return comparisons
 
-    def _plan_with_refusals(
-        self, tenancy: Tenancy, live: LiveSubscriptions, history: History
-    ) -> TenancyPlan:
+    def _judged(self, comparison: Comparison) -> TenancyPlan:
         """Plan a tenancy, and list why the plan may not be carried out."""
-        plan = make_plan(tenancy, live, self.options, history)
-        owned = sum(is_owned(tenancy, subscription, history) for subscription in live)
-        refusals = reasons_against(
-            plan, tenancy, owned, history.blocked, self.flags, is_missing=self.is_missing
-        )
+        plan = comparison.plan()
+        tenancy = comparison.tenancy
+        history = comparison.history
+        owned = sum(is_owned(tenancy, live, history) for live in comparison.live)
+        over_limit = limit_reasons(plan, tenancy, owned, tenancy.limit)
+        refusals = over_limit
+        if tenancy.ceiling:
+            refusals = [*over_limit, *limit_reasons(plan, tenancy, owned, tenancy.ceiling)]
         named = self.options.remove
         if named:
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
-        warnings = (
-            *misplaced(plan, tenancy, history),
-            *needless_ids(tenancy, live, history),
-            *raised_limit(tenancy, owned),
-        )
+        errors, notes = adoption_problems(comparison)
+        warnings = (*misplaced(plan, comparison), *notes, *raised_limit(tenancy, owned))
         return replace(
             plan,
-            refusals=refusals,
-            over_limit=limit_reasons(plan, tenancy, owned, tenancy.limit),
+            refusals=tuple(refusals),
+            over_limit=tuple(over_limit),
             warnings=warnings,
-            errors=tuple(wrong_ids(tenancy, live)),
+            errors=tuple(errors),
             open_attempts=history.open_addresses,
         )
 
-    def differences(
-        self, before: Iterable[TenancyPlan], read: Sequence[FetchedTenancy], state: State
-    ) -> dict[str, tuple[Step, ...]]:
-        """Plan again from the lists at the end of an apply: what is still needed or new.
-
-        `before`: the plans that were applied. `state`: as the apply left it. Returns the steps by
-        the tenancy's name.
-        """
-        known = {}
-        for plan in before:
-            known[plan.name] = {step.id for step in plan.steps if not step.is_change}
-        planner = replace(self, state=state, options=replace(self.options, replace=()))
-        found = {}
-        for after in planner.plan(read):
-            ids = known[after.name]
-            steps = [step for step in after.steps if _is_news(step, ids)]
-            found[after.name] = tuple(step for step in steps if not after.awaits(step))
-        return found
-
-    def _plan_input(
-        self, one: FetchedTenancy, state: State, no_value: Mapping[SecretRef, SecretState]
-    ) -> _PlanInput:
-        """Add to a tenancy what the state contains about it."""
-        history = replace(
-            history_of(state, one.tenancy, one.live),
-            no_value=no_value,
-            is_trusted=self.is_trusted,
-            has_state=self.place is not None,
-        )
-        return one.tenancy, one.live, history
-
     def _secret_states(
-        self, wanted: Mapping[StateEntry, SecretWithSalt], tenancy: Tenancy
+        self, tenancy: Tenancy, wanted: Mapping[StateEntry, SecretWithSalt]
     ) -> dict[str, SecretState]:
         """Compare the declared secrets with those that live subscriptions were made with."""
         states: dict[str, SecretState] = {}
@@ -165,28 +144,3 @@ class Planner(Record, frozen=True):
                 " of it with --target"
             )
             raise StateError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
-
-
-def _wanted(
-    tenancy: Tenancy,
-    live: LiveSubscriptions,
-    history: History,
-    secrets: Mapping[SecretRef, Secret],
-    salts: Mapping[str, Salt],
-) -> dict[StateEntry, SecretWithSalt]:
-    """Map each entry whose secret can be compared to the declared secret and the salt."""
-    wanted = {}
-    pairs = pair(tenancy, live, history) if history.entries else []
-    for declared, found in pairs[: len(tenancy.subscriptions)]:
-        entry = history.entries.get(found[0].id) if found else None
-        secret = secrets.get(declared.secret)
-        if entry and secret:
-            wanted[entry] = secret, salts[entry.salt]
-    return wanted
-
-
-def _is_news(step: Step, known: Iterable[str]) -> bool:
-    """Whether a step of the second plan is needed, or shows what others have done meanwhile."""
-    if step.action == "keep":
-        return step.live is not None and bool(step.reasons) and step.id not in known
-    return step.is_change or (step.is_drift and step.id not in known)

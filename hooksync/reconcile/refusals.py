@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from hooksync.core.errors import Problem, pluralised, shortened
-from hooksync.core.model import (
-    DeclaredSubscription,
-    LiveSubscription,
-    SubscriptionKey,
-    Tenancy,
-    UnsubscribeLimit,
-)
-from hooksync.core.run_flags import NO_FLAGS, RunFlags
+from hooksync.core.model import SubscriptionKey, Tenancy, UnsubscribeLimit
+from hooksync.core.record import replace
+from hooksync.core.run_flags import RunFlags
+from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import (
     NAMED_BY_REMOVE,
     PAUSED,
@@ -25,31 +22,28 @@ from hooksync.reconcile.plan import (
     Step,
     TenancyPlan,
 )
-from hooksync.state.history import History
 
+_DEFAULT_LIMIT = UnsubscribeLimit(percent=50)
 _LIMIT_FIX = (
     "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
     " set `limits: {{unsubscribe: {number}}}` under `{tenancy}` for one apply"
 )
 _OUTSIDE = f"{REPLACED_OUTSIDE.text} (somebody else made it, or hooksync with a different state)"
-_MOST_ADDRESSES = 5  # that a fix names one by one if a glob can name all
+_MOST_ADDRESSES = 5  # that a fix names one by one if globs can name all
 _CEILING_FIX = (
     "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
 )
 
 
-def misplaced(plan: TenancyPlan, tenancy: Tenancy, history: History) -> Iterator[Problem]:
+def misplaced(plan: TenancyPlan, comparison: Comparison) -> Iterator[Problem]:
     """Warn if the state has none of the declared addresses, and the plan moves or removes.
 
     Then the file may belong to a different tenancy.
     """
-    changed = 0
-    for step in plan.steps:
-        changed += step.action == "unsubscribe" or _moves_url(step)
-    recorded = {entry.address for entry in history.entries.values()}
-    declared = {
-        subscription.address for subscription in (*tenancy.subscriptions, *tenancy.not_selected)
-    }
+    tenancy = comparison.tenancy
+    changed = sum(step.action == "unsubscribe" or _moves_url(step) for step in plan.steps)
+    recorded = {entry.address for entry in comparison.history.entries.values()}
+    declared = {subscription.address for subscription, _ in comparison.pairs}
     if changed and recorded and declared and recorded.isdisjoint(declared):
         what = (
             f"{tenancy.name}: the state has none of this file's addresses for {tenancy.where},"
@@ -59,106 +53,84 @@ def misplaced(plan: TenancyPlan, tenancy: Tenancy, history: History) -> Iterator
         yield Problem(what, fix, tenancy.location)
 
 
-def wrong_ids(tenancy: Tenancy, live: Iterable[LiveSubscription]) -> Iterator[Problem]:
-    """Report each id to adopt that is live with a different URL or trigger than declared."""
-    shown = {subscription.id: subscription for subscription in live}
-    declared_keys: dict[str, set[SubscriptionKey]] = {}
-    for declared in tenancy.subscriptions:
-        declared_keys.setdefault(declared.name, set()).add(declared.key)
-    for declared in _one_of_each_name(tenancy):
+def adoption_problems(comparison: Comparison) -> tuple[list[Problem], list[Problem]]:
+    """Judge the ids that the file adopts. Returns errors, and notes of ids that are ignored.
+
+    After a lost state, an id that is left in the file would vouch for any secret.
+    """
+    live = {subscription.id: subscription for subscription in comparison.live}
+    keys: defaultdict[str, set[SubscriptionKey]] = defaultdict(set)
+    for declared in comparison.tenancy.subscriptions:
+        keys[declared.name].add(declared.key)
+    errors = []
+    notes = []
+    # those of one name have the same ids
+    for declared in {one.name: one for one in comparison.tenancy.subscriptions}.values():
         for identifier in declared.adopt:
-            found = shown.get(identifier)
-            if found and found.key not in declared_keys[declared.name]:
-                there = f"{found.url.shown} {found.trigger.shown}"
-                name = f"{tenancy.name}/{declared.name}"
-                what = (
-                    f"{name}: `adopt` names {identifier}, which is live as {there}, and"
-                    f" {declared.url.shown} is declared"
-                )
+            what = f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, which is"
+            found = live.get(identifier)
+            if found is None or comparison.history.record(identifier):
+                why = "the state has it" if found else "it is not live"
+                fix = "remove the id from the file"
+                notes.append(Problem(f"{what} ignored: {why}", fix, declared.location))
+            elif found.key not in keys[declared.name]:
+                there = f"live as {found.url.shown} {found.trigger.shown}"
+                what = f"{what} {there}, and {declared.url.shown} is declared"
                 fix = "remove the id, or declare what is live; `hooksync list` shows the ids"
-                yield Problem(what, fix, declared.location)
-
-
-def needless_ids(
-    tenancy: Tenancy, live: Iterable[LiveSubscription], history: History
-) -> Iterator[Problem]:
-    """Name the ids to adopt that are ignored. After a lost state, they would vouch for any secret.
-
-    `live`: what counts as live.
-    """
-    shown = {subscription.id for subscription in live}
-    for declared in _one_of_each_name(tenancy):
-        for identifier in declared.adopt if history.has_state else ():
-            why = "the state has it" if history.record(identifier) else ""
-            if identifier not in shown:
-                why = "it is not live"
-            if why:
-                name = f"{tenancy.name}/{declared.name}"
-                what = f"{name}: `adopt` names {identifier}, which is ignored: {why}"
-                yield Problem(what, "remove the id from the file", declared.location)
-
-
-def _one_of_each_name(tenancy: Tenancy) -> Iterable[DeclaredSubscription]:
-    """Return one declared subscription of each name: those of one name have the same ids."""
-    return {declared.name: declared for declared in tenancy.subscriptions}.values()
-
-
-def reasons_against(
-    plan: TenancyPlan,
-    tenancy: Tenancy,
-    owned: int,
-    blocked: Container[str] = (),
-    flags: RunFlags = NO_FLAGS,
-    *,
-    is_missing: bool = False,
-) -> tuple[Problem, ...]:
-    """List why a plan may not be carried out.
-
-    `owned`: the number of live subscriptions that hooksync owns. `blocked`: the addresses under
-    which too many attempts are open. `is_missing`: whether no state exists at its place.
-    """
-    limits = [tenancy.limit, tenancy.ceiling] if tenancy.ceiling else [tenancy.limit]
-    exceeded = [problem for each in limits for problem in limit_reasons(plan, tenancy, owned, each)]
-    return (
-        *exceeded,
-        *_unproven_reasons(plan, tenancy, blocked, flags, is_missing=is_missing),
-    )
+                errors.append(Problem(what, fix, declared.location))
+    return errors, notes
 
 
 def limit_reasons(
     plan: TenancyPlan, tenancy: Tenancy, owned: int, limit: UnsubscribeLimit
-) -> tuple[Problem, ...]:
+) -> list[Problem]:
     """Return how a plan violates a limit of the file or of the policy.
 
     Duplicate, paused and replaced subscriptions, and those that `remove` names, do not count. For a
-    policy, all whose URL ends do.
+    policy, all whose URL ends do. `owned`: the number of live subscriptions that hooksync owns.
     """
-    removed = 0
-    ended = 0
-    for step in plan.steps:
-        is_undeclared = step.action == "unsubscribe" and step.declared is None
-        removed += is_undeclared and NAMED_BY_REMOVE not in step.reasons
-        ended += _ends_url(step)
-    number = ended if limit.policy else removed
-    is_emptied = removed == owned and not (tenancy.subscriptions or tenancy.not_selected)
-    excess = _excess(limit, number, owned, is_emptied=is_emptied)
-    if not excess:
-        return ()
-    fix = _CEILING_FIX
-    if not limit.policy:
+    if limit.policy:
+        number = sum(map(_ends_url, plan.steps))
+    else:
+        undeclared = filter(_removes_undeclared, plan.steps)
+        number = sum(NAMED_BY_REMOVE not in step.reasons for step in undeclared)
+    is_over = _exceeds(limit, number, owned)
+    is_emptied = number == owned and not (tenancy.subscriptions or tenancy.not_selected)
+    if not number or limit.percent == 100 or not (is_over or is_emptied):
+        return []
+    removed = f"all it owns ({number}), since none is declared"
+    if not is_emptied:
+        removed = f"{number} of the {owned} it owns"
+    if limit.policy:
+        does = "remove or move"
+        setting = f": the policy has max_unsubscribe: {limit} ({limit.policy})"
+        fix = _CEILING_FIX
+    else:
+        does = "unsubscribe"
+        setting = f": limits.unsubscribe is {limit}" if is_over else ""
         needed = "100%" if is_emptied else number
         fix = _LIMIT_FIX.format(number=needed, tenancy=tenancy.name)
-    return (Problem(f"{tenancy.name}: would {excess}", fix, tenancy.location),)
+    return [Problem(f"{tenancy.name}: would {does} {removed}{setting}", fix, tenancy.location)]
+
+
+def _exceeds(limit: UnsubscribeLimit, removed: int, owned: int) -> bool:
+    """Whether so many removals exceed a number, or reach a share of those that hooksync owns."""
+    if limit.number is not None:
+        return removed > limit.number
+    percent = limit.percent or 0
+    # one removal is within every share above 0%
+    return removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
 
 
 def raised_limit(tenancy: Tenancy, owned: int) -> Iterator[Problem]:
     """Warn while the limit of the file allows more removals than the default does."""
-    default = UnsubscribeLimit(percent=50)
-    allowed = owned
-    while allowed and _excess(default, allowed, owned, is_emptied=False):
-        allowed -= 1
-    if allowed < owned and not _excess(tenancy.limit, allowed + 1, owned, is_emptied=False):
-        what = f"{tenancy.name}: limits.unsubscribe is {tenancy.limit}, above the default of 50%"
+    limit = tenancy.limit
+    if limit.number is None:
+        is_raised = (limit.percent or 0) > 50
+    else:
+        is_raised = _exceeds(_DEFAULT_LIMIT, min(limit.number, owned), owned)
+    if is_raised:
+        what = f"{tenancy.name}: limits.unsubscribe is {limit}, above the default of 50%"
         yield Problem(what, "remove this limit once the removal is done", tenancy.location)
 
 
@@ -200,8 +172,12 @@ def run_reasons(
 
 def _ends_url(step: Step) -> bool:
     """Whether a live URL ends by a step: a policy counts this as an unsubscribe."""
-    is_undeclared = step.action == "unsubscribe" and step.declared is None
-    return is_undeclared or _moves_url(step) or (step.removes and PAUSED in step.reasons)
+    is_paused = step.removes and PAUSED in step.reasons
+    return _removes_undeclared(step) or _moves_url(step) or is_paused
+
+
+def _removes_undeclared(step: Step) -> bool:
+    return step.action == "unsubscribe" and step.declared is None
 
 
 def _moves_url(step: Step) -> bool:
@@ -213,81 +189,91 @@ def _moves_url(step: Step) -> bool:
     )
 
 
-def _excess(limit: UnsubscribeLimit, removed: int, owned: int, *, is_emptied: bool) -> str:
-    """Describe how a plan violates a limit; empty if it does not.
-
-    `is_emptied`: whether none is declared, and the plan removes all that hooksync owns.
-    """
-    if limit.percent == 100 or not removed:
-        return ""
-    if limit.number is not None:
-        is_over = removed > limit.number
-    else:
-        percent = limit.percent or 0
-        is_over = removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
-    does = "unsubscribe"
-    setting = f": limits.unsubscribe is {limit}" if is_over else ""
-    if limit.policy:
-        does = "remove or move"
-        setting = f": the policy has max_unsubscribe: {limit} ({limit.policy})"
-    if is_emptied:
-        return f"{does} all it owns ({removed}), since none is declared{setting}"
-    return f"{does} {removed} of the {owned} it owns{setting}" if is_over else ""
-
-
-def _unproven_reasons(
-    plan: TenancyPlan,
-    tenancy: Tenancy,
-    blocked: Container[str],
+def refuse_unproven(
+    plans: Sequence[TenancyPlan],
+    blocked: Mapping[str, Container[str]],
     flags: RunFlags,
     *,
     is_missing: bool,
-) -> Iterator[Problem]:
-    """Report unknown secrets, and the addresses with two open attempts.
+) -> list[TenancyPlan]:
+    """Refuse unknown secrets, and what would be created under two open attempts.
 
-    One command replaces all of them: hooksync would refuse a part of them because of the others.
+    One command names all addresses of a tenancy: hooksync would refuse a part of them because of
+    the others. It also names those of all other tenancies with the same kinds of problems.
+    `blocked`: the addresses under which too many attempts are open, by tenancy. `is_missing`:
+    whether no state exists at its place.
     """
-    outside, unknown = _unknown_secrets(plan)
-    tried = _tried_twice(plan, blocked)
-    again = flags.applying(_globs(tenancy, [*outside, *unknown, *tried]))
-    if outside:
-        what = f"{shortened(outside)}: {_OUTSIDE}"
-        fix = f"`{again}` replaces it, with the declared secret"
-        yield Problem(what, fix, tenancy.location)
-    if unknown:
-        others = _globs(tenancy, [*outside, *tried])
-        adopting = flags.applying(others, _globs(tenancy, unknown))
-        what = f"{tenancy.name}: {SECRET_UNKNOWN.text}: {shortened(unknown)}"
-        fix = unknown_fix(adopting, again, is_missing=is_missing)
-        yield Problem(what, fix, tenancy.location)
-    if tried:
-        what = f"{shortened(tried)}: two attempts are open, so it is not created again"
-        fix = f"look at what is live with `{flags.command('list')}`, then `{again}`"
-        yield Problem(what, fix, tenancy.location)
+    found = {plan.name: _unproven(plan, blocked.get(plan.name, ())) for plan in plans}
+    groups = defaultdict[tuple[bool, ...], list[TenancyPlan]](list)
+    for plan in plans:
+        groups[tuple(map(bool, found[plan.name]))].append(plan)
+    problems: dict[str, list[Problem]] = {}
+    for group in groups.values():
+        outside, unknown, tried = _globs(group, found)
+        again = flags.applying([*outside, *unknown, *tried])
+        adopting = flags.applying([*outside, *tried], unknown)
+        fixes = (
+            f"`{again}` replaces it, with the declared secret",
+            _unknown_fix(adopting, again, is_missing=is_missing),
+            f"look at what is live with `{flags.command('list')}`, then `{again}`",
+        )
+        for plan in group:
+            problems[plan.name] = [*_unproven_problems(plan, found[plan.name], fixes)]
+    refused = []
+    for plan in plans:
+        refused.append(replace(plan, refusals=(*plan.refusals, *problems[plan.name])))
+    return refused
 
 
-def _unknown_secrets(plan: TenancyPlan) -> tuple[list[str], list[str]]:
-    """List what was replaced outside this state, and the other addresses with unknown secrets."""
-    unknown: list[str] = []
-    outside: list[str] = []
+# addresses: replaced outside this state, with other unknown secrets, with two open attempts
+_Unproven = tuple[list[str], list[str], list[str]]
+
+
+def _unproven(plan: TenancyPlan, blocked: Container[str]) -> _Unproven:
+    """List the addresses of a plan about which too little is known."""
+    unproven: _Unproven = ([], [], [])
+    outside, unknown, tried = unproven
     for step in plan.steps:
-        if step.action == "keep" and step.live and step.reasons:
-            addresses = outside if REPLACED_OUTSIDE in step.reasons else unknown
-            addresses.append(step.new.address)
-    return outside, unknown
+        if REPLACED_OUTSIDE in step.reasons:
+            outside.append(step.new.address)
+        elif SECRET_UNKNOWN in step.reasons:
+            unknown.append(step.new.address)
+        elif step.creates and step.address in blocked and REQUESTED not in step.reasons:
+            tried.append(step.new.address)
+    return unproven
 
 
-def _tried_twice(plan: TenancyPlan, blocked: Container[str]) -> list[str]:
-    """List the addresses that the plan would create again, although two attempts are open."""
-    addresses = []
-    for step in plan.creations:
-        address = step.new.address
-        if address in blocked and REQUESTED not in step.reasons:
-            addresses.append(address)
-    return addresses
+def _unproven_problems(
+    plan: TenancyPlan, unproven: _Unproven, fixes: Sequence[str]
+) -> Iterator[Problem]:
+    """Word the refusals of a tenancy."""
+    names = [shortened(addresses) for addresses in unproven]
+    whats = (
+        f"{names[0]}: {_OUTSIDE}",
+        f"{plan.name}: {SECRET_UNKNOWN.text}: {names[1]}",
+        f"{names[2]}: two attempts are open, so it is not created again",
+    )
+    for name, what, fix in zip(names, whats, fixes, strict=True):
+        if name:
+            yield Problem(what, fix, plan.location)
 
 
-def unknown_fix(adopting: str, replacing: str, *, is_missing: bool) -> str:
+def _globs(group: Sequence[TenancyPlan], found: Mapping[str, _Unproven]) -> _Unproven:
+    """Return the addresses of all tenancies of a group, by kind.
+
+    If they are many, and all that a tenancy has are of one kind, a glob replaces them.
+    """
+    merged: _Unproven = ([], [], [])
+    number = sum(len(addresses) for plan in group for addresses in found[plan.name])
+    for plan in group:
+        declared = {step.address for step in plan.steps if step.address}
+        for kind, addresses in zip(merged, found[plan.name], strict=True):
+            is_all = number > _MOST_ADDRESSES and declared == set(addresses)
+            kind += [f"{plan.name}/*"] if is_all else addresses
+    return merged
+
+
+def _unknown_fix(adopting: str, replacing: str, *, is_missing: bool) -> str:
     """Word the choice of a person who has unknown secrets.
 
     `adopting`, `replacing`: commands; `is_missing`: whether no state exists at its place.
@@ -299,54 +285,28 @@ def unknown_fix(adopting: str, replacing: str, *, is_missing: bool) -> str:
     )
 
 
-def _globs(tenancy: Tenancy, addresses: Sequence[str]) -> Sequence[str]:
-    """Return the addresses, or one glob if they are many and all that the tenancy has."""
-    selected = {declared.address for declared in tenancy.subscriptions}
-    is_all = len(addresses) > _MOST_ADDRESSES and selected == set(addresses)
-    return [f"{tenancy.name}/*"] if is_all else addresses
-
-
 def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
-    """Warn of unknown secrets, of duplicates that are left, and of open attempts."""
-    unknown = []
-    for tenancy in plan.tenancies:
-        if tenancy.refusals and plan.state is not None:
-            continue  # a refusal names them
-        for step in tenancy.steps:
-            # a secret that has no value has its own warning, with its place
-            if step.has_unknown_secret and step.secret == "unknown":
-                unknown.append(step.new.address)
-    if unknown and plan.state is None:
-        what = f"secrets of {len(unknown)} not compared: the run has no state"
+    """Warn of duplicate and paused subscriptions that are left, and of open attempts."""
+    if plan.state is None and plan.secret_unknown:
+        what = f"secrets of {plan.secret_unknown} not compared: the run has no state"
         yield Problem(what, "leave out --no-state, or name the state with --state")
-    elif unknown:
-        replacing = flags.applying(unknown)
-        adopting = flags.applying((), unknown)
-        fix = unknown_fix(adopting, replacing, is_missing=plan.state_missing)
-        yield Problem(f"secret unknown: {shortened(unknown)}", fix)
-    yield from _duplicate_warnings(plan, flags)
-    yield from _paused_warnings(plan, flags)
-    tried = plan.open_attempts
-    if tried:
-        what = f"an earlier run may have made what no list shows: {shortened(tried)}"
-        yield Problem(what, "plan again later: a list may still show it")
-
-
-def _paused_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
+    twins: dict[str, list[str]] = {}
+    paused = []
     for step in plan.left_drift:
         if PAUSED in step.reasons:
-            removing = flags.command("remove", step.id)
-            what = f"{step.address} is paused, and live as {step.id}, which the state does not have"
-            yield Problem(what, f"`{removing}` if nobody needs it")
-
-
-def _duplicate_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
-    left: dict[str, list[str]] = {}
-    for step in plan.left_duplicates:
-        left.setdefault(step.address or "", []).append(step.id)
-    for address, ids in left.items():
-        times = "twice" if len(ids) == 1 else f"{len(ids) + 1} times"
-        what = f"{address} is live {times}: the receiver gets each event {times}"
-        replacing = flags.applying([address])
-        fix = f"ask who made them; `{replacing}` replaces all of them by one"
-        yield Problem(f"{what}, and hooksync does not own {shortened(ids)}", fix)
+            paused.append(step)
+        else:
+            twins.setdefault(step.address or "", []).append(step.id)
+    if twins:
+        which = [f"{address} ({shortened(ids)})" for address, ids in twins.items()]
+        what = f"live more than once, and hooksync does not own the others: {shortened(which)}"
+        fix = f"ask who made them; `{flags.applying(twins)}` replaces all of an address by one"
+        yield Problem(f"{what}: each receiver gets each event more than once", fix)
+    if paused:
+        which = [f"{step.address} as {step.id}" for step in paused]
+        what = f"paused, but live, and the state does not have it: {shortened(which)}"
+        removing = flags.command("remove", *(step.id for step in paused))
+        yield Problem(what, f"`{removing}` if nobody needs it")
+    if plan.open_attempts:
+        what = f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}"
+        yield Problem(what, "plan again later: a list may still show it")

@@ -15,7 +15,6 @@ from hooksync.core.context import Context
 from hooksync.core.errors import HooksyncError, Problem, unforeseen
 from hooksync.core.model import Tenancy, TenancyKey
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.diff import unread
 from hooksync.reconcile.plan import TenancyPlan
 from hooksync.reconcile.planner import Planner
 from hooksync.service.client import Preservica
@@ -23,9 +22,6 @@ from hooksync.service.http import Caller
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.history import FetchedTenancy
 from hooksync.state.store import StateStore
-
-Fetched = FetchedTenancy | TenancyPlan  # the plan of an unread tenancy has its error
-Advance = Callable[[], None]
 
 
 class Run(Record, frozen=True):
@@ -45,45 +41,36 @@ class Run(Record, frozen=True):
     other: Problem | None = None  # a different run holds the run lock
 
     def plan(self, *, has_policy: bool) -> list[TenancyPlan]:
-        """Read the tenancies and plan them."""
-        with self.context.terminal.progress("reading", len(self.tenancies)) as advance:
-            fetched = self._read(advance)
-        if has_policy:
-            fetched = _refuse_shared_ids(fetched)
-        read = [item for item in fetched if isinstance(item, FetchedTenancy)]
-        planned = {plan.name: plan for plan in self.planner.plan(read)}
-        self._await_attempts(planned)
-        plans = []
-        for item in fetched:
-            plans.append(item if isinstance(item, TenancyPlan) else planned[item.tenancy.name])
-        return plans
+        """Read the tenancies and plan them.
 
-    def _await_attempts(self, planned: dict[str, TenancyPlan]) -> None:
-        """Read lists again and plan again, while a plan would make what an attempt may have made.
-
-        Ends when no plan would, or after the wait of the run.
+        While a plan would make what an attempt may have made, its list is read again, until the
+        wait of the run is over.
         """
-        awaiting = {name: plan for name, plan in planned.items() if plan.awaits_attempt}
+        with self.context.terminal.progress("reading", len(self.tenancies)) as advance:
+            fetched = self._read(self.tenancies, advance)
+        fetched = _refuse_same_tenancies(fetched, has_policy=has_policy)
+        plans = self.planner.plan([*fetched.values()])
+        awaiting = {plan.name for plan in plans if plan.awaits_attempt}
         for name in awaiting:
             self.tell_wait(name, "the list lacks what an earlier run may have made")
         backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
         while awaiting and backoff.wait():
             again = [tenancy for tenancy in self.tenancies if tenancy.name in awaiting]
-            read_quietly = partial(self._read_one, advance=lambda: None)
-            results = self.pool.run([partial(read_quietly, tenancy) for tenancy in again])
-            read = [item for item in results if isinstance(item, FetchedTenancy)]
-            planned |= {plan.name: plan for plan in self.planner.plan(read)}
-            awaiting = {name: plan for name, plan in planned.items() if plan.awaits_attempt}
+            fetched |= self._read(again, lambda: None)
+            plans = self.planner.plan([*fetched.values()])
+            awaiting = {plan.name for plan in plans if plan.awaits_attempt}
+        return plans
 
-    def _read(self, advance: Advance) -> tuple[Fetched, ...]:
-        """Fetch the live subscriptions of each tenancy."""
-        tasks = [partial(self._read_one, tenancy, advance) for tenancy in self.tenancies]
-        results = self.pool.run(tasks)
+    def _read(
+        self, tenancies: Sequence[Tenancy], advance: Callable[[], None]
+    ) -> dict[str, FetchedTenancy]:
+        """Fetch the live subscriptions of tenancies. Returns them by the tenancy's name."""
+        results = self.pool.run([partial(self._read_one, one, advance) for one in tenancies])
         interrupted = (Problem("interrupted before it was read", "run it again"),)
-        fetched = []
-        for tenancy, result in zip(self.tenancies, results, strict=True):
-            fetched.append(result or unread(tenancy, interrupted))
-        return self._refuse_same_tenancies(fetched)
+        fetched = {}
+        for tenancy, result in zip(tenancies, results, strict=True):
+            fetched[tenancy.name] = result or FetchedTenancy(tenancy, None, interrupted)
+        return fetched
 
     def located(self, tenancy: Tenancy) -> Tenancy:
         """Return the tenancy with the tenant that the log-in returned, if none is declared."""
@@ -107,67 +94,38 @@ class Run(Record, frozen=True):
             most = f"watching the list, at most {self.list_wait:g} s"
             self.context.terminal.message(f"{tenancy}: {why}: {most}")
 
-    def _read_one(self, tenancy: Tenancy, advance: Advance) -> Fetched:
+    def _read_one(self, tenancy: Tenancy, advance: Callable[[], None]) -> FetchedTenancy:
         try:
             live = self.clients[tenancy.name].list_subscriptions()
             return FetchedTenancy(self.located(tenancy), live)
         except HooksyncError as error:
-            return unread(self.located(tenancy), error.problems)
+            return FetchedTenancy(self.located(tenancy), None, error.problems)
         finally:
             advance()
 
-    def _refuse_same_tenancies(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
-        """Refuse declared tenancies that the log-in shows to be the same tenancy.
 
-        They would undo each other's changes.
-        """
-        names: defaultdict[TenancyKey, list[str]] = defaultdict(list)
-        for item in fetched:
-            tenancy = item.tenancy if isinstance(item, FetchedTenancy) else item
-            if tenancy.tenant:
-                names[tenancy.key].append(tenancy.name)
-        kept: list[Fetched] = []
-        for item in fetched:
-            if isinstance(item, FetchedTenancy) and len(names[item.tenancy.key]) > 1:
-                kept.append(_same_tenancy(item.tenancy, names[item.tenancy.key]))
-            else:
-                kept.append(item)
-        return tuple(kept)
+def _refuse_same_tenancies(
+    fetched: Mapping[str, FetchedTenancy], *, has_policy: bool
+) -> dict[str, FetchedTenancy]:
+    """Refuse declared tenancies that are the same on the service: they would undo each other.
 
-
-def _refuse_shared_ids(fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
-    """Refuse tenancies whose lists share an id: they may be one tenancy under two names.
-
-    A limit for each tenancy would then count its removals in parts.
+    The log-in shows that they are. Under a policy, lists that share an id do, too: a limit for each
+    tenancy would otherwise count its removals in parts.
     """
-    names: defaultdict[str, list[str]] = defaultdict(list)
-    for item in fetched:
-        if isinstance(item, FetchedTenancy):
-            for live in item.live:
-                names[live.id].append(item.tenancy.name)
-    sharing: dict[str, list[str]] = {}
-    for several in names.values():
-        if len(several) > 1:
-            sharing |= dict.fromkeys(several, several)
-    kept: list[Fetched] = []
-    for item in fetched:
-        if isinstance(item, FetchedTenancy) and item.tenancy.name in sharing:
-            both = " and ".join(sharing[item.tenancy.name])
+    names: defaultdict[TenancyKey | str, list[str]] = defaultdict(list)
+    for name, item in fetched.items():
+        if item.tenancy.tenant:
+            names[item.tenancy.key].append(name)
+        for live in item.live or () if has_policy else ():
+            names[live.id].append(name)
+    kept = {**fetched}
+    for key, several in names.items():
+        both = " and ".join(several)
+        what = f"{both} are the same tenancy on the service: they would undo each other's changes"
+        if isinstance(key, str):
             what = f"the lists of {both} contain the same id: they may be one tenancy"
-            kept.append(_refused(item.tenancy, what))
-        else:
-            kept.append(item)
-    return tuple(kept)
-
-
-def _same_tenancy(tenancy: Tenancy, names: Sequence[str]) -> TenancyPlan:
-    what = (
-        f"{' and '.join(names)} are the same tenancy on the service: they would undo each other's"
-        " changes"
-    )
-    return _refused(tenancy, what)
-
-
-def _refused(tenancy: Tenancy, what: str) -> TenancyPlan:
-    problem = Problem(what, "declare it once", tenancy.location)
-    return replace(unread(tenancy), refusals=(problem,))
+        for name in several if len(several) > 1 else ():
+            problem = Problem(what, "declare it once", fetched[name].tenancy.location)
+            if not kept[name].refusals:
+                kept[name] = replace(fetched[name], live=None, refusals=(problem,))
+    return kept

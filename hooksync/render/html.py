@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from html import escape
 from string import Template
 
+from hooksync.core.errors import by_fix
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
 from hooksync.render.text import (
@@ -54,7 +55,10 @@ def _problems(plan: Plan) -> str:
     """Write a list under each title that has problems."""
     lists = ""
     for title, found in problems_of(plan).items():
-        items = [f"<li>{_text(problem.headline)}<br>fix: {_text(problem.fix)}" for problem in found]
+        items = []
+        for fix, alike in by_fix(found).items():
+            heads = [f"<li>{_text(problem.headline)}" for problem in alike]
+            items.append(f"{''.join(heads)}<br>fix: {_text(fix)}")
         lists += f"<h2>{_text(title)}</h2><ul>{''.join(items)}</ul>\n"
     return lists
 

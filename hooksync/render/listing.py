@@ -12,16 +12,14 @@ from typing import get_args
 from hooksync.core.errors import pluralised
 from hooksync.core.model import SecretState
 from hooksync.core.record import replace
-from hooksync.core.run_flags import RunFlags
 from hooksync.reconcile.plan import Plan, Step, origin_words
-from hooksync.reconcile.refusals import step_warnings
 from hooksync.render.text import Line, counted, secret_state, state_texts, table_lines, unstyled
 
 _HEAD = ("tenancy", "id", "trigger", "secret", "declared as", "made", "url")
 _SECRETS = {state: state.replace("-", " ") for state in sorted(get_args(SecretState))}
 
 
-def live_only(plan: Plan, flags: RunFlags) -> Plan:
+def live_only(plan: Plan) -> Plan:
     """Keep the steps of live subscriptions.
 
     Nothing is to be carried out, so the refusals of a tenancy that was read are left out. With
@@ -36,11 +34,9 @@ def live_only(plan: Plan, flags: RunFlags) -> Plan:
             tenancy = replace(tenancy, steps=tuple(steps), refusals=(), live_count=len(steps))
         tenancies.append(tenancy)
     listed = replace(plan, format="hooksync.list/1", tenancies=tuple(tenancies))
-    # a plan that is refused has no warnings of what its refusals name
-    warnings = dict.fromkeys((*plan.warnings, *step_warnings(listed, flags)))
     # the only step without a live subscription that the summary counts
     summary = {**listed.summarised(), "subscribe": plan.counts()["subscribe"]}
-    return replace(listed, warnings=tuple(warnings), summary=summary)
+    return replace(listed, summary=summary)
 
 
 def list_lines(plan: Plan) -> list[Line]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from hooksync.core.errors import Problem
+from hooksync.core.errors import Problem, by_fix
 from hooksync.core.redaction import cut, printable
 from hooksync.reconcile.plan import Plan
 from hooksync.render.text import (
@@ -66,11 +66,9 @@ def _steps_block(steps: Sequence[Line], room: int) -> list[str]:
 def _problem_list(title: str, problems: Sequence[Problem]) -> list[str]:
     """Write a list of problems, and count those for which there is no room."""
     items: list[Line] = []
-    for problem in problems:
-        items += [
-            ("problem", f"- {escaped(problem.headline)}"),
-            ("", f"  fix: {escaped(problem.fix)}"),
-        ]
+    for fix, alike in by_fix(problems).items():
+        items += [("problem", f"- {escaped(problem.headline)}") for problem in alike]
+        items.append(("", f"  fix: {escaped(fix)}"))
     lines, more = _fitted(items, _PROBLEMS_ROOM)
     return [f"**{title}**", "", *lines, *(f"- {text}" for text in more), ""]
 

@@ -7,8 +7,9 @@ unconfirmed: no response proves with which secret it was made.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from hooksync.core.errors import Problem
 from hooksync.core.model import (
     Content,
     DeclaredSubscription,
@@ -32,8 +33,7 @@ class History(Record, frozen=True):
     entries: Mapping[str, StateEntry] = field(default_factory=dict)  # by live id
     url_salt: str = ""  # hex
     found: Mapping[str, Attempt] = field(default_factory=dict)  # by the live id that a list shows
-    # how the secrets of entries compare with the declared ones, by live id
-    states: Mapping[str, SecretState] = field(default_factory=dict)
+    lost_names: frozenset[str] = frozenset()  # local names of entries that the list lacks
     # why references have no value in this run
     no_value: Mapping[SecretRef, SecretState] = field(default_factory=dict)
     blocked: frozenset[str] = frozenset()  # addresses under which too many attempts are open
@@ -58,29 +58,14 @@ class History(Record, frozen=True):
             content["include_identifiers"] = record.include_identifiers
         return content
 
-    def state_of(
-        self, declared: DeclaredSubscription, live: LiveSubscription | None
-    ) -> SecretState:
-        """Return what is known of a declared subscription's secret."""
-        if state := self.no_value.get(declared.secret):
-            return state
-        return self.states.get(live.id, "unknown") if live else "unknown"
-
-    def lost_names(self, live: Iterable[LiveSubscription]) -> frozenset[str]:
-        """Return the local names of entries whose ids are no longer live."""
-        ids = {subscription.id for subscription in live}
-        lost = (entry for entry in self.entries.values() if entry.id not in ids)
-        return frozenset(entry.local_name for entry in lost)
-
-
-NOTHING = History()
-
 
 class FetchedTenancy(Record, frozen=True):
     """A tenancy and its live subscriptions."""
 
     tenancy: Tenancy
-    live: LiveSubscriptions
+    live: LiveSubscriptions | None  # None: they could not be read
+    errors: tuple[Problem, ...] = ()  # why they could not
+    refusals: tuple[Problem, ...] = ()  # why the tenancy is not planned
 
 
 def local_name(declared: DeclaredSubscription) -> str:
@@ -100,6 +85,7 @@ def history_of(state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription
         {entry.id: entry for entry in records.entries},
         state.url_salt,
         {attempt.id: attempt for attempt in attempts if attempt.id in shown},
+        frozenset(entry.local_name for entry in records.entries if entry.id not in shown),
         seen=records.foreign,
     )
     if not attempts:

@@ -18,8 +18,7 @@ from hooksync.api.receipt import read_saved_plan
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import replace
-from hooksync.core.run_flags import NO_FLAGS
-from hooksync.reconcile.diff import DiffOptions, make_plan
+from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Selection
 from hooksync.render.html import html
 from hooksync.render.listing import list_lines, live_only
@@ -30,7 +29,7 @@ from hooksync.state.history import History
 from tests.command_line import Run
 from tests.conftest import HOOKS, SECRET, Place, owning
 from tests.makers import lists_of_live, tenancies
-from tests.reconcile.planning import run_of
+from tests.reconcile.planning import make_plan, run_of
 from tests.schemas import assert_fits
 from tests.state_makers import entry
 
@@ -156,7 +155,7 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
 ) -> None:
     there = tuple(replace(each, id=f"{each.id}{text}") for each in there)
     plan = run_of(make_plan(one, there, DiffOptions()))
-    seen = live_only(plan, NO_FLAGS)
+    seen = live_only(plan)
     document = checked(plan_json(seen))
     steps = document["tenancies"][0]["steps"]
     assert sorted(step["live"]["id"] for step in steps) == sorted(each.id for each in there)
@@ -271,9 +270,10 @@ def test_a_saved_plan_is_shown_exactly_as_it_was_printed(
     known = st.dictionaries(
         st.sampled_from([each.id for each in there] or [""]), st.sampled_from(["same", "changed"])
     )
-    compared = {entry(identifier=each): state for each, state in states.draw(known).items()}
-    history = History({each.id: each for each in compared}, "00", compared)
-    plan = make_plan(one, there, DiffOptions(targets=("*",) * is_targeted), history)
+    compared = states.draw(known)
+    history = History({each: entry(identifier=each) for each in compared}, "00")
+    options = DiffOptions(targets=("*",) * is_targeted)
+    plan = make_plan(one, there, options, history, compared)
     lines = st.builds(
         Problem, st.from_regex(r"[a-z(): ]{1,9}", fullmatch=True), st.just("see to it (soon)")
     )

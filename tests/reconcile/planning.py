@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from hooksync.config.secret_sources import SecretSources
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretState, Tenancy
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.diff import Comparison, DiffOptions, pair
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan, completed
 from hooksync.reconcile.planner import Planner
 from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, declared_digest
-from hooksync.state.history import FetchedTenancy
+from hooksync.state.history import FetchedTenancy, History
 from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord, TenancyRecords
 from tests.state_makers import AT, PROD, SALT, URL_SALT, state
 
@@ -23,6 +24,7 @@ VALUE = "the-secret-of-the-receiver-0123456789"
 ENVIRON = {"HOOK_SECRET": VALUE}
 PLAIN = DiffOptions()
 PLACE = "hooks.state.json"
+NOTHING = History()
 
 
 def derive(wanted: SecretWithSalt) -> Key:
@@ -51,6 +53,18 @@ def tried(one: DeclaredSubscription, *, run: int = 1, **fields: object) -> Attem
     digest = declared_digest(URL_SALT, one.key)
     attempt = Attempt(one.address, run, AT, digest, one.include_identifiers)
     return replace(attempt, **fields)
+
+
+def make_plan(
+    wanted: Tenancy,
+    live: Sequence[LiveSubscription],
+    options: DiffOptions = PLAIN,
+    history: History = NOTHING,
+    states: Mapping[str, SecretState] = MappingProxyType({}),
+) -> TenancyPlan:
+    """Return the plan of a tenancy without refusals and warnings."""
+    pairs = pair(wanted, tuple(live), history)
+    return Comparison(wanted, tuple(live), options, history, pairs, states).plan()
 
 
 def planner(

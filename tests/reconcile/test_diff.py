@@ -16,11 +16,11 @@ from hooksync.core.model import (
     matches_any,
 )
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import DiffOptions, compare, content_changes, make_plan
+from hooksync.reconcile.diff import DiffOptions, compare, content_changes
 from hooksync.state.history import History
 from hooksync.state.model import StateEntry, SubscriptionRecord
 from tests.makers import INDEXED, MOVED, declared, lists_of_live, live, tenancies, tenancy
-from tests.reconcile.planning import PLAIN, made, planned, told, tried
+from tests.reconcile.planning import NOTHING, PLAIN, made, make_plan, planned, told, tried
 from tests.state_makers import URL_SALT
 
 OURS = frozenset(["https://hooks.example.org"])
@@ -138,7 +138,7 @@ def test_a_flag_that_the_service_does_not_report_is_taken_from_the_state() -> No
     sent = made("a", ONE, include_identifiers=False)
     assert told(planned(tenancy(ONE), [there], sent)) == ["resubscribe a flag-changed"]
     assert told(planned(tenancy(ONE), [there], made("a", ONE))) == ["keep a"]
-    assert content_changes(replace(ONE, include_identifiers=False), there) == ()
+    assert content_changes(replace(ONE, include_identifiers=False), there, NOTHING) == ()
 
 
 def test_each_difference_in_nested_data_is_named_by_its_path() -> None:

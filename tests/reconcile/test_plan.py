@@ -14,12 +14,12 @@ from hooksync.core.urls import normal_url
 from hooksync.reconcile.diff import DiffOptions, is_owned
 from hooksync.reconcile.plan import not_begun
 from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
-from hooksync.reconcile.refusals import unknown_fix
 from hooksync.state.fingerprints import Key, KeyRing, Salt, SecretWithSalt
-from hooksync.state.history import NOTHING, FetchedTenancy
+from hooksync.state.history import FetchedTenancy
 from hooksync.state.model import SubscriptionRecord, TenancyRecords
 from tests.makers import HERE, declared, live, tenancy
 from tests.reconcile.planning import (
+    NOTHING,
     PLACE,
     derive,
     made,
@@ -28,7 +28,7 @@ from tests.reconcile.planning import (
     told,
     tried,
 )
-from tests.state_makers import attempt, records, state
+from tests.state_makers import SALT, attempt, records, state
 
 ONE = declared()
 TRIED = [tried(ONE, run=1), tried(ONE, run=2)]
@@ -75,10 +75,10 @@ def test_unknown_secrets_are_refused_and_the_fix_names_adopt_and_replace() -> No
     owner = tenancy(ONE, declared("https://h.example/b", name="b"))
     plan = planned(owner, [live("1")])
     what = "prod: secret unknown: prod/catalogue/MOVED"
-    fix = unknown_fix(
-        "hooksync apply --adopt prod/catalogue/MOVED",
-        "hooksync apply --replace prod/catalogue/MOVED",
-        is_missing=False,
+    fix = (
+        "`hooksync apply --adopt prod/catalogue/MOVED` if the receivers accept events with these"
+        " secrets; otherwise `hooksync apply --replace prod/catalogue/MOVED`, which sets the"
+        " declared secrets"
     )
     assert plan.refusals == (Problem(what, fix, HERE),)
     assert not plan.is_ready
@@ -161,6 +161,24 @@ def test_one_command_replaces_all_that_is_refused_in_a_tenancy() -> None:
     again = "`hooksync apply " + " ".join(f"--replace prod/{name}/MOVED" for name in names) + "`"
     assert len(plan.refusals) == 3
     assert all(again in problem.fix for problem in plan.refusals)
+
+
+def test_one_command_names_the_tenancies_with_the_same_problem_and_no_other() -> None:
+    fetched = []
+    for number in range(40):
+        name = f"t{number:02}"
+        one = replace(ONE, tenancy=name)
+        owner = tenancy(one, name=name, tenant=name)
+        fetched.append(FetchedTenancy(owner, (live(f"live-{name}"),)))
+    lost = records(made("gone", replace(ONE, tenancy="t07")), tenant="t07")
+    plans = planner(replace(state(), tenancies=(lost,), salts=(SALT,)))
+    fixes = [problem.fix for plan in plans.plan(fetched) for problem in plan.refusals]
+    assert len(fixes) == 40
+    [replacing] = [fix for fix in set(fixes) if "replaces it" in fix]
+    assert replacing.startswith("`hooksync apply --replace t07/catalogue/MOVED`")
+    [adopting] = set(fixes) - {replacing}
+    assert adopting.count("--adopt 't") == 39
+    assert "t07" not in adopting
 
 
 def test_one_glob_names_many_addresses_if_they_are_all_of_a_tenancy() -> None:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Trigger
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import DiffOptions, make_plan, unread
+from hooksync.reconcile.diff import DiffOptions, unread
 from hooksync.reconcile.plan import Outcome, Plan, TenancyPlan, not_begun
 from hooksync.render.markdown import LIMIT, fence, markdown
 from tests.lanes import sampled
 from tests.makers import MOVED, declared, live, tenancy
-from tests.reconcile.planning import made, planned, run_of
+from tests.reconcile.planning import made, make_plan, planned, run_of
 
 HOSTILE = (
     "```\n~~~\n</details><!-- x --> @octocat [a](https://evil.example) www.evil.example ::error::x"

@@ -15,7 +15,7 @@ from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.run_flags import NO_FLAGS
 from hooksync.core.schema import read_schema
-from hooksync.reconcile.diff import DiffOptions, make_plan, unread
+from hooksync.reconcile.diff import DiffOptions, unread
 from hooksync.reconcile.plan import Outcome, Plan, ReasonCode, Selection, TenancyPlan
 from hooksync.reconcile.refusals import step_warnings
 from hooksync.render.html import html
@@ -24,7 +24,7 @@ from hooksync.render.renderers import plan_json
 from hooksync.render.text import plain, plan_lines, question
 from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
-from tests.reconcile.planning import VALUE, made, planned, run_of, tried
+from tests.reconcile.planning import VALUE, made, make_plan, planned, run_of, tried
 
 VARIABLES = ("ALERT_SECRET", "CATALOGUE_SECRET", "HOOK_SECRET")
 
@@ -301,7 +301,7 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
         "No changes to make; not as declared: 1 left alone; 1 unchanged, 1 left alone.\n"
     )
     [warning] = step_warnings(replace(shown, state="s"), NO_FLAGS)
-    assert warning.what.startswith("prod/catalogue/MOVED is live twice")
+    assert "prod/catalogue/MOVED (22222222222222222222222222222222)" in warning.what
     assert "--replace prod/catalogue/MOVED" in warning.fix
     assert shown.has_drift
     assert not shown.has_changes

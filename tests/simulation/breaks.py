@@ -42,14 +42,14 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove every duplicate",
         "reconcile/diff.py",
-        'action: planned.Action = "unsubscribe" if is_requested or is_ours else "leave"',
+        'action: planned.Action = "unsubscribe" if is_free or is_recorded else "leave"',
         'action: planned.Action = "unsubscribe"',
     ),
     Break(
         "remove nothing that is not declared",
         "reconcile/diff.py",
-        '        return self.step("unsubscribe", None, live, [reason])\n',
-        '        return self.step("leave", None, live, [reason])\n',
+        '        return self._step("unsubscribe", None, live, [reason])\n',
+        '        return self._step("leave", None, live, [reason])\n',
     ),
     Break(
         "exit 0 always",
@@ -141,7 +141,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "exit 0 of a plan that compared no secret",
         "reconcile/plan.py",
-        "any(step.is_drift or step.has_unknown_secret for step",
+        "any(step.differs for step",
         "any(step.is_drift for step",
     ),
     Break(
@@ -170,9 +170,9 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "find no difference in the end",
-        "reconcile/planner.py",
-        "[step for step in after.steps if _is_news(step, ids)]",
-        "list[Step]()",
+        "reconcile/journal.py",
+        "differences=tuple(_news(plan, after[plan.name]))",
+        "differences=()",
     ),
     Break(
         "know no secret of the run where foreign text is shown",
