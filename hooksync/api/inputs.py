@@ -203,9 +203,7 @@ def hold_to_policy(
     if options.policy:
         policy = read_policy(options.policy)
         login = found_credentials(context.environ)
-        breaches = [*policy.breaches(entries, context.environ, login)]
-        if uses_settings:
-            breaches += policy.limit_breaches(entries)
+        breaches = [*policy.breaches(entries, context.environ, login, uses_settings=uses_settings)]
     if breaches:
         raise Refused(*declarations.in_order(breaches))
     return policy
@@ -213,4 +211,4 @@ def hold_to_policy(
 
 def private_receivers(policy: Policy | None) -> bool:
     """Whether receivers at private addresses may be called."""
-    return policy is None or policy.allow_private_receivers
+    return policy is None or bool(policy.data.get("allow_private_receivers"))

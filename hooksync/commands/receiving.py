@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 
 from hooksync.api.inputs import (
     Declared,
@@ -24,7 +25,14 @@ from hooksync.config.resolve import resolve_subscriptions, url_problem
 from hooksync.config.secret_sources import sources_of
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, Problem, SecretError, UsageError, shortened
-from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
+from hooksync.core.model import (
+    DeclaredSubscription,
+    Location,
+    Secret,
+    SecretRef,
+    Trigger,
+    address_of,
+)
 from hooksync.core.record import Record, replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, split_url
@@ -106,20 +114,22 @@ def declared_receiver(
         )
     document = read_files(options, context)
     depth = address.count("/") + 1
-    globs = [address if depth > 2 else f"{address}/*"]
     declared = declarations.addresses(document.tenancies)
     known = ["/".join(name.split("/")[:depth]) for name in declared]
     declarations.refuse_unmatched("ADDRESS", [address], known, "address")
-    found = [
-        declarations.narrowed(entry, globs) for entry in declarations.select(document, (), globs)
-    ]
-    names = []
-    for entry in found:
-        names += [f"{entry.name}/{subscription.name}" for subscription in entry.subscriptions]
-    if len(names) > 1:
-        what = f"{address} names several receivers: {shortened(names)}"
+    glob = address if depth > 2 else f"{address}/*"
+    receivers: dict[str, declarations.TenancyDeclaration] = {}
+    for tenancy in document.tenancies:
+        for entry in tenancy.subscriptions:
+            for trigger in entry.triggers:
+                if fnmatchcase(address_of(tenancy.name, entry.name, trigger), glob):
+                    receiver = replace(entry, triggers=(trigger,))
+                    alone = replace(tenancy, subscriptions=(receiver,))
+                    receivers.setdefault(f"{tenancy.name}/{entry.name}", alone)
+    if len(receivers) > 1:
+        what = f"{address} names several receivers: {shortened([*receivers])}"
         raise UsageError(Problem(what, "name one of them"))
-    return found[0]
+    return receivers.popitem()[1]
 
 
 def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyDeclaration:

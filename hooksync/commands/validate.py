@@ -36,7 +36,7 @@ def _checked(options: FileOptions, context: Context) -> Document:
     sources = read_sources(options.files, context.stdin)
     if options.policy:
         policy = read_policy(options.policy)
-        return read_document(sources, [policy.breaches, policy.limit_breaches])
+        return read_document(sources, [policy.breaches])
     if options.allows_commands:
         return read_document(sources)
     return read_document(sources, [command_problems])

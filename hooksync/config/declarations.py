@@ -1,6 +1,6 @@
 """The declarations of hooks files, with their locations, before variables are filled in.
 
-`select` and `narrowed` keep the declarations that --tenancy and --target match.
+`select` keeps the tenancies that --tenancy and --target match.
 
 The module `resolve` judges the texts. It judges a text without `${NAME}` when its file is read, and
 any other text when it is filled in. Messages never quote a text: `TemplateAt.subject` names it.
@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError, shortened
-from hooksync.core.record import Record, replace
+from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.core.template import Template, parse_template
 
@@ -135,9 +135,8 @@ def select(
 ) -> tuple[TenancyDeclaration, ...]:
     """Keep the tenancies that `tenancies` match and in which `targets` may match an address.
 
-    Both are globs; without globs, everything matches. Raises UsageError if a tenancy glob, or a
-    target without `/`, matches nothing: this mistake would look like "nothing to do". Any other
-    target may match an address in the state. UsageError is also raised if no tenancy is left.
+    Both are globs; without globs, everything matches. Raises UsageError for a glob that matches
+    nothing: this mistake would look like "nothing to do".
     """
     names = [entry.name for entry in document.tenancies]
     refuse_unmatched("--tenancy", tenancies, names, "tenancy")
@@ -145,31 +144,25 @@ def select(
     for entry in document.tenancies:
         if not tenancies or model.matches_any(entry.name, tenancies):
             chosen.append(entry)
-    return _targeted(chosen, targets) if targets else tuple(chosen)
+    unmatched = []
+    selected: set[str] = set()
+    for glob in targets:
+        matching = [entry.name for entry in chosen if _may_match(glob, entry)]
+        selected.update(matching)
+        if not matching:
+            unmatched.append(glob)
+    refuse_unmatched("--target", unmatched, addresses(chosen), "address")
+    return tuple(entry for entry in chosen if entry.name in selected or not targets)
 
 
-def _targeted(
-    entries: Sequence[TenancyDeclaration], targets: Sequence[str]
-) -> tuple[TenancyDeclaration, ...]:
-    """Keep the tenancies in which a target matches an address, or may match a former one.
+def _may_match(glob: str, entry: TenancyDeclaration) -> bool:
+    """Whether a target matches an address of a tenancy, or may match a former one.
 
     A former address is no longer declared, but the state may still contain it.
     """
-    declared = addresses(entries)
-    former = []
-    for glob in targets:
-        if not any(fnmatchcase(address, glob) for address in declared):
-            former.append(glob)
-    refuse_unmatched("--target", [glob for glob in former if "/" not in glob], declared, "address")
-    places = [glob.partition("/")[0] for glob in former]
-    selected = []
-    for entry in entries:
-        is_targeted = any(model.matches_any(address, targets) for address in addresses([entry]))
-        if is_targeted or model.matches_any(entry.name, places):
-            selected.append(entry)
-    if not selected:
-        refuse_unmatched("--target", former, declared, "address")
-    return tuple(selected)
+    name, slash, _ = glob.partition("/")
+    is_former = bool(slash) and fnmatchcase(entry.name, name)
+    return is_former or any(fnmatchcase(address, glob) for address in addresses([entry]))
 
 
 def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
@@ -180,19 +173,6 @@ def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
         for subscription in entry.subscriptions
         for trigger in subscription.triggers
     ]
-
-
-def narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclaration:
-    """Keep the subscriptions of a tenancy whose addresses a target matches."""
-    subscriptions = []
-    for subscription in entry.subscriptions:
-        triggers = []
-        for trigger in subscription.triggers:
-            if model.matches_any(model.address_of(entry.name, subscription.name, trigger), targets):
-                triggers.append(trigger)
-        if triggers:
-            subscriptions.append(replace(subscription, triggers=tuple(triggers)))
-    return replace(entry, subscriptions=tuple(subscriptions))
 
 
 def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str], noun: str) -> None:

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import BinaryIO, Literal
 
 from hooksync.core.errors import FileError, Problem, os_reason
@@ -29,7 +29,6 @@ MOST_EVENT_BYTES = 16 * 1024 * 1024  # of a captured event
 # suffix of the file with an event's headers, which is next to the file with the event's body
 HEADERS = ".headers"
 
-_MOST_FOLDERS = 1000  # below a directory of hooks files
 _DEVICE = re.compile(r"/{1,2}(?:proc|dev|sys)(?:/.*)?", re.DOTALL)
 
 
@@ -72,11 +71,12 @@ def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
         if argument == "-" or not os.path.isdir(argument):
             paths.append(argument)
             continue
-        try:
-            below += _files_below(argument)
-            paths += _hooks_files(argument)
-        except FileError as error:
-            problems += error.problems
+        here, deeper = _files_in(argument)
+        if not here:
+            what = f"{argument} contains no *.yaml or *.yml file that can be read"
+            problems.append(Problem(what, "name a hooks file, or a directory that contains one"))
+        paths += here
+        below += deeper
     named = {follow_links(path) for path in paths}
     for path in below:
         if follow_links(path) not in named:
@@ -84,6 +84,19 @@ def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
             fix = f"move it, or also give `--file {shlex.quote(os.path.dirname(path))}`"
             problems.append(Problem(what, fix))
     return paths, problems
+
+
+def _files_in(directory: str) -> tuple[list[str], list[str]]:
+    """List the *.yaml and *.yml files in a directory, and in the folders below it, each sorted.
+
+    Hidden files and folders are left out, and links to folders are not followed.
+    """
+    paths = []
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        paths += [os.path.join(folder, name) for name in sorted(names) if is_hooks_file(name)]
+    here = [path for path in paths if os.path.dirname(path) == directory.rstrip(os.sep)]
+    return here, paths[len(here) :]
 
 
 def read_plan(path: str, command: Literal["plan", "apply"]) -> bytes:
@@ -186,42 +199,9 @@ def climbs(path: str) -> bool:
     return ".." in names
 
 
-def _hooks_files(directory: str) -> list[str]:
-    """List the hooks files directly in a directory, sorted. Raises FileError."""
-    paths = []
-    try:
-        for name in sorted(os.listdir(directory)):
-            path = os.path.join(directory, name)
-            if is_hooks_file(name) and not os.path.isdir(path):
-                paths.append(path)
-    except OSError as error:
-        raise FileError(_unreadable(directory, error)) from error
-    if not paths:
-        what = f"{directory} contains no *.yaml or *.yml file"
-        fix = "name a hooks file, or a directory that contains one"
-        raise FileError(Problem(what, fix))
-    return paths
-
-
 def is_hooks_file(name: str) -> bool:
     """Whether a file in a folder is one that hooksync reads: hidden files belong to tools."""
     return name.endswith(YAML_ENDINGS) and not name.startswith(".")
-
-
-def _files_below(directory: str) -> Iterator[str]:
-    """Yield the *.yaml and *.yml files in the folders below a directory, except hidden ones.
-
-    Links to folders are not followed. Raises FileError if there are too many folders: the directory
-    itself may be a link to the root of the disk.
-    """
-    for number, (folder, below, names) in enumerate(os.walk(directory)):
-        if number > _MOST_FOLDERS:
-            what = f"{directory} contains more than {_MOST_FOLDERS:,} folders"
-            raise FileError(Problem(what, "name the hooks files themselves with --file"))
-        below[:] = sorted(name for name in below if name[0] != ".")
-        for name in sorted(names):
-            if number and is_hooks_file(name):
-                yield os.path.join(folder, name)
 
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:

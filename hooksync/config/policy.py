@@ -73,11 +73,6 @@ class Policy(Record, frozen=True):
     data: YamlMap
 
     @property
-    def allow_private_receivers(self) -> bool:
-        """Whether hooksync may challenge receivers at private addresses."""
-        return bool(self.data.get("allow_private_receivers"))
-
-    @property
     def run_limits(self) -> dict[str, tuple[int, str]]:
         """The limits for all tenancies together, each with its place, by their fields."""
         names = [name for name in _RUN_LIMITS if name in self.data]
@@ -112,33 +107,36 @@ class Policy(Record, frozen=True):
                 return YamlMap(own, self.data)
         return YamlMap()
 
-    def limit_breaches(self, tenancies: Sequence[TenancyDeclaration]) -> Iterator[Problem]:
-        """Find the settings and triggers that the policy does not allow."""
-        for tenancy in tenancies:
-            for breach in _limit_breaches(self.rules_for(tenancy.name), tenancy):
-                yield self._problem(tenancy, breach)
-
     def breaches(
         self,
         tenancies: Sequence[TenancyDeclaration],
         environ: Environment = None,
         login: str = "",
+        *,
+        uses_settings: bool = True,
     ) -> Iterator[Problem]:
-        """Find the names that the policy does not allow.
+        """Find what the policy does not allow.
 
         `environ`: fills in the variables; None: only the text before the first variable is judged.
 
         `login`: the path of a credentials file, which is judged as if the tenancy named it.
+
+        `uses_settings`: whether the run uses settings and triggers; otherwise they are not judged.
         """
         for tenancy in tenancies:
-            for breach in self._breaches(tenancy, environ, login):
-                yield self._problem(tenancy, breach)
+            rules = self.rules_for(tenancy.name)
+            found = [*_limit_breaches(rules, tenancy)] if uses_settings else []
+            found += self._breaches(rules, tenancy, environ, login)
+            for field, what, where in found:
+                place = _place(field, YamlMap(self._data_for(tenancy.name), self.data), self.file)
+                what = f"{what}, which the policy does not allow ({place})"
+                fix = f"use a different one, or ask the owners of the policy to allow it, under {field}"
+                yield Problem(what, fix, where)
 
     def _breaches(
-        self, tenancy: TenancyDeclaration, environ: Environment, login: str
+        self, rules: Rules, tenancy: TenancyDeclaration, environ: Environment, login: str
     ) -> Iterator[Breach]:
         name = tenancy.name
-        rules = self.rules_for(name)
         if name and not matches_any(name, self.data.get("tenancies", ["*"])):
             yield "tenancies", f'no name under `tenancies` matches "{name}"', tenancy.location
             return
@@ -155,12 +153,6 @@ class Policy(Record, frozen=True):
             if use.name and not use.is_usual:
                 yield from _variable_breaches(rules, use)
         yield from _source_breaches(rules, tenancy, self.file, login)
-
-    def _problem(self, tenancy: TenancyDeclaration, breach: Breach) -> Problem:
-        field, what, where = breach
-        fix = f"use a different one, or ask the owners of the policy to allow it, under {field}"
-        place = _place(field, YamlMap(self._data_for(tenancy.name), self.data), self.file)
-        return Problem(f"{what}, which the policy does not allow ({place})", fix, where)
 
 
 def _place(field: str, data: YamlMap, file: str) -> str:

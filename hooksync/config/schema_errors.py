@@ -33,8 +33,18 @@ Violation = Any
 Words = tuple[str, str]  # what, fix
 
 _NAMED = {"tenancies": "tenancy", "subscriptions": "subscription"}  # fields that hold names
-_NO_DEFAULTS = ("url", "adopt", "enabled", "server", "tenant")
 _SOURCE_FIX = "name its source instead: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
+_RULES = {  # by keyword of a schema; {}: its argument
+    "type": "is empty",
+    "minLength": "is empty",
+    "minItems": "is empty",
+    "minProperties": "is empty",
+    "maxProperties": "names more than one place",
+    "required": "has no {[0]}",
+    "minimum": "must be at least {}",
+    "maxLength": "must not have more than {:,} characters",
+    "maxItems": "must not have more than {:,} items",
+}
 _TYPE_NAMES = {
     "object": "a mapping",
     "array": "a list",
@@ -104,8 +114,6 @@ def _word_unknown_key(violation: Violation, path: tuple[Any, ...], key: str) -> 
     listed = f"known: {', '.join(known)}"
     if not set(PRIVATE).isdisjoint(path):
         return f"unknown key under {path[-1]}", listed
-    if path == ("defaults",) and key in _NO_DEFAULTS:
-        return f"{key} cannot be a default", "write it where it applies"
     fix = suggestion(key, known, listed)
     return (f'unknown key "{key}"' if QUOTABLE_KEY.fullmatch(key) else "unknown key"), fix
 
@@ -145,29 +153,18 @@ def _label(path: tuple[Any, ...]) -> str:
 def _rule(violation: Violation) -> str:
     """Return what a value must be, if possible in the words of the schema: editors show them."""
     schema = violation.schema
+    keyword = violation.validator
     argument = violation.validator_value
     if "errorMessage" in schema:
         return str(schema["errorMessage"])
-    match violation.validator:
-        case "pattern":
-            return str(schema["patternErrorMessage"])
-        case "required":
-            return f"has no {argument[0]}"
-        case "maxProperties":
-            return "names more than one place"
-        case "minLength" | "minItems" | "minProperties":
-            return "is empty"
-        case "type":
-            if violation.instance is None:
-                return "is empty"
-            kinds = [argument] if isinstance(argument, str) else argument
-            return f"must be {' or '.join(map(_TYPE_NAMES.__getitem__, kinds))}"
-        case "enum":
-            return f"must be {', '.join(argument[:-1])} or {argument[-1]}"
-        case "minimum":
-            return f"must be at least {argument}"
-    unit = "characters" if violation.validator == "maxLength" else "items"
-    return f"must not have more than {argument:,} {unit}"
+    if keyword == "pattern":
+        return str(schema["patternErrorMessage"])
+    if keyword == "enum":
+        return f"must be {', '.join(argument[:-1])} or {argument[-1]}"
+    if keyword == "type" and violation.instance is not None:
+        kinds = [argument] if isinstance(argument, str) else argument
+        return f"must be {' or '.join(map(_TYPE_NAMES.__getitem__, kinds))}"
+    return _RULES[keyword].format(argument)
 
 
 def _fix(kind: SchemaKind, violation: Violation, path: tuple[Any, ...], *, is_private: bool) -> str:

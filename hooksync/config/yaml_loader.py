@@ -112,7 +112,7 @@ def read_yaml(
     try:
         return reader.read_document(), reader.problems
     except yaml.MarkedYAMLError as error:
-        problem = _open_quotation(file, text, error) or _syntax_problem(file, text, error)
+        problem = _syntax_problem(file, text, error)
         raise FileError(*reader.problems, problem) from None  # the error may quote the text
     finally:
         loader.dispose()
@@ -142,6 +142,9 @@ def read_plain(text: str) -> object:
 def _syntax_problem(file: str, text: str, error: Any) -> Problem:
     """Put an error of the parser into our own words, because its text may quote the file."""
     mark = error.problem_mark
+    if error.context_mark and not text[mark.index :].strip():  # it read to the end of the file
+        fix = "close the quotation mark or bracket that begins here, or write `: ` after the name"
+        return Problem("not valid YAML", fix, _location(file, error.context_mark))
     # libyaml adds a line break to the last line, so its mark may be after the end of the file
     where = min(_location(file, mark), place_after(file, text))
     line = _LINE_BREAK.split(text)[where.line - 1]
@@ -161,16 +164,6 @@ def _syntax_problem(file: str, text: str, error: Any) -> Problem:
         return Problem(what, fix, replace(where, column=start))
     fix = "look at this line and the one above: indentation, quotes, `: `"
     return Problem("not valid YAML", fix, where)
-
-
-def _open_quotation(file: str, text: str, error: Any) -> Problem | None:
-    """Return the problem of a quotation mark that is never closed, if this is the error."""
-    opened = error.context_mark
-    is_read_to_end = not text[error.problem_mark.index :].strip()
-    if not (opened and is_read_to_end and text.startswith(("'", '"'), opened.index)):
-        return None
-    fix = "close it at the end of the text that it begins"
-    return Problem("this quotation mark is never closed", fix, _location(file, opened))
 
 
 class _Reader:

@@ -9,7 +9,7 @@ from hooksync.core.record import Record
 
 _TOKEN = re.compile(
     r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:(?!\$\{)[^}])*))?\}"
-    r"|\$\{(?P<malformed>[^}]*\}?)"
+    r"|(?P<malformed>\$\{)"
 )
 _BARE_NAME = re.compile("[$][A-Za-z_]")
 
@@ -74,8 +74,8 @@ def parse_template(text: str) -> Template:
         if token[0] == "$$":
             literal += "$"
             continue
-        if token["malformed"] is not None:
-            raise ValueError(_fault(token["malformed"]))
+        if token["malformed"]:
+            raise ValueError("a `${` that begins neither `${NAME}` nor `${NAME:-default}`")
         default = token["default"]
         filled_default = None if default is None else default.replace("$$", "$")
         parts += [literal, Reference(token["name"], filled_default)]
@@ -97,12 +97,3 @@ def has_bare_dollar(text: str) -> bool:
 def escape(text: str) -> str:
     """Escape a text, so that `parse_template` takes it literally."""
     return text.replace("$", "$$")
-
-
-def _fault(malformed: str) -> str:
-    """Return what is wrong with the text after a `${`."""
-    if not malformed.endswith("}"):
-        return "an unterminated `${`"
-    if "${" in malformed:
-        return "a `${` inside another"
-    return "a `${` that is neither `${NAME}` nor `${NAME:-default}`"

@@ -60,7 +60,7 @@ def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() 
         (["--url", "hook.example.org", *NAMED], "error: --url is neither http nor https"),
         (
             ["--url", "https://hook.example.org/${", *NAMED],
-            "error: --url contains an unterminated `${`",
+            "error: --url contains a `${` that begins neither",
         ),
         (["--url", "https://hook.example.org/${KEY}", *NAMED], "${KEY} is not set"),
         (["--url", "https://hook.example.org"], "error: --url and --secret need each other"),

@@ -128,7 +128,7 @@ def test_required_fields_are_checked_after_merging() -> None:
         (
             "https://hooks.example.net/${tenancy}/alert",
             "https://h/${A",
-            "14:12: url has an unterminated `${`",
+            "14:12: url has a `${` that begins neither",
         ),
         ("  trigger: MOVED\n", "", '12:5: "alert" has no trigger'),
         ("      triggers:", "      adopt: 1\n      triggers:", "12:14: adopt must be text"),

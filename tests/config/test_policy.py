@@ -75,7 +75,7 @@ def policy_of(folder: Path, text: str = POLICY) -> Policy:
 def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
     """Return the breaches as `line:column: what`, with `policy.yaml` as the path of the policy."""
     document = read_document([Source("hooks.yaml", text.encode())])
-    return shown(policy, policy.breaches(document.tenancies, environ))
+    return shown(policy, policy.breaches(document.tenancies, environ, uses_settings=False))
 
 
 def shown(policy: Policy, found: Iterable[Problem]) -> list[str]:

@@ -63,7 +63,7 @@ def problems_of(policy: Policy, first: str, second: str = OTHER) -> list[str]:
         sources[path] = Source(path, text.encode())
     named = [source for path, source in sources.items() if not path.endswith("defaults.yaml")]
     tenancies = read_document(named, read=sources.__getitem__).tenancies
-    found = [*policy.breaches(tenancies), *policy.limit_breaches(tenancies)]
+    found = [*policy.breaches(tenancies)]
     return [f"{problem.where}: {problem.what}".replace(folder, "") for problem in found]
 
 

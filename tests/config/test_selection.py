@@ -9,7 +9,6 @@ import pytest
 from hooksync.config.declarations import (
     Document,
     addresses,
-    narrowed,
     refuse_unmatched,
     select,
 )
@@ -50,12 +49,6 @@ def test_a_glob_chooses_tenancies(document: Document) -> None:
 
 def test_several_globs_add_up(document: Document) -> None:
     assert len(select(document, ["*-test", "*-prod"], [])) == 2
-
-
-def test_a_target_narrows_down_to_single_triggers(document: Document) -> None:
-    targets = ["archive-prod/catalogue/MOVED"]
-    [entry] = select(document, [], targets)
-    assert addresses([narrowed(entry, targets)]) == targets
 
 
 def test_a_target_drops_tenancies_that_it_does_not_name(document: Document) -> None:

@@ -38,22 +38,11 @@ def test_value_is_not_read_as_a_template_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("${", "unterminated"),
-        ("${A", "unterminated"),
-        ("x${A:-", "unterminated"),
-        ("${}", "neither"),
-        ("${1A}", "neither"),
-        ("${A B}", "neither"),
-        ("${A-x}", "neither"),
-        ("${A:?x}", "neither"),
-        ("${A\n}", "neither"),
-        ("${A:-${B}}", "inside another"),
-    ],
+    "text",
+    ["${", "${A", "x${A:-", "${}", "${1A}", "${A B}", "${A-x}", "${A:?x}", "${A\n}", "${A:-${B}}"],
 )
-def test_malformed_reference_is_refused_with_a_reason(text: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
+def test_malformed_reference_is_refused_with_a_reason(text: str) -> None:
+    with pytest.raises(ValueError, match=r"neither `\$\{NAME\}` nor"):
         parse_template(text)
 
 
