@@ -39,9 +39,7 @@ from hooksync.core.urls import masked_url, split_url
 from hooksync.reconcile.run import Run
 
 _HERE = Location("<command line>", 1, 1)
-_NO_SERVER = declarations.TemplateAt(
-    parse_template(""), _HERE
-)  # so a policy has no server to judge
+_NO_SERVER = parse_template("", _HERE)  # so a policy has no server to judge
 _TRIGGER = Trigger.named("INDEXED")  # of events for a receiver that no file declares
 _MOST_CALLS = 2  # at a time: `fire` may send one event twice at once
 
@@ -138,15 +136,15 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
     Its tenancy has no name.
     """
     try:
-        template = parse_template(url)
+        template = parse_template(url, _HERE)
     except ValueError as error:
         fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
         raise UsageError(Problem(f"--url contains {error}", fix)) from None
     if template.literal is not None and (problem := url_problem(template.literal, "--url", None)):
         raise UsageError(problem)
     # the URL may contain keys that the shell filled in, so its text is not shown
-    shown = declarations.TemplateAt(replace(template, text=masked_url(template.text)), _HERE)
-    _, name, _ = split_url(shown.template.text)
+    shown = replace(template, text=masked_url(template.text))
+    _, name, _ = split_url(shown.text)
     entry = declarations.SubscriptionDeclaration(name, shown, (_TRIGGER,), secrets[0], _HERE)
     others = (replace(entry, secret=ref, triggers=()) for ref in secrets[1:])
     return declarations.TenancyDeclaration(

@@ -3,7 +3,7 @@
 `select` keeps the tenancies that --tenancy and --target match.
 
 The module `resolve` judges the texts. It judges a text without `${NAME}` when its file is read, and
-any other text when it is filled in. Messages never quote a text: `TemplateAt.subject` names it.
+any other text when it is filled in. Messages never quote a text: `Template.subject` names it.
 """
 
 from __future__ import annotations
@@ -24,29 +24,11 @@ ON_DEVICE = (
 _VALIDATE_HINT = "`hooksync validate` needs no credentials"
 
 
-class TemplateAt(Record, frozen=True):
-    """A text with references, and where it is written."""
-
-    template: Template
-    location: model.Location | None  # None: it has no place in a file
-
-    def __eq__(self, other: object) -> bool:
-        """Compare the texts only: different places may have the same."""
-        return isinstance(other, TemplateAt) and self.template == other.template
-
-    def subject(self, noun: str) -> str:
-        """Name the text in a message, with its variables."""
-        if self.template.literal is not None:
-            return noun
-        names = [f"${{{name}}}" for name in self.template.names]
-        return f"{noun}, with {', '.join(names)} filled in,"
-
-
 class SubscriptionDeclaration(model.PlainFields, frozen=True):
     """One subscription as the file declares it, its defaults already in place."""
 
     name: str
-    url: TemplateAt
+    url: Template
     triggers: tuple[model.Trigger, ...]  # each once; empty only if a problem was reported
     secret: model.SecretRef
     location: model.Location  # of its name
@@ -58,8 +40,8 @@ class Settings(model.PlainSettings, frozen=True):
     `Settings()` holds the defaults of settings that a tenancy leaves out.
     """
 
-    server: TemplateAt = TemplateAt(parse_template("${PRESERVICA_SERVER}"), None)
-    tenant: TemplateAt = TemplateAt(parse_template("${PRESERVICA_TENANT:-}"), None)  # "": not set
+    server: Template = parse_template("${PRESERVICA_SERVER}")
+    tenant: Template = parse_template("${PRESERVICA_TENANT:-}")  # "": not set
 
 
 class TenancyDeclaration(Record, frozen=True):

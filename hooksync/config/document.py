@@ -16,7 +16,6 @@ from hooksync.config.declarations import (
     Document,
     Settings,
     SubscriptionDeclaration,
-    TemplateAt,
     TenancyDeclaration,
     in_order,
     name_values,
@@ -29,7 +28,7 @@ from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem, suggestion
 from hooksync.core.record import given_fields, replace
-from hooksync.core.template import fill_in, parse_template
+from hooksync.core.template import Template, fill_in, parse_template
 
 Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
 Read = Callable[[str], Source]
@@ -266,11 +265,11 @@ class _TenancyReader:
         plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
         return SubscriptionDeclaration(name, url, triggers, secret, where, **plain)
 
-    def _text(self, fields: YamlMap, key: str) -> TemplateAt | None:
+    def _text(self, fields: YamlMap, key: str) -> Template | None:
         """Read a text that may hold `${NAME}`. If it is malformed, a problem is noted."""
         where = fields.places[key]
         try:
-            return TemplateAt(parse_template(self._filled_in(fields[key])), where)
+            return parse_template(self._filled_in(fields[key]), where)
         except ValueError as error:
             self._note(f"{key} has {error}", "write ${NAME}, or $$ for a dollar", where)
             return None

@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TypeAlias
 
-from hooksync.config.declarations import TemplateAt, TenancyDeclaration, name_values
+from hooksync.config.declarations import TenancyDeclaration, name_values
 from hooksync.config.files import STDIN, follow_links, lies_in, read_settings
 from hooksync.config.references import VariableUse, named_refs, uses_of
 from hooksync.config.schema_errors import read_checked
@@ -36,12 +36,13 @@ from hooksync.core.model import (
     matches_any,
 )
 from hooksync.core.record import Record, convert, replace
-from hooksync.core.template import MissingVariableError, fill_in
+from hooksync.core.template import MissingVariableError, Template, fill_in
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs
 Environment: TypeAlias = Mapping[str, str] | None  # None: the values of variables are not known
 Breach: TypeAlias = tuple[str, str, Location | None]  # the policy's field, what breaks it, where
 
+_FIX = "use a different one, or ask the owners of the policy to allow it, under {}"
 _PLAIN_NAME = re.compile("[a-z0-9-]+")  # no two of these names have the same ${TENANCY}
 _RUN_LIMITS = ("max_unsubscribe_run", "max_resubscribe")
 
@@ -130,7 +131,7 @@ class Policy(Record, frozen=True):
             for field, what, where in found:
                 place = _place(field, YamlMap(self._data_for(tenancy.name), self.data), self.file)
                 what = f"{what}, which the policy does not allow ({place})"
-                fix = f"use a different one, or ask the owners of the policy to allow it, under {field}"
+                fix = _FIX.format(field)
                 yield Problem(what, fix, where)
 
     def _breaches(
@@ -221,7 +222,7 @@ def _server_breaches(
         yield "allow_http", f'tenancy "{tenancy.name}" says `allow_http: true`', tenancy.location
 
 
-def _receiver_breaches(rules: Rules, written: TemplateAt, environ: Environment) -> Iterator[Breach]:
+def _receiver_breaches(rules: Rules, written: Template, environ: Environment) -> Iterator[Breach]:
     text, is_whole = _filled_or_prefix(written, environ)
     scheme, _, tail = urls.split_url(text)
     if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
@@ -233,20 +234,19 @@ def _receiver_breaches(rules: Rules, written: TemplateAt, environ: Environment) 
         yield "allow_http", "the URL is plain http", written.location
 
 
-def _filled_or_prefix(written: TemplateAt, environ: Environment) -> tuple[str, bool]:
+def _filled_or_prefix(written: Template, environ: Environment) -> tuple[str, bool]:
     """Return a filled-in text, and True.
 
     If a variable is not known, return the text before the first variable, and False.
     """
-    template = written.template
     with suppress(MissingVariableError):
-        if environ is not None or template.literal is not None:
-            return template.fill(environ or {}), True
-    return str(template.parts[0]), False
+        if environ is not None or written.literal is not None:
+            return written.fill(environ or {}), True
+    return str(written.parts[0]), False
 
 
 def host_breaches(
-    field: str, globs: Allowed, url: str, written: TemplateAt, *, is_whole: bool = True
+    field: str, globs: Allowed, url: str, written: Template, *, is_whole: bool = True
 ) -> Iterator[Breach]:
     """Judge the host of a URL, and its path if the policy limits it.
 
@@ -258,7 +258,7 @@ def host_breaches(
         return
     subject = "the server" if field == "servers" else "the URL"
     what = f"{subject} leads to {'a path of ' if paths else ''}{netloc}"
-    if netloc not in written.template.text:  # it may contain the value of a variable
+    if netloc not in written.text:  # it may contain the value of a variable
         what = f"{written.subject(subject)} leads to a host"
     yield field, what, written.location
 

@@ -12,7 +12,6 @@ from typing import Literal
 
 from hooksync.config.declarations import (
     ON_DEVICE,
-    TemplateAt,
     TenancyDeclaration,
     is_own,
     reference_problem,
@@ -21,6 +20,7 @@ from hooksync.config.files import climbs, is_device, real_path
 from hooksync.core.errors import Problem
 from hooksync.core.model import CredentialRefs, Location, SecretRef
 from hooksync.core.record import Record, asdict
+from hooksync.core.template import Template
 from hooksync.core.urls import split_written
 
 # secret: also a password or a TOTP seed; url: in the path or query of a URL; place: as defined in
@@ -59,7 +59,7 @@ def uses_of(tenancy: TenancyDeclaration) -> Iterator[VariableUse]:
         (settings.server, "PRESERVICA_SERVER"),
         (settings.tenant, "PRESERVICA_TENANT"),
     ):
-        for name in text.template.names:
+        for name in text.names:
             yield VariableUse(name, "place", text.location or tenancy.location, name == known)
     usual = asdict(CredentialRefs())
     for field, ref in asdict(settings.credentials).items():
@@ -67,7 +67,7 @@ def uses_of(tenancy: TenancyDeclaration) -> Iterator[VariableUse]:
         yield _reference_use(ref, where, is_usual=ref == usual[field])
     for entry in tenancy.subscriptions:
         yield _reference_use(entry.secret, entry.secret.location)
-        if entry.url.template.literal is None:
+        if entry.url.literal is None:
             yield from _url_variable_uses(entry.url)
 
 
@@ -78,7 +78,7 @@ def _reference_use(
     return VariableUse(name, "place" if ref.noun == "username" else "secret", where, is_usual, ref)
 
 
-def _url_variable_uses(url: TemplateAt) -> Iterator[VariableUse]:
+def _url_variable_uses(url: Template) -> Iterator[VariableUse]:
     """Yield a URL's variables: a variable in its scheme, host or port is a place.
 
     So is a variable right after the host or port, because its value may extend them. A variable
@@ -86,7 +86,7 @@ def _url_variable_uses(url: TemplateAt) -> Iterator[VariableUse]:
     """
     text = ""
     starts: list[tuple[str, int]] = []
-    for part in url.template.parts:
+    for part in url.parts:
         if isinstance(part, str):
             text += part
         else:

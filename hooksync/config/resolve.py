@@ -13,7 +13,6 @@ from typing import Any
 
 from hooksync.config.declarations import (
     SubscriptionDeclaration,
-    TemplateAt,
     TenancyDeclaration,
     in_order,
     set_fix,
@@ -35,7 +34,7 @@ from hooksync.core.model import (
     Trigger,
 )
 from hooksync.core.record import fields_of, replace
-from hooksync.core.template import MissingVariableError, has_bare_dollar
+from hooksync.core.template import MissingVariableError, Template, has_bare_dollar
 from hooksync.core.urls import (
     has_literal_key,
     is_plain_http,
@@ -138,9 +137,9 @@ def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Envir
     shown: set[str] = set()
     for tenancy in entries:
         settings = tenancy.settings
-        shown.update(settings.server.template.names, settings.tenant.template.names)
+        shown.update(settings.server.names, settings.tenant.names)
         for entry in tenancy.subscriptions:
-            used.update(entry.url.template.names)
+            used.update(entry.url.names)
     return {environ.get(name, "") for name in used - shown} - {""}
 
 
@@ -196,7 +195,7 @@ class Resolver:
         subscriptions = self.resolve_subscriptions()
         if server is None:
             return None
-        declared = settings.tenant.template.text if tenant else None
+        declared = settings.tenant.text if tenant else None
         place = self._entry.location
         plain = fields_of(PlainSettings, settings)
         return Tenancy(self._entry.name, server, tenant, declared, subscriptions, place, **plain)
@@ -222,7 +221,7 @@ class Resolver:
                 )
                 fix = "use https, and remove `allow_http: true`"
                 self.warnings.append(Problem(what, fix, where))
-        return Server(written.template.text, server_url(text))
+        return Server(written.text, server_url(text))
 
     def resolve_subscriptions(self) -> tuple[DeclaredSubscription, ...]:
         """Fill in the subscriptions whose URLs are known and valid.
@@ -234,7 +233,7 @@ class Resolver:
         seen: dict[tuple[str, Trigger], SubscriptionDeclaration] = {}
         for entry in self._entry.subscriptions:
             text = self._resolve_url(entry)
-            identity = entry.url.template.text if text is None else normal_url(text)
+            identity = entry.url.text if text is None else normal_url(text)
             for trigger in entry.triggers:
                 first = seen.setdefault((identity, trigger), entry)
                 if first is not entry:
@@ -248,7 +247,7 @@ class Resolver:
     def _declared(
         self, entry: SubscriptionDeclaration, text: str, trigger: Trigger
     ) -> DeclaredSubscription:
-        url = HookUrl(entry.url.template.text, text)
+        url = HookUrl(entry.url.text, text)
         named = (self._entry.name, entry.name, url, trigger, entry.secret, entry.location)
         return DeclaredSubscription(*named, **fields_of(PlainFields, entry))
 
@@ -256,7 +255,7 @@ class Resolver:
         """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
         written = entry.url
         text = self._fill(written, "URL")
-        if self._is_as_written and has_literal_key(written.template.text):
+        if self._is_as_written and has_literal_key(written.text):
             what = (
                 "the query of the URL contains what looks like a key: whoever reads the file has it"
             )
@@ -274,24 +273,23 @@ class Resolver:
             self.warnings.append(Problem(what, "use https", written.location))
         return text
 
-    def _is_judged_now(self, written: TemplateAt) -> bool:
+    def _is_judged_now(self, written: Template) -> bool:
         """Whether a text is judged in this pass.
 
         If `environ` is None, texts without variables are judged, otherwise those with variables.
         """
-        return (written.template.literal is not None) == self._is_as_written
+        return (written.literal is not None) == self._is_as_written
 
-    def _fill(self, written: TemplateAt, noun: str) -> str | None:
+    def _fill(self, written: Template, noun: str) -> str | None:
         """Fill in a text. None: it is not known. If a variable is not set, a problem is noted."""
-        template = written.template
         if self._is_as_written:
-            if has_bare_dollar(template.text):
+            if has_bare_dollar(written.text):
                 fix = "write ${NAME} to fill in a variable, or $$ for a dollar sign"
                 what = f"the {noun} contains a $ without braces, which is sent as it is"
                 self.warnings.append(Problem(what, fix, written.location))
-            return template.literal
+            return written.literal
         try:
-            return template.fill(self._environ)
+            return written.fill(self._environ)
         except MissingVariableError as error:
             where = written.location or self._entry.location
             for name in error.args:
@@ -322,7 +320,7 @@ def _override_warnings(
 
 def _written_identity(entry: TenancyDeclaration) -> Hashable:
     """Return the server and the tenant as they are written."""
-    return entry.settings.server.template.text, entry.settings.tenant.template.text
+    return entry.settings.server.text, entry.settings.tenant.text
 
 
 def _same_tenancy_problems(

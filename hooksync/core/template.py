@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from hooksync.core.model import Location
 from hooksync.core.record import Record
 
 _TOKEN = re.compile(
@@ -32,6 +33,21 @@ class Template(Record, frozen=True):
     # literal texts (`$$` replaced by `$`) alternate with references; the first and last are texts
     parts: tuple[str | Reference, ...]
     literal: str | None = None  # the text if there are no references
+    location: Location | None = None  # None: it has no place in a file
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the texts only: different places may have the same."""
+        return isinstance(other, Template) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def subject(self, noun: str) -> str:
+        """Name the text in a message, with its variables."""
+        if self.literal is not None:
+            return noun
+        names = [f"${{{name}}}" for name in self.names]
+        return f"{noun}, with {', '.join(names)} filled in,"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,7 +79,7 @@ class Template(Record, frozen=True):
         return "".join(filled)
 
 
-def parse_template(text: str) -> Template:
+def parse_template(text: str, location: Location | None = None) -> Template:
     """Find the references of a text. Raises ValueError, with the reason, for a malformed `${`."""
     parts: list[str | Reference] = []
     literal = ""
@@ -81,7 +97,7 @@ def parse_template(text: str) -> Template:
         parts += [literal, Reference(token["name"], filled_default)]
         literal = ""
     literal += text[end:]
-    return Template(text, (*parts, literal), None if parts else literal)
+    return Template(text, (*parts, literal), None if parts else literal, location)
 
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:

@@ -67,7 +67,7 @@ def problems_of(files: Mapping[str, str], *names: str) -> list[str]:
 def test_a_file_takes_the_defaults_of_a_different_file() -> None:
     (tenancy,) = read(folder(TENANCY)).tenancies
     assert tenancy.settings.probe == "require"
-    assert tenancy.settings.tenant.template.literal == "T_01"
+    assert tenancy.settings.tenant.literal == "T_01"
     assert tenancy.settings.credentials.username == SecretRef("env", "T_01_USER")
     # a relative path starts at the file that contains the reference
     password = SecretRef("file", "secrets/t-01", base="hooks/..")
@@ -80,7 +80,7 @@ def test_each_tenancy_has_the_default_subscriptions_with_its_own_name_filled_in(
     urls = []
     for tenancy in read(files).tenancies:
         for entry in tenancy.subscriptions:
-            urls.append(entry.url.template.literal)
+            urls.append(entry.url.literal)
             assert entry.secret == SecretRef(
                 "env", f"{name_values(tenancy.name)['TENANCY']}_HOOK_SECRET"
             )
@@ -95,7 +95,7 @@ def test_a_subscription_is_merged_over_the_default_one_of_its_name_field_by_fiel
     own = "    subscriptions: {catalogue: {trigger: INDEXED}, alert: {enabled: false}}\n"
     entries = subscriptions_of(folder(BLOCK + own))
     assert entries["catalogue"].triggers == (Trigger("FULL_TEXT_INDEXED"),)
-    assert entries["catalogue"].url.template.literal == "https://hooks.example.net/t-01/catalogue"
+    assert entries["catalogue"].url.literal == "https://hooks.example.net/t-01/catalogue"
     assert entries["catalogue"].location.file == "hooks/1.yaml"
     assert not entries["alert"].enabled
     assert not entries["alert"].include_identifiers
@@ -215,4 +215,4 @@ def test_no_variable_is_read_that_has_the_name_of_a_placeholder(name: str) -> No
 
 def test_an_escaped_placeholder_is_text() -> None:
     text = BLOCK + "    subscriptions: {alert: {url: 'https://h/$${tenancy}'}}\n"
-    assert subscriptions_of(folder(text))["alert"].url.template.literal == "https://h/${tenancy}"
+    assert subscriptions_of(folder(text))["alert"].url.literal == "https://h/${tenancy}"

@@ -1,6 +1,6 @@
 import pytest
 
-from hooksync.config.declarations import Document, Settings, TemplateAt
+from hooksync.config.declarations import Document, Settings
 from hooksync.config.document import read_document
 from hooksync.config.files import STDIN, Source
 from hooksync.core.errors import FileError, Problem
@@ -46,10 +46,10 @@ def test_a_file_is_read_into_its_declarations() -> None:
     (tenancy,) = read(GOOD).tenancies
     (subscription,) = tenancy.subscriptions
     assert (tenancy.name, tenancy.location) == ("prod", Location("a.yaml", 5, 3))
-    assert tenancy.settings.server.template.text == "eu.preservica.com"
+    assert tenancy.settings.server.text == "eu.preservica.com"
     assert subscription.name == "catalogue"
     assert subscription.location == Location("a.yaml", 9, 7)
-    assert subscription.url.template.text == "https://fn.example.net/hook?code=${FN_KEY}"
+    assert subscription.url.text == "https://fn.example.net/hook?code=${FN_KEY}"
     assert subscription.url.location == Location("a.yaml", 10, 14)
     assert subscription.triggers == (Trigger("FULL_TEXT_INDEXED"), Trigger("MOVED"))
     assert subscription.secret == SecretRef("env", "HOOK_SECRET")
@@ -60,8 +60,8 @@ def test_a_file_is_read_into_its_declarations() -> None:
 def test_an_omitted_setting_has_its_default() -> None:
     (tenancy,) = read("version: 1\ntenancies: {prod: {subscriptions: {}}}\n").tenancies
     assert tenancy.settings == Settings(
-        server=TemplateAt(parse_template("${PRESERVICA_SERVER}"), None),
-        tenant=TemplateAt(parse_template("${PRESERVICA_TENANT:-}"), None),
+        server=parse_template("${PRESERVICA_SERVER}"),
+        tenant=parse_template("${PRESERVICA_TENANT:-}"),
         allow_http=False,
         credentials=CredentialRefs(),
         owns="made",
@@ -281,7 +281,7 @@ def test_tenancy_may_be_spread_over_files() -> None:
     more = more.replace("/hook", "/more")
     (tenancy,) = read(more, GOOD).tenancies
     assert [entry.name for entry in tenancy.subscriptions] == ["more", "catalogue"]
-    assert tenancy.settings.tenant.template.text == "BRAMA"
+    assert tenancy.settings.tenant.text == "BRAMA"
     assert tenancy.location == Location("b.yaml", 5, 3)
 
 

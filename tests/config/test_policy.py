@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from hooksync.config.declarations import TemplateAt
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.policy import Policy, host_breaches, read_policy
@@ -57,7 +56,7 @@ SECRETS = {
     "url_variables": ["FN_KEY"],
     "receivers": ["hooks.example.org"],
 }
-WRITTEN = TemplateAt(parse_template("a literal text"), HERE)
+WRITTEN = parse_template("a literal text", HERE)
 
 
 def policy_with(**fields: list[str]) -> Policy:
