@@ -115,7 +115,17 @@ def declared_receiver(
     declared = declarations.addresses(document.tenancies)
     known = ["/".join(name.split("/")[:depth]) for name in declared]
     declarations.refuse_unmatched("ADDRESS", [address], known, "address")
-    glob = address if depth > 2 else f"{address}/*"
+    receivers = _receivers(document, address if depth > 2 else f"{address}/*")
+    if len(receivers) > 1:
+        what = f"{address} names several receivers: {shortened([*receivers])}"
+        raise UsageError(Problem(what, "name one of them"))
+    return receivers.popitem()[1]
+
+
+def _receivers(
+    document: declarations.Document, glob: str
+) -> dict[str, declarations.TenancyDeclaration]:
+    """Return the receivers of matching addresses by their names, each alone in its tenancy."""
     receivers: dict[str, declarations.TenancyDeclaration] = {}
     for tenancy in document.tenancies:
         for entry in tenancy.subscriptions:
@@ -124,10 +134,7 @@ def declared_receiver(
                     receiver = replace(entry, triggers=(trigger,))
                     alone = replace(tenancy, subscriptions=(receiver,))
                     receivers.setdefault(f"{tenancy.name}/{entry.name}", alone)
-    if len(receivers) > 1:
-        what = f"{address} names several receivers: {shortened([*receivers])}"
-        raise UsageError(Problem(what, "name one of them"))
-    return receivers.popitem()[1]
+    return receivers
 
 
 def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyDeclaration:

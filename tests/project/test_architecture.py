@@ -63,7 +63,6 @@ WRITING = {
     # these only read
     "core.reading": {"open", "os.open"},
     "commands.init": {"open"},
-    "config.schema_errors": {"open"},
     "config.since": {"open"},
     "core.schema": {"open"},
     "render.html": {"open"},
