@@ -94,7 +94,7 @@ class Output:
             sys.stdout.flush()
             self.written.add("-")
         except OSError as error:
-            sys.stdout = _Nowhere()  # otherwise Python tries again at exit, and prints an error
+            sys.stdout = io.StringIO()  # otherwise Python tries again at exit, and prints an error
             if isinstance(error, BrokenPipeError):
                 raise OutputLost from error
             what = f"standard output cannot be written: {os_reason(error)}"
@@ -115,7 +115,7 @@ class Output:
                 sys.stderr.write(self._erase + text)
                 sys.stderr.flush()
             except OSError:
-                sys.stderr = _Nowhere()
+                sys.stderr = io.StringIO()
             self._erase = "" if stays else f"\r{' ' * len(text)}\r"
 
     def write_file(self, path: str, text: str, mode: int = 0o600) -> None:
@@ -220,13 +220,6 @@ def _in_json(found: re.Match[str]) -> str:
     return found[0] if is_visible(found[0]) else json.dumps(found[0])[1:-1]
 
 
-class _Nowhere(io.TextIOBase):
-    """Replaces a stream that cannot be written to, and discards what is written."""
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-
 def _check_kind(path: str) -> None:
     """Raise OSError for a pipe, a socket or a device: a rename would replace it.
 
@@ -246,10 +239,7 @@ def _unwritable(path: str, error: OSError | ValueError) -> Problem:
 
 
 def _replace(path: str, data: bytes, mode: int) -> None:
-    """Write a temporary file beside a path, and give it the path's name.
-
-    The new name survives a power cut, if the system can do that.
-    """
+    """Write a temporary file beside a path, and give it the path's name."""
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp")
     descriptor = os.open(temporary, _NEW_FILE, mode)
@@ -263,9 +253,3 @@ def _replace(path: str, data: bytes, mode: int) -> None:
     finally:
         with suppress(OSError):
             os.unlink(temporary)
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

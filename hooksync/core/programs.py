@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from io import BufferedWriter
 from threading import Event, Thread
 from typing import IO
 
@@ -63,11 +64,9 @@ def _talk(
     listener = Thread(target=_read_errors, args=(process, errors), daemon=True)
     if process.stdin:
         listener.start()
-        with suppress(OSError):  # the program ended without reading all input
-            rest = memoryview(data or b"")
-            while rest:
-                rest = rest[process.stdin.write(rest) :]
-        process.stdin.close()
+        # the program may end without reading all input
+        with suppress(OSError), BufferedWriter(process.stdin) as stdin:
+            stdin.write(data or b"")
     _read(process.stdout, output, most)
     if process.stdin and len(output) <= most:
         listener.join()

@@ -47,7 +47,6 @@ _ENTITY = re.compile("&(?:#[0-9]{1,31}|#[xX][0-9A-Fa-f]{1,31}|[0-9A-Za-z]{1,31})
 _BACKSLASH = re.compile(r"\\(?:u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*|x[0-9A-Fa-f]{2}|.)", re.DOTALL)
 # JSON in a JSON string has its backslashes doubled
 _DOUBLED = re.compile(r"\\\\{1,7}(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})")
-_CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "b": "\b"}
 _URL_SAFE = str.maketrans("+/", "-_")
 
 Span = tuple[int, int, str]  # start and end in a text, and the known value found there
@@ -164,10 +163,11 @@ def without_escapes(text: str) -> str:
 
 
 def _of_backslash(escape: re.Match[str]) -> str:
-    if len(escape[0]) == 2:
-        return _CONTROLS.get(escape[0][1], escape[0][1])
-    units = escape[0].replace("\\x", "\\u00")
-    decoded: str = json.loads(f'"{units}"')
+    written = escape[0].replace("\\x", "\\u00")
+    try:
+        decoded: str = json.loads(f'"{written}"')
+    except ValueError:  # JSON has no such escape
+        return written[1:]
     return decoded
 
 

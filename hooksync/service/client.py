@@ -9,7 +9,7 @@ known, the code handles every likely answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -118,16 +118,16 @@ class Preservica:
         names = " ".join(f"{subscription.id} {subscription.trigger}" for subscription in live)
         if self._redactor.holds(names):
             raise NotUnderstood("an id or a trigger in it contains a secret value")
-        return self._cleaned(live, declared)
+        return self._cleaned(live)
 
-    def _cleaned(self, live: LiveSubscriptions, declared: Container[str]) -> LiveSubscriptions:
+    def _cleaned(self, live: LiveSubscriptions) -> LiveSubscriptions:
         """Mask secrets in the shown form of URLs that are not declared, so no output holds them."""
         if not self._redactor.holds(" ".join(subscription.url.shown for subscription in live)):
             return live  # one search, as few hold a secret
         cleaned = []
         for subscription in live:
             url = subscription.url
-            if url.identity not in declared and self._redactor.holds(url.shown):
+            if self._redactor.holds(url.shown):
                 url = HookUrl(self._redactor.clean(url.shown), url.full)
             cleaned.append(replace(subscription, url=url))
         return tuple(cleaned)

@@ -10,26 +10,19 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class WorkerPool:
+class WorkerPool(ThreadPoolExecutor):
     """Runs tasks in at most `max_workers` threads. Once `stop` is set, no further task begins."""
 
     def __init__(self, max_workers: int, stop: threading.Event) -> None:
-        self._max_workers = max_workers
+        super().__init__(max_workers)
         self._stop = stop
-        self._executor = ThreadPoolExecutor(max_workers)
-
-    def __enter__(self) -> WorkerPool:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._executor.shutdown()
 
     def run(self, tasks: Sequence[Callable[[], T]]) -> list[T | None]:
         """Run tasks and wait for all. The result of a task is None if the stop prevented it.
 
         If tasks fail, raises the exception of the first one, after all have ended.
         """
-        futures = [self._executor.submit(self._run_one, task) for task in tasks]
+        futures = [self.submit(self._run_one, task) for task in tasks]
         wait(futures)
         return [future.result() for future in futures]
 
@@ -38,6 +31,4 @@ class WorkerPool:
         return type(self)(self._max_workers, threading.Event())
 
     def _run_one(self, task: Callable[[], T]) -> T | None:
-        if self._stop.is_set():
-            return None
-        return task()
+        return None if self._stop.is_set() else task()
