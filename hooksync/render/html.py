@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from html import escape
 from string import Template
 
-from hooksync.core.errors import by_fix
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
 from hooksync.render.text import (
@@ -54,12 +53,12 @@ def html(plan: Plan, *, shows_kept: bool = True) -> str:
 def _problems(plan: Plan) -> str:
     """Write a list under each title that has problems."""
     lists = ""
-    for title, found in problems_of(plan).items():
-        items = []
-        for fix, alike in by_fix(found).items():
-            heads = [f"<li>{_text(problem.headline)}" for problem in alike]
-            items.append(f"{''.join(heads)}<br>fix: {_text(fix)}")
-        lists += f"<h2>{_text(title)}</h2><ul>{''.join(items)}</ul>\n"
+    for title, fixes in problems_of(plan).items():
+        lists += f"<h2>{_text(title)}</h2><ul>"
+        for fix, alike in fixes.items():
+            heads = _each("li", [problem.headline for problem in alike])
+            lists += f"{heads}<li>fix: {_text(fix)}</li>"
+        lists += "</ul>\n"
     return lists
 
 
@@ -73,13 +72,9 @@ def _each(tag: str, texts: Iterable[str]) -> str:
 
 def _section(tenancy: TenancyPlan) -> str:
     """Write a tenancy, removals first. Steps that are no drift are folded."""
-    shown = []
-    folded = []
-    for step in sorted(tenancy.steps, key=lambda step: _ORDER.index(step.action)):
-        if step.is_drift:
-            shown.append(_step(step, tenancy))
-        else:
-            folded.append(_step(step, tenancy))
+    steps = sorted(tenancy.steps, key=lambda step: _ORDER.index(step.action))
+    shown = [_step(step, tenancy) for step in steps if step.is_drift]
+    folded = [_step(step, tenancy) for step in steps if not step.is_drift]
     title = f"{tenancy.name}, {tenancy.where}: {counts_of(tenancy)}"
     lines = [f'<section data-tenancy="{_text(tenancy.name)}"><h2>{_text(title)}</h2>', *shown]
     if folded:

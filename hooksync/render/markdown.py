@@ -9,9 +9,9 @@ larger than GitHub allows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from hooksync.core.errors import Problem, by_fix
+from hooksync.core.errors import Problem
 from hooksync.core.redaction import cut, printable
 from hooksync.reconcile.plan import Plan
 from hooksync.render.text import (
@@ -44,8 +44,8 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     lines = [f"<!-- hooksync:{kind} -->", f"### {escaped(headline(plan))}", ""]  # so bots find it
     for text in [*selection_texts(plan), summary(plan), *state_texts(plan)]:
         lines += [escaped(text), ""]
-    for title, problems in problems_of(plan).items():
-        lines += _problem_list(title, problems)
+    for title, fixes in problems_of(plan).items():
+        lines += _problem_list(title, fixes)
     steps = [*verification(plan), ("", "")]
     if len(steps) == 1:
         steps = []
@@ -63,10 +63,10 @@ def _steps_block(steps: Sequence[Line], room: int) -> list[str]:
     return [f"{mark}diff", *shown, mark, *more] if shown else more
 
 
-def _problem_list(title: str, problems: Sequence[Problem]) -> list[str]:
+def _problem_list(title: str, fixes: Mapping[str, list[Problem]]) -> list[str]:
     """Write a list of problems, and count those for which there is no room."""
     items: list[Line] = []
-    for fix, alike in by_fix(problems).items():
+    for fix, alike in fixes.items():
         items += [("problem", f"- {escaped(problem.headline)}") for problem in alike]
         items.append(("", f"  fix: {escaped(fix)}"))
     lines, more = _fitted(items, _PROBLEMS_ROOM)

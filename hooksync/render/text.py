@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from hooksync.core.errors import Problem, pluralised, shortened
+from hooksync.core.errors import Problem, by_fix, pluralised, shortened
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import (
@@ -92,8 +92,8 @@ def plan_lines(plan: Plan, *, shows_kept: bool = False) -> list[Line]:
     """Write a plan; after an apply that had something to do, its result."""
     lines: list[Line] = []
     if plan.is_report and plan.has_changes:
-        for problem in failures(plan):
-            lines += unstyled([problem.what, f"  fix: {problem.fix}"])
+        for fix, alike in by_fix(failures(plan)).items():
+            lines += unstyled([*(problem.what for problem in alike), f"  fix: {fix}"])
     else:
         for text in selection_texts(plan):
             lines += unstyled([text, ""])
@@ -337,14 +337,14 @@ def _doubts(plan: Plan) -> dict[str, str]:
     return doubts
 
 
-def problems_of(plan: Plan) -> dict[str, Sequence[Problem]]:
-    """List the problems by their titles, most urgent first."""
+def problems_of(plan: Plan) -> dict[str, Mapping[str, list[Problem]]]:
+    """Return the problems by their titles, most urgent first, and then by their fixes."""
     problems = {
         "errors": [*plan.all_errors, *failures(plan)],
         "refused" if plan.is_report else "apply would refuse": plan.all_refusals,
         "warnings": plan.warnings,
     }
-    return {title: found for title, found in problems.items() if found}
+    return {title: by_fix(found) for title, found in problems.items() if found}
 
 
 def failures(plan: Plan) -> Iterator[Problem]:

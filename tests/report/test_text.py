@@ -234,7 +234,7 @@ def test_a_report_names_failed_steps_with_their_fix() -> None:
     )
     assert (
         text
-        == "failed: subscribe prod/ingest-alert/INGEST_FAILED: it broke\n  fix: fix it\nhalf done:"
+        == "failed: subscribe prod/ingest-alert/INGEST_FAILED: it broke\nhalf done:"
         " resubscribe prod/catalogue/INDEXED: it broke\n  fix: fix it\nApplied: 1 done, 1 half"
         " done, 1 failed, 1 not tried; 1 unchanged, 1 left"
         " alone.\nNot verified: prod: interrupted\n"
