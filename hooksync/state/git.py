@@ -13,17 +13,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
+from typing import Any
 
 from hooksync.core.errors import Problem, StateError, UsageError, os_reason
 from hooksync.core.git import FAILURES, Git, find_git
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor, printable
-from hooksync.state.contract import MOST_BYTES, Changed, Content
+from hooksync.state.contract import Changed, Content
 
 _STATE = "hooks.state.json"
 _LOCK = "run-lock.json"
-_MOST = {_STATE: MOST_BYTES, _LOCK: 8192}  # bytes of each file
 
 # a name that `git check-ref-format --branch` allows
 _BRANCH = re.compile(
@@ -50,7 +51,6 @@ _IDENTITY = {
 
 # a ref that was not pushed: "rejected" by this git, or "remote rejected" by the server; the reason
 _REJECTED = re.compile(r"^!\t[^\t\n]*\t\[([^]\n]*)\] \((.*)\)$", re.MULTILINE)
-_MOST_TRIES = 10  # to fetch the branch while others push to it
 
 _ELSEWHERE = "or name a different place with --state"
 _NEEDED = "Git 2.38 or later"
@@ -59,8 +59,8 @@ _NEEDED = "Git 2.38 or later"
 class GitBackend:
     """A branch with the state, in which each change is a commit, and a ref with the run lock.
 
-    A version is `BRANCH:LOCK`, the commits of both; a ref that does not exist is empty. The ref of
-    the lock gets a new commit with each write. It also stays without a lock, so that the same
+    A version is the commits of both ("" if a ref does not exist) and the text of the state. The ref
+    of the lock gets a new commit with each write. It also stays without a lock, so that the same
     version never comes again.
     """
 
@@ -74,35 +74,28 @@ class GitBackend:
         self.where = where
         branch = where.removeprefix("git:")
         if not _BRANCH.fullmatch(branch):
-            raise UsageError(
-                Problem(
-                    f"the state {where} does not name a valid branch", "e.g. git:hooksync-state"
-                )
-            )
+            what = f"the state {where} does not name a valid branch"
+            raise UsageError(Problem(what, "e.g. git:hooksync-state"))
         self._branch_ref = f"refs/heads/{branch}"
         self._lock_ref = f"refs/hooksync/{branch}"
         self._folder = folder
         self._environ = environ
         self._timeout = timeout
 
-    def get(self) -> tuple[Content, str] | None:
+    def get(self) -> tuple[Content, Any] | None:
         """Fetch both refs and their version; None if neither exists. Raises StateError."""
-        for _ in range(_MOST_TRIES):
-            heads = self._remote_heads()
-            missing = [ref for ref, commit in heads.items() if not self._has_object(commit)]
-            if missing:
-                self._read(*_FETCH, *self._depth, "--", self._url, *missing)
-            # false if others pushed between the two commands
-            if all(self._has_object(heads[ref]) for ref in missing):
-                if not heads:
-                    return None
-                head = heads.get(self._branch_ref, "")
-                lock = heads.get(self._lock_ref, "")
-                content = Content(self._file(head, _STATE), self._file(lock, _LOCK))
-                return content, f"{head}:{lock}"
-        raise self._error("fetch", "the branch changes all the time")
+        heads = self._remote_heads()
+        if not heads:
+            return None
+        missing = [commit for commit in heads.values() if not self._has_object(commit)]
+        if missing:
+            self._read(*_FETCH, "--", self._url, *missing)
+        head = heads.get(self._branch_ref, "")
+        lock = heads.get(self._lock_ref, "")
+        content = Content(self._file(head, _STATE), self._file(lock, _LOCK))
+        return content, (head, lock, content.state)
 
-    def put(self, content: Content, version: str | None, message: str) -> str:
+    def put(self, content: Content, version: Any, message: str) -> Any:
         """Push the content in place of this version (None: no refs), and return the new version.
 
         The branch gets a commit only if the state changes.
@@ -110,18 +103,19 @@ class GitBackend:
         Raises Changed if the refs have a different version. Raises StateError if nothing was
         written, or if that is not known.
         """
-        head, _, former_lock = (version or "").partition(":")
+        head, former_lock, former_state = version or ("", "", None)
+        subject = f"hooksync: {printable(message)}"
         refs = []
         commit = head
-        if content.state != self._file(head, _STATE):
-            commit = self._commit(_STATE, content.state, head, f"hooksync: {printable(message)}")
+        if content.state != former_state:
+            commit = self._commit(_STATE, content.state, head, subject)
             refs.append((self._branch_ref, head, commit))
         # which commit of the branch the lock protects, so that no two commits are the same
-        lock_message = f"hooksync: {printable(message)}\n\nState: {commit or 'none'}"
+        lock_message = f"{subject}\n\nState: {commit or 'none'}"
         lock = self._commit(_LOCK, content.lock, "", lock_message)
         refs.append((self._lock_ref, former_lock, lock))
         self._push(refs)
-        return f"{commit}:{lock}"
+        return commit, lock, content.state
 
     def _push(self, refs: Sequence[tuple[str, str, str]]) -> None:
         """Push all refs or none. Raises Changed or StateError.
@@ -175,45 +169,36 @@ class GitBackend:
         code, _, _ = self._run("cat-file", "-e", commit)
         return code == 0
 
-    def _file(self, commit: str, expected: str) -> str | None:
+    def _file(self, commit: str, name: str) -> str | None:
         """Return the text of the only file of a commit; None: the commit has none, or is ""."""
-        text = None
-        entries = self._read("ls-tree", "-l", "-z", commit) if commit else b""
-        for entry in os.fsdecode(entries).split("\0")[:-1]:
-            about, _, name = entry.partition("\t")
-            mode, _, blob, size = about.split()
-            if name != expected or not mode.startswith("100") or int(size) > _MOST[name]:
-                raise self._not_ours(name)
-            try:
-                text = self._read("cat-file", "blob", blob).decode("utf-8-sig")
-            except UnicodeDecodeError:
-                raise self._not_ours(name) from None
-        return text
-
-    def _not_ours(self, name: str) -> StateError:
+        entries = os.fsdecode(self._read("ls-tree", "-z", commit)) if commit else ""
+        if not entries:
+            return None
+        blob = re.fullmatch(rf"100\d+ blob (\w+)\t{re.escape(name)}\0", entries)
+        with suppress(UnicodeDecodeError):
+            if blob:
+                return self._read("cat-file", "blob", blob[1]).decode()
+        names = ", ".join(re.findall(r"\t([^\0]*)\0", entries))
         what = f"the branch of the state {self.where} contains a file that hooksync did not write"
         fix = "name a branch for the state alone, or revert its last commit, and push that"
-        return StateError(Problem(f"{what}: {Redactor().quote(name)}", fix))
+        raise StateError(Problem(f"{what}: {Redactor().quote(names)}", fix))
 
     @cached_property
     def _git(self) -> Git:
         """The repository of the hooks file. Raises StateError."""
         git = find_git(self._folder, self._environ, self._timeout)
         if git is None:
-            what = (
-                f"the state {self.where} cannot be used: {self._folder} is not in a git repository"
-            )
-            raise StateError(
-                Problem(what, f"keep the hooks file in a clone of the repository, {_ELSEWHERE}")
-            )
+            what = f"the state {self.where} cannot be used"
+            fix = f"keep the hooks file in a clone of the repository, {_ELSEWHERE}"
+            raise StateError(Problem(f"{what}: {self._folder} is not in a git repository", fix))
         try:
-            reason = "this git is older" if git.is_old() else ""
+            if not git.is_old():
+                return replace(git, environ=_IDENTITY | git.environ)
+            reason = "this git is older"
         except FAILURES as error:
             reason = f"git cannot be run: {os_reason(error)}"
-        if reason:
-            what = f"the state {self.where} needs {_NEEDED}: {reason}"
-            raise StateError(Problem(what, f"install {_NEEDED}, {_ELSEWHERE}"))
-        return replace(git, environ=_IDENTITY | git.environ)
+        what = f"the state {self.where} needs {_NEEDED}: {reason}"
+        raise StateError(Problem(what, f"install {_NEEDED}, {_ELSEWHERE}"))
 
     @cached_property
     def _url(self) -> str:
@@ -222,17 +207,11 @@ class GitBackend:
         name = os.fsdecode(out).strip() or "origin"
         code, out, stderr = self._run("remote", "get-url", "--push", name)
         if code:
-            what = f"the state {self.where} has no remote in {self._git.folder}: "
-            what += Redactor().quote(stderr)
+            what = f"the state {self.where} has no remote in {self._git.folder}"
+            what = f"{what}: {Redactor().quote(stderr)}"
             fix = "`git remote add`, or choose one by `git config remote.pushDefault NAME`"
             raise StateError(Problem(what, fix))
         return os.fsdecode(out).rstrip("\n")
-
-    @cached_property
-    def _depth(self) -> tuple[str, ...]:
-        """The option that limits a fetch into a shallow clone to the last commits."""
-        is_shallow = self._output_line("rev-parse", "--is-shallow-repository") == "true"
-        return ("--depth=1",) if is_shallow else ()
 
     def _run(self, *arguments: str, data: str = "") -> tuple[int, bytes, str]:
         """Return exit code, output and messages of git.
@@ -258,8 +237,5 @@ class GitBackend:
 
     def _error(self, verb: str, reason: str) -> StateError:
         fix = f"see that `git {verb}` works there: address, network and credentials are git's own"
-        what = (
-            f"the state {self.where} cannot be used: `git {verb}` in {self._git.folder}:"
-            f" {Redactor().quote(reason)}"
-        )
-        return StateError(Problem(what, fix))
+        where = f"`git {verb}` in {self._git.folder}: {Redactor().quote(reason)}"
+        return StateError(Problem(f"the state {self.where} cannot be used: {where}", fix))
