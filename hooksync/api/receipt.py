@@ -10,22 +10,22 @@ or a random salt.
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, shortened
-from hooksync.core.model import KEY_VARIABLE, NO_VALUE, Notes
-from hooksync.core.record import UNSET, ValidationError, convert, read_shown, replace
+from hooksync.core.model import KEY_VARIABLE, NO_VALUE
+from hooksync.core.record import UNSET, convert, read_shown, replace
 from hooksync.core.redaction import printable
 from hooksync.core.schema import check_document
 from hooksync.core.signing import PlanKey, is_same, parse_json, plan_key
 from hooksync.reconcile.diff import compare
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
 from hooksync.render.json_text import canonical
-from hooksync.render.text import step_fields
 
 PLAN_FORMAT = "hooksync.plan/1"
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise
@@ -34,9 +34,8 @@ PLAN_AGAIN = "create a new plan, review it, and apply that"
 _DOMAIN = b"hooksync.plan/1 signature\n"  # so that no other signature fits a plan
 _TENANCY_DOMAIN = b"hooksync.plan/1 tenancy\n"  # so that no other digest fits a tenancy
 _MAKE_AGAIN = "make the plan again, with --out"
-_AS_THEN = f"{PLAN_AGAIN}; or give it the hooks files and variables that it was made with"
-_HIDDEN_DIFFERENCE = "a value that plans do not show is different, for example in a URL"
 _CLOCKS_DIFFER = timedelta(minutes=5)  # between the clocks of two machines, at most
+_AS_THEN = f"{PLAN_AGAIN}; or give it the hooks files and variables that it was made with"
 
 
 def sealed(plan: Plan, key: PlanKey | None) -> Plan:
@@ -62,29 +61,31 @@ def tenancy_digest(
     Its key is the plan key. If there is none, it is the plan's id, which is random. `not_set`:
     addresses whose secrets were not set when the plan was made, so they were not compared.
     """
-    urls = sorted((step.address, step.new.url.full) for step in tenancy.steps if step.creates)
-    text = canonical([plan_id, _promises(tenancy, not_set), urls])
+    promises = {}
+    for name, step in _changes(tenancy).items():
+        url = step.new.url.full if step.creates else ""
+        promises[name] = [_promise(step, tenancy, not_set), url]
+    text = canonical([plan_id, tenancy.server, tenancy.tenant, promises])
     made_under = key.value if key else bytes.fromhex(plan_id)
     return f"hmac-sha256:{hmac.digest(made_under, _TENANCY_DOMAIN + text, 'sha256').hex()}"
 
 
-def _promises(tenancy: TenancyPlan, not_set: Container[str | None]) -> list[object]:
-    """Return what a plan shows and promises. The digest adds whole URLs, which it does not show."""
-    promises = []
-    for step in tenancy.steps:
-        if not step.is_change:
-            continue
-        promise: list[object] = [step.action, step.address, step.id, step.trigger]
-        if step.creates:
-            secret = "not-set" if step.address in not_set else step.secret
-            promise += [step.new.content, step.new.secret, secret]
-            promise += [tenancy.replacement, tenancy.probe]
-        else:
-            promise.append(step.old.content)
-        if step.action == "adopt":
-            promise += [step.new.content, step.new.secret, tenancy.probe]
-        promises.append(canonical(promise).decode())
-    return [tenancy.server, tenancy.tenant, sorted(promises)]
+def _changes(tenancy: TenancyPlan) -> dict[str, Step]:
+    """Return the steps that change something, by live id or address."""
+    return {step.id or str(step.address): step for step in tenancy.steps if step.is_change}
+
+
+def _promise(step: Step, tenancy: TenancyPlan, not_set: Container[str | None]) -> dict[str, str]:
+    """Return what a plan shows of a step, and promises. It does not show the whole URL."""
+    shown = {"action": step.action, "address": step.address or "", "trigger": step.trigger.shown}
+    if step.action != "unsubscribe":
+        shown["secret"] = str(step.new.secret)
+        shown["secret state"] = "not-set" if step.address in not_set else str(step.secret)
+        shown["replacement"] = tenancy.replacement
+        shown["probe"] = tenancy.probe
+    for name, value in step.shown.content.items():
+        shown[name] = json.dumps(value)
+    return shown
 
 
 def check_against(
@@ -92,43 +93,51 @@ def check_against(
 ) -> Iterator[TenancyPlan]:
     """Refuse each tenancy whose plan is not the one of the receipt. `plans`: made now."""
     now = {plan.name: plan for plan in plans}
-    for saved in receipt.ready_tenancies:
+    for saved in {tenancy.name: tenancy for tenancy in receipt.ready_tenancies}.values():
         plan = now.get(saved.name)
         if plan is None:
             problem = Problem(f"{saved.name}: no hooks file declares it any more", PLAN_AGAIN)
             yield replace(saved, steps=(), live_count=None, refusals=(problem,))
-        elif plan.errors or _is_same(receipt, saved, plan, key):
-            yield plan
-        else:
-            found = [*_differences(saved, plan)] or [_HIDDEN_DIFFERENCE]
-            what = f"{plan.name}: the saved plan is stale: {printable(shortened(found))}"
-            yield replace(plan, refusals=(Problem(what, _AS_THEN),))
-
-
-def _is_same(receipt: Plan, saved: TenancyPlan, now: TenancyPlan, key: PlanKey | None) -> bool:
-    """Whether a plan would do what the receipt shows and promises."""
-    not_set = {step.address for step in saved.steps if step.secret in NO_VALUE}
-    if _promises(saved, not_set) != _promises(now, not_set):
-        return False
-    then = saved.digest or tenancy_digest(saved, receipt.id, key, not_set)
-    return is_same(then, tenancy_digest(now, receipt.id, key, not_set))
-
-
-def _differences(saved: TenancyPlan, now: TenancyPlan) -> Iterator[str]:
-    """Say in the words of a plan what a saved plan shows, and what would be done now."""
-    if saved.where != now.where:
-        yield f"it was made for {saved.where}, and would change {now.where}"
-    before = {step.id or step.address: step for step in saved.steps if step.is_change}
-    after = {step.id or step.address: step for step in now.steps if step.is_change}
-    for name, step in before.items():
-        if name not in after:
-            yield f"it would no longer {_step_words(step)}"
-    for name, step in after.items():
-        if name not in before:
-            yield f"it does not show that it would {_step_words(step)}"
             continue
-        for path, was, would in compare(_words(before[name], saved), _words(step, now)):
-            yield f"{_step_words(before[name])}: {path[0]} was {was}, and is {would}"
+        found = [] if plan.errors else [*_differences(receipt, saved, plan, key)]
+        if found:
+            what = f"{plan.name}: the saved plan is stale: {printable(shortened(found))}"
+            plan = replace(plan, refusals=(Problem(what, _AS_THEN),))
+        yield plan
+
+
+def _differences(
+    receipt: Plan, saved: TenancyPlan, now: TenancyPlan, key: PlanKey | None
+) -> Iterator[str]:
+    """Say in the words of a plan what a saved plan shows, and what would be done now."""
+    not_set = {step.address for step in saved.steps if step.secret in NO_VALUE}
+    then = saved.digest or tenancy_digest(saved, receipt.id, key, not_set)
+    is_same_digest = is_same(then, tenancy_digest(now, receipt.id, key, not_set))
+    is_hidden = not is_same_digest
+    if saved.where != now.where:
+        is_hidden = False
+        yield f"it was made for {saved.where}, and would change {now.where}"
+    before = _changes(saved)
+    after = _changes(now)
+    for name in {**before, **after}:
+        words = _step_words(before.get(name) or after[name])
+        changes = []
+        if name not in after:
+            changes.append(f"it would no longer {words}")
+        elif name not in before:
+            changes.append(f"it does not show that it would {words}")
+        else:
+            was = _promise(before[name], saved, not_set)
+            would = _promise(after[name], now, not_set)
+            if not is_same_digest:
+                was["url"] = before[name].url
+                would["url"] = after[name].url
+            for path, one, other in compare(was, would):
+                changes.append(f"{words}: {path[0]} was {one}, and is {other}")
+        is_hidden = is_hidden and not changes
+        yield from changes
+    if is_hidden:
+        yield "a value that plans do not show is different, for example in a URL"
 
 
 def _step_words(step: Step) -> str:
@@ -138,18 +147,6 @@ def _step_words(step: Step) -> str:
     return f"{step.action} {step.address or step.id}"
 
 
-def _words(step: Step, tenancy: TenancyPlan) -> dict[str, str]:
-    """Return the fields of a step as a plan shows them, without notes."""
-    words = dict(step_fields(step))
-    for note in Notes.__struct_fields__:
-        words.pop(note, None)
-    words.pop("reason", None)
-    words |= {"action": step.action, "trigger": step.trigger.shown}
-    if step.creates:
-        words |= {"replacement": tenancy.replacement, "probe": tenancy.probe}
-    return words
-
-
 def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:
     """Read a saved plan. If there is a key, the plan must have its signature. `path`: for messages.
 
@@ -157,23 +154,20 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:
     `age_problem` checks its age.
     """
     try:
-        document = _parse(data)
+        document = parse_json(data.decode("utf-8-sig"))
+        if not isinstance(document, dict) or document.get("format") != PLAN_FORMAT:
+            raise InvalidDocument(f"its format is not {PLAN_FORMAT}, which this hooksync reads")
         if key is not None:
             _check_signature(document, path, key)
         plan = convert(check_document("plan", document), Plan, dec_hook=read_shown)
-        if len({tenancy.name for tenancy in plan.tenancies}) < len(plan.tenancies):
-            raise InvalidDocument("the plan: two tenancies have the same name")
-        for text in (plan.created_at, plan.expires_at):
-            datetime.fromisoformat(text or plan.created_at)
+        for text in (plan.created_at, plan.expires_at or plan.created_at):
+            datetime.fromisoformat(text)
         return plan
     except InvalidDocument as error:
-        raise FileError(Problem(f"{path}: {error}", _MAKE_AGAIN)) from None
-    except ValidationError:  # its message may quote the text
-        raise FileError(Problem(f"{path}: a step of it makes no sense", _MAKE_AGAIN)) from None
-    except ValueError:
-        raise FileError(Problem(f"{path}: it has no valid date", _MAKE_AGAIN)) from None
-    except RecursionError:  # a parsed document may still be too deep to write for its signature
-        raise FileError(Problem(f"{path}: nested too deeply", _MAKE_AGAIN)) from None
+        what = str(error)
+    except (ValueError, RecursionError):  # the message of a library may quote the text
+        what = "it is no plan of hooksync, or it was cut short"
+    raise FileError(Problem(f"{path}: {what}", _MAKE_AGAIN))
 
 
 def open_saved_plan(
@@ -188,17 +182,6 @@ def open_saved_plan(
         what = f"{path} is signed, and its signature cannot be checked: {KEY_VARIABLE} is not set"
         refusal = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
     return plan, refusal
-
-
-def _parse(data: bytes) -> dict[str, Any]:
-    try:
-        document = parse_json(data.decode("utf-8-sig"))
-    except ValueError:  # the parser's message may quote the text
-        raise InvalidDocument("it is not JSON, or it was cut short") from None
-    found = document.get("format") if isinstance(document, dict) else None
-    if found == PLAN_FORMAT:
-        return cast(dict[str, Any], document)
-    raise InvalidDocument(f"its format is not {PLAN_FORMAT}, which this hooksync reads")
 
 
 def _check_signature(document: Mapping[str, Any], path: str, key: PlanKey) -> None:
