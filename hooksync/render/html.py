@@ -20,11 +20,9 @@ from hooksync.render.text import (
     counts_of,
     headline,
     problems_of,
-    selection_texts,
-    state_texts,
+    sentences,
     step_columns,
     step_fields,
-    summary,
 )
 
 # what a reviewer must not miss comes first
@@ -36,13 +34,12 @@ def html(plan: Plan, *, shows_kept: bool = True) -> str:
     made = f"Plan {plan.id}, made at {plan.created_at} from {plan.sources}"
     if plan.commit:
         made += f" at the commit {plan.commit}"
-    texts = [*selection_texts(plan), summary(plan), *state_texts(plan)]
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:
         template = Template(page.read())
     return template.substitute(
         title=_text(headline(plan)),
         made=_text(f"{made}."),
-        summary=_each("p", texts),
+        summary=_each("p", sentences(plan)),
         problems=_problems(plan),
         tenancies=_each("option", [tenancy.name for tenancy in plan.tenancies]),
         actions=_each("option", plan.counts()),

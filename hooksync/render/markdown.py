@@ -18,10 +18,8 @@ from hooksync.render.text import (
     Line,
     headline,
     problems_of,
-    selection_texts,
-    state_texts,
+    sentences,
     step_lines,
-    summary,
     tenancy_table,
     verification,
 )
@@ -42,7 +40,7 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     """Write a plan: its summary and problems first, then as many steps as there is room for."""
     kind = "apply" if plan.is_report else "plan"
     lines = [f"<!-- hooksync:{kind} -->", f"### {escaped(headline(plan))}", ""]  # so bots find it
-    for text in [*selection_texts(plan), summary(plan), *state_texts(plan)]:
+    for text in sentences(plan):
         lines += [escaped(text), ""]
     for title, fixes in problems_of(plan).items():
         lines += _problem_list(title, fixes)

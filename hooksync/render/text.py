@@ -95,7 +95,7 @@ def plan_lines(plan: Plan, *, shows_kept: bool = False) -> list[Line]:
         for fix, alike in by_fix(failures(plan)).items():
             lines += unstyled([*(problem.what for problem in alike), f"  fix: {fix}"])
     else:
-        for text in selection_texts(plan):
+        for text in _selection_texts(plan):
             lines += unstyled([text, ""])
         lines += step_lines(plan, shows_kept=shows_kept)
     sums = unstyled([summary(plan), *state_texts(plan)])
@@ -114,7 +114,7 @@ def headline(plan: Plan) -> str:
     return f"{command}: {names}" if names else command
 
 
-def selection_texts(plan: Plan) -> list[str]:
+def _selection_texts(plan: Plan) -> list[str]:
     """Name the globs of --tenancy and --target, if there are any: the plan is only a part."""
     globs = (*plan.selection.tenancy, *plan.selection.target)
     return [f"Only {', '.join(globs)}"] if globs else []
@@ -125,6 +125,11 @@ def state_texts(plan: Plan) -> list[str]:
     if plan.is_report or not plan.state_missing:
         return []
     return [f"No state yet ({plan.state}): the first apply creates it."]
+
+
+def sentences(plan: Plan) -> list[str]:
+    """Sum up a plan: what it is a part of, its counts, and whether a state exists."""
+    return [*_selection_texts(plan), summary(plan), *state_texts(plan)]
 
 
 def step_lines(plan: Plan, *, shows_kept: bool) -> Iterator[Line]:

@@ -99,15 +99,6 @@ def test_a_plan_has_the_expected_text() -> None:
     assert plain(plan_lines(run_of(plan))) == PLAN
 
 
-def test_kept_subscriptions_are_shown_on_request() -> None:
-    plan = a_plan()
-    text = plain(plan_lines(run_of(plan), shows_kept=True))
-    assert (
-        "=   same                MOVED          aaaaaaaa\n      url                 "
-        " https://ours.example/same\n" in text
-    )
-
-
 def test_the_description_of_a_declared_subscription_is_shown() -> None:
     told = replace(
         declared("https://ours.example/new", name="new"),
@@ -233,8 +224,7 @@ def test_a_report_names_failed_steps_with_their_fix() -> None:
         )
     )
     assert (
-        text
-        == "failed: subscribe prod/ingest-alert/INGEST_FAILED: it broke\nhalf done:"
+        text == "failed: subscribe prod/ingest-alert/INGEST_FAILED: it broke\nhalf done:"
         " resubscribe prod/catalogue/INDEXED: it broke\n  fix: fix it\nApplied: 1 done, 1 half"
         " done, 1 failed, 1 not tried; 1 unchanged, 1 left"
         " alone.\nNot verified: prod: interrupted\n"
@@ -305,11 +295,6 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
     assert "--replace prod/catalogue/MOVED" in warning.fix
     assert shown.has_drift
     assert not shown.has_changes
-
-
-def test_subscriptions_left_alone_are_one_line_in_markdown_too() -> None:
-    assert markdown(with_strangers(6)).endswith("\n\n.   6 not in the state, left alone\n```\n")
-    assert markdown(with_strangers(6), shows_kept=True).count("\n.   not in the state") == 6
 
 
 def test_every_form_of_a_plan_names_what_was_selected() -> None:
