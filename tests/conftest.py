@@ -20,6 +20,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from hooksync.sandbox.tenancies import SandboxOptions
+from tests import lanes
 from tests.backends import backend, servers
 from tests.boxes import Receiver, Sandbox
 from tests.clients import Clients
@@ -185,6 +186,7 @@ def pytest_configure(config: pytest.Config) -> None:
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+    lanes.is_campaign = not {"not slow", "not nightly"} & {config.getoption("markexpr")}
     examples = EXAMPLES.get(config.getoption("markexpr"), 50)
     settings.register_profile("hooksync", deadline=None, max_examples=examples)
     settings.load_profile("hooksync")

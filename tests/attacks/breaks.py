@@ -123,8 +123,8 @@ BREAKS = {
     "policy": Break(
         "let a hooks file name any host",
         "config/policy.py",
-        "        if any(_is_below(path, allowed_path, is_whole=is_whole) for allowed_path in paths):",
-        "        if True:",
+        "    if any(_is_below(path, allowed_path, is_whole=is_whole) for allowed_path in paths):",
+        "    if True:",
     ),
     "states": Break(
         "believe what a state says of a secret",

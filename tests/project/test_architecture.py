@@ -14,7 +14,6 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
-from importlinter.cli import lint_imports
 
 from tests.command_line import ROOT
 from tests.project.size import LIMITS, TESTS_LIMIT, measure
@@ -131,6 +130,8 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
 def test_the_contracts_of_import_linter_hold(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from importlinter.cli import lint_imports  # half a second; no other test needs it
+
     monkeypatch.chdir(ROOT)
     code = lint_imports(no_cache=True)
     assert code == 0, capsys.readouterr().out

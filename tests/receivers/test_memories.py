@@ -14,10 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
-import fakeredis
 import pytest
-from moto import mock_aws
 
 from hooksync.receiver import Answer, Event, ProcessMemory, Progress, Receiver, SQLiteMemory
 from tests.command_line import ROOT
@@ -191,6 +188,9 @@ def printed(name: str) -> Any:
 
 @contextmanager
 def dynamodb() -> Iterator[Any]:
+    import boto3  # 2 s, like the libraries below; no other test needs them
+    from moto import mock_aws
+
     with mock_aws():
         given = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
         service = boto3.resource("dynamodb", region_name="eu-west-1", **given)
@@ -210,6 +210,8 @@ def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         case "sqlite":
             yield SQLiteMemory(str(tmp_path / "events.sqlite"))
         case "redis":
+            import fakeredis
+
             yield printed("RedisMemory")(fakeredis.FakeRedis(decode_responses=True))
         case _:
             with dynamodb() as table:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page
 
 from hooksync.reconcile.plan import Plan
 from hooksync.render.html import html
 from tests.reconcile.planning import run_of
 from tests.report.test_markdown import large
 from tests.site.browser import DESKTOP, PHONE, Reader, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 
 pytestmark = pytest.mark.slow
 

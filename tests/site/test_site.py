@@ -9,13 +9,17 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser
 
 from tests.site.browser import PHONE, SCHEMES, Reader
 from tests.site.conftest import Site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 
 pytestmark = pytest.mark.slow
 
