@@ -8,7 +8,6 @@ are not used: they hold whole URLs, and so keys.
 
 from __future__ import annotations
 
-import errno
 import re
 import socket
 import ssl
@@ -54,6 +53,33 @@ _CERTIFICATE = (
 _CERTIFICATE_FIXES = {  # by the code of OpenSSL; 10 is X509_V_ERR_CERT_HAS_EXPIRED
     10: "ask whoever runs the server to renew it; if it is valid, check this machine's clock"
 }
+# why no connection was made: exceptions, the first that matches; what they mean; how to fix that
+_CONNECTING: tuple[tuple[type[BaseException], FailureKind, str, str], ...] = (
+    (
+        ssl.SSLCertVerificationError,
+        "not-sent",
+        "the certificate of {} is not trusted",
+        _CERTIFICATE,
+    ),
+    (ssl.SSLEOFError, "cut", "no TLS connection to {} could be made: it was cut", _NETWORK),
+    (
+        ssl.SSLError,
+        "not-sent",
+        "no TLS connection to {} could be made",
+        "check that the server speaks https on this port",
+    ),
+    (socket.gaierror, "not-sent", "{}'s name does not resolve", _NETWORK),
+    (
+        ValueError,
+        "not-sent",
+        "{} cannot be used: its address is invalid",
+        "check the address in the file",
+    ),
+    (ConnectionRefusedError, "not-sent", "{} refuses connections", _NOT_LISTENING),
+    (ConnectionError, "cut", "the connection to {} was cut", _NETWORK),
+    (TimeoutError, "no-connection", "no connection to {} within {:g} s", _NETWORK),
+    (BaseException, "cut", "no connection to {} could be made", _NETWORK),
+)
 _FLAGS = {None: None, True: True, False: False, "true": True, "false": False}
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
 
@@ -231,31 +257,10 @@ def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) 
     if refused:
         fix = f"{_PROXY}; at 407, it needs a name and a password"
         return failed_call("not-sent", f"the proxy answers {refused[1]}", fix)
-    if not is_proxy:
-        return failed_call(*_connect_failure(error, seconds, "the server"))
-    _, what, _ = _connect_failure(error, seconds, "the proxy")
-    return failed_call("not-sent", what, _PROXY)
-
-
-def _connect_failure(
-    error: BaseException, seconds: float, who: str
-) -> tuple[FailureKind, str, str]:
-    match error:
-        case ssl.SSLCertVerificationError():
-            what = f"the certificate of {who} is not trusted: {error.verify_message}"
-            return "not-sent", what, _CERTIFICATE_FIXES.get(error.verify_code, _CERTIFICATE)
-        case ConnectionRefusedError():
-            return "not-sent", f"{who} refuses connections", _NOT_LISTENING
-        case ssl.SSLError() if not isinstance(error, ssl.SSLEOFError):
-            what = f"no TLS connection to {who} could be made"
-            return "not-sent", what, "check that the server speaks https on this port"
-        case socket.gaierror():
-            return "not-sent", f"{who}'s name does not resolve", _NETWORK
-        case ValueError():
-            what = f"{who} cannot be used: its address is invalid"
-            return "not-sent", what, "check the address in the file"
-        case TimeoutError():
-            return "no-connection", f"no connection to {who} within {seconds:g} s", _NETWORK
-        case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
-            return "not-sent", f"{who} cannot be reached from this network", _NETWORK
-    return "cut", f"the connection to {who} was cut", _NETWORK
+    who = "the proxy" if is_proxy else "the server"
+    _, kind, what, fix = next(row for row in _CONNECTING if isinstance(error, row[0]))
+    what = what.format(who, seconds)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        what += f": {error.verify_message}"
+        fix = _CERTIFICATE_FIXES.get(error.verify_code, fix)
+    return failed_call("not-sent", what, _PROXY) if is_proxy else failed_call(kind, what, fix)
