@@ -90,7 +90,9 @@ class TokenSession:
     def _log_in_once(self) -> LogIn:
         """Log in. Raises _CodeRefused if the service refuses the one-time code."""
         credentials = self._tenancy.credentials
-        username, password = self._look_up(credentials.username, credentials.password)
+        found = self._find([credentials.username, credentials.password])
+        username = found[credentials.username].reveal()
+        password = found[credentials.password].reveal()
         tenant = self._tenancy.tenant
         form = {"username": username, "password": password}
         form |= {"tenant": tenant} if tenant else {"includeUserDetails": "true"}
@@ -147,20 +149,6 @@ class TokenSession:
         what = f"{ref.subject} is not a base32 seed (16 or more characters of A to Z and 2 to 7)"
         fix = "use the seed that Preservica shows when the second factor is set up"
         raise SecretError(Problem(what, fix, ref.location))
-
-    def _look_up(self, *refs: SecretRef) -> list[str]:
-        """Return the values of credentials.
-
-        Raises one SecretError with all problems. A problem without a location in the file gets the
-        location of the tenancy.
-        """
-        try:
-            values = self._find(refs)
-        except SecretError as error:
-            here = self._tenancy.location
-            problems = [replace(problem, where=problem.where or here) for problem in error.problems]
-            raise SecretError(*problems) from None
-        return [values[ref].reveal() for ref in refs]
 
     def _ask(self, call: str, form: dict[str, str]) -> tuple[Request, Response, LogIn]:
         """Send a form to the service, and read its answer."""

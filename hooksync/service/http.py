@@ -84,10 +84,12 @@ class Transport:
         self._timeout: Any = Timeout(total=timeout, connect=_CONNECT)
         # capitals come first, so small letters win, as in requests
         self._environ = {name.lower(): environ[name] for name in sorted(environ)}
-        self._sessions = {}
-        for may_be_private in (False, True):
-            adapter = Adapter(connections, environ, may_be_private=may_be_private)
-            self._sessions[may_be_private] = PlainSession(adapter)
+        self._sessions = {
+            may_be_private: PlainSession(
+                Adapter(connections, environ, may_be_private=may_be_private)
+            )
+            for may_be_private in (False, True)
+        }
 
     def close(self) -> None:
         """Close every connection."""

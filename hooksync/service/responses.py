@@ -154,12 +154,8 @@ def read_json(body: bytes) -> object:
     """Parse a body. Raises NotUnderstood if it is not JSON, e.g. if it is empty."""
     try:
         return parse_json(body.decode("utf-8-sig"))
-    except ValueError:
-        failure = NotUnderstood("the answer is not JSON")
-    except InvalidDocument:  # its text may quote the answer
-        failure = NotUnderstood(
-            "the answer is not strict JSON (a key twice, NaN, nested too deeply)"
-        )
+    except (ValueError, InvalidDocument):  # their texts may quote the answer
+        failure = NotUnderstood("the answer is not JSON, has a key twice or NaN, or is too deep")
     raise failure  # outside the `except` clauses: a chained parser error would hold the whole text
 
 

@@ -149,7 +149,6 @@ class Mischief:
 
 _LATE, _CUT = "no complete answer within", "the connection was cut before the answer was complete"
 _HUGE, _NO_JSON = "the answer is larger than", "the answer is not JSON"
-_NOT_STRICT = "the answer is not strict JSON"
 _SHAPE, _HEAD, _ENCODING = (
     "the answer has a different shape: ",
     "the connection was cut",
@@ -222,18 +221,18 @@ _SLOW = {
 }
 _BROKEN = {
     # invalid or odd JSON
-    "deep JSON": Mischief(body(b"[" * 100_000 + b"]" * 100_000), (_NOT_STRICT,)),
-    "deep JSON, 60 KB": Mischief(body(b"[" * 60_000), (_NOT_STRICT,)),
-    "a number of a million digits": Mischief(body(b"[" + b"9" * 1_000_000 + b"]"), (_NOT_STRICT,)),
+    "deep JSON": Mischief(body(b"[" * 100_000 + b"]" * 100_000), (_NO_JSON,)),
+    "deep JSON, 60 KB": Mischief(body(b"[" * 60_000), (_NO_JSON,)),
+    "a number of a million digits": Mischief(body(b"[" + b"9" * 1_000_000 + b"]"), (_NO_JSON,)),
     "NaN for an id": Mischief(
-        body(b'[{"id": NaN, "url": "https://h.example", "triggerType": "M"}]'), (_NOT_STRICT,)
+        body(b'[{"id": NaN, "url": "https://h.example", "triggerType": "M"}]'), (_NO_JSON,)
     ),
     "UTF-16": Mischief(body(_LIST.decode().encode("utf-16")), (_NO_JSON,)),
     "Latin-1": Mischief(body(b'[{"id": "\xe9"}]'), (_NO_JSON,)),
     "broken UTF-8": Mischief(body(b'[{"id": "\xc3\x28\xed\xa0\x80\xf8"}]'), (_NO_JSON,)),
     "nothing": Mischief(body(b""), (_NO_JSON,)),
     "a byte order mark": Mischief(body(_BOM + _LIST)),
-    "keys twice, NaN and infinity": Mischief(body(_ODD), (_NOT_STRICT,)),
+    "keys twice, NaN and infinity": Mischief(body(_ODD), (_NO_JSON,)),
     # invalid HTTP
     "a length too long, cut": _repeated(raw(_lengths(1000) + _LIST), _CUT),
     "a length too short": Mischief(raw(_lengths(5) + _LIST), (_NO_JSON,)),
@@ -284,14 +283,14 @@ MISCHIEFS = {
 
 # Messages about a receiver, if they differ from those about the service.
 _OF_A_RECEIVER = {
-    **dict.fromkeys((_NO_JSON, _NOT_STRICT, _SHAPE), "its answer is not JSON"),
+    **dict.fromkeys((_NO_JSON, _SHAPE), "its answer is not JSON"),
 }
 
 # Messages about the answer to a subscribe, if they differ.
-_OF_A_SUCCESS = dict.fromkeys((_NO_JSON, _NOT_STRICT, _SHAPE), "the response has no new id")
+_OF_A_SUCCESS = dict.fromkeys((_NO_JSON, _SHAPE), "the response has no new id")
 
 # Messages about the answer to a log-in, if they differ.
-_OF_A_LOG_IN = dict.fromkeys((_NO_JSON, _NOT_STRICT, _SHAPE), "the answer contains no token")
+_OF_A_LOG_IN = dict.fromkeys((_NO_JSON, _SHAPE), "the answer contains no token")
 
 # --- the cases
 
