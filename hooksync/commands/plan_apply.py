@@ -87,7 +87,6 @@ def _watch(
     if not (options.notify or options.metrics):
         return ExitCode(do().exit_code)
     url = _notice_url(options, context)
-    begun = context.clock.now()
     problems: tuple[Problem, ...] = ()
     code = ExitCode.INTERRUPTED
     made = None
@@ -101,7 +100,7 @@ def _watch(
     finally:
         now = context.clock.now()
         origin = find_origin(context.environ)
-        summary = RunSummary(command, code, made, problems, begun, now, origin)
+        summary = RunSummary(command, code, made, problems, now, origin)
         _report_end(summary, options, url, context)
 
 

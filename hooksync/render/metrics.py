@@ -22,11 +22,8 @@ _HELP = {
     "hooksync_unknown_secrets": "Kept subscriptions whose secret may not be the declared one.",
     "hooksync_live_subscriptions": "Live subscriptions, as listed last.",
     "hooksync_declared_subscriptions": "Declared subscriptions.",
-    "hooksync_tenancy_unreadable": "1 for a tenancy that could not be read, or not be begun.",
-    "hooksync_tenancy_refused": "1 for a tenancy whose plan is refused.",
+    "hooksync_tenancy_outcome": "1, with the outcome of the tenancy as in a plan or report.",
     "hooksync_exit_code": "Exit code of the run.",
-    "hooksync_start_time_seconds": "When the run began.",
-    "hooksync_duration_seconds": "How long the run took.",
     _LAST_SUCCESS: "When the last run ended that planned or applied the tenancy; 0: none is known.",
 }
 
@@ -46,8 +43,6 @@ def metrics_text(ending: RunSummary, run: str, before: str = "") -> str:
     for tenancy in ending.plan.tenancies if ending.plan else ():
         _add_tenancy(tenancy, partial(add, tenancy=tenancy.name))
     add("hooksync_exit_code", int(ending.code))
-    add("hooksync_start_time_seconds", f"{ending.begun:.3f}")
-    add("hooksync_duration_seconds", f"{ending.ended - ending.begun:.3f}")
     for name, at in _last_successes(ending, before).items():
         add(_LAST_SUCCESS, at, tenancy=name)
     lines = []
@@ -87,8 +82,7 @@ def _add_tenancy(tenancy: TenancyPlan, add: Callable[..., None]) -> None:
     for code, number in sorted(tenancy.reasons().items()):
         add("hooksync_steps", number, reason=code)
     add("hooksync_declared_subscriptions", tenancy.declared_count)
-    add("hooksync_tenancy_unreadable", int(bool(tenancy.errors)))
-    add("hooksync_tenancy_refused", int(bool(tenancy.refusals)))
+    add("hooksync_tenancy_outcome", 1, outcome=tenancy.outcome)
 
 
 def _labels(values: Mapping[str, str]) -> str:

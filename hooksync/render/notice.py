@@ -40,7 +40,6 @@ class RunSummary(Record, frozen=True):
     code: ExitCode
     plan: Plan | None  # None: the command failed before it had a plan
     problems: tuple[Problem, ...]  # that are not in the plan
-    begun: float  # seconds since 1970
     ended: float  # seconds since 1970
     origin: RunOrigin
 
