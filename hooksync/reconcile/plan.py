@@ -133,11 +133,10 @@ class Step(Record, frozen=True):
     outcome: Outcome | None = None  # None in a plan
 
     def __post_init__(self) -> None:
-        """Raise ValueError if the step lacks what its action is about."""
+        """Raise ValueError if the step lacks what its action is about: a plan is read, too."""
         if self.action in _NEEDS_DECLARED and self.declared is None:
             raise ValueError(f"{self.action} needs a declared subscription")
-        is_paused = PAUSED in self.reasons and self.action == "keep"
-        if self.action != "subscribe" and self.live is None and not is_paused:
+        if self.action not in ("subscribe", "keep") and self.live is None:
             raise ValueError(f"{self.action} needs a live subscription")
 
     @property
@@ -198,7 +197,7 @@ class Step(Record, frozen=True):
 
         A flag of this run that names it is a review, too.
         """
-        is_named = any(reason.code == "requested" for reason in self.reasons)
+        is_named = REQUESTED in self.reasons or NAMED_BY_REMOVE in self.reasons
         return self.action == "unsubscribe" and self.origin == "foreign" and not is_named
 
     @property
@@ -210,11 +209,6 @@ class Step(Record, frozen=True):
     def differs(self) -> bool:
         """Whether live differs from declared, or the secret could not be compared."""
         return self.is_drift or self.has_unknown_secret
-
-    @property
-    def is_left_undone(self) -> bool:
-        """Whether an apply did not try the step."""
-        return self.outcome is not None and self.outcome.result == "not-attempted"
 
     @property
     def reason(self) -> str:
@@ -261,16 +255,6 @@ class _Counted:
         return [step for step in self.steps if step.is_drift and not step.is_change]
 
     @property
-    def left_duplicates(self) -> list[Step]:
-        """The duplicates that hooksync leaves."""
-        return [step for step in self.left_drift if DUPLICATE in step.reasons]
-
-    @property
-    def unreviewed(self) -> list[Step]:
-        """The removals that were not tried, because nobody has reviewed them."""
-        return [step for step in self.steps if step.needs_review and step.is_left_undone]
-
-    @property
     def secret_unknown(self) -> int:
         """The number of subscriptions that are kept with an unknown secret."""
         return sum(step.has_unknown_secret for step in self.steps)
@@ -290,11 +274,8 @@ class _Counted:
 
     def reasons(self) -> Counter[str]:
         """Count the reasons, by code, of steps with a difference or an unknown secret."""
-        counts = Counter[str]()
-        for step in self.steps:
-            if step.differs:
-                counts.update(reason.code for reason in step.reasons)
-        return counts
+        differing = (step for step in self.steps if step.differs)
+        return Counter(reason.code for step in differing for reason in step.reasons)
 
     def summarised(self) -> dict[str, int]:
         """Return the count of each outcome, or of each action in a plan; and unknown secrets."""
@@ -349,11 +330,6 @@ class TenancyPlan(Record, _Counted, frozen=True):
         return tuple(step.live for step in self.steps if step.live)
 
     @property
-    def creations(self) -> list[Step]:
-        """The steps that create a subscription."""
-        return [step for step in self.steps if step.creates]
-
-    @property
     def has_drift(self) -> bool:
         """Whether live differs from declared, or something is not known."""
         return bool(self.open_attempts) or super().has_drift
@@ -371,11 +347,6 @@ class TenancyPlan(Record, _Counted, frozen=True):
     def awaits_attempt(self) -> bool:
         """Whether any step would."""
         return any(self.awaits(step) for step in self.steps)
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether there is nothing to do, and nothing against that."""
-        return not (self.has_changes or self.refusals or self.errors)
 
     @property
     def has_changed(self) -> bool:
@@ -504,11 +475,6 @@ class Plan(Record, _Counted, frozen=True):
         return (*named, *self.errors)
 
     @property
-    def not_planned(self) -> int:
-        """The number of tenancies that could not be planned or begun."""
-        return sum(bool(tenancy.errors) for tenancy in self.tenancies)
-
-    @property
     def unread(self) -> int:
         """The number of tenancies whose live subscriptions are not known."""
         return sum(tenancy.live_count is None for tenancy in self.tenancies)
@@ -568,6 +534,7 @@ def _report_code(plan: Plan) -> ExitCode:
         return ExitCode.DONE
     if plan.has_changed:
         return ExitCode.PARTLY_APPLIED
-    if plan.all_errors or plan.results()["failed"]:
+    is_unread = any(tenancy.not_verified for tenancy in plan.tenancies)
+    if plan.all_errors or plan.results()["failed"] or is_unread:
         return ExitCode.ERROR
-    return ExitCode.REFUSED if plan.all_refusals or plan.unreviewed else ExitCode.ERROR
+    return ExitCode.REFUSED  # also of a removal that waits, or that nobody has reviewed

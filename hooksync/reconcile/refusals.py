@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 from hooksync.core.errors import Problem, pluralised, shortened
-from hooksync.core.model import SubscriptionKey, Tenancy, UnsubscribeLimit
+from hooksync.core.model import Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
 from hooksync.reconcile.diff import Comparison
@@ -29,7 +29,8 @@ _LIMIT_FIX = (
     " set `limits: {{unsubscribe: {number}}}` under `{tenancy}` for one apply"
 )
 _OUTSIDE = f"{REPLACED_OUTSIDE.text} (somebody else made it, or hooksync with a different state)"
-_MOST_ADDRESSES = 5  # that a fix names one by one if globs can name all
+_TRIED = "two attempts are open, so it is not created again"
+_FEW = 6  # tenancies and addresses; if there are more, a fix names whole tenancies by globs
 _CEILING_FIX = (
     "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
 )
@@ -59,26 +60,25 @@ def adoption_problems(comparison: Comparison) -> tuple[list[Problem], list[Probl
     After a lost state, an id that is left in the file would vouch for any secret.
     """
     live = {subscription.id: subscription for subscription in comparison.live}
-    keys: defaultdict[str, set[SubscriptionKey]] = defaultdict(set)
-    for declared in comparison.tenancy.subscriptions:
-        keys[declared.name].add(declared.key)
-    errors = []
-    notes = []
-    # those of one name have the same ids
-    for declared in {one.name: one for one in comparison.tenancy.subscriptions}.values():
+    subscriptions = comparison.tenancy.subscriptions
+    declared_keys = {(declared.name, declared.key) for declared in subscriptions}
+    # as dictionaries, because the subscriptions of one name have the same ids
+    errors: dict[Problem, None] = {}
+    notes: dict[Problem, None] = {}
+    for declared in subscriptions:
         for identifier in declared.adopt:
             what = f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, which is"
             found = live.get(identifier)
             if found is None or comparison.history.record(identifier):
                 why = "the state has it" if found else "it is not live"
                 fix = "remove the id from the file"
-                notes.append(Problem(f"{what} ignored: {why}", fix, declared.location))
-            elif found.key not in keys[declared.name]:
+                notes[Problem(f"{what} ignored: {why}", fix, declared.location)] = None
+            elif (declared.name, found.key) not in declared_keys:
                 there = f"live as {found.url.shown} {found.trigger.shown}"
                 what = f"{what} {there}, and {declared.url.shown} is declared"
                 fix = "remove the id, or declare what is live; `hooksync list` shows the ids"
-                errors.append(Problem(what, fix, declared.location))
-    return errors, notes
+                errors[Problem(what, fix, declared.location)] = None
+    return [*errors], [*notes]
 
 
 def limit_reasons(
@@ -199,90 +199,57 @@ def refuse_unproven(
     """Refuse unknown secrets, and what would be created under two open attempts.
 
     One command names all addresses of a tenancy: hooksync would refuse a part of them because of
-    the others. It also names those of all other tenancies with the same kinds of problems.
+    the others. It also names those of the other tenancies with the same kinds of problems.
     `blocked`: the addresses under which too many attempts are open, by tenancy. `is_missing`:
     whether no state exists at its place.
     """
-    found = {plan.name: _unproven(plan, blocked.get(plan.name, ())) for plan in plans}
-    groups = defaultdict[tuple[bool, ...], list[TenancyPlan]](list)
-    for plan in plans:
-        groups[tuple(map(bool, found[plan.name]))].append(plan)
-    problems: dict[str, list[Problem]] = {}
-    for group in groups.values():
-        outside, unknown, tried = _globs(group, found)
-        again = flags.applying([*outside, *unknown, *tried])
-        adopting = flags.applying([*outside, *tried], unknown)
-        fixes = (
-            f"`{again}` replaces it, with the declared secret",
-            _unknown_fix(adopting, again, is_missing=is_missing),
-            f"look at what is live with `{flags.command('list')}`, then `{again}`",
-        )
-        for plan in group:
-            problems[plan.name] = [*_unproven_problems(plan, found[plan.name], fixes)]
+    unproven = [_unproven(plan, blocked.get(plan.name, ())) for plan in plans]
+    alike = defaultdict[frozenset[str], defaultdict[str, list[str]]](lambda: defaultdict(list))
+    for plan, kinds in zip(plans, unproven, strict=True):
+        declared = {step.address for step in plan.steps if step.address}
+        for why, addresses in kinds.items():
+            is_all = len(addresses) == len(declared) and len(plans) + len(addresses) > _FEW
+            globs = [f"{plan.name}/*"] if is_all else addresses
+            alike[frozenset(kinds)][why] += globs
     refused = []
-    for plan in plans:
-        refused.append(replace(plan, refusals=(*plan.refusals, *problems[plan.name])))
+    for plan, kinds in zip(plans, unproven, strict=True):
+        fix = _unproven_fix(alike[frozenset(kinds)], flags, is_missing=is_missing)
+        for why, addresses in kinds.items():
+            what = f"{plan.name}: {why}: {shortened(addresses)}"
+            problem = Problem(what, fix, plan.location)
+            plan = replace(plan, refusals=(*plan.refusals, problem))
+        refused.append(plan)
     return refused
 
 
-# addresses: replaced outside this state, with other unknown secrets, with two open attempts
-_Unproven = tuple[list[str], list[str], list[str]]
-
-
-def _unproven(plan: TenancyPlan, blocked: Container[str]) -> _Unproven:
-    """List the addresses of a plan about which too little is known."""
-    unproven: _Unproven = ([], [], [])
-    outside, unknown, tried = unproven
+def _unproven(plan: TenancyPlan, blocked: Container[str]) -> Mapping[str, list[str]]:
+    """List the addresses of a plan about which too little is known, by what is not known."""
+    unproven = defaultdict[str, list[str]](list)
     for step in plan.steps:
         if REPLACED_OUTSIDE in step.reasons:
-            outside.append(step.new.address)
+            unproven[_OUTSIDE].append(step.new.address)
         elif SECRET_UNKNOWN in step.reasons:
-            unknown.append(step.new.address)
+            unproven[SECRET_UNKNOWN.text].append(step.new.address)
         elif step.creates and step.address in blocked and REQUESTED not in step.reasons:
-            tried.append(step.new.address)
+            unproven[_TRIED].append(step.new.address)
     return unproven
 
 
-def _unproven_problems(
-    plan: TenancyPlan, unproven: _Unproven, fixes: Sequence[str]
-) -> Iterator[Problem]:
-    """Word the refusals of a tenancy."""
-    names = [shortened(addresses) for addresses in unproven]
-    whats = (
-        f"{names[0]}: {_OUTSIDE}",
-        f"{plan.name}: {SECRET_UNKNOWN.text}: {names[1]}",
-        f"{names[2]}: two attempts are open, so it is not created again",
-    )
-    for name, what, fix in zip(names, whats, fixes, strict=True):
-        if name:
-            yield Problem(what, fix, plan.location)
-
-
-def _globs(group: Sequence[TenancyPlan], found: Mapping[str, _Unproven]) -> _Unproven:
-    """Return the addresses of all tenancies of a group, by kind.
-
-    If they are many, and all that a tenancy has are of one kind, a glob replaces them.
-    """
-    merged: _Unproven = ([], [], [])
-    number = sum(len(addresses) for plan in group for addresses in found[plan.name])
-    for plan in group:
-        declared = {step.address for step in plan.steps if step.address}
-        for kind, addresses in zip(merged, found[plan.name], strict=True):
-            is_all = number > _MOST_ADDRESSES and declared == set(addresses)
-            kind += [f"{plan.name}/*"] if is_all else addresses
-    return merged
-
-
-def _unknown_fix(adopting: str, replacing: str, *, is_missing: bool) -> str:
-    """Word the choice of a person who has unknown secrets.
-
-    `adopting`, `replacing`: commands; `is_missing`: whether no state exists at its place.
-    """
-    elsewhere = "if a state exists elsewhere, name it with --state; " if is_missing else ""
-    return elsewhere + (
-        f"`{adopting}` if the receivers accept events with these secrets;"
-        f" otherwise `{replacing}`, which sets the declared secrets"
-    )
+def _unproven_fix(globs: Mapping[str, list[str]], flags: RunFlags, *, is_missing: bool) -> str:
+    """Word what a person can do. `globs`: of addresses, by what is not known."""
+    outside = globs.get(_OUTSIDE, [])
+    unknown = globs.get(SECRET_UNKNOWN.text, [])
+    tried = globs.get(_TRIED, [])
+    again = flags.applying([*outside, *unknown, *tried])
+    fix = f"`{again}` subscribes them again, with the declared secrets"
+    if unknown:
+        adopting = flags.applying([*outside, *tried], unknown)
+        fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
+    if unknown and is_missing:
+        fix = f"if a state exists elsewhere, name it with --state; {fix}"
+    if tried:
+        fix = f"look at what is live with `{flags.command('list')}`; then {fix}"
+    return fix
 
 
 def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:

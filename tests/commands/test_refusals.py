@@ -126,27 +126,27 @@ REFUSALS = {
     "state lost": Refusal(without_state, "prod: secret unknown: ", "`hooksync apply --adopt "),
     "replaced outside": Refusal(
         replaced_outside,
-        "prod/catalogue/MOVED: replaced outside this state, secret unknown",
+        "prod: replaced outside this state, secret unknown",
         "--replace prod/catalogue/MOVED",
     ),
     "two replaced outside": Refusal(
         two_replaced_outside,
-        "prod/catalogue/INDEXED, prod/catalogue/MOVED: replaced outside this state",
+        "hooksync with a different state): prod/catalogue/INDEXED, prod/catalogue/MOVED",
         "--replace prod/catalogue/INDEXED --replace prod/catalogue/MOVED",
     ),
     "replaced outside and unknown": Refusal(
         replaced_and_unknown,
-        "prod/catalogue/MOVED: replaced outside this state",
+        "hooksync with a different state): prod/catalogue/MOVED",
         "--replace prod/catalogue/MOVED --replace prod/catalogue/INDEXED",
     ),
     "tried twice": Refusal(
         tried_twice,
-        "prod/catalogue/MOVED: two attempts are open",
+        "two attempts are open, so it is not created again: prod/catalogue/MOVED",
         "--replace prod/catalogue/MOVED",
     ),
     "two tried twice": Refusal(
         two_tried_twice,
-        "prod/catalogue/INDEXED, prod/catalogue/MOVED: two attempts are open",
+        "not created again: prod/catalogue/INDEXED, prod/catalogue/MOVED",
         "--replace prod/catalogue/INDEXED --replace prod/catalogue/MOVED",
     ),
     "limit": Refusal(

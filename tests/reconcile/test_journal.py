@@ -109,7 +109,7 @@ def test_a_job_that_is_killed_again_and_again_makes_two_and_is_then_refused() ->
         tenant.apply(is_killed=True)
     assert len(tenant.service.live) == 2
     [problem] = tenant.plan().refusals
-    assert f"{ADDRESS}: two attempts are open, so it is not created again" in problem.what
+    assert f"two attempts are open, so it is not created again: {ADDRESS}" in problem.what
     assert f"--replace {ADDRESS}" in problem.fix
     tenant.options = REPLACING
     assert tenant.apply().is_as_declared
