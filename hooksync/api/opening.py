@@ -10,7 +10,7 @@ from threading import Event
 from hooksync.api.inputs import Declared
 from hooksync.config import declarations
 from hooksync.config.secret_sources import SecretSources, sources_of
-from hooksync.core.clock import read_seconds
+from hooksync.core.clock import Pauses, read_seconds
 from hooksync.core.context import Context
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.model import KEY_VARIABLE, SecretRef, process_environ
@@ -18,7 +18,7 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.run import Run
 from hooksync.service.client import Preservica
-from hooksync.service.http import Caller, RetryPolicy, Transport, proxy_credentials
+from hooksync.service.http import PAUSES, Caller, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost
 from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, derive_key
@@ -39,7 +39,7 @@ def connect(
     declared: Declared,
     before_change: Callable[[], None],
     *,
-    retries: RetryPolicy | None = None,
+    pauses: Pauses = PAUSES,
     make_transport: Callable[[float, int, Mapping[str, str]], Transport] = Transport,
 ) -> Iterator[Caller]:
     """Open the connections of a run. `before_change`: called before each call that changes."""
@@ -47,9 +47,8 @@ def connect(
     options = declared.options
     environ = process_environ(context.environ)
     transport = make_transport(options.timeout, options.parallelism, environ)
-    policy = retries or RetryPolicy()
     try:
-        yield Caller(transport, context, policy, declared.private_receivers, before_change)
+        yield Caller(transport, context, pauses, declared.private_receivers, before_change)
     finally:
         transport.close()
 

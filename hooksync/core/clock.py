@@ -13,12 +13,11 @@ from threading import Event, Thread
 from typing import TypeVar
 
 from hooksync.core.errors import Problem, UsageError
+from hooksync.core.record import Record
 
 T = TypeVar("T")
 
 _CHECK_INTERVAL = 0.05  # seconds between two checks whether `stop` is set
-_FIRST_PAUSE = 0.25  # seconds; each pause is twice the one before
-_LONGEST_PAUSE = 5.0
 
 
 class Clock:
@@ -94,19 +93,37 @@ def run_with_timeout(seconds: float, do: Callable[[], T], stop: Event | None = N
     return done[0]
 
 
+class Pauses(Record, frozen=True):
+    """The pauses between the tries of something; all times in seconds."""
+
+    first: float = 0.25  # each pause is twice the one before
+    longest: float = 5.0
+    jitter: Callable[[], float] = lambda: 1.0  # 0 to 1; half of a pause depends on it
+
+
+_USUAL = Pauses()
+
+
 class Backoff:
     """Growing pauses between the tries of something, for at most `seconds` in all."""
 
-    def __init__(self, seconds: float, clock: Clock, stop: Event) -> None:
+    def __init__(self, seconds: float, clock: Clock, stop: Event, pauses: Pauses = _USUAL) -> None:
         self._end = clock.monotonic() + seconds
         self._clock = clock
         self._stop = stop
-        self._pause = _FIRST_PAUSE
+        self._pauses = pauses
+        self._pause = pauses.first
 
-    def wait(self) -> bool:
-        """Pause, and return True; False if the time was over already, or `stop` was set."""
+    def wait(self, asked: float = 0.0) -> bool:
+        """Pause, and return True; False if the time was over already, or `stop` was set.
+
+        `asked`: the shortest pause that a peer asks for, in seconds; it counts up to the longest
+        one. If the time is over before, it does not pause.
+        """
         left = self._end - self._clock.monotonic()
-        if left <= 0 or self._clock.wait(self._stop, min(self._pause, left)):
+        asked = min(asked, self._pauses.longest)
+        pause = self._pause * (0.5 + self._pauses.jitter() / 2)
+        if left <= 0 or asked > left:
             return False
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        return True
+        self._pause = min(2 * self._pause, self._pauses.longest)
+        return not self._clock.wait(self._stop, min(max(pause, asked), left))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import count
 from typing import Any, Literal
 
 import requests
@@ -17,6 +16,7 @@ from requests.utils import should_bypass_proxies
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
+from hooksync.core.clock import Backoff, Pauses
 from hooksync.core.context import CallRecord, Context
 from hooksync.core.errors import AnswerLost, Problem, ServiceError
 from hooksync.core.record import Record, field
@@ -33,6 +33,10 @@ from hooksync.service.responses import (
 
 _CHUNK = 65536  # bytes
 _CONNECT = 10.0  # seconds to resolve a server's name and connect to one of its addresses
+# a call is repeated so many times at most, until so many seconds have passed
+_REPEATS = 4
+_WINDOW = 120.0
+PAUSES = Pauses(first=0.5, longest=60.0, jitter=random.random)
 _ENVIRON = threading.Lock()  # requests changes os.environ while it reads a NO_PROXY
 
 
@@ -173,28 +177,6 @@ def proxy_credentials(environ: Mapping[str, str]) -> Iterator[str]:
             yield from (credentials, *credentials.split(":", 1))
 
 
-class RetryPolicy(Record, frozen=True):
-    """How often calls are repeated, and for how long; all times in seconds."""
-
-    repeats: int = 4  # after the first try
-    window: float = 120.0  # from the first try to the last
-    first_wait: float = 0.5  # doubled each time
-    longest_wait: float = 60.0  # however long a Retry-After asks for
-    jitter: Callable[[], float] = random.random  # 0 to 1, spreads callers out
-
-    def wait(self, repeat: int, elapsed: float, retry_after: float | None) -> float | None:
-        """Return the seconds to wait before a repeat (0: the first); None: give up.
-
-        `retry_after`: the seconds that the Retry-After header asks for.
-        """
-        if repeat >= self.repeats:
-            return None
-        wait = self.first_wait * 2**repeat * (0.5 + self.jitter() / 2)
-        # the header can make a wait longer, up to `longest_wait`, but never shorter
-        wait = min(max(wait, retry_after or 0.0), self.longest_wait)
-        return wait if elapsed + wait <= self.window else None
-
-
 # What a call is for. A log-in is a read. A creation is not repeated after a lost answer: it could
 # be carried out twice.
 Purpose = Literal["read", "removal", "creation"]
@@ -205,7 +187,7 @@ class Caller(Record, frozen=True):
 
     transport: Transport
     context: Context
-    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    pauses: Pauses = PAUSES
     private_receivers: bool = True  # whether receivers may be called at private addresses
     before_change: Callable[[], None] = lambda: None  # raises LockLost: then nothing is changed
 
@@ -237,28 +219,23 @@ class Caller(Record, frozen=True):
 
         A 429 means that nothing was done, so any call is repeated after it. Raises ServiceError.
         """
-        start = self.context.clock.monotonic()
-        for repeat in count():
+        backoff = Backoff(_WINDOW, self.context.clock, self.context.stop, self.pauses)
+        for repeats_left in range(_REPEATS, -1, -1):
             if purpose != "read":
                 self.before_change()
             try:
                 answer = self.send(request, peer, str(request))
             except AnswerLost as error:
                 may_help = purpose != "creation" and error.kind != "too-large"
-                if not may_help or not self._wait(repeat, start, None):
+                if not (may_help and repeats_left and backoff.wait()):
                     raise
                 continue
             is_busy = answer.status == TOO_MANY
             is_broken = purpose != "creation" and answer.status >= SERVER_ERROR
-            if not (is_busy or is_broken) or not self._wait(repeat, start, answer.retry_after):
+            may_help = repeats_left > 0 and (is_busy or is_broken)
+            if not (may_help and backoff.wait(read_retry_after(answer.retry_after))):
                 break
         return answer
-
-    def _wait(self, repeat: int, start: float, retry_after: str | None) -> bool:
-        """Wait until a call may be made again; False if it may not, or a stop was asked for."""
-        elapsed = self.context.clock.monotonic() - start
-        wait = self.policy.wait(repeat, elapsed, read_retry_after(retry_after))
-        return wait is not None and not self.context.clock.wait(self.context.stop, wait)
 
     def problem(self, request: Request, answer: Response, fix: str, remark: str = "") -> Problem:
         """Return a problem that quotes an answer, because the answer cannot be used."""
@@ -268,9 +245,9 @@ class Caller(Record, frozen=True):
         return Problem(f"{request} -> {answer.status}: {quoted}", fix)
 
 
-def read_retry_after(header: str | None) -> float | None:
-    """Read a Retry-After header, seconds or an HTTP date; None if it has neither."""
+def read_retry_after(header: str | None) -> float:
+    """Return the seconds until a Retry-After header, seconds or an HTTP date; 0 if it has none."""
     try:
         return float(Retry().parse_retry_after(header or ""))
     except Exception:  # odd dates raise exceptions of many kinds
-        return None
+        return 0.0

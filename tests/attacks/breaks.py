@@ -105,8 +105,8 @@ BREAKS = {
     "broken_answers": Break(
         "take what is no JSON for an empty list",
         "service/responses.py",
-        "    except InvalidDocument:  # its text may quote the answer\n",
-        "    except InvalidDocument:\n        return []\n",
+        "    except (ValueError, InvalidDocument):  # their texts may quote the answer\n",
+        "    except (ValueError, InvalidDocument):\n        return []\n",
     ),
     "canaries": Break(
         "find no value in any text",  # the second of two masks makes up for a smaller break

@@ -22,6 +22,7 @@ from hooksync.api.opening import connect, open_run
 from hooksync.api.options import RunOptions
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
+from hooksync.core.clock import Pauses
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.model import (
@@ -33,7 +34,7 @@ from hooksync.core.model import (
     live_url,
 )
 from hooksync.sandbox.tenancies import Subscription
-from hooksync.service.http import RetryPolicy
+from hooksync.service.http import PAUSES
 from hooksync.state.attempts import EXPIRY, open_attempts
 from hooksync.state.fingerprints import declared_digest
 from hooksync.state.format import read_state
@@ -68,7 +69,7 @@ from tests.simulation.hooks import (
 )
 from tests.simulation.world import Killed, Pool, Process, Service, cheap_key
 
-PATIENCE = RetryPolicy(jitter=lambda: 0.5)
+PATIENCE = Pauses(PAUSES.first, PAUSES.longest, lambda: 0.5)
 FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None
 OWN, OLD = "hooks.state.json", "old.state.json"  # the current state, and that of an old checkout
 PEER = "(sim.preservica.example)"  # in each message about a call
@@ -325,7 +326,7 @@ class Play:
             find_store=lambda name, file, context: self._store(name, process),
             connect=partial(
                 connect,
-                retries=PATIENCE,
+                pauses=PATIENCE,
                 make_transport=lambda timeout, connections, environ: process,
             ),
             make_pool=self.pool,
