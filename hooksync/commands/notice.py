@@ -28,7 +28,7 @@ def send_notice(url: Secret, body: bytes, name: str, context: Context) -> None:
     with open_run(Declared((), (), settings, context)) as run:
         failure = _send(url.reveal(), body, name, run.caller)
     if failure:
-        context.terminal.warn(Problem(f"nobody was notified: {name}: {failure}", _FIX))
+        context.terminal.warn(Problem(f"the notice was not delivered: {name}: {failure}", _FIX))
 
 
 def _send(target: str, body: bytes, name: str, caller: Caller) -> str:

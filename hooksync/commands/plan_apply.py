@@ -311,7 +311,7 @@ def _notice_url(options: WatchedOptions, context: Context) -> Secret | None:
         return sources.find(options.notify) if options.notify else None
     except SecretError as error:
         for problem in error.problems:
-            context.terminal.warn(replace(problem, what=f"nobody can be notified: {problem.what}"))
+            context.terminal.warn(replace(problem, what=f"no notice can be sent: {problem.what}"))
         return None
 
 

@@ -147,8 +147,10 @@ def _lines(notice: Mapping[str, Any]) -> Iterator[str]:
         yield notice["summary"]
     for tenancy in notice["tenancies"]:
         counts = counted(tenancy["counts"], {**CHANGES, **RESULTS})
-        words = filter(None, [tenancy["outcome"], counts, tenancy["new_foreign"]])
-        yield f"{tenancy['name']} ({tenancy['where']}): {', '.join(words)}"
+        words = ", ".join(filter(None, [tenancy["outcome"], counts]))
+        yield f"{tenancy['name']} ({tenancy['where']}): {words}"
+        if tenancy["new_foreign"]:
+            yield f"{tenancy['name']}: not in the state, {tenancy['new_foreign']}"
     if notice["tenancies_left_out"]:
         yield f"{notice['tenancies_left_out']} more tenancies"
     for problem in notice["problems"]:

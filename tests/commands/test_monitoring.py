@@ -116,10 +116,13 @@ def test_a_notice_names_new_foreign_subscriptions_until_an_apply_has_seen_them(
 ) -> None:
     assert watched.place.run("apply", "--yes").code == 0
     watched.place.box.seed("DEMO", f"https://vendor.example/x?key={KEY}", "MOVED", KEY)
+    assert watched.run("plan", "--notify-as", "slack").code == 0
+    named = "\nprod: not in the state, 1 new: https://vendor.example/x?key=***\n"
+    assert named in watched.told[0]["text"]
     for command in (["plan"], ["apply", "--yes"], ["plan"]):
         assert watched.run(*command).code == 0
-    assert [told["event"] for told in watched.told] == ["new-foreign", "new-foreign"]
-    for told in watched.told:
+    assert [told["event"] for told in watched.told[1:]] == ["new-foreign", "new-foreign"]
+    for told in watched.told[1:]:
         assert_fits(told, "notice")
         assert told["tenancies"][0]["new_foreign"] == "1 new: https://vendor.example/x?key=***"
         assert KEY not in json.dumps(told)
@@ -173,7 +176,7 @@ def test_a_notice_states_why_a_run_failed_or_was_refused(
     [told] = watched.told
     assert (told["event"], told["exit_code"]) == (event, run.code)
     assert what in json.dumps(told["problems"][0])
-    assert "warning: nobody" not in run.err
+    assert "notice" not in run.err
 
 
 @pytest.mark.parametrize("code", [ExitCode.INTERRUPTED, ExitCode.TERMINATED])
@@ -210,7 +213,7 @@ def test_a_notice_that_does_not_arrive_is_a_warning_and_changes_no_exit_code(
 ) -> None:
     run = watched.run("plan", "--detailed-exitcode", "-v")
     assert (run.code, len(watched.wire.requests)) == (2, tries)
-    assert f"warning: nobody was notified: env:WATCHER: {why}" in run.err
+    assert f"warning: the notice was not delivered: env:WATCHER: {why}" in run.err
     assert "\n  fix: check that the variable or file contains the whole URL" in run.err
     assert "receiver: POST env:WATCHER notice -> " in run.err
 
@@ -230,7 +233,7 @@ def test_an_invalid_or_unsafe_webhook_url_is_not_called(place: Place, value: str
     place.environ["WATCHER"] = value
     run = place.run("plan", "--notify", "env:WATCHER")
     assert run.code == 0
-    assert f"warning: nobody was notified: env:WATCHER: {why}" in run.err
+    assert f"warning: the notice was not delivered: env:WATCHER: {why}" in run.err
     assert value not in run.err
 
 
@@ -241,7 +244,7 @@ def test_an_unreadable_notify_reference_is_a_warning_even_if_no_notice_is_due(pl
     run = place.run("plan", "--notify", "file:none.txt")
     assert (run.code, run.out[:11]) == (0, "No changes.")
     assert run.err.startswith(
-        "warning: nobody can be notified: secret file:none.txt cannot be read: no such file"
+        "warning: no notice can be sent: secret file:none.txt cannot be read: no such file"
     )
 
 
