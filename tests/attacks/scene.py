@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_plus
 
 from tests.attacks.peers import (
@@ -29,6 +30,7 @@ from tests.attacks.peers import (
     RECEIVER,
     REFRESH,
     TOKEN,
+    UNPROBED,
     answer_well,
     service,
 )
@@ -150,13 +152,16 @@ SHOWN = {
 }
 
 
+UNREACHED: dict[str, Any] = {"hooks": UNPROBED, "environ": {"RECEIVER": RECEIVER}}  # no challenge
+
+
 def _listed(**planted: str) -> Scene:
-    return Scene([DECLARED, {**NOT_DECLARED, **planted}], environ={"RECEIVER": RECEIVER})
+    return Scene([DECLARED, {**NOT_DECLARED, **planted}], **UNREACHED)
 
 
 def _refused(call: str) -> Plant:
     live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
-    return lambda text: Scene(live, call, refusal(text), environ={"RECEIVER": RECEIVER})
+    return lambda text: Scene(live, call, refusal(text), **UNREACHED)
 
 
 def _tenant(text: str) -> Scene:
@@ -175,9 +180,7 @@ def _receiver(text: str) -> Scene:
 
 def _made(text: str) -> Scene:
     said = {"id": text, "url": "https://x.example/", "triggerType": text}
-    return Scene(
-        [], "subscribe", saying(answer(json.dumps(said).encode())), environ={"RECEIVER": RECEIVER}
-    )
+    return Scene([], "subscribe", saying(answer(json.dumps(said).encode())), **UNREACHED)
 
 
 _PLANS = tuple(name for name in SHOWN if name.startswith("plan"))
