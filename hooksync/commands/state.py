@@ -185,10 +185,10 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
             fix = "choose a different name, or remove its entry with `hooksync state forget`"
             raise Refused(Problem(f"the state {store.where} already contains {new}", fix))
 
-        def address_of(record: SubscriptionRecord) -> str:
-            return new if record.address == old else record.address
+        def moved(record: SubscriptionRecord) -> SubscriptionRecord:
+            return replace(record, address=new) if record.address == old else record
 
-        return state.with_records(each.with_addresses(address_of) for each in state.tenancies)
+        return state.with_records(records.changed(moved) for records in state.tenancies)
 
     _read(store)  # before the run lock, which creates files
     with run_lock(store, options.lock_timeout, context):
@@ -212,7 +212,10 @@ def forget(options: ForgetOptions, context: Context) -> ExitCode:
         loss = "What is live then counts as not in the state, and its secret as unknown."
         question = "\n".join([*lines, f"Forget {number}? {loss}"])
         confirm(question, context, is_confirmed=options.is_confirmed)
-        rest = [records.without(names) for records in tenancies]
+        rest = [
+            records.changed(lambda record: None if record.address in names else record)
+            for records in tenancies
+        ]
         update(store, lambda now: now.with_records(rest), f"state forget: {number}")
     context.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE

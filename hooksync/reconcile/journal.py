@@ -29,7 +29,6 @@ from hooksync.state.model import (
     Attempt,
     State,
     StateEntry,
-    SubscriptionRecord,
     TenancyRecords,
 )
 from hooksync.state.store import update
@@ -245,11 +244,11 @@ class Journal:
         if applied.plan.has_changed and self._commit:
             records = replace(records, commit=self._commit)
 
-        def address_of(record: SubscriptionRecord) -> str:
+        def named(record: AnyRecord) -> AnyRecord:
             former = f"{tenancy.name}/{record.local_name}"
-            return addresses.get(record.declared, former)
+            return replace(record, address=addresses.get(record.declared, former))
 
-        return records.with_addresses(address_of)
+        return records.changed(named)
 
 
 def _news(before: TenancyPlan, after: TenancyPlan) -> Iterator[Step]:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from hooksync.core.model import LiveSubscription
 from hooksync.core.record import replace
 from hooksync.state.fingerprints import Key, Salt, declared_digest
-from hooksync.state.model import Attempt, TenancyRecords
+from hooksync.state.model import Attempt, SubscriptionRecord, TenancyRecords
 
 MOST_OPEN = 2  # hooksync creates nothing under an identity with so many open attempts
 # seconds; a list may still show an attempt that is younger, so it is not closed
@@ -122,15 +122,14 @@ def without_needless(
     left = [entry for entry in records.entries if entry.id in shown or entry.id not in removed]
     records = replace(records, entries=tuple(left))
     newest = newest_runs(records)
-    entries = []
-    for entry in records.entries:
-        is_needed = entry.declared in declared and entry.run == newest[entry.declared]
-        if entry.id in shown or is_needed:
-            entries.append(entry)
+
+    def is_needed(record: SubscriptionRecord) -> bool:
+        is_newest = record.run >= newest.get(record.declared, 0)
+        return record.id in shown or (record.declared in declared and is_newest)
+
+    entries = filter(is_needed, records.entries)
     attempts = []
     for attempt in records.attempts:
-        is_newest = attempt.run > newest.get(attempt.declared, 0)
-        is_needed = attempt.declared in declared and is_newest
-        if attempt.id in shown or is_needed or now - attempt.at <= EXPIRY:
+        if is_needed(attempt) or now - attempt.at <= EXPIRY:
             attempts.append(attempt)
     return replace(records, entries=tuple(entries), attempts=tuple(attempts))

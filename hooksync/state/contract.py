@@ -40,16 +40,19 @@ class Holder(Record, frozen=True):
         return json.dumps(asdict(self), sort_keys=True)
 
     @property
+    def _who(self) -> str:
+        return f"{self.user or 'somebody'} on {self.host or 'an unknown machine'}"
+
+    @property
     def place(self) -> str:
         """The URL of the CI run; without one, the user and the machine."""
-        who = f"{self.user or 'somebody'} on {self.host or 'an unknown machine'}"
-        return printable(self.ci_run or who)
+        return printable(self.ci_run or self._who)
 
     def __str__(self) -> str:
         """Return the user, machine, process, CI run and start time, for messages."""
-        who = f"{self.user or 'somebody'} on {self.host or 'an unknown machine'}"
         where = f" in {self.ci_run}" if self.ci_run else ""
-        return printable(f"{who} (process {self.process}){where} since {rfc3339(self.since)}")
+        since = rfc3339(self.since)
+        return printable(f"{self._who} (process {self.process}){where} since {since}")
 
 
 def read_holder(text: str) -> Holder | None:

@@ -8,8 +8,6 @@ A state is signed if the run has a key.
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from collections import Counter
 from collections.abc import Container
 from typing import Any
@@ -31,8 +29,6 @@ _WAY_OUT = (
 
 _BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
 _SIGN_FIX = f"look at it with `hooksync state show`; if it is right, sign it: {_BY_HAND}"
-
-_CONFLICT = re.compile("^<<<<<<<", re.MULTILINE)
 
 
 def read_state(text: str, path: str) -> State:
@@ -88,7 +84,8 @@ def _parse(text: str, path: str) -> dict[str, Any]:
     try:
         document = parse_json(text)
     except json.JSONDecodeError as error:
-        raise StateError(_syntax_problem(text, path, error)) from None
+        where = Location(path, error.lineno, error.colno)
+        raise StateError(Problem("the state is not JSON", _WAY_OUT, where)) from None
     if not isinstance(document, dict):
         raise InvalidDocument("not a state of hooksync: not a JSON object")
     found = str(document.get("format", ""))
@@ -98,20 +95,6 @@ def _parse(text: str, path: str) -> dict[str, Any]:
     if found.startswith("hooksync.state/") and found > STATE_FORMAT:
         raise NewerDocument(f"a newer hooksync wrote it: {what}")
     raise InvalidDocument(what)
-
-
-def _syntax_problem(text: str, path: str, error: json.JSONDecodeError) -> Problem:
-    """Explain why a text is not JSON."""
-    conflict = _CONFLICT.search(text)
-    if conflict is None:
-        where = Location(path, error.lineno, error.colno)
-        return Problem("the state is not JSON", _WAY_OUT, where)
-    where = Location(path, text.count("\n", 0, conflict.start()) + 1, 1)
-    fix = (
-        f"during the merge, `git checkout --ours {shlex.quote(path)}` or `--theirs` keeps one"
-        " version whole; after it, restore the file from an earlier commit"
-    )
-    return Problem("the state contains a merge conflict of Git", fix, where)
 
 
 def _check_whole(state: State) -> None:

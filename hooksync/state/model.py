@@ -8,10 +8,10 @@ and tenant, not to its name.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from operator import attrgetter
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from hooksync.core.model import SecretRef, TenancyKey
 from hooksync.core.record import Record, fields_of, force_setattr, replace
@@ -98,16 +98,10 @@ class TenancyRecords(Record, frozen=True):
         """The ids of the entries and the attempts."""
         return {record.id for record in self.subscriptions}
 
-    def with_addresses(self, address_of: Callable[[SubscriptionRecord], str]) -> TenancyRecords:
-        """Give each entry and each attempt the address that a function returns."""
-        entries = [replace(entry, address=address_of(entry)) for entry in self.entries]
-        attempts = [replace(attempt, address=address_of(attempt)) for attempt in self.attempts]
-        return replace(self, entries=tuple(entries), attempts=tuple(attempts))
-
-    def without(self, addresses: Collection[str]) -> TenancyRecords:
-        """Drop the entries and the attempts of addresses."""
-        entries = [entry for entry in self.entries if entry.address not in addresses]
-        attempts = [attempt for attempt in self.attempts if attempt.address not in addresses]
+    def changed(self, change: Callable[[Any], Any]) -> TenancyRecords:
+        """Replace each entry and each attempt by what a function returns; None: drop it."""
+        entries = filter(None, map(change, self.entries))
+        attempts = filter(None, map(change, self.attempts))
         return replace(self, entries=tuple(entries), attempts=tuple(attempts))
 
     def in_order(self) -> TenancyRecords:
@@ -141,7 +135,7 @@ class State(Record, frozen=True, dict=True):
         return self.serial + 1
 
     @cached_property
-    def by_tenancy(self) -> Mapping[TenancyKey, TenancyRecords]:
+    def by_tenancy(self) -> dict[TenancyKey, TenancyRecords]:
         """Everything but the salts, by tenancy."""
         return {records.key: records for records in self.tenancies}
 
@@ -165,20 +159,18 @@ class State(Record, frozen=True, dict=True):
         """Return a salt for each reference, for new subscriptions: an existing one or a new one."""
         usable = {salt.id.rpartition("#")[0]: salt for salt in reversed(self.salts)}
         given: dict[SecretRef, Salt] = {}
-        for ref in refs:
-            if str(ref) not in usable:
-                salt = random(SALT_BYTES)
-                usable[str(ref)] = Salt(f"{ref}#{salt[:4].hex()}", salt.hex())
-            given[ref] = usable[str(ref)]
+        for ref in dict.fromkeys(refs):
+            salt = random(SALT_BYTES) if str(ref) not in usable else b""
+            new = Salt(f"{ref}#{salt[:4].hex()}", salt.hex())
+            given[ref] = usable.get(str(ref), new)
         return given
 
     def with_records(self, changed: Iterable[TenancyRecords], salts: Iterable[Salt] = ()) -> State:
         """Replace the records of tenancies, and drop unused salts. `salts`: of new records."""
-        by_tenancy = {**self.by_tenancy}
-        by_tenancy.update((records.key, records) for records in changed)
+        by_tenancy = self.by_tenancy | {records.key: records for records in changed}
         tenancies = [one for one in by_tenancy.values() if one != TenancyRecords(*one.key)]
         used = {record.salt for records in tenancies for record in records.subscriptions}
-        known = {salt.id: salt for salt in (*salts, *self.salts)}
+        known = self.salts_by_id() | {salt.id: salt for salt in salts}
         used_salts = tuple(known[name] for name in used if name)
         return replace(self, salts=used_salts, tenancies=tuple(tenancies))
 

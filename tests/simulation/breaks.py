@@ -123,7 +123,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "forget attempts at once",
         "state/attempts.py",
-        "if attempt.id in shown or is_needed or now - attempt.at <= EXPIRY:",
+        "if is_needed(attempt) or now - attempt.at <= EXPIRY:",
         "if attempt.id in shown:",
     ),
     Break(

@@ -18,7 +18,6 @@ SECTIONS = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE 
 ROWS = re.findall(r"^\| (`.+?) \|", PAGE, re.MULTILINE)
 DOCUMENTED = {*SECTIONS, *re.findall(r"`(\w+)`", " ".join(ROWS))}
 SHAPE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|\w+_proxy")
-CLOUDS = ("AWS", "AZURE", "GOOGLE")
 # constants of this shape that are no variables, or that hooksync only sets for other programs
 OTHERS = {
     *(
@@ -69,8 +68,7 @@ def constants() -> Iterator[str]:
 
 
 READ = {
-    *{name.upper() for name in constants()}.difference(OTHERS, {"ALLOW_HTTP"}),
-    *(f"{cloud}_ALLOW_HTTP" for cloud in CLOUDS),  # the code adds the prefix of each cloud
+    *{name.upper() for name in constants()}.difference(OTHERS),
     *("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY"),  # obstore reads them
     "PATH",  # the system reads it, to find programs
 }
