@@ -151,10 +151,10 @@ class Place:
 
 
 def checked(run: Run) -> Run:
-    """Assert that a run shows no secret, no traceback and no unforeseen error; return the run."""
+    """Assert that a run shows no secret, no traceback and no internal error; return the run."""
     assert not [hidden for hidden in HIDDEN if hidden in run.out + run.err]
     assert "Traceback" not in run.err
-    assert "error: unforeseen: " not in run.err, run.err
+    assert "error: internal error: " not in run.err, run.err
     assert "Exception ignored" not in run.err
     return run
 

@@ -147,7 +147,7 @@ class Run:
     written: tuple[str, ...] = ()  # texts of state, plan and report right after the run
     hidden: tuple[str, ...] = field(default=(), repr=False)  # secrets, passwords, tokens
     is_interrupted: bool = False
-    meets_a_bug: bool = False  # a test raised an unforeseen error in it on purpose
+    meets_a_bug: bool = False  # a test raised an internal error in it on purpose
     fellows: frozenset[str] = frozenset()  # names of other runs that use the same state
     can_lose_lock: bool = False  # whether its run lock expires
     remembered: tuple[Remembered, ...] = ()  # records of the state before the run
@@ -287,7 +287,7 @@ def exit_code_report_and_truth_agree(run: Run) -> Iterator[str]:
         return
     if "Traceback" in run.said:
         yield "it shows a traceback"
-    if "unforeseen: " in run.said and not run.meets_a_bug:
+    if "internal error: " in run.said and not run.meets_a_bug:
         yield "it meets an error that no code is made for"
     if run.is_interrupted and run.code == ExitCode.DONE and _active(run):
         yield "it was interrupted, and exits 0"

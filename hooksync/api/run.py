@@ -25,8 +25,8 @@ from hooksync.core.errors import (
     HooksyncError,
     Problem,
     SecretError,
+    internal_error,
     pluralised,
-    unforeseen,
 )
 from hooksync.core.git import find_commit, lacks_commit
 from hooksync.core.model import KEY_VARIABLE
@@ -63,9 +63,7 @@ __all__ = [
     "plan",
 ]
 
-_UNDECLARED_FIX = (
-    "declare the tenancy again, or, if hooksync is not to look after it any more, `{forget}`"
-)
+_UNDECLARED_FIX = "declare the tenancy again, or, to stop managing it, `{forget}`"
 _OLD_FIX = "update the checkout, for example by `git pull`, and plan again"
 
 Names = str | Sequence[str]
@@ -230,7 +228,7 @@ def applied(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) -> P
         tenancies = apply_plans(plan.tenancies, run, commit)
     errors: list[Problem] = []
     for error in run.failures:
-        errors += error.problems if isinstance(error, HooksyncError) else [unforeseen(error)]
+        errors += error.problems if isinstance(error, HooksyncError) else [internal_error(error)]
     report = replace(
         plan,
         format="hooksync.report/1",

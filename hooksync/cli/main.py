@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # before signals are handled
         return 130
     except Exception as error:  # so early that the usual error handling is not loaded
-        sys.stderr.write(f"error: unforeseen: {type(error).__name__}\n")
+        sys.stderr.write(f"error: internal error: {type(error).__name__}\n")
         return 1
 
 

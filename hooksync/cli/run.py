@@ -19,7 +19,7 @@ from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
 from hooksync.config.files import YAML_ENDINGS
 from hooksync.config.variable_files import gather
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, HooksyncError, Problem, exit_of, unforeseen_text
+from hooksync.core.errors import ExitCode, HooksyncError, Problem, exit_of, internal_error_text
 from hooksync.core.output import Output
 from hooksync.render.json_text import ERROR_FORMAT, result_json
 
@@ -42,7 +42,7 @@ def run(argv: Sequence[str]) -> int:
         code = ExitCode.INTERRUPTED
     except Exception as error:  # a bug, or this machine has no more memory, threads or handles
         with suppress(Exception):  # there may be no memory for the message
-            output.message(unforeseen_text(error))
+            output.message(internal_error_text(error))
         code, problems = exit_of(error, has_begun=begun.is_set())
     if code == ExitCode.INTERRUPTED:
         code = interrupts.exit_code

@@ -31,8 +31,8 @@ from hooksync.core.errors import (
     UsageError,
     exit_of,
     shortened,
-    unforeseen,
-    unforeseen_text,
+    internal_error,
+    internal_error_text,
 )
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.origin import find_origin
@@ -210,12 +210,12 @@ def _with_bugs_last(
     context: Context,
     told: set[Problem],
 ) -> Plan:
-    """Show the result of an apply, and then its first unforeseen error in full."""
+    """Show the result of an apply, and then its first internal error in full."""
     bugs = [error for error in failures if not isinstance(error, HooksyncError)]
-    told.update(map(unforeseen, bugs))
+    told.update(map(internal_error, bugs))
     done = _show_result(done, options, context, told)
     for error in bugs[:1]:
-        context.terminal.message(unforeseen_text(error))
+        context.terminal.message(internal_error_text(error))
     return done
 
 
@@ -247,7 +247,7 @@ def _no_terminal(options: ApplyOptions) -> Problem:
     verb: Verb = "remove" if options.remove else "apply"
     confirmed = options.flags.command(verb, *options.remove, "--yes")
     fix = f"`{confirmed}` if the plan is what you want"
-    return Problem("not confirmed: there is no terminal to ask on", fix)
+    return Problem("not confirmed: cannot prompt without a terminal", fix)
 
 
 def _is_confirmed(

@@ -51,7 +51,7 @@ def confirm(question: str, context: Context, *, is_confirmed: bool) -> None:
     terminal = context.terminal
     if not terminal.can_ask():
         terminal.message(question)
-        raise Refused(Problem("not confirmed: there is no terminal to ask on", "give --yes"))
+        raise Refused(Problem("not confirmed: cannot prompt without a terminal", "give --yes"))
     if not terminal.ask(f"{question} Type yes to go on: "):
         if context.stop.is_set():
             raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))

@@ -187,10 +187,10 @@ def exit_of(error: Exception, *, has_begun: bool) -> tuple[ExitCode, tuple[Probl
     """
     if isinstance(error, HooksyncError):
         return error.exit_code, error.problems
-    return ExitCode.PARTLY_APPLIED if has_begun else ExitCode.ERROR, (unforeseen(error),)
+    return ExitCode.PARTLY_APPLIED if has_begun else ExitCode.ERROR, (internal_error(error),)
 
 
-def unforeseen(error: BaseException) -> Problem:
+def internal_error(error: BaseException) -> Problem:
     """Describe an error that no code handles.
 
     Its message is left out: it may contain a secret.
@@ -202,15 +202,15 @@ def unforeseen(error: BaseException) -> Problem:
     fix = "report this as a bug, with the lines that follow"
     if isinstance(error, _SHORTAGES):
         fix = "free memory, threads or open files; if that does not help, report this as a bug"
-    return Problem(f"unforeseen: {kind}{where}", fix)
+    return Problem(f"internal error: {kind}{where}", fix)
 
 
-def unforeseen_text(error: BaseException) -> str:
+def internal_error_text(error: BaseException) -> str:
     """Describe an error that no code handles; if it may be a bug, with its traceback.
 
     The lines contain no exception messages, values or paths.
     """
-    lines = [f"error: {unforeseen(error)}"]
+    lines = [f"error: {internal_error(error)}"]
     current = None if isinstance(error, _SHORTAGES) else error
     while current is not None:
         lines.append(f"  {type(current).__name__}:")

@@ -582,7 +582,7 @@ def complaints(case: Case, measured: Measured, at_rest: float) -> list[str]:
         "it said something of an error": bool(case.said) or "error" not in measured.err,
         "its standard output is no JSON": _is_json(measured.out),
         "there is a traceback": "Traceback" not in measured.err and "Exception" not in measured.err,
-        "it meets what no code is made for": "unforeseen: " not in measured.err,
+        "it meets what no code is made for": "internal error: " not in measured.err,
         "its standard error steers a terminal or a CI runner": is_inert(measured.err),
         "a receiver that is not ready was subscribed": (
             case.call != "receiver"

@@ -89,7 +89,7 @@ def test_without_an_answer_nothing_is_sent(tmp_path: Path) -> None:
     hook = Hook()
     done = catch_up(tmp_path, "archive/catalogue", *SINCE, hook=hook)
     assert (done.code, hook.marks) == (3, [])
-    assert "there is no terminal to ask on" in done.err
+    assert "cannot prompt without a terminal" in done.err
 
 
 def test_a_refused_event_is_shown_and_the_others_are_sent(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_missing_secret_is_reported_with_its_line_instead_of_a_question(place:
 def test_without_a_terminal_and_without_yes_no_receiver_is_challenged(place: Place) -> None:
     run = place.run("apply")
     assert run.code == 3
-    assert "refused: not confirmed: there is no terminal to ask on" in run.err
+    assert "refused: not confirmed: cannot prompt without a terminal" in run.err
     assert place.receiver.answers["catalogue", "challenge"] == 0
 
 

@@ -149,7 +149,7 @@ def test_a_notice_names_new_foreign_subscriptions_until_an_apply_has_seen_them(
             "failed",
             "secret env:CATALOGUE_SECRET is empty",
         ),
-        (["apply"], {}, HOOKS, "refused", "not confirmed: there is no terminal to ask on"),
+        (["apply"], {}, HOOKS, "refused", "not confirmed: cannot prompt without a terminal"),
         (
             ["apply", "--yes"],
             {},

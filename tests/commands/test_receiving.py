@@ -28,7 +28,7 @@ def run(*arguments: str, **more: str) -> Run:
     # a folder without a hooks file
     done = hooksync(arguments, {**ENVIRON, **more}, Path(__file__).parent)
     assert not [hidden for hidden in ENVIRON.values() if hidden in done.out + done.err]
-    assert "unforeseen" not in done.err
+    assert "internal error" not in done.err
     return done
 
 

@@ -180,7 +180,7 @@ REFUSALS = {
         command="apply plan.json",
     ),
     "not confirmed": Refusal(
-        nothing, "not confirmed: there is no terminal to ask on", " --yes", command="apply"
+        nothing, "not confirmed: cannot prompt without a terminal", " --yes", command="apply"
     ),
 }
 # the flags of a run

@@ -383,7 +383,7 @@ def test_a_glob_that_matches_nothing_forgets_nothing(kept: Folder, globs: tuple[
 def test_without_a_yes_nothing_is_forgotten(kept: Folder) -> None:
     done = kept.run("forget", "test/*")
     assert (done.code, done.out) == (3, "")
-    assert "refused: not confirmed: there is no terminal to ask on\n" in done.err
+    assert "refused: not confirmed: cannot prompt without a terminal\n" in done.err
     assert kept.state() == WHOLE
 
 
@@ -487,5 +487,5 @@ def test_a_remote_run_lock_is_not_taken_without_a_yes_or_from_a_different_run() 
     stop.set()
     with pytest.raises(Interrupted):
         take_away("0123456789abcdef", terminal, stop)
-    with pytest.raises(Refused, match="there is no terminal to ask on"):
+    with pytest.raises(Refused, match="cannot prompt without a terminal"):
         take_away("0123456789abcdef", MemoryTerminal(), Event())

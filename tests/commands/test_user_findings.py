@@ -102,9 +102,7 @@ def test_the_printed_forget_keeps_the_entries_of_a_different_tenant(place: Place
     place.write(HOOKS)
     assert place.run("apply", "--yes").code == 0
     planned = place.run("plan")
-    fix = planned.err.partition("if hooksync is not to look after it any more, `")[2].partition(
-        "`"
-    )[0]
+    fix = planned.err.partition("to stop managing it, `")[2].partition("`")[0]
     words = shlex.split(fix)
     assert words[:3] == ["hooksync", "state", "forget"]
     assert "--tenant test" in shlex.join(words)

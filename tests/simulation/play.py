@@ -341,7 +341,7 @@ class Play:
         except HooksyncError as error:
             process.message(f"error: {error}")
             return int(error.exit_code), ""
-        except MemoryError:  # an unforeseen error: main.py ends a run in this way
+        except MemoryError:  # an internal error: main.py ends a run in this way
             return int(ExitCode.PARTLY_APPLIED if context.begun.is_set() else ExitCode.ERROR), ""
         except Exception:
             return 1, traceback.format_exc()

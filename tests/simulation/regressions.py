@@ -138,7 +138,7 @@ REGRESSIONS = (
         list_wait=5,
         is_remote=True,
     ),
-    # a run could not release the run lock of a hand-edited state: an unforeseen error
+    # a run could not release the run lock of a hand-edited state: an internal error
     History(
         60171961,
         (

@@ -1,4 +1,4 @@
-"""Tests of unforeseen errors: no memory, no file handles, no threads, or a bug.
+"""Tests of internal errors: no memory, no file handles, no threads, or a bug.
 
 None of them may show a traceback, or end with exit code 1 after a change. The limits are real ones
 of a child process. A bug is a network or a terminal that raises an exception.
@@ -18,7 +18,7 @@ from hooksync.api.opening import connect, open_run
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions
 from hooksync.core.context import Context
-from hooksync.core.errors import unforeseen_text
+from hooksync.core.errors import internal_error_text
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.service.http import Request, Response, Transport
@@ -125,13 +125,13 @@ BUGS = [
 
 @pytest.mark.parametrize("error", sampled(BUGS, 4), ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_an_unforeseen_error_ends_an_apply_as_an_interrupt_does(
+def test_an_internal_error_ends_an_apply_as_an_interrupt_does(
     place: Place, when: str, error: Exception
 ) -> None:
     place.write(MANY)
     ended = apply(place, at("POST subscriptions", when, 3, error))
     assert ended.code == 4
-    assert f"error: unforeseen: {type(error).__name__}" in ended.said
+    assert f"error: internal error: {type(error).__name__}" in ended.said
     assert "a bug that quotes" not in ended.said
     assert "report this as a bug" in ended.said
     assert len(place.box.subscriptions("DEMO")) == (3 if when == "after" else 2)
@@ -171,7 +171,7 @@ def test_an_error_in_one_tenancy_stops_the_others_and_all_outcomes_are_reported(
         for one in ended.report["tenancies"]
     }  # type: ignore[attr-defined]
     assert sorted(told["prod"] + told["other"]) == ["not-attempted"] * 8 + ["unsettled"] * 4
-    assert ended.said.count("error: unforeseen: MemoryError") == 1
+    assert ended.said.count("error: internal error: MemoryError") == 1
 
 
 def test_the_state_is_written_before_a_result_that_cannot_be_shown(place: Place) -> None:
@@ -196,9 +196,9 @@ def test_an_error_is_reported_with_the_places_of_its_causes_and_without_their_te
 
     with pytest.raises(RuntimeError) as caught:
         outer()
-    said = unforeseen_text(caught.value)
+    said = internal_error_text(caught.value)
     assert SECRET not in said
-    assert said.startswith("error: unforeseen: RuntimeError\n  fix: report this as a bug")
+    assert said.startswith("error: internal error: RuntimeError\n  fix: report this as a bug")
     assert "  RuntimeError:\n    tests.system.test_last_resort:" in said
     assert said.endswith(" deep")
 
@@ -226,13 +226,13 @@ def limited(place: Place, kind: str, limit: int, *arguments: str) -> tuple[int, 
     return process.returncode, err
 
 
-def test_an_unforeseen_error_before_any_change_is_reported_with_its_place_and_exit_code_1(
+def test_an_internal_error_before_any_change_is_reported_with_its_place_and_exit_code_1(
     place: Place,
 ) -> None:
     code, err = limited(place, "RLIMIT_NOFILE", 4, "plan")
     assert code == 1
     assert re.fullmatch(
-        r"error: unforeseen: OSError \(EMFILE\) at hooksync\.[a-z_.]+:\d+\n  fix: free memory.*\n",
+        r"error: internal error: OSError \(EMFILE\) at hooksync\.[a-z_.]+:\d+\n  fix: free memory.*\n",
         err,
     ), err
 
