@@ -341,7 +341,6 @@ _FLAGS: dict[str, Keywords] = {
     },
     "shell": {"choices": SHELLS, "metavar": "SHELL", "help": "bash, zsh or fish"},
 }
-_SAFE = ("--policy", "--allow-commands")
 _CONNECTION = ("--timeout", "--parallelism", "--credentials")
 _WATCHING = ("--notify", "--notify-as", "--metrics")
 _SELECTING = {
@@ -380,6 +379,12 @@ def _add_format(group: Group, *choices: str) -> None:
     )
 
 
+def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add the last groups of a command that calls others. `names`: flags of the last group."""
+    _group(parser, SAFETY, "--policy", "--allow-commands")
+    _group(parser, MORE, *names, "--verbose")
+
+
 def _refuse(
     arguments: argparse.Namespace, flags: Mapping[str, str], with_what: str, fix: str
 ) -> None:
@@ -394,7 +399,7 @@ def _refuse(
 
 def add_validate(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file")
-    _group(parser, SAFETY, *_SAFE)
+    _group(parser, SAFETY, "--policy", "--allow-commands")
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
@@ -402,8 +407,8 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     _group(parser, SELECT, "--tenancy", "--target", "--since", "--replace", "--adopt")
     _add_format(_group(parser, OUTPUT), *_FORMATS[1:])
     _group(parser, OUTPUT, "--out", "--detailed-exitcode", "--all", "--quiet")
-    _group(parser, SAFETY, "--probe", *_SAFE)
-    _group(parser, MORE, *_CONNECTION, *_WATCHING, "--verbose")
+    _group(parser, SAFETY, "--probe")
+    _add_rest(parser, *_CONNECTION, *_WATCHING)
 
 
 def check_plan(arguments: argparse.Namespace) -> None:
@@ -417,8 +422,8 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
     _group(parser, SELECT, *_SELECTING)
     _add_format(_group(parser, OUTPUT), "json", "markdown")
     _group(parser, OUTPUT, "--report", "--all")
-    _group(parser, SAFETY, "--yes", *_SAFE, "--max-age")
-    _group(parser, MORE, *_CONNECTION, *_WATCHING, "--lock-timeout", "--verbose")
+    _group(parser, SAFETY, "--yes", "--max-age")
+    _add_rest(parser, *_CONNECTION, *_WATCHING, "--lock-timeout")
 
 
 def check_apply(arguments: argparse.Namespace) -> None:
@@ -434,8 +439,8 @@ def add_remove(parser: argparse.ArgumentParser) -> None:
     _group(parser, SELECT, "remove", "--tenancy")
     _group(parser, READ, "--file", "--env-file", "--state")
     _add_format(_group(parser, OUTPUT, "--report"), "json", "markdown")
-    _group(parser, SAFETY, "--yes", *_SAFE)
-    _group(parser, MORE, *_CONNECTION, "--lock-timeout", "--verbose")
+    _group(parser, SAFETY, "--yes")
+    _add_rest(parser, *_CONNECTION, "--lock-timeout")
 
 
 def add_show(parser: argparse.ArgumentParser) -> None:
@@ -448,8 +453,7 @@ def add_list(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file", "--env-file", "--state", "--no-state")
     _group(parser, SELECT, "--tenancy", "--target")
     _add_format(_group(parser, OUTPUT), "json")
-    _group(parser, SAFETY, *_SAFE)
-    _group(parser, MORE, *_CONNECTION, "--verbose")
+    _add_rest(parser, *_CONNECTION)
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
@@ -477,8 +481,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file", "--env-file")
     _group(parser, SELECT, "--tenancy", "--target", "--url", "--secret")
     _add_format(_group(parser, OUTPUT), "json")
-    _group(parser, SAFETY, *_SAFE)
-    _group(parser, MORE, *_CONNECTION, "--verbose")
+    _add_rest(parser, *_CONNECTION)
 
 
 def check_receiver(arguments: argparse.Namespace) -> None:
@@ -502,8 +505,7 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
     _group(parser, "which receiver", "--url", "--secret", "--file", "--env-file")
     send = _group(parser, "what to send", "--suite", "--log", "--trigger", "--replay", "--event")
     _add_format(send, "json", "junit")
-    _group(parser, SAFETY, *_SAFE)
-    _group(parser, MORE, "--timeout", "--verbose")
+    _add_rest(parser, "--timeout")
 
 
 def check_fire(arguments: argparse.Namespace) -> None:
@@ -533,14 +535,14 @@ def add_catch_up(parser: argparse.ArgumentParser) -> None:
         help="send what was updated since, e.g. 2026-11-30T14:00Z",
     )
     _group(parser, "what to send", "--dry-run")
-    _group(parser, SAFETY, "--yes", *_SAFE)
-    _group(parser, MORE, "--timeout", "--verbose")
+    _group(parser, SAFETY, "--yes")
+    _add_rest(parser, "--timeout")
 
 
 def add_listen(parser: argparse.ArgumentParser) -> None:
     _group(parser, "how to receive", "--port", "--forward", "--timeout")
     _group(parser, "which secrets", "--secret", "--file", "--env-file")
-    _group(parser, SAFETY, *_SAFE)
+    _group(parser, SAFETY, "--policy", "--allow-commands")
     _group(parser, OUTPUT, "--record", "--body")
     _group(parser, MORE, "--verbose")
 
@@ -550,7 +552,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     event.add_argument("path", metavar="FILE", help="the body, byte for byte; - for standard input")
     _group(parser, "which event", "--signature")
     _group(parser, "which secrets", "--secret", "--file", "--env-file")
-    _group(parser, SAFETY, *_SAFE)
+    _group(parser, SAFETY, "--policy", "--allow-commands")
 
 
 def add_state_place(parser: argparse.ArgumentParser) -> None:
@@ -559,7 +561,7 @@ def add_state_place(parser: argparse.ArgumentParser) -> None:
 
 
 def add_state_push(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument_group(SELECT).add_argument(
+    parser.add_argument_group(READ).add_argument(
         "path", metavar="FILE", help="a state that was pulled or kept; - for standard input"
     )
     _group(parser, SAFETY, "--force", "--lock-timeout")
@@ -567,12 +569,14 @@ def add_state_push(parser: argparse.ArgumentParser) -> None:
 
 
 def add_state_unlock(parser: argparse.ArgumentParser) -> None:
-    _group(parser, SELECT, "id", "--yes")
+    _group(parser, SELECT, "id")
+    _group(parser, SAFETY, "--yes")
     add_state_place(parser)
 
 
 def add_state_move(parser: argparse.ArgumentParser) -> None:
-    _group(parser, SELECT, "old", "new", "--lock-timeout")
+    _group(parser, SELECT, "old", "new")
+    _group(parser, SAFETY, "--lock-timeout")
     add_state_place(parser)
 
 
@@ -616,4 +620,4 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
-    _group(parser, SELECT, "shell")
+    _group(parser, OUTPUT, "shell")

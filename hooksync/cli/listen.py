@@ -16,8 +16,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.commands.options import SecretOptions
-from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver, receiver_at
+from hooksync.commands.receiving import (
+    KnownSecrets,
+    SecretOptions,
+    find_secrets,
+    open_receiver,
+    receiver_at,
+)
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.context import Context
@@ -161,7 +166,7 @@ class _Log(Record, frozen=True):
         else:
             words += self._facts(answer.event)
         if seen.signed_with:
-            words.append(f"signed with {self.known.label(seen.signed_with)}")
+            words.append(f"signed with {seen.signed_with}")
         if reason := self._reason(seen):
             words.append(reason)
         text = "  ".join(words) + "\n"
@@ -197,7 +202,7 @@ class _Log(Record, frozen=True):
         signature = seen.request.headers.get(SIGNATURE.lower(), "")
         body = seen.request.body
         if others := find_signers(self.known.secrets, body, signature):
-            return f"signed with {self.known.label(others[0])}, which --secret does not name"
+            return f"signed with {others[0]}, which --secret does not name"
         return explain_signature(self.known.secrets, body, signature)
 
     def _record(self, seen: Seen) -> str | None:
@@ -259,7 +264,7 @@ def listen(options: ListenOptions, context: Context) -> ExitCode:
         except http_server.PortError as error:
             fix = "stop that program, or choose a different port with --port; 0 is any free one"
             raise StartError(Problem(str(error), fix)) from None
-        first = known.label(known.accepted[0])
+        first = known.accepted[0]
         context.terminal.message(
             f"listening on http://127.0.0.1:{server.port}, challenges are answered with {first}"
         )

@@ -143,7 +143,7 @@ def build_parser(groups: Groups, only: str | None = None) -> argparse.ArgumentPa
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.add_argument("-h", "--help", action="help", help="show this text")
     # defaults, for commands that lack these flags
-    parser.set_defaults(entry=None, verbose=False)
+    parser.set_defaults(entry=None, verbose=False, is_quiet=False)
     chosen = [command for command in commands if command.name == only]
     _add_commands(parser, "command", chosen or commands)
     return parser

@@ -73,9 +73,8 @@ def _run_command(
         except NoCommand as text:
             output.message(str(text).rstrip("\n"))
             return ExitCode.USAGE
-        is_quiet = "is_quiet" in arguments and arguments.is_quiet
         terminal = ConsoleTerminal(
-            output, interrupts, is_verbose=arguments.verbose, is_quiet=is_quiet
+            output, interrupts, is_verbose=arguments.verbose, is_quiet=arguments.is_quiet
         )
         context = Context(
             _environ(arguments, output, terminal),

@@ -161,34 +161,28 @@ class ConsoleTerminal:
         The caller calls the function after each. From now on, an interrupt lets calls end.
         """
         self._interrupts.is_graceful = True
-        if self._is_verbose or total == 0:
-            yield lambda: None
-            return
-        if not sys.stderr.isatty():
-            yield self._lines_of_progress(what, total)
-            return
-        numbers = count(1)
-        show = self._output.progress
-        show(f"{what} 0/{total}")
-        try:
-            yield lambda: show(f"{what} {next(numbers)}/{total}")
-        finally:
-            self._output.message("", end="")
-
-    def _lines_of_progress(self, what: str, total: int) -> Callable[[], None]:
-        """Return a function that counts a call, and shows a line every 5 seconds."""
+        is_live = sys.stderr.isatty()
+        is_shown = total > 0 and not (self._is_verbose or (self._is_quiet and not is_live))
         numbers = count(1)
         last_shown = self._seconds()
 
         def advance() -> None:
             nonlocal last_shown
-            number = next(numbers)
+            text = f"{what} {next(numbers)}/{total}"
             now = self._seconds()
-            if now - last_shown >= _PROGRESS_INTERVAL and not self._is_quiet:
+            if is_shown and is_live:
+                self._output.progress(text)
+            elif is_shown and now - last_shown >= _PROGRESS_INTERVAL:
                 last_shown = now
-                self.message(f"{what} {number}/{total}")
+                self.message(text)
 
-        return advance
+        if is_shown and is_live:
+            self._output.progress(f"{what} 0/{total}")
+        try:
+            yield advance
+        finally:
+            if is_shown and is_live:
+                self._output.message("", end="")
 
 
 def wants_colour() -> bool:
