@@ -113,7 +113,7 @@ TENANTS = st.sampled_from(["brama", "test", ""]) | TEXTS
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 SALT_BYTES = st.binary(min_size=16, max_size=16).map(bytes.hex)
 COMMITS = st.binary(min_size=20, max_size=20).map(bytes.hex)
-TIMES = st.integers(0, 2**53 - 1)
+TIMES = st.integers(0, 253402300799)
 
 
 def salts() -> st.SearchStrategy[Salt]:

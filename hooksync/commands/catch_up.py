@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from hooksync.api.inputs import Declared, prepare
@@ -12,11 +13,9 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised
 from hooksync.core.model import DeclaredSubscription
 from hooksync.core.record import replace
-from hooksync.receivers.catch_up import INDEXED, LIMITS, send_again, updated_entities
+from hooksync.receivers.catch_up import LIMITS, send_again, updated_entities
 from hooksync.reconcile.run import Run
 from hooksync.render.suite import trial_line
-
-_TIME_FIX = "write it with its time zone, e.g. 2026-11-30T14:00Z"
 
 
 class CatchUpOptions(RunOptions, frozen=True):
@@ -31,9 +30,9 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
     """List what was updated since a time, and after a prompt send an event for each entity."""
     moment = _moment(options.moment, context.clock.now())
     declared = _declared(options, context)
-    subscription = _indexed(options.address, [*declared.tenancies[0].subscriptions])
+    [tenancy] = declared.tenancies
+    [subscription] = tenancy.subscriptions
     with open_run(declared) as run:
-        [tenancy] = run.tenancies
         entities = updated_entities(run.clients[tenancy.name], moment)
         number = pluralised(len(entities), "entity")
         context.terminal.message(f"{number} updated since {moment}. {LIMITS}")
@@ -46,9 +45,24 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
 
 
 def _declared(options: CatchUpOptions, context: Context) -> Declared:
-    """Read the files, and select the address."""
-    glob = options.address if options.address.count("/") > 1 else f"{options.address}/*"
-    return prepare(replace(options, targets=(glob,), uses_state=False), context)
+    """Read what the files declare for INDEXED at the address. An update proves no other trigger."""
+    glob = f"{options.address.removesuffix('/INDEXED')}/INDEXED"
+    declared = prepare(replace(options, targets=(glob,), uses_state=False), context)
+    found = [len(tenancy.subscriptions) for tenancy in declared.tenancies]
+    if found != [1]:
+        what = f"{options.address} is not declared for INDEXED: an update proves no other trigger"
+        raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
+    return declared
+
+
+def _moment(since: str, now: float) -> str:
+    """Return the time in UTC. Raises UsageError if it is none, has no zone, or is not past."""
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(since)
+        if moment.tzinfo and moment.timestamp() < now:
+            return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    what = f'--since "{since}" is not a time in the past with its time zone'
+    raise UsageError(Problem(what, "write a time such as 2026-11-30T14:00Z"))
 
 
 def _send(
@@ -68,25 +82,3 @@ def _send(
                 return terminal.interrupt_code
     terminal.result(f"{len(entities) - failed} answered with success, {failed} failed.\n")
     return ExitCode.ERROR if failed else ExitCode.DONE
-
-
-def _moment(since: str, now: float) -> str:
-    """Return the time in UTC. Raises UsageError if it is none, has no zone, or is not past."""
-    try:
-        moment = datetime.fromisoformat(since)
-    except ValueError:
-        raise UsageError(Problem(f'--since "{since}" is not a time', _TIME_FIX)) from None
-    if moment.tzinfo is None:
-        raise UsageError(Problem(f'--since "{since}" has no time zone', _TIME_FIX))
-    if moment.timestamp() >= now:
-        raise UsageError(Problem(f'--since "{since}" is not in the past', "check the time"))
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
-def _indexed(address: str, subscriptions: list[DeclaredSubscription]) -> DeclaredSubscription:
-    """Return the subscription for INDEXED. An update proves no other trigger."""
-    for subscription in subscriptions:
-        if subscription.trigger.wire == INDEXED:
-            return subscription
-    what = f"{address} is not declared for INDEXED: an update proves no other trigger"
-    raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))

@@ -40,9 +40,8 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
     places: dict[str, str] = {}
     warnings: tuple[Problem, ...] = ()
     if options.url:
-        with open_receiver(
-            receiver_at(options.url, options.secrets), options, options.timeout, context
-        ) as (run, receiver):
+        named = receiver_at(options.url, options.secrets)
+        with open_receiver(named, options, options.timeout, context) as (run, receiver):
             findings = list(_check_receivers([receiver], (), run))
     else:
         declared = prepare(replace(options, uses_state=False), context, needs_login=False)

@@ -30,7 +30,6 @@ from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary,
 
 _NOT_TESTED = "Not tested: whether signatures are compared in constant time"
 _NO_LOG = "; without --log, whether each entity of an event is worked on, and only once"
-_USUAL_TRIGGER = "FULL_TEXT_INDEXED"
 _LOG_WAIT = 15.0  # seconds for the last work to appear in the log
 
 
@@ -66,20 +65,45 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
         sender = Sender(receiver.url, first, run.caller)
         if options.replay is not None:
             return _replay(options.replay, context, sender, secrets)
+        others = {str(ref): other for ref, other in secrets.items() if other is not first}
+        return _send_new(options, context, sender, receiver.trigger, others)
+
+
+def _send_new(
+    options: FireOptions,
+    context: Context,
+    sender: Sender,
+    declared: Trigger,
+    others: Mapping[str, Secret],
+) -> ExitCode:
+    """Send the event of --event, a new event, or the suite."""
+    body = None
+    if options.event is not None:
+        body, _ = read_event(options.event, context.stdin)
+    if body is None or options.is_suite:
+        events = _new_events(options, body, declared, context)
         if options.is_suite:
-            events = _new_events(options, context, receiver.trigger)
-            others = {str(ref): other for ref, other in secrets.items() if other is not first}
             return _run_suite(options, context, Suite(sender, events), sender, others)
-        body = _one_event(options, context, receiver.trigger)
-        trial = sender.send("event", signed(body, sender.secret))
-        return _show_answer(context, sender, trial)
+        body = json.dumps(events.make()).encode()
+    return _show_answer(context, sender, sender.send("event", signed(body, sender.secret)))
 
 
-def _one_event(options: FireOptions, context: Context, declared: Trigger) -> bytes:
-    if options.event is None:
-        return json.dumps(_new_events(options, context, declared).make()).encode()
-    body, _ = read_event(options.event, context.stdin)
-    return body
+def _new_events(
+    options: FireOptions, body: bytes | None, declared: Trigger, context: Context
+) -> NewEvents:
+    """Return a maker of new events. They resemble the event `body`, if there is one."""
+    trigger = Trigger.named(options.trigger).wire if options.trigger else declared.wire
+    now = datetime.fromtimestamp(context.clock.now(), UTC)
+    if body is None:
+        return NewEvents(now, trigger)
+    try:
+        template = dict(json.loads(body))
+    except (ValueError, TypeError, RecursionError):
+        fix = "give the body of an event, as `hooksync listen --record` writes one"
+        raise FileError(Problem(f"{options.event} is not a JSON object", fix)) from None
+    if options.trigger:
+        template["trigger"] = trigger
+    return NewEvents(now, trigger, template)
 
 
 def _show_answer(context: Context, sender: Sender, trial: Trial, reason: str = "") -> ExitCode:
@@ -134,8 +158,8 @@ def _show_suite(
     code: ExitCode,
 ) -> None:
     """Show the result of the suite in the format that is asked for."""
-    created_at = rfc3339(context.clock.now())
     if options.format == "json":
+        created_at = rfc3339(context.clock.now())
         context.terminal.result(suite_json(trials, causes, created_at, code), "json")
     elif options.format == "junit":
         context.terminal.result(suite_junit(trials, causes))
@@ -153,23 +177,6 @@ def _judge_log(path: str, trials: list[Trial], context: Context) -> tuple[list[T
         is_over = not causes or context.clock.monotonic() > ends
         if is_over or context.clock.wait(context.stop, 0.2):
             return judged, causes
-
-
-def _new_events(options: FireOptions, context: Context, declared: Trigger) -> NewEvents:
-    """Return a maker of new events. They resemble the event that --event names, if it is given."""
-    trigger = Trigger.named(options.trigger).wire if options.trigger else declared.wire
-    now = datetime.fromtimestamp(context.clock.now(), UTC)
-    if options.event is None:
-        return NewEvents(now, trigger or _USUAL_TRIGGER)
-    body, _ = read_event(options.event, context.stdin)
-    try:
-        template = dict(json.loads(body))
-    except (ValueError, TypeError, RecursionError):
-        fix = "give the body of an event, as `hooksync listen --record` writes one"
-        raise FileError(Problem(f"{options.event} is not a JSON object", fix)) from None
-    if options.trigger:
-        template["trigger"] = trigger
-    return NewEvents(now, trigger, template)
 
 
 def _replay(

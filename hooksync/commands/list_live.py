@@ -5,7 +5,7 @@ from __future__ import annotations
 from hooksync.api import run as library
 from hooksync.api.inputs import prepare
 from hooksync.api.options import RunOptions
-from hooksync.commands.problems import show_problems, show_running
+from hooksync.commands.problems import show_problems
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.output import Format
@@ -27,7 +27,8 @@ def list_live(options: ListOptions, context: Context) -> ExitCode:
     if not shown.is_interrupted:
         code = ExitCode.ERROR if shown.unread else ExitCode.DONE
         shown = replace(shown, exit_code=int(code))
-    show_running(shown, context)
+    if shown.running:
+        context.terminal.warn(shown.running)
     if options.format == "text":
         context.terminal.show(list_lines(shown))
     else:

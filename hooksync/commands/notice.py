@@ -1,17 +1,28 @@
-"""Send the notice of how a run ended to a webhook, whose URL is a secret."""
+"""Report the end of a run: metrics in a file, and a notice to a webhook, whose URL is a secret."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
 
 from hooksync.api.inputs import Declared
 from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
+from hooksync.config.secret_sources import sources_of
 from hooksync.core.context import Context
-from hooksync.core.errors import Problem
-from hooksync.core.model import HookUrl, ProbeResult, Secret
+from hooksync.core.errors import ExitCode, FileError, Problem, SecretError, exit_of
+from hooksync.core.model import HookUrl, ProbeResult, SecretRef
+from hooksync.core.origin import find_origin
+from hooksync.core.reading import read_file
+from hooksync.core.record import replace
 from hooksync.core.redaction import SHORTEST_MASKED
 from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receivers.challenges import post
 from hooksync.receivers.events import JSON_HEADERS, TAKEN
+from hooksync.reconcile.plan import Plan
+from hooksync.render.metrics import metrics_text
+from hooksync.render.notice import NoticeForm, RunSummary
 from hooksync.service.http import Caller
 
 _TIMEOUT = 10.0  # seconds
@@ -20,29 +31,90 @@ _FIX = (
     "check that the variable or file contains the whole URL, as the chat or the webhook's owner"
     " gave it"
 )
+_MOST_METRICS = 16 * 1024 * 1024  # bytes
+_METRICS_MODE = 0o644  # Prometheus may read it as a different user
 
 
-def send_notice(url: Secret, body: bytes, name: str, context: Context) -> None:
-    """Send JSON to a URL that is shown as `name`. If that fails, warn, and change nothing else."""
+class WatchedOptions(RunOptions, frozen=True):
+    """The flags of a command that can report its end."""
+
+    notify: SecretRef | None = None  # the place of the webhook's URL
+    notify_as: NoticeForm = "json"
+    metrics: str | None = None  # path to write metrics at
+
+
+def watched(
+    command: str, do: Callable[[], Plan], options: WatchedOptions, context: Context
+) -> ExitCode:
+    """Run a command, and report its end by metrics and a notice, even if it fails early."""
+    problems: tuple[Problem, ...] = ()
+    code = ExitCode.INTERRUPTED
+    made = None
+    try:
+        made = do()
+        code = ExitCode(made.exit_code)
+        return code
+    except Exception as error:
+        code, problems = exit_of(error, has_begun=context.begun.is_set())
+        raise
+    finally:
+        if code == ExitCode.INTERRUPTED:
+            code = context.terminal.interrupt_code
+        origin = find_origin(context.environ)
+        summary = RunSummary(command, code, made, problems, context.clock.now(), origin)
+        if options.metrics:
+            _write_metrics(summary, options.metrics, context)
+        if options.notify:
+            _notify(summary, options.notify, options.notify_as, context)
+
+
+def _write_metrics(summary: RunSummary, path: str, context: Context) -> None:
+    """Replace the metrics of the last run, but keep the last success of what failed now."""
+    before = ""
+    with suppress(OSError, ValueError):  # no file yet, or not one of hooksync
+        before = read_file(path, _MOST_METRICS).decode()
+    try:
+        run = path.replace("\\", "/").rpartition("/")[2].removesuffix(".prom")
+        context.output.write_file(path, metrics_text(summary, run, before), _METRICS_MODE)
+    except FileError as error:
+        for problem in error.problems:
+            context.terminal.warn(problem)
+
+
+def _notify(summary: RunSummary, ref: SecretRef, form: NoticeForm, context: Context) -> None:
+    """Send a notice, if there is something to report. If that fails, warn, and change nothing else.
+
+    Every run warns if the URL is missing.
+    """
+    try:
+        url = sources_of(context).find(ref).reveal()
+    except SecretError as error:
+        for problem in error.problems:
+            what = f"no notice can be sent: {problem.what}"
+            context.terminal.warn(replace(problem, what=what))
+        return
+    if not summary.event:
+        return
+    body = context.output.safe(json.dumps(summary.payload(form), ensure_ascii=False), "json")
     settings = RunOptions((), uses_state=False, timeout=_TIMEOUT, parallelism=1)
     with open_run(Declared((), (), settings, context)) as run:
-        failure = _send(url.reveal(), body, name, run.caller)
+        failure = _send(HookUrl(str(ref), url), body.encode(), run.caller)
     if failure:
-        context.terminal.warn(Problem(f"the notice was not delivered: {name}: {failure}", _FIX))
+        what = f"the notice was not delivered: {ref}: {failure}"
+        context.terminal.warn(Problem(what, _FIX))
 
 
-def _send(target: str, body: bytes, name: str, caller: Caller) -> str:
+def _send(url: HookUrl, body: bytes, caller: Caller) -> str:
     """Send a notice, and try again once if that fails. Returns why it failed, or ""."""
-    if fault := url_fault(target):
+    if fault := url_fault(url.full):
         return f"its URL {fault}"
-    if is_plain_http(target):
+    if is_plain_http(url.full):
         return "its URL begins with http, and is not on this machine: https is needed"
-    caller.redactor.learn(
-        part for part in (target, split_url(target)[2]) if len(part) >= SHORTEST_MASKED
-    )
-    failure = _post(HookUrl(name, target), body, caller)
+    parts = url.full, split_url(url.full)[2]
+    caller.redactor.learn(part for part in parts if len(part) >= SHORTEST_MASKED)
+    failure = _post(url, body, caller)
     if failure and not caller.context.clock.wait(caller.context.stop, _PAUSE):
-        failure = _post(HookUrl(name, target), body, caller)
+        failure = _post(url, body, caller)
     return failure
 
 

@@ -12,18 +12,14 @@ from hooksync.render.text import plan_lines
 
 
 def show_plan(plan: Plan, form: Format, context: Context, *, shows_kept: bool) -> None:
-    """Show a plan or a report on standard output."""
+    """Show a plan or a report on standard output. First, report a run that holds the run lock."""
+    if plan.running:
+        context.terminal.warn(plan.running)
     if form == "text":
         context.terminal.show(plan_lines(plan, shows_kept=shows_kept))
         return
     text = RENDERERS[form](plan, shows_kept=shows_kept)
     context.terminal.result(text, "json" if form == "json" else "text")
-
-
-def show_running(plan: Plan, context: Context) -> None:
-    """Report first that another run holds the run lock."""
-    if plan.running:
-        context.terminal.warn(plan.running)
 
 
 def show_problems(

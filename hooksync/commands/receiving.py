@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 
 from hooksync.api.inputs import (
     Declared,
@@ -18,22 +17,22 @@ from hooksync.api.inputs import (
 )
 from hooksync.api.opening import open_run
 from hooksync.api.options import FileOptions, RunOptions
-from hooksync.commands.options import SecretOptions
 from hooksync.config import declarations
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import resolve_subscriptions, url_problem
 from hooksync.config.secret_sources import sources_of
 from hooksync.core.context import Context
-from hooksync.core.errors import FileError, Problem, SecretError, UsageError, shortened
-from hooksync.core.model import (
-    DeclaredSubscription,
-    Location,
-    Secret,
-    SecretRef,
-    Trigger,
-    address_of,
+from hooksync.core.errors import (
+    FileError,
+    Problem,
+    SecretError,
+    UsageError,
+    shortened,
+    suggestion,
 )
+from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, replace
+from hooksync.core.redaction import printable
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, split_url
 from hooksync.reconcile.run import Run
@@ -44,18 +43,18 @@ _TRIGGER = Trigger.named("INDEXED")  # of events for a receiver that no file dec
 _MOST_CALLS = 2  # at a time: `fire` may send one event twice at once
 
 
+class SecretOptions(FileOptions, frozen=True):
+    """Which secrets events may be signed with."""
+
+    secrets: tuple[SecretRef, ...] = ()  # () and no named files: those of the default hooks file
+
+
 class KnownSecrets(Record, frozen=True):
     """The secrets that events may be signed with."""
 
     # the first answers challenges; `secrets` has more, to explain a wrong signature
     accepted: tuple[SecretRef, ...]
     secrets: Mapping[SecretRef, Secret]
-    declared_for: Mapping[SecretRef, Sequence[str]]  # "tenancy/name"
-
-    def label(self, ref: SecretRef) -> str:
-        """Return the name of a secret, with the subscriptions that it is declared for."""
-        places = self.declared_for.get(ref)
-        return f"{ref} (declared for {shortened(places)})" if places else str(ref)
 
 
 def find_secrets(options: SecretOptions, context: Context) -> KnownSecrets:
@@ -64,25 +63,22 @@ def find_secrets(options: SecretOptions, context: Context) -> KnownSecrets:
     Hooks files are read if a flag names them, or if --secret is absent. Warns if a declared secret
     is not set. Raises SecretError if a secret of --secret is not set, or if no secret is known.
     """
-    declared: dict[SecretRef, list[str]] = {}
+    declared: list[SecretRef] = []
     if options.names_files or not options.secrets:
         document = read_files(options, context)
         mask_url_variables(document.tenancies, context)
         hold_to_policy(options, document.tenancies, context)
         for tenancy in document.tenancies:
-            for entry in tenancy.subscriptions:
-                declared.setdefault(entry.secret, []).append(f"{tenancy.name}/{entry.name}")
+            declared += [entry.secret for entry in tenancy.subscriptions]
     sources = sources_of(context)
     given = sources.find_all(options.secrets)
     found, missing = sources.look_up(declared)
     for problem in missing.values():
         context.terminal.warn(problem)
     if not (given or found):
-        raise SecretError(
-            Problem("no secret is known", "declare a subscription, or give --secret env:NAME")
-        )
-    accepted = tuple(given or found)
-    return KnownSecrets(accepted, {**given, **found}, declared)
+        fix = "declare a subscription, or give --secret env:NAME"
+        raise SecretError(Problem("no secret is known", fix))
+    return KnownSecrets(tuple(given or found), {**given, **found})
 
 
 @contextmanager
@@ -110,31 +106,19 @@ def declared_receiver(
                 "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
             )
         )
-    document = read_files(options, context)
-    depth = address.count("/") + 1
-    declared = declarations.addresses(document.tenancies)
-    known = ["/".join(name.split("/")[:depth]) for name in declared]
-    declarations.refuse_unmatched("ADDRESS", [address], known, "address")
-    receivers = _receivers(document, address if depth > 2 else f"{address}/*")
-    if len(receivers) > 1:
-        what = f"{address} names several receivers: {shortened([*receivers])}"
-        raise UsageError(Problem(what, "name one of them"))
-    return receivers.popitem()[1]
-
-
-def _receivers(
-    document: declarations.Document, glob: str
-) -> dict[str, declarations.TenancyDeclaration]:
-    """Return the receivers of matching addresses by their names, each alone in its tenancy."""
-    receivers: dict[str, declarations.TenancyDeclaration] = {}
-    for tenancy in document.tenancies:
+    known = {}
+    for tenancy in read_files(options, context).tenancies:
         for entry in tenancy.subscriptions:
+            name = f"{tenancy.name}/{entry.name}"
+            known[name] = replace(tenancy, subscriptions=(entry,))
             for trigger in entry.triggers:
-                if fnmatchcase(address_of(tenancy.name, entry.name, trigger), glob):
-                    receiver = replace(entry, triggers=(trigger,))
-                    alone = replace(tenancy, subscriptions=(receiver,))
-                    receivers.setdefault(f"{tenancy.name}/{entry.name}", alone)
-    return receivers
+                only = replace(entry, triggers=(trigger,))
+                known[f"{name}/{trigger.short}"] = replace(tenancy, subscriptions=(only,))
+    if address not in known:
+        what = f'no file declares the address "{printable(address)}"'
+        advice = f"known: {shortened([*known])}"
+        raise UsageError(Problem(what, suggestion(address, [*known], advice)))
+    return known[address]
 
 
 def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyDeclaration:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from hooksync.api.receipt import open_saved_plan
-from hooksync.commands.problems import show_plan, show_problems, show_running
+from hooksync.commands.problems import show_plan, show_problems
 from hooksync.config.files import read_plan
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
@@ -33,11 +33,7 @@ def show(options: ShowOptions, context: Context) -> ExitCode:
     """Show a saved plan, and report whether `apply` would accept it."""
     data = read_plan(options.path, "plan")
     plan, refusal = open_saved_plan(data, options.path, options.max_age, context)
-    show_running(plan, context)
-    if options.format == "json":
-        context.terminal.result(data.decode("utf-8-sig"), "json")
-    else:
-        show_plan(plan, options.format, context, shows_kept=options.shows_kept)
+    show_plan(plan, options.format, context, shows_kept=options.shows_kept)
     show_problems(plan, context, refused="apply would refuse")
     end = plan.expires_at
     if options.max_age is not None:

@@ -23,7 +23,6 @@ from hooksync.core.errors import (
 from hooksync.core.model import Globs, matches_any
 from hooksync.core.output import Form
 from hooksync.core.record import Record, replace
-from hooksync.core.redaction import printable
 from hooksync.state.contract import MOST_BYTES
 from hooksync.state.format import STATE_FORMAT, read_state, reason_against
 from hooksync.state.local import LocalStore
@@ -134,7 +133,6 @@ def push(options: PushOptions, context: Context) -> ExitCode:
     """Replace the state with a file. Without --force, the file must not be older or unrelated."""
     store = _find_state(options, context)
     given = _given(options.path, context)
-    where = printable(store.where)
     with run_lock(store, options.lock_timeout, context):
         text = store.read()
         before = NO_STATE
@@ -145,13 +143,13 @@ def push(options: PushOptions, context: Context) -> ExitCode:
                 raise
         same = replace(given, serial=before.serial, signature=before.signature)
         if same == before and not reason_against(before, store.where, store.key):
-            context.terminal.result(f"nothing to do: {where} contains the same state\n")
+            context.terminal.result(f"nothing to do: {store.where} contains the same state\n")
             return ExitCode.DONE
         if not options.is_forced:
             _check_push(given, before, store)
         after = replace(given, serial=max(given.serial, before.serial) + 1)
         store.write(written_text(after, store), text, "state push")
-    context.terminal.result(f"pushed to {where}: serial {after.serial}\n")
+    context.terminal.result(f"pushed to {store.where}: serial {after.serial}\n")
     return ExitCode.DONE
 
 
@@ -166,9 +164,8 @@ def unlock(
         question = f"Take the run lock of {store.where} away from {holder}?"
         confirm(question, context, is_confirmed=options.is_confirmed)
     store.unlock(options.id)
-    holder_text = holder or "an unknown run"
-    what = f"the run lock of {printable(store.where)} was taken away from {holder_text}"
-    context.terminal.result(f"{what}\n")
+    held = holder or "an unknown run"
+    context.terminal.result(f"the run lock of {store.where} was taken away from {held}\n")
     return ExitCode.DONE
 
 
@@ -250,11 +247,10 @@ def _read(store: StateStore) -> str:
     if (text := store.read()) is not None:
         return text
     what = f"there is no state at {store.where}"
-    holder = store.holder()
-    held = f"; its run lock is held by {holder}, with the id {holder.id}" if holder else ""
-    raise StateError(
-        Problem(f"{what}{held}", "name it with --state; the first `hooksync apply` writes it")
-    )
+    if holder := store.holder():
+        what += f"; its run lock is held by {holder}, with the id {holder.id}"
+    fix = "name it with --state; the first `hooksync apply` writes it"
+    raise StateError(Problem(what, fix))
 
 
 def _inspected(text: str, store: StateStore, context: Context) -> State:
@@ -295,7 +291,7 @@ def _check_address(old: str, new: str) -> None:
     """Raise UsageError unless the new one is an address with the trigger of the old one."""
     found = _ADDRESS.fullmatch(new)
     if not found or found[1] != old.rpartition("/")[2]:
-        what = f'"{printable(new)}" is not an address with the trigger of {printable(old)}'
+        what = f'"{new}" is not an address with the trigger of {old}'
         fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
         raise UsageError(Problem(what, fix))
 
@@ -305,13 +301,5 @@ def _line(record: SubscriptionRecord, records: TenancyRecords) -> str:
     verb = "tried"
     if isinstance(record, StateEntry):
         verb = "adopted" if record.is_adopted else "made"
-    parts = [f"{records.key}", record.address, record.id, f"{verb} {_time_text(record.at)}"]
+    parts = [f"{records.key}", record.address, record.id, f"{verb} {rfc3339(record.at)}"]
     return "  ".join(filter(None, parts))
-
-
-def _time_text(seconds: int) -> str:
-    """Write a time. `seconds`: since 1970."""
-    try:
-        return rfc3339(seconds)
-    except (OverflowError, ValueError, OSError):  # a wrong clock recorded an impossible time
-        return str(seconds)

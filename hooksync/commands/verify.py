@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hooksync.commands.options import SecretOptions
-from hooksync.commands.receiving import find_secrets
+from hooksync.commands.receiving import SecretOptions, find_secrets
 from hooksync.config.files import read_event
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem, UsageError
@@ -31,7 +30,7 @@ def verify(options: VerifyOptions, context: Context) -> ExitCode:
         raise UsageError(_NO_SIGNATURE)
     signers = find_signers(known.secrets, body, signature)
     if signers:
-        names = " and ".join(map(known.label, signers))
+        names = " and ".join(map(str, signers))
         context.terminal.result(f"signed with {names}\n")
         return ExitCode.DONE
     tried = ", ".join(map(str, known.secrets))

@@ -185,9 +185,9 @@ def exit_of(error: Exception, *, has_begun: bool) -> tuple[ExitCode, tuple[Probl
 
     `has_begun`: whether a change may have been made.
     """
-    if isinstance(error, HooksyncError):
-        return error.exit_code, error.problems
-    return ExitCode.PARTLY_APPLIED if has_begun else ExitCode.ERROR, (internal_error(error),)
+    if not isinstance(error, HooksyncError):
+        return ExitCode.PARTLY_APPLIED if has_begun else ExitCode.ERROR, (internal_error(error),)
+    return ExitCode.PARTLY_APPLIED if has_begun else error.exit_code, error.problems
 
 
 def internal_error(error: BaseException) -> Problem:
