@@ -10,6 +10,7 @@ is escaped, so it cannot become markup.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from html import escape
 from string import Template
@@ -25,6 +26,7 @@ from hooksync.render.text import (
     step_fields,
 )
 
+_BACKQUOTED = re.compile("`([^`<]+)`")
 # what a reviewer must not miss comes first
 _ORDER = ("unsubscribe", "resubscribe", "adopt", "subscribe", "keep", "leave")
 
@@ -53,8 +55,8 @@ def _problems(plan: Plan) -> str:
     for title, fixes in problems_of(plan).items():
         lists += f"<h2>{_text(title)}</h2><ul>"
         for fix, alike in fixes.items():
-            heads = _each("li", [problem.headline for problem in alike])
-            lists += f"{heads}<li>fix: {_text(fix)}</li>"
+            texts = [*(problem.headline for problem in alike), f"fix: {fix}"]
+            lists += _BACKQUOTED.sub(r"<code>\1</code>", _each("li", texts))
         lists += "</ul>\n"
     return lists
 
