@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import replace
-from hooksync.service.http import Caller, Request, Response
+from hooksync.service.http import Caller, Request
 from hooksync.service.responses import (
     LogIn,
     fix_for_status,
@@ -26,10 +26,6 @@ CODE_SECONDS = 30  # a one-time code is valid for so long
 
 _PATH = "/api/accesstoken"
 _WRONG_CREDENTIALS = frozenset({400, 401, 403})  # statuses that may mean wrong credentials
-
-
-class _CodeRefused(Rejected):
-    """The service refused a one-time code. It may accept the next one."""
 
 
 class TokenSession:
@@ -69,60 +65,56 @@ class TokenSession:
                 self.tenant = self.tenant or named or None
             return self._token
 
-    def _log_in(self) -> LogIn:
+    def _log_in(self, *, may_wait: bool = True) -> LogIn:
         """Log in by password, and by a one-time code if the service asks for it.
 
-        Raises SecretError if a credential is missing or unusable, and otherwise ServiceError.
+        `may_wait`: whether a refused code is followed by the next one. Raises SecretError if a
+        credential is missing or unusable, and otherwise ServiceError.
         """
-        try:
-            return self._log_in_once()
-        except _CodeRefused:
-            # one second more, because the clock of the service may be a little behind
-            seconds = CODE_SECONDS - int(self._caller.context.clock.now()) % CODE_SECONDS + 1
-            self._caller.context.terminal.message(
-                f"{self._tenancy.name}: the service refused the one-time code, which may work only"
-                f" once: waiting {seconds} seconds for the next code"
-            )
-            if self._caller.context.clock.wait(self._caller.context.stop, seconds):
-                raise
-        return self._log_in_once()
-
-    def _log_in_once(self) -> LogIn:
-        """Log in. Raises _CodeRefused if the service refuses the one-time code."""
         credentials = self._tenancy.credentials
         found = self._find([credentials.username, credentials.password])
         username = found[credentials.username].reveal()
-        password = found[credentials.password].reveal()
+        form = {"username": username, "password": found[credentials.password].reveal()}
         tenant = self._tenancy.tenant
-        form = {"username": username, "password": password}
         form |= {"tenant": tenant} if tenant else {"includeUserDetails": "true"}
-        request, answer, log_in = self._ask("login", form)
-        if log_in.message == "needs.2fa" and log_in.continuation:
-            return self._second_factor(username, log_in.continuation, log_in.tenant)
-        if log_in.message == "needs.2fa.setup":
-            remark = "the account needs a second factor, and none is set up"
-            fix = "log in to Preservica in a browser once and set it up"
-            raise Rejected(self._caller.problem(request, answer, fix, remark), answer.status)
         names = f"{credentials.username.subject}, {credentials.password.subject}"
-        return self._judged(request, answer, log_in, f"check {names} and the tenant")
+        log_in = self._ask("login", form, f"check {names} and the tenant")
+        if log_in.token:
+            return log_in
+        try:
+            return self._second_factor(username, log_in)
+        except Rejected as error:
+            is_refused = error.status in _WRONG_CREDENTIALS
+            if not (is_refused and may_wait) or self._wait_for_next_code():
+                raise
+        return self._log_in(may_wait=False)
 
-    def _second_factor(self, username: str, continuation: str, tenant: str | None) -> LogIn:
-        """Log in by a one-time code. `tenant`: from the service's answer to the password."""
+    def _wait_for_next_code(self) -> bool:
+        """Wait until a new one-time code is due; return whether a stop ended the wait."""
+        context = self._caller.context
+        # one second more, because the clock of the service may be a little behind
+        seconds = CODE_SECONDS - int(context.clock.now()) % CODE_SECONDS + 1
+        context.terminal.message(
+            f"{self._tenancy.name}: the service refused the one-time code, which may work only"
+            f" once: waiting {seconds} seconds for the next code"
+        )
+        return context.clock.wait(context.stop, seconds)
+
+    def _second_factor(self, username: str, first: LogIn) -> LogIn:
+        """Log in by a one-time code. `first`: the answer to the password."""
         ref = self._tenancy.credentials.totp
         code = self._one_time_code(ref)
+        continuation = first.continuation or ""
         self._caller.redactor.learn([continuation, code])
         form = {
             "username": username,
-            "tenant": self._tenancy.tenant or tenant or "",
+            "tenant": self._tenancy.tenant or first.tenant or "",
             "continuationToken": continuation,
             "twoFactorToken": code,
         }
-        request, answer, log_in = self._ask("complete-2fa", form)
         fix = f"check the {ref.subject} and this machine's clock"
-        if answer.status in _WRONG_CREDENTIALS:
-            raise _CodeRefused(self._caller.problem(request, answer, fix), answer.status)
-        log_in = self._judged(request, answer, log_in, fix)
-        return replace(log_in, tenant=log_in.tenant or tenant)
+        log_in = self._ask("complete-2fa", form, fix)
+        return replace(log_in, tenant=log_in.tenant or first.tenant)
 
     def _one_time_code(self, ref: SecretRef) -> str:
         """Compute the current six digits. Errors are not chained: they may contain the seed."""
@@ -150,8 +142,11 @@ class TokenSession:
         fix = "use the seed that Preservica shows when the second factor is set up"
         raise SecretError(Problem(what, fix, ref.location))
 
-    def _ask(self, call: str, form: dict[str, str]) -> tuple[Request, Response, LogIn]:
-        """Send a form to the service, and read its answer."""
+    def _ask(self, call: str, form: dict[str, str], fix: str) -> LogIn:
+        """Send a form to the service. Returns a token, or a request for the second factor.
+
+        `fix`: what to do if the credentials are refused. Raises ServiceError.
+        """
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "application/json",
@@ -161,16 +156,18 @@ class TokenSession:
         answer = self._caller.repeat(request, self._tenancy.peer, "read")
         log_in = read_log_in(answer.body)
         self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
-        return request, answer, log_in
-
-    def _judged(self, request: Request, answer: Response, log_in: LogIn, fix: str) -> LogIn:
-        """Return a successful log-in. `fix`: what to do if the credentials are refused."""
         is_success = answer.status == 200
         if is_success and log_in.token and log_in.success is not False:
             return log_in
-        if is_success:
+        if call == "login" and log_in.message == "needs.2fa" and log_in.continuation:
+            return log_in
+        remark = ""
+        if log_in.message == "needs.2fa.setup":
+            remark = "the account needs a second factor, and none is set up"
+            fix = "log in to Preservica in a browser once and set it up"
+        elif is_success:
+            remark = "the answer contains no token"
             fix = "check that `server` is a Preservica server"
         elif answer.status not in _WRONG_CREDENTIALS:
             fix = fix_for_status(answer.status)
-        remark = "the answer contains no token" if is_success else ""
         raise Rejected(self._caller.problem(request, answer, fix, remark), answer.status)

@@ -17,6 +17,7 @@ from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
 from hooksync.core.model import (
     DeclaredSubscription,
     HookUrl,
+    LiveSubscription,
     LiveSubscriptions,
     Secret,
     Tenancy,
@@ -115,22 +116,18 @@ class Preservica:
             for subscription in self._tenancy.subscriptions
         }
         live = read_subscriptions(answer.body, declared)
-        names = " ".join(f"{subscription.id} {subscription.trigger}" for subscription in live)
-        if self._redactor.holds(names):
-            raise NotUnderstood("an id or a trigger in it contains a secret value")
-        return self._cleaned(live)
-
-    def _cleaned(self, live: LiveSubscriptions) -> LiveSubscriptions:
-        """Mask secrets in the shown form of URLs that are not declared, so no output holds them."""
-        if not self._redactor.holds(" ".join(subscription.url.shown for subscription in live)):
+        shown = [f"{item.id} {item.trigger} {item.url.shown}" for item in live]
+        if not self._redactor.holds(" ".join(shown)):
             return live  # one search, as few hold a secret
-        cleaned = []
-        for subscription in live:
-            url = subscription.url
-            if self._redactor.holds(url.shown):
-                url = HookUrl(self._redactor.clean(url.shown), url.full)
-            cleaned.append(replace(subscription, url=url))
-        return tuple(cleaned)
+        return tuple(map(self._cleaned, live))
+
+    def _cleaned(self, live: LiveSubscription) -> LiveSubscription:
+        """Mask secrets in the shown form of a URL, so no output holds them."""
+        if self._redactor.holds(f"{live.id} {live.trigger}"):
+            raise NotUnderstood("an id or a trigger in it contains a secret value")
+        if not self._redactor.holds(live.url.shown):
+            return live
+        return replace(live, url=HookUrl(self._redactor.clean(live.url.shown), live.url.full))
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription. Returns its id, if the service reports it.
