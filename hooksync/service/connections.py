@@ -1,4 +1,4 @@
-"""The connections of a run: the adapter and the session of `requests` that keep them.
+"""The connections of a run, and the adapter of `requests` that keeps them.
 
 All threads share them, and one TLS context. Without a proxy, nothing is sent to an address that a
 call may not go to. `requests` limits the time of each read, so a response that comes byte by byte
@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPResponse
-from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, ClassVar
 
@@ -26,7 +25,6 @@ import urllib3.connection
 import urllib3.connectionpool
 from urllib3.exceptions import HTTPError
 
-from hooksync import __version__
 from hooksync.core.errors import ServiceError, os_reason
 from hooksync.core.urls import literal_address
 from hooksync.service.responses import explain_connecting, failed_call
@@ -34,7 +32,6 @@ from hooksync.service.responses import explain_connecting, failed_call
 # pools to keep, one for each server; to drop a pool would fail the calls that have just taken it
 _SERVERS = 1024
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # `requests` uses these, too
-_HEADERS = {"User-Agent": f"hooksync/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 _REFUSED_FIXES = {
     "link-local": "use a different host: at such addresses, clouds give keys to their own machines",
     "unique local": "write the address into the URL: a name may lead to a service of a cloud",
@@ -200,25 +197,6 @@ class Adapter(requests.adapters.HTTPAdapter):
             manager = super().proxy_manager_for(proxy, **settings)
             manager.pool_classes_by_scheme = self._pools
             return manager
-
-
-class PlainSession(requests.Session):
-    """A session without environment, netrc, cookies and redirects."""
-
-    def __init__(self, adapter: Adapter) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.headers.clear()
-        self.headers.update(_HEADERS)
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return None, so that `requests` sees no redirect.
-
-        Even with `allow_redirects=False`, `requests` would read the whole body of a redirect.
-        """
 
 
 def _make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:

@@ -16,13 +16,14 @@ from requests.utils import should_bypass_proxies
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
+from hooksync import __version__
 from hooksync.core.clock import Backoff, Pauses
 from hooksync.core.context import CallRecord, Context
 from hooksync.core.errors import AnswerLost, Problem, ServiceError
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
 from hooksync.core.urls import is_loopback, literal_address, split_port, split_url
-from hooksync.service.connections import Adapter, PlainSession, check_address
+from hooksync.service.connections import Adapter, check_address
 from hooksync.service.responses import (
     SERVER_ERROR,
     TOO_MANY,
@@ -32,6 +33,7 @@ from hooksync.service.responses import (
 )
 
 _CHUNK = 65536  # bytes
+_HEADERS = {"User-Agent": f"hooksync/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 _CONNECT = 10.0  # seconds to resolve a server's name and connect to one of its addresses
 # a call is repeated so many times at most, until so many seconds have passed
 _REPEATS = 4
@@ -88,17 +90,15 @@ class Transport:
         self._timeout: Any = Timeout(total=timeout, connect=_CONNECT)
         # capitals come first, so small letters win, as in requests
         self._environ = {name.lower(): environ[name] for name in sorted(environ)}
-        self._sessions = {
-            may_be_private: PlainSession(
-                Adapter(connections, environ, may_be_private=may_be_private)
-            )
+        self._adapters = {
+            may_be_private: Adapter(connections, environ, may_be_private=may_be_private)
             for may_be_private in (False, True)
         }
 
     def close(self) -> None:
         """Close every connection."""
-        for session in self._sessions.values():
-            session.close()
+        for adapter in self._adapters.values():
+            adapter.close()
 
     def send(self, request: Request) -> Response:
         """Make one call, and follow no redirect: it would pass on the token and the secret.
@@ -132,17 +132,14 @@ class Transport:
         address = literal_address(host)
         if address is not None:  # behind a proxy, no other host can be judged
             check_address(str(address), may_be_private=request.may_be_private, is_written=True)
-        response = self._sessions[request.may_be_private].request(
-            request.method,
-            request.base_url + request.path,
-            headers=dict(request.headers),
-            data=request.body,
-            proxies=proxies,
-            timeout=self._timeout,
-            allow_redirects=False,
-            stream=True,
-        )
-        with response:
+        # no session of `requests`: it reads the environment and netrc, and it follows redirects
+        url = request.base_url + request.path
+        wanted = requests.Request(request.method, url, _HEADERS | {**request.headers})
+        wanted.data = request.body
+        adapter = self._adapters[request.may_be_private]
+        with adapter.send(
+            wanted.prepare(), stream=True, timeout=self._timeout, proxies=proxies
+        ) as response:
             if response.status_code < 200:
                 # the final response would follow on this connection: raising closes it
                 raise ConnectionError

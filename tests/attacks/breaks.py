@@ -19,15 +19,8 @@ BREAKS = {
     "redirects": Break(
         "follow a redirect",
         "service/http.py",
-        "            allow_redirects=False,\n",
-        "",
-        also=(
-            (
-                "service/connections.py",
-                "    def get_redirect_target(",
-                "    def get_no_redirect_target(",
-            ),
-        ),
+        "with adapter.send(",
+        "with requests.Session().send(",
     ),
     "tls": Break(
         "take any trusted certificate for that of the host",
@@ -43,9 +36,9 @@ BREAKS = {
     ),
     "netrc": Break(
         "let requests read the environment",
-        "service/connections.py",
-        "self.trust_env = False",
-        "self.trust_env = True",
+        "service/http.py",
+        "wanted.prepare()",
+        "requests.Session().prepare_request(wanted)",
     ),
     "server_names": Break(
         "let user information stand in a URL",
