@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hooksync.config.files import MOST_EVENT_BYTES
-from hooksync.receiver import sign_challenge, sign_event
+from hooksync.receiver import sign_event
 from hooksync.sandbox.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from tests.boxes import Receiver
 from tests.command_line import Run, hooksync
@@ -159,20 +158,10 @@ def test_verify_skips_and_reports_a_declared_secret_that_is_not_set(tmp_path: Pa
 @pytest.mark.parametrize(
     ("body", "signature", "told"),
     [
-        *(
-            (body, signature, f"by env:HOOK_SECRET, the signature {told}")
-            for body, signature, told in (
-                (BODY, sign_challenge(SECRET.encode(), BODY), "is made of the body alone, without"),
-                (BODY + b"\r\n", SIGNATURE, "is made of the body without white space at its ends"),
-                (BODY, sign_event(f"{SECRET}\n".encode(), BODY), "is made with the secret and a"),
-                (BODY.decode().encode("latin-1"), SIGNATURE, "is made of the body read as Latin-1"),
-                (b'{"trigger":"MOVED","tenant":"Biblioth\\u00e8que"}', SIGNATURE,
-                 "is made of the event written again as spaced JSON"),
-                (json.dumps(json.loads(BODY), indent=2).encode(), SIGNATURE,
-                 "is made of the event written again as spaced JSON"),
-                (BODY, base64.b64encode(bytes.fromhex(SIGNATURE)).decode(), "is right, but in base64"),
-            )
-        ),
+        (BODY, sign_event(f"{SECRET}\n".encode(), BODY),
+         "by env:HOOK_SECRET, the signature is made with the secret and a line break"),
+        (json.dumps(json.loads(BODY), indent=2).encode(), SIGNATURE,
+         "by env:HOOK_SECRET, the signature is made of the event written again as spaced JSON"),
         (BODY, "no hex", "the signature is not the hex of an HMAC-SHA256, which has 64 digits"),
         (BODY, sign_event(b"another-secret-0123456789", BODY),
          "signed with a different secret, or the body was changed"),

@@ -205,18 +205,14 @@ BUGS: dict[str, tuple[type[Good], str]] = {
     ),
     # the secret
     "line feed after the secret": (bug(secret=SECRET + b"\n"), "is made with the secret and a line break at its end"),
-    "line break after the secret": (bug(secret=SECRET + b"\r\n"), "is made with the secret and a line break at its end"),
     "space after the secret": (bug(secret=SECRET + b" "), "is made with the secret and a space at its end"),
     "secret in quotes": (bug(secret=b'"' + SECRET + b'"'), "is made with the secret in quotation marks"),
-    "secret in single quotes": (bug(secret=b"'" + SECRET + b"'"), "is made with the secret in quotation marks"),
     "secret read as hex": (bug(secret=bytes.fromhex(SECRET.decode())), "is made with the secret read as hex"),
     "secret read as base64": (bug(secret=base64.b64decode(SECRET)), "is made with the secret read as base64"),
     "a wrong secret": (bug(secret=b"a secret of somebody else"), "it signs challenges with a different secret"),
     # the prefix
     "no prefix": (bug(expected=lambda self, body: sign(SECRET, body)), "is made of the body alone"),
     "prefix and newline": (body_bug(lambda body: b"\n" + body), "has a line break between preservica-webhook-auth and"),
-    "prefix and colon": (body_bug(lambda body: b":" + body), "has a colon between preservica-webhook-auth and the body"),
-    "prefix and space": (body_bug(lambda body: b" " + body), "has a space between preservica-webhook-auth and the body"),
     "prefix in different letters": (
         bug(expected=lambda self, body: sign(SECRET, b"Preservica-Webhook-Auth" + body)),
         "has the prefix in different letters",
@@ -240,13 +236,8 @@ BUGS: dict[str, tuple[type[Good], str]] = {
         "written again as compact JSON",
     ),
     "JSON indented by a proxy": (proxy_bug(json_bug(indent=2)), "written again as indented JSON"),
-    "JSON minified by a proxy": (
-        proxy_bug(json_bug(separators=COMPACT, ensure_ascii=False)), "written again as compact JSON",
-    ),
-    "JSON written again by a proxy": (proxy_bug(json_bug()), "written again as spaced JSON"),
     "Latin-1": (body_bug(lambda body: body.decode().encode("latin-1")), LATIN),
     "Latin-1 with replacement": (body_bug(lambda body: body.decode().encode("latin-1", "replace")), LATIN),
-    "Latin-1 by a proxy": (proxy_bug(lambda body: body.decode().encode("latin-1", "replace")), LATIN),
     "read as Latin-1": (body_bug(lambda body: body.decode("latin-1").encode()), "is made of the body read as Latin-1"),
     "ASCII, ignoring the rest": (
         body_bug(lambda body: body.decode().encode("ascii", "ignore")), "is made of the body cut to ASCII",
@@ -255,9 +246,7 @@ BUGS: dict[str, tuple[type[Good], str]] = {
         body_bug(lambda body: body.decode().encode("ascii", "replace")), "is made of the body cut to ASCII",
     ),
     "adds a line break": (body_bug(lambda body: body + b"\n"), "is made of the body and a line break"),
-    "a proxy adds a line break": (proxy_bug(lambda body: body + b"\n"), "is made of the body and a line break"),
     "strips the body": (body_bug(bytes.strip), "is made of the body without white space at its ends"),
-    "a proxy trims": (proxy_bug(bytes.strip), "is made of the body without white space at its ends"),
     "a proxy changes line breaks": (
         proxy_bug(lambda body: body.replace(b"\r\n", b"\n")), "is made of the body with different line breaks",
     ),
@@ -385,7 +374,6 @@ BUGS: dict[str, tuple[type[Good], str]] = {
         "it fails before it verifies; perhaps the framework gives it no raw body",
     ),
     "strict fields": (bug(check=lambda self, event: 500 * ("newField" in event)), "it fails on a field that it does not know"),
-    "strict fields, 422": (bug(check=lambda self, event: 422 * ("newField" in event)), "it fails on a field that it does not know"),
     "strict trigger": (bug(check=lambda self, event: 400 * (event["trigger"] not in TRIGGERS)), "it fails on a trigger that it does not know"),
     "needs an entity": (bug(do=lambda self, event: event["events"][0]), "it fails on an event without entities"),
     "one entity alone": (bug(check=lambda self, event: 500 * (len(event["events"]) > 1)), "it fails on an event of several entities"),
