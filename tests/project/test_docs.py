@@ -247,7 +247,8 @@ class FirstSteps(Stage):
         return text
 
     def shown(self, text: str) -> str:
-        for shown, real in self.places.items():
+        for shown, real in self.places.items():  # a table is as wide as the real address needs
+            text = text.replace(f"  {real} ", f"  {shown.ljust(len(real))} ")
             text = text.replace(real, shown)
         return text.replace(str(self.folder), "FOLDER")
 

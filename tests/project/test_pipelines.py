@@ -20,17 +20,16 @@ from tests.project.test_readme import SECRET, blocks, run_guide, text_of, withou
 DOCS = ROOT / "docs"
 
 
-def test_hooksync_prints_the_plans_that_the_page_on_pipelines_shows(tmp_path: Path) -> None:
+def test_hooksync_prints_the_drift_that_the_page_on_pipelines_shows(tmp_path: Path) -> None:
     page = text_of(DOCS / "pipelines.md")
     [file] = blocks("yaml", page)
-    first, drift = blocks("diff", page)
+    [drift] = blocks("diff", page)
     # run_guide sets the server and the tenant by variables
     place = "    server: eu.preservica.com\n    tenant: BRAMA\n"
     # without a probe, because the receivers do not exist
     file = file.replace(place, "    probe: never\n")
     (tmp_path / "hooks.yaml").write_text(file)
     with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
-        assert without_ids(run_guide(box, tmp_path, "plan").out) == without_ids(first)
         assert run_guide(box, tmp_path, "apply", "--yes").code == 0
         [moved_one] = (each for each in box.subscriptions("DEMO") if each.trigger == "MOVED")
         box.remove("DEMO", moved_one.id)

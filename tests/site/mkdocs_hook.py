@@ -25,7 +25,7 @@ import hooksync
 
 ROOT = Path(__file__).parents[2]
 PATHS: dict[str, str] = {}  # the path in the project of each page of this site
-NOT_FOR_USERS = ("internals/", "project/")
+NOT_SEARCHED_FOLDERS = ("internals/", "project/", "examples/")
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
 FENCE = re.compile(r"^( *)(`{3,}).*?^\1\2 *$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"""(\]\(|^\[[^\]]+\]: +|\b(?:href|src|srcset)=")([^)\s"]+)""", re.MULTILINE)
@@ -72,10 +72,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     """Change the links of a page so that they lead to pages of this site. Exclude the pages for
-    contributors from the search.
+    contributors, and those of files outside docs/, from the search.
     """
     path = PATHS[page.file.src_uri]
-    if page.file.src_uri.startswith(NOT_FOR_USERS):
+    if page.file.src_uri.startswith(NOT_SEARCHED_FOLDERS):
         page.meta["search"] = {"exclude": True}
     here = posixpath.dirname(page.file.src_uri)
 

@@ -75,6 +75,31 @@ def with_faults(command: str, *faults: str) -> Provocation:
     return provoke
 
 
+def removing_first(place: Place) -> Run:
+    """Replace a subscription whose successor the service refuses."""
+    place.write(
+        HOOKS.replace("    subscriptions:", "    replacement: remove-first\n    subscriptions:")
+    )
+    assert place.run("apply", "--yes").code == 0
+    place.box.faults.add("status-422@subscribe:1")
+    return place.run("apply", "--yes", "--replace", "*/INDEXED")
+
+
+def removing_after_a_failure(place: Place) -> Run:
+    """Remove a trigger in the same apply in which a new one is refused."""
+    assert place.run("apply", "--yes").code == 0
+    place.write(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED, INGEST_FAILED, SECURITY_CHANGED]"))
+    place.box.faults.add("status-400@subscribe:1")
+    return place.run("apply", "--yes")
+
+
+def without_a_state(place: Place) -> Run:
+    """Plan what is live after the state is lost."""
+    assert place.run("apply", "--yes").code == 0
+    (place.folder / "hooks.state.json").unlink()
+    return place.run("plan", "--out", "plan.json")
+
+
 MESSAGES: dict[str, Provocation] = {
     # command line
     "unknown flag …": typed("plan --no-such"),
@@ -92,7 +117,6 @@ MESSAGES: dict[str, Provocation] = {
     "a secret is never written into the file": written("{env: CATALOGUE_SECRET}", "hunter2"),
     'tenancy "…" has no subscriptions': written(HOOKS.partition("tenant: DEMO\n")[2], ""),
     "… must be text, but YAML reads this as …": written("tenant: DEMO", "tenant: 0123"),
-    '"…" has no secret': written(SECRET_LINE, ""),
     '"…" has the URL and the trigger … of "…" (…)': written(
         SECRET_LINE, f"{SECRET_LINE}{THE_SAME}"
     ),
@@ -110,9 +134,14 @@ MESSAGES: dict[str, Provocation] = {
     "… -> 401: …": exported("PRESERVICA_PASSWORD", "not-the-password"),
     "… -> 503: …": with_faults("plan", "status-503@list:*"),
     "the server's name does not resolve": exported("BOX", "https://nowhere.invalid", "check"),
-    "the account needs a second factor, and none is set up": with_faults(
-        "check", "needs-2fa-setup@login:*"
-    ),
+    # the phrases of a result
+    "half done: …": removing_first,
+    "unsettled: …": with_faults("apply --yes", "commit-cut@subscribe:1"),
+    "not tried: …": removing_after_a_failure,
+    "Not as declared: …": with_faults("apply --yes", "status-400@subscribe:1"),
+    "Not verified: …": with_faults("apply --yes", "status-403@list:*:1"),
+    "not compared: …": without_a_state,
+    "not saved: …": without_a_state,
     # the state and its lock
     "there is no state at …": typed("state show"),
     "the state … cannot be used: …": typed("plan --state git:hooksync-state"),

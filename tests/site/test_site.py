@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.command_line import ROOT
 from tests.site.browser import PHONE, SCHEMES, Reader
 from tests.site.conftest import Site
 
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-MOST_WORDS = 48_000  # in the index of the search
+MOST_WORDS = 44_000  # in the index of the search
+MOST_PAGES = 26  # in the navigation
+MOST_FOR_A_PLATFORM = 12_000  # words of Start, of pipelines, and of the guides of a platform
+MOST_BYTES_OF_README = 9_000
+PLATFORMS = [
+    ("github", "saved-plans", "policy"),
+    ("gitlab", "saved-plans", "policy"),
+    ("jenkins", "saved-plans", "policy"),
+    ("kubernetes", "policy"),
+]
+NAVIGATION = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 LONGEST_PAGE = 4_000  # words; only pages of the reference may be longer
 REFERENCE = {"hooks-file", "cli", "json", "messages", "what-preservica-sends"}
 AXE = ("index", "quick-start", "messages", "cli")  # pages with every kind of element
@@ -85,16 +96,37 @@ def test_the_site_is_built_without_a_warning(site: Site) -> None:
     assert not [line for line in site.said.splitlines() if not re.fullmatch(usual, line)]
 
 
-def test_the_search_has_only_pages_for_users_and_they_are_not_too_long(site: Site) -> None:
+def words_of(site: Site) -> Counter[str]:
+    """Count the words of each page in the index of the search."""
     text = (site.folder / "search" / "search_index.json").read_text(encoding="utf-8")
     words: Counter[str] = Counter()
     for section in json.loads(text)["docs"]:
         content = re.sub("<[^>]+>", " ", f"{section['title']} {section['text']}")
         words[section["location"].partition(".html")[0]] += len(content.split())
+    return words
+
+
+def test_the_search_has_only_pages_for_users_and_they_are_not_too_long(site: Site) -> None:
+    words = words_of(site)
     assert "messages" in words
-    assert not [page for page in words if page.startswith(("internals/", "project/"))]
+    assert not [page for page in words if page.startswith(("internals/", "project/", "examples/"))]
     assert words.total() <= MOST_WORDS
     assert {page for page in words if words[page] > LONGEST_PAGE} <= REFERENCE
+
+
+def in_navigation(part: str) -> list[str]:
+    """Return the pages of a part of the navigation, without their endings."""
+    found = re.findall(rf"^  - {part}:\n((?:      .*\n)+)", NAVIGATION, re.MULTILINE)
+    return re.findall(r": ([\w-]+)\.md$", "".join(found), re.MULTILINE)
+
+
+def test_the_documentation_is_not_too_long_for_its_readers(site: Site) -> None:
+    words = words_of(site)
+    start = sum(words[page] for page in in_navigation("Start"))
+    for platform in PLATFORMS:
+        assert start + sum(words[page] for page in ("pipelines", *platform)) <= MOST_FOR_A_PLATFORM
+    assert len(in_navigation(r"\w+")) <= MOST_PAGES
+    assert (ROOT / "README.md").stat().st_size <= MOST_BYTES_OF_README
 
 
 def test_every_page_fits_a_phone_has_its_pictures_and_loads_nothing_from_other_hosts(
