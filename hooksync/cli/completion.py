@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterator
 
 from hooksync.core.context import Context
@@ -47,18 +46,10 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     import shtab  # 30 ms, and no other command uses it
 
     for action in all_actions(parser):
-        if shell == "zsh" and action.nargs != 0:
-            # with `=`, zsh completes the value in the same word and in the next one
-            action.option_strings = [
-                re.sub("^--.*", r"\g<0>=", name) for name in action.option_strings
-            ]
         if action.metavar in _FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it there
     script = f"{shtab.complete(parser, shell)}\n"
-    if shell == "bash":
-        return script + _BASH
-    # let the script for zsh work with `source`, and not only with `eval`
-    return script.replace("[-1] == eval ", "[-1] == (eval|file) ")
+    return script + _BASH if shell == "bash" else script
 
 
 def all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

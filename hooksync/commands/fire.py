@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -64,28 +64,25 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
         first = next(iter(secrets.values()))
         sender = Sender(receiver.url, first, run.caller)
         if options.replay is not None:
-            return _replay(options.replay, context, sender, secrets)
+            return _replay(options.replay, sender, secrets)
         others = {str(ref): other for ref, other in secrets.items() if other is not first}
-        return _send_new(options, context, sender, receiver.trigger, others)
+        return _send_new(options, sender, receiver.trigger, others)
 
 
 def _send_new(
-    options: FireOptions,
-    context: Context,
-    sender: Sender,
-    declared: Trigger,
-    others: Mapping[str, Secret],
+    options: FireOptions, sender: Sender, declared: Trigger, others: Mapping[str, Secret]
 ) -> ExitCode:
     """Send the event of --event, a new event, or the suite."""
+    context = sender.caller.context
     body = None
     if options.event is not None:
         body, _ = read_event(options.event, context.stdin)
     if body is None or options.is_suite:
         events = _new_events(options, body, declared, context)
         if options.is_suite:
-            return _run_suite(options, context, Suite(sender, events), sender, others)
+            return _run_suite(options, sender, events, others)
         body = json.dumps(events.make()).encode()
-    return _show_answer(context, sender, sender.send("event", signed(body, sender.secret)))
+    return _show_answer(sender, sender.send("event", signed(body, sender.secret)))
 
 
 def _new_events(
@@ -106,35 +103,33 @@ def _new_events(
     return NewEvents(now, trigger, template)
 
 
-def _show_answer(context: Context, sender: Sender, trial: Trial, reason: str = "") -> ExitCode:
+def _show_answer(sender: Sender, trial: Trial, reason: str = "") -> ExitCode:
     """Show the answer to one event. It does not prove that the receiver worked on the event.
 
     `reason`: why the receiver was right to refuse it, or "".
     """
-    word = "failed" if trial.state == "failed" else "answered"
-    context.terminal.show([trial_line(trial, word)])
-    if word == "answered":
+    terminal = sender.caller.context.terminal
+    if trial.state != "failed":
+        terminal.show([trial_line(trial, "answered")])
         return ExitCode.DONE
+    terminal.show([trial_line(trial)])
     if reason:
-        context.terminal.result(f"          its recorded signature: {reason}\n")
+        terminal.result(f"          its recorded signature: {reason}\n")
         return ExitCode.ERROR
     causes, number = explain_refusal(sender, trial)
-    context.terminal.show(cause_lines([replace(cause, tests=()) for cause in causes]))
+    terminal.show(cause_lines([replace(cause, tests=()) for cause in causes]))
     if number:
         sent = pluralised(number, "further event")
-        context.terminal.message(f"to find the cause, hooksync sent {sent} with wrong signatures")
+        terminal.message(f"to find the cause, hooksync sent {sent} with wrong signatures")
     return ExitCode.ERROR
 
 
 def _run_suite(
-    options: FireOptions,
-    context: Context,
-    suite: Suite,
-    sender: Sender,
-    others: Mapping[str, Secret],
+    options: FireOptions, sender: Sender, events: NewEvents, others: Mapping[str, Secret]
 ) -> ExitCode:
+    context = sender.caller.context
     trials: list[Trial] = []
-    for trial in suite.run(others):
+    for trial in Suite(sender, events).run(others):
         trials.append(trial)
         if options.format == "text":
             context.terminal.show([trial_line(trial)])
@@ -144,20 +139,15 @@ def _run_suite(
     if options.log is not None:
         trials, found = _judge_log(options.log, trials, context)
         causes += found
-    is_right = all(trial.state in ("passed", "warning") for trial in trials)
-    code = ExitCode.DONE if is_right else ExitCode.ERROR
-    _show_suite(options, context, trials, causes, code)
-    return code
+    return _show_suite(options, trials, causes, context)
 
 
 def _show_suite(
-    options: FireOptions,
-    context: Context,
-    trials: list[Trial],
-    causes: list[Cause],
-    code: ExitCode,
-) -> None:
+    options: FireOptions, trials: Sequence[Trial], causes: Sequence[Cause], context: Context
+) -> ExitCode:
     """Show the result of the suite in the format that is asked for."""
+    is_right = all(trial.state in ("passed", "warning") for trial in trials)
+    code = ExitCode.DONE if is_right else ExitCode.ERROR
     if options.format == "json":
         created_at = rfc3339(context.clock.now())
         context.terminal.result(suite_json(trials, causes, created_at, code), "json")
@@ -167,6 +157,7 @@ def _show_suite(
         context.terminal.show(cause_lines(causes))
         untested = _NOT_TESTED if options.log else f"{_NOT_TESTED}{_NO_LOG}"
         context.terminal.result(f"\n{summary(trials)}\n{untested}.\n")
+    return code
 
 
 def _judge_log(path: str, trials: list[Trial], context: Context) -> tuple[list[Trial], list[Cause]]:
@@ -179,10 +170,9 @@ def _judge_log(path: str, trials: list[Trial], context: Context) -> tuple[list[T
             return judged, causes
 
 
-def _replay(
-    place: str, context: Context, sender: Sender, secrets: Mapping[SecretRef, Secret]
-) -> ExitCode:
+def _replay(place: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> ExitCode:
     """Send the events that `listen --record` wrote, with their recorded signatures."""
+    context = sender.caller.context
     codes = []
     for path in recorded_events(place):
         body, headers = read_event(path)
@@ -192,7 +182,7 @@ def _replay(
         reason = ""
         if trial.state == "failed" and not find_signers(secrets, body, signature):
             reason = explain_signature(secrets, body, signature)
-        codes.append(_show_answer(context, sender, trial, reason))
+        codes.append(_show_answer(sender, trial, reason))
         if context.stop.is_set():
             return context.terminal.interrupt_code
     failed = codes.count(ExitCode.ERROR)
