@@ -203,16 +203,18 @@ def forget(options: ForgetOptions, context: Context) -> ExitCode:
         tenancies, names = _selected(state, options)
         lines = []
         for records in tenancies:
-            forgotten = [one for one in records.subscriptions if one.address in names]
-            lines += [_line(record, records) for record in forgotten]
+            for record in records.subscriptions:
+                if record.address in names:
+                    lines.append(_line(record, records))
         number = pluralised(len(lines), "entry")
         loss = "What is live then counts as not in the state, and its secret as unknown."
         question = "\n".join([*lines, f"Forget {number}? {loss}"])
         confirm(question, context, is_confirmed=options.is_confirmed)
-        rest = [
-            records.changed(lambda record: None if record.address in names else record)
-            for records in tenancies
-        ]
+
+        def kept(record: SubscriptionRecord) -> SubscriptionRecord | None:
+            return None if record.address in names else record
+
+        rest = [records.changed(kept) for records in tenancies]
         update(store, lambda now: now.with_records(rest), f"state forget: {number}")
     context.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
