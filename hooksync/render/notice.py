@@ -23,6 +23,7 @@ NoticeForm = Literal["json", "slack", "teams"]
 NOTICE_FORMAT = "hooksync.notice/1"
 
 _LONGEST = 300  # characters of a line
+_LONGEST_NEW = 150  # characters about new subscriptions; a notice to Teams has at most 28 kB
 _MOST = 10  # tenancies, and problems
 _EVENTS = {
     ExitCode.REFUSED: "refused",
@@ -131,7 +132,7 @@ def _tenancy(tenancy: TenancyPlan) -> dict[str, Any]:
         "outcome": tenancy.outcome,
         "counts": tenancy.summary,
         "reasons": dict(tenancy.reasons()),
-        "new_foreign": _line(new_words(tenancy.steps)),
+        "new_foreign": cut(_line(new_words(tenancy.steps)), _LONGEST_NEW),
     }
 
 

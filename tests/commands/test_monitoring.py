@@ -19,12 +19,13 @@ from hooksync.core.model import SecretRef
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import unread
+from hooksync.reconcile.plan import Step
 from hooksync.render.metrics import metrics_text
 from hooksync.render.notice import NoticeForm, RunSummary
 from tests.command_line import Run
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.fakes import unreachable
-from tests.makers import tenancy
+from tests.makers import live, tenancy
 from tests.memory_terminal import MemoryTerminal, make_context
 from tests.reconcile.planning import run_of
 from tests.schemas import assert_fits
@@ -304,9 +305,13 @@ def test_a_teams_notice_is_a_card_without_markdown() -> None:
 
 @pytest.mark.parametrize("form", ["json", "slack", "teams"])
 def test_a_notice_of_many_long_problems_stays_small(form: NoticeForm) -> None:
-    many = ending(*(Problem(f"{number} " + "語" * 500, "x" * 500) for number in range(100)))
+    foreign = Step("leave", live=live(url="https://h.example/" + "語" * 500), is_new=True)
+    tenancies = [unread(tenancy(name=f"t{number}"), []) for number in range(20)]
+    plan = run_of(*(replace(each, steps=(foreign,)) for each in tenancies))
+    problems = [Problem(f"{number} " + "語" * 500, "語" * 500) for number in range(100)]
+    many = replace(ending(*problems), plan=plan)
     # Teams accepts 28 KB
-    assert len(json.dumps(many.payload(form), ensure_ascii=False).encode()) < 20_000
+    assert len(json.dumps(many.payload(form), ensure_ascii=False).encode()) < 28_000
     assert "90" in json.dumps(many.payload(form))
 
 
