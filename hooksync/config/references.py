@@ -21,7 +21,7 @@ from hooksync.core.errors import Problem
 from hooksync.core.model import CredentialRefs, Location, SecretRef
 from hooksync.core.record import Record, asdict
 from hooksync.core.template import Template
-from hooksync.core.urls import split_written
+from hooksync.core.urls import split_url
 
 # secret: also a password or a TOTP seed; url: in the path or query of a URL; place: as defined in
 # the docstring of this module
@@ -92,7 +92,7 @@ def _url_variable_uses(url: Template) -> Iterator[VariableUse]:
         else:
             starts.append((part.name, len(text)))
             text += part.default or ""
-    _, netloc, tail = split_written(text)
+    _, netloc, tail = split_url(text)
     # a value that begins with a slash would make a host of what follows `https:/`
     has_host = "://" in text or not netloc.endswith(":")
     end = len(text) - len(tail) if has_host else len(text)

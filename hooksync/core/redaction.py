@@ -148,9 +148,8 @@ def _forms(value: str) -> Iterator[str]:
     encoded = [data.hex(), data.hex().upper()]
     for before in range(3):  # bytes before the value in the same group of three
         base64 = b2a_base64(bytes(before) + data, newline=False).decode()
-        start = (8 * before + 5) // 6
-        end = 8 * (before + len(data)) // 6
-        own = base64[start:end]  # the characters that encode only bits of the value
+        # the characters that encode only bits of the value
+        own = base64[(8 * before + 5) // 6 : 8 * (before + len(data)) // 6]
         encoded += [own, own.translate(_URL_SAFE)]
     for form in encoded:
         if len(form) >= SHORTEST_MASKED:  # a shorter one may occur by chance

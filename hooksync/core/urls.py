@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-_AFTER_NETLOC = re.compile("[/?#]")
+_PARTS = re.compile("(?:([^/?#]*?)://)?([^/?#]*)")
 _NORMAL = re.compile("https?://[a-z0-9.-]+/")
 
 
@@ -33,22 +33,16 @@ def normal_url(url: str) -> str:
 
 
 def split_url(url: str) -> tuple[str, str, str]:
-    """Split a URL into scheme, netloc and the rest.
+    """Split a URL, even one with unfilled `${NAME}`, into scheme, netloc and the rest.
 
-    The scheme is in lower case, and empty if there is no `://`. The netloc is user, host and port.
+    The scheme is in lower case, and empty if there is no `://`; a variable may contain it. The
+    netloc is user, host and port.
     """
-    scheme, separator, rest = url.partition("://")
-    match = _AFTER_NETLOC.search(rest)
-    end = match.start() if match else len(rest)
-    return scheme.lower() if separator else "", rest[:end], rest[end:]
+    parts = _PARTS.match(url)
+    assert parts  # noqa: S101  it matches any text
+    return (parts[1] or "").lower(), parts[2], url[parts.end() :]
 
 
-def split_written(text: str) -> tuple[str, str, str]:
-    """Split a URL with unfilled `${NAME}`; a variable may contain its scheme and `://`."""
-    return split_url(text if _WITH_SCHEME.match(text) else f"://{text}")
-
-
-_WITH_SCHEME = re.compile("[^/?#]*://")
 _WITH_HOST = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?"
     r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%;=\x80-\U0010ffff]|%(?!40|3[Aa]))+)(?::[0-9]*)?)"
