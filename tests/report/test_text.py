@@ -190,6 +190,9 @@ def test_colours_depend_on_the_step_and_change_no_letter(
     assert text.count("\x1b[0m") == 5  # four steps and the line about those left alone
 
 
+ALL_DONE = ("done", "done", "done", "done", "unchanged", "unchanged")
+
+
 def finished(*results: str, **settings: object) -> Plan:
     plan = a_plan()
     steps = []
@@ -202,7 +205,7 @@ def finished(*results: str, **settings: object) -> Plan:
 
 
 def test_a_report_sums_up_the_run_and_states_its_verification() -> None:
-    text = plain(plan_lines(finished("done", "done", "done", "done", "unchanged", "unchanged")))
+    text = plain(plan_lines(finished(*ALL_DONE)))
     assert (
         text == "Applied: 4 done, 0 failed; 1 unchanged, 1 left"
         " alone.\nVerified: live matches declared.\n"
@@ -232,7 +235,7 @@ def test_a_report_names_failed_steps_with_their_fix() -> None:
 
 
 def test_a_report_names_the_verified_tenancies_if_one_could_not_be_read() -> None:
-    done = finished("done", "done", "done", "done", "unchanged", "unchanged")
+    done = finished(*ALL_DONE)
     failed = unread(tenancy(declared(), name="other"), OOPS)
     text = plain(plan_lines(replace(done, tenancies=(*done.tenancies, failed))))
     assert text.endswith(
@@ -242,13 +245,7 @@ def test_a_report_names_the_verified_tenancies_if_one_could_not_be_read() -> Non
 
 def test_a_report_names_subscriptions_that_still_differ() -> None:
     plan = a_plan()
-    text = plain(
-        plan_lines(
-            finished(
-                "done", "done", "done", "done", "unchanged", "unchanged", differences=plan.steps[:1]
-            )
-        )
-    )
+    text = plain(plan_lines(finished(*ALL_DONE, differences=plan.steps[:1])))
     assert text.endswith(
         "Not as declared: prod: 1 subscription\n"
         "+   ingest-alert        INGEST_FAILED\n"
@@ -320,7 +317,7 @@ def test_without_a_state_a_plan_never_says_who_made_a_subscription() -> None:
 
 def test_with_a_target_only_the_targeted_subscriptions_are_reported_to_match() -> None:
     done = replace(
-        finished("done", "done", "done", "done", "unchanged", "unchanged"),
+        finished(*ALL_DONE),
         selection=Selection(target=("*",)),
     )
     assert plain(plan_lines(done)).endswith(
