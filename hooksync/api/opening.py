@@ -71,18 +71,18 @@ def open_run(
     The arguments after `is_apply` are for tests.
     """
     context = declared.context
+    options = declared.options
     list_wait = _read_list_wait(context)
     failures: list[Exception] = []
     with ExitStack() as held:
         store = held.enter_context(_open_state(declared, find_store, is_apply=is_apply))
         secrets = sources_of(context)
-        ring = KeyRing(declared.options.parallelism, derive)
-        planner = _make_planner(declared, secrets, store, ring, is_apply=is_apply)
+        state = load_state(store, writes=is_apply) if store else None
+        planner = _make_planner(declared, secrets, state, store, derive)
         _mask_what_a_service_may_quote(declared, secrets)
-        before_change = partial(_check_lock, store, context.stop, failures)
-        caller = held.enter_context(connect(declared, before_change))
-        pool = held.enter_context(make_pool(declared.options.parallelism, context.stop))
-        other = None if is_apply else _other_run(store)
+        check_lock = partial(_check_lock, store, context.stop, failures)
+        caller = held.enter_context(connect(declared, check_lock))
+        pool = held.enter_context(make_pool(options.parallelism, context.stop))
         yield Run(
             context,
             declared.tenancies,
@@ -94,12 +94,30 @@ def open_run(
             store,
             list_wait if is_apply else 0.0,
             failures,
-            other,
+            None if is_apply else _other_run(store),
         )
 
 
 def _read_list_wait(context: Context) -> float:
     return read_seconds(context.environ, LIST_WAIT_VARIABLE, default=30, minimum=0, maximum=900)
+
+
+@contextmanager
+def _open_state(
+    declared: Declared, find_store: OpenStore, *, is_apply: bool
+) -> Iterator[StateStore | None]:
+    """Find the store of the state, if the run has one. An apply holds its run lock."""
+    place = declared.state
+    options = declared.options
+    context = declared.context
+    store = find_store(place, options.files[0], context) if place else None
+    if not is_apply:
+        yield store
+    elif store is None:
+        raise UsageError(Problem("the run has no state", "name one with --state"))
+    else:
+        with run_lock(store, options.lock_timeout, context):
+            yield store
 
 
 def _make_clients(
@@ -109,26 +127,6 @@ def _make_clients(
     for tenancy in declared.tenancies:
         clients[tenancy.name] = Preservica(tenancy, caller, secrets.find_all)
     return clients
-
-
-@contextmanager
-def _open_state(
-    declared: Declared, find_store: OpenStore, *, is_apply: bool
-) -> Iterator[StateStore | None]:
-    """Find the store of the state, if the run has one. An apply holds its run lock."""
-    options = declared.options
-    context = declared.context
-    if declared.state is None:
-        if is_apply:
-            raise UsageError(Problem("the run has no state", "name one with --state"))
-        yield None
-        return
-    store = find_store(declared.state, options.files[0], context)
-    if not is_apply:
-        yield store
-        return
-    with run_lock(store, options.lock_timeout, context):
-        yield store
 
 
 def _mask_what_a_service_may_quote(declared: Declared, secrets: SecretSources) -> None:
@@ -158,7 +156,7 @@ def _check_lock(store: StateStore | None, stop: Event, failures: list[Exception]
 
 
 def _other_run(store: StateStore | None) -> Problem | None:
-    """Report the run that holds the run lock of a state; None if nobody does."""
+    """Report a different run that holds the run lock of a state; None if nobody does."""
     holder = store.holder() if store else None
     if holder is None:
         return None
@@ -169,36 +167,26 @@ def _other_run(store: StateStore | None) -> Problem | None:
 def _make_planner(
     declared: Declared,
     secrets: SecretSources,
+    state: State | None,
     store: StateStore | None,
-    ring: KeyRing,
-    *,
-    is_apply: bool,
+    derive: Derive,
 ) -> Planner:
-    """Read the state, and return the planner of a run."""
+    """Return the planner of a run. Raises UsageError for targets that match no known address."""
     options = declared.options
-    context = declared.context
-    state = load_state(store, writes=is_apply) if store else None
-    _refuse_unmatched_targets(declared, state)
+    if options.targets and not declared.receipt:  # a saved plan is compared tenancy by tenancy
+        known = []
+        for tenancy in declared.tenancies:
+            known += [*tenancy.subscriptions, *tenancy.not_selected]
+        addresses = [subscription.address for subscription in known]
+        addresses += state.addresses if state else ()
+        declarations.refuse_unmatched("--target", options.targets, addresses, "address")
     return Planner(
         DiffOptions(options.replace, options.adopt, options.targets, options.remove),
         state,
         secrets,
-        ring,
+        KeyRing(options.parallelism, derive),
         declared.state,
-        context.clock,
+        declared.context.clock,
         is_trusted=not options.policy or bool(store and store.key),
         flags=options.flags,
     )
-
-
-def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
-    """Raise UsageError for targets that match no declared address and none in the state."""
-    if not declared.options.targets or declared.receipt:
-        return  # a saved plan is compared tenancy by tenancy
-    known = []
-    for tenancy in declared.tenancies:
-        known += [subscription.address for subscription in tenancy.subscriptions]
-        known += [subscription.address for subscription in tenancy.not_selected]
-    if state:
-        known += state.addresses
-    declarations.refuse_unmatched("--target", declared.options.targets, known, "address")

@@ -13,6 +13,7 @@ import hmac
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from hooksync.core.clock import rfc3339
@@ -24,7 +25,7 @@ from hooksync.core.redaction import printable
 from hooksync.core.schema import check_document
 from hooksync.core.signing import PlanKey, is_same, parse_json, plan_key
 from hooksync.reconcile.diff import compare
-from hooksync.reconcile.plan import Plan, Step, TenancyPlan
+from hooksync.reconcile.plan import Plan, TenancyPlan
 from hooksync.render.json_text import canonical
 
 PLAN_FORMAT = "hooksync.plan/1"
@@ -61,31 +62,32 @@ def tenancy_digest(
     Its key is the plan key. If there is none, it is the plan's id, which is random. `not_set`:
     addresses whose secrets were not set when the plan was made, so they were not compared.
     """
-    promises = {}
-    for name, step in _changes(tenancy).items():
-        url = step.new.url.full if step.creates else ""
-        promises[name] = [_promise(step, tenancy, not_set), url]
-    text = canonical([plan_id, tenancy.server, tenancy.tenant, promises])
+    urls = sorted((step.address, step.new.url.full) for step in tenancy.steps if step.creates)
+    promises = _promises(tenancy, not_set)
+    text = canonical([plan_id, tenancy.server, tenancy.tenant, promises, urls])
     made_under = key.value if key else bytes.fromhex(plan_id)
     return f"hmac-sha256:{hmac.digest(made_under, _TENANCY_DOMAIN + text, 'sha256').hex()}"
 
 
-def _changes(tenancy: TenancyPlan) -> dict[str, Step]:
-    """Return the steps that change something, by live id or address."""
-    return {step.id or str(step.address): step for step in tenancy.steps if step.is_change}
+def _promises(tenancy: TenancyPlan, not_set: Container[str | None]) -> dict[str, dict[str, str]]:
+    """Return what a plan shows of each change, and promises, by live id or address.
 
-
-def _promise(step: Step, tenancy: TenancyPlan, not_set: Container[str | None]) -> dict[str, str]:
-    """Return what a plan shows of a step, and promises. It does not show the whole URL."""
-    shown = {"action": step.action, "address": step.address or "", "trigger": step.trigger.shown}
-    if step.action != "unsubscribe":
-        shown["secret"] = str(step.new.secret)
-        shown["secret state"] = "not-set" if step.address in not_set else str(step.secret)
-        shown["replacement"] = tenancy.replacement
-        shown["probe"] = tenancy.probe
-    for name, value in step.shown.content.items():
-        shown[name] = json.dumps(value)
-    return shown
+    It does not show whole URLs.
+    """
+    promises = {}
+    for step in filter(attrgetter("is_change"), tenancy.steps):
+        address = step.address or ""
+        shown = {"action": step.action, "address": address, "trigger": step.trigger.shown}
+        if step.action != "unsubscribe":
+            shown["url"] = step.new.url.shown
+            shown["secret"] = str(step.new.secret)
+            shown["secret state"] = "not-set" if step.address in not_set else str(step.secret)
+            shown["replacement"] = tenancy.replacement
+            shown["probe"] = tenancy.probe
+        for name, value in step.shown.content.items():
+            shown[name] = json.dumps(value)
+        promises[step.id or address] = shown
+    return promises
 
 
 def check_against(
@@ -99,7 +101,7 @@ def check_against(
             problem = Problem(f"{saved.name}: no hooks file declares it any more", PLAN_AGAIN)
             yield replace(saved, steps=(), live_count=None, refusals=(problem,))
             continue
-        found = [] if plan.errors else [*_differences(receipt, saved, plan, key)]
+        found = [] if plan.errors else _differences(receipt, saved, plan, key)
         if found:
             what = f"{plan.name}: the saved plan is stale: {printable(shortened(found))}"
             plan = replace(plan, refusals=(Problem(what, _AS_THEN),))
@@ -108,43 +110,38 @@ def check_against(
 
 def _differences(
     receipt: Plan, saved: TenancyPlan, now: TenancyPlan, key: PlanKey | None
-) -> Iterator[str]:
+) -> list[str]:
     """Say in the words of a plan what a saved plan shows, and what would be done now."""
     not_set = {step.address for step in saved.steps if step.secret in NO_VALUE}
     then = saved.digest or tenancy_digest(saved, receipt.id, key, not_set)
-    is_same_digest = is_same(then, tenancy_digest(now, receipt.id, key, not_set))
-    is_hidden = not is_same_digest
+    found = []
     if saved.where != now.where:
-        is_hidden = False
-        yield f"it was made for {saved.where}, and would change {now.where}"
-    before = _changes(saved)
-    after = _changes(now)
-    for name in {**before, **after}:
-        words = _step_words(before.get(name) or after[name])
-        changes = []
+        found.append(f"it was made for {saved.where}, and would change {now.where}")
+    found += _step_differences(_promises(saved, not_set), _promises(now, not_set))
+    if not (found or is_same(then, tenancy_digest(now, receipt.id, key, not_set))):
+        found.append("a value that plans do not show is different, for example in a URL")
+    return found
+
+
+def _step_differences(
+    before: Mapping[str, dict[str, str]], after: Mapping[str, dict[str, str]]
+) -> Iterator[str]:
+    """Say which steps, and which fields of steps, are different."""
+    for name, promise in before.items():
+        words = _step_words(name, promise)
         if name not in after:
-            changes.append(f"it would no longer {words}")
-        elif name not in before:
-            changes.append(f"it does not show that it would {words}")
-        else:
-            was = _promise(before[name], saved, not_set)
-            would = _promise(after[name], now, not_set)
-            if not is_same_digest:
-                was["url"] = before[name].url
-                would["url"] = after[name].url
-            for path, one, other in compare(was, would):
-                changes.append(f"{words}: {path[0]} was {one}, and is {other}")
-        is_hidden = is_hidden and not changes
-        yield from changes
-    if is_hidden:
-        yield "a value that plans do not show is different, for example in a URL"
+            yield f"it would no longer {words}"
+        for path, was, would in compare(promise, after.get(name, promise)):
+            yield f"{words}: {path[0]} was {was}, and is {would}"
+    for name, promise in after.items():
+        if name not in before:
+            yield f"it does not show that it would {_step_words(name, promise)}"
 
 
-def _step_words(step: Step) -> str:
+def _step_words(name: str, promise: Mapping[str, str]) -> str:
     """Name a step, e.g. `resubscribe prod/catalogue/INDEXED, replaces 9495ddbf`."""
-    if step.action == "resubscribe":
-        return f"resubscribe {step.address}, replaces {step.id}"
-    return f"{step.action} {step.address or step.id}"
+    words = f"{promise['action']} {promise['address'] or name}"
+    return f"{words}, replaces {name}" if promise["action"] == "resubscribe" else words
 
 
 def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:

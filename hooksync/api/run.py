@@ -117,8 +117,7 @@ def load(
 
 
 def _as_names(given: Names | Path | Sequence[Path]) -> tuple[str, ...]:
-    names = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    return tuple(map(str, names))
+    return tuple(map(str, [given] if isinstance(given, str | Path) else given))
 
 
 class _SilentTerminal:
@@ -262,14 +261,15 @@ def _warned_of_age(
 ) -> list[TenancyPlan]:
     """Warn of changes to a tenancy whose last change is of a commit that the checkout lacks."""
     state = run.planner.state or NO_STATE
-    file = declared.options.files[0]
-    lacked: dict[str, bool] = {}  # by commit
+    commits = {state.of(tenancy.key).commit for tenancy in tenancies if tenancy.has_changes}
+    lacked = set()
+    for commit in commits:
+        if commit and lacks_commit(declared.options.files[0], run.context.environ, commit):
+            lacked.add(commit)
     warned = []
     for tenancy in tenancies:
-        commit = state.of(tenancy.key).commit if tenancy.has_changes else None
-        if commit and commit not in lacked:
-            lacked[commit] = lacks_commit(file, run.context.environ, commit)
-        if commit and lacked[commit]:
+        commit = state.of(tenancy.key).commit
+        if tenancy.has_changes and commit in lacked:
             what = f"the checkout does not contain the commit {commit[:7]}, which was applied last"
             problem = Problem(f"{what}: this plan may undo its changes", _OLD_FIX)
             tenancy = replace(tenancy, warnings=(*tenancy.warnings, problem))
@@ -313,13 +313,12 @@ def _undeclared(declared: Declared, run: Run, plans: Sequence[TenancyPlan]) -> t
 
 def _undeclared_problem(records: TenancyRecords, flags: RunFlags) -> Problem:
     """Report a tenancy that no file declares."""
-    number = pluralised(len(records.entries), "subscription")
     key = records.key
+    number = pluralised(len(records.entries), "subscription")
     what = f"no file declares {number} of the state on {printable(str(key))} any more"
+    globs = {f"{entry.address.partition('/')[0]}/*" for entry in records.entries}
     tenant = ("--tenant", key.tenant) if key.tenant else ()
-    names = {entry.address.partition("/")[0] for entry in records.entries}
-    globs = [f"{name}/*" for name in sorted(names)]
-    forget = flags.command("state forget", *globs, "--server", key.server, *tenant)
+    forget = flags.command("state forget", *sorted(globs), "--server", key.server, *tenant)
     return Problem(what, _UNDECLARED_FIX.format(forget=forget))
 
 
