@@ -16,8 +16,6 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     Raises UsageError if the command line is wrong, NoCommand if it names no command, and Help if
     it asks for help.
     """
-    if argv[:1] == ["help"]:
-        argv = [*argv[1:], "--help"]
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     command = arguments.entry
     if command is None or command.load is None:

@@ -32,7 +32,7 @@ traits, for what is not known of the real service:
   answer-without-id        leave the id out of the response to a new one
   no-challenge             do not challenge receivers, so they need not run
 
-"""
+example: hooksync sandbox --fault status-503@list:2"""
 
 
 def _with(kind: type[Options], run: Callable[[Options, Context], ExitCode]) -> Run:
@@ -187,25 +187,24 @@ START = (
     Command(
         "demo",
         "show what hooksync does, in less than a minute",
-        "hooksync demo",
+        "example: hooksync demo",
         flags.add_no_flags,
         _demo,
     ),
     Command(
         "sandbox",
         "run a local Preservica with receivers, to try things",
-        "hooksync sandbox --fault status-503@list:2",
+        SANDBOX,
         flags.add_sandbox,
         _sandbox,
         """\
 Run a local Preservica with receivers, on 127.0.0.1, until interrupted. The
 password is "sandbox-password", or the value of $SANDBOX_PASSWORD.""",
-        epilog=SANDBOX,
     ),
     Command(
         "init",
         "write a first hooks file",
-        "hooksync init --from-live https://fn.example.net/api",
+        "example: hooksync init --from-live https://fn.example.net/api",
         flags.add_init,
         _init,
         """\
@@ -222,7 +221,7 @@ EVERY_DAY = (
     Command(
         "validate",
         "check the hooks files, without a network",
-        "hooksync validate -f hooks.yaml",
+        "example: hooksync validate -f hooks.yaml",
         flags.add_validate,
         _validate,
     ),
@@ -230,7 +229,7 @@ EVERY_DAY = (
         "check",
         "check the log-ins, secrets and receivers; changes nothing",
         """\
-hooksync check --format json
+example: hooksync check --format json
          hooksync check --url http://127.0.0.1:8701/ --secret env:HOOK_SECRET""",
         flags.add_check,
         _check,
@@ -247,7 +246,7 @@ with 1 otherwise. A warning, such as a weak secret, is not a failure.""",
     Command(
         "plan",
         "show what apply would do",
-        "hooksync plan --tenancy 'archive-*' --out plan.json",
+        "example: hooksync plan --tenancy 'archive-*' --out plan.json",
         flags.add_plan,
         _plan,
         """\
@@ -257,7 +256,7 @@ Show what `hooksync apply` would do, and save it with --out. Changes nothing."""
     Command(
         "apply",
         "plan, prompt, and apply; or apply a saved plan",
-        "hooksync apply plan.json --max-age 24h",
+        "example: hooksync apply plan.json --max-age 24h",
         flags.add_apply,
         _apply,
         """\
@@ -267,7 +266,7 @@ Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
     Command(
         "remove",
         "remove single live subscriptions by their ids, after a prompt",
-        "hooksync remove 9495ddbf0c1e4f7e",
+        "example: hooksync remove 9495ddbf0c1e4f7e",
         flags.add_remove,
         _apply,
         """\
@@ -279,7 +278,7 @@ and a policy apply.""",
     Command(
         "list",
         "list what is live",
-        "hooksync list --format json",
+        "example: hooksync list --format json",
         flags.add_list,
         _list,
         """\
@@ -294,7 +293,7 @@ RECEIVERS = (
         "fire",
         "send a signed event to a receiver, as Preservica does",
         """\
-hooksync fire archive/catalogue --trigger MOVED
+example: hooksync fire archive/catalogue --trigger MOVED
          hooksync fire --url http://127.0.0.1:8701/hook --secret env:X --suite""",
         flags.add_fire,
         _fire,
@@ -309,7 +308,7 @@ if all passed, and with 1 otherwise.""",
     Command(
         "catch-up",
         "after an outage, send an event for each entity updated since",
-        "hooksync catch-up archive/hook --since 2026-11-30T14:00Z --dry-run",
+        "example: hooksync catch-up archive/hook --since 2026-11-30T14:00Z --dry-run",
         flags.add_catch_up,
         _catch_up,
         """\
@@ -323,7 +322,7 @@ refused an event.""",
     Command(
         "listen",
         "receive webhooks on this machine, and show them",
-        "hooksync listen --port 8701 --secret env:X --forward http://[::1]:80/",
+        "example: hooksync listen --port 8701 --secret env:X --forward http://[::1]:80/",
         flags.add_listen,
         _listen,
         """\
@@ -337,7 +336,7 @@ secrets of the hooks files only help to find the reason.""",
     Command(
         "verify",
         "find the secret that signed a captured event",
-        "hooksync verify event.json --signature 6fa0...",
+        "example: hooksync verify event.json --signature 6fa0...",
         flags.add_verify,
         _verify,
         """\
@@ -349,14 +348,14 @@ likely reason: a different form of signing, or a body that was changed.""",
     Command(
         "secret",
         "make a secret that Preservica and a receiver share",
-        "hooksync secret generate > secret.txt",
+        "example: hooksync secret generate > secret.txt",
         flags.add_no_flags,
         None,
         actions=(
             Command(
                 "generate",
                 "print a new secret and nothing else: 32 random bytes as 43 characters",
-                "hooksync secret generate > secret.txt",
+                "example: hooksync secret generate > secret.txt",
                 flags.add_no_flags,
                 _generate,
             ),
@@ -368,7 +367,7 @@ STATE_AND_FILES = (
     Command(
         "state",
         "show and change the state, on any backend",
-        "hooksync state show",
+        "example: hooksync state show",
         flags.add_no_flags,
         None,
         """\
@@ -380,21 +379,21 @@ has its own help.""",
             Command(
                 "show",
                 "list the entries of the state, and the holder of its run lock",
-                "hooksync state show --state git:hooksync-state",
+                "example: hooksync state show --state git:hooksync-state",
                 flags.add_state_place,
                 _state_show,
             ),
             Command(
                 "pull",
                 "print the state as it is stored",
-                "hooksync state pull > state.json",
+                "example: hooksync state pull > state.json",
                 flags.add_state_place,
                 _state_pull,
             ),
             Command(
                 "push",
                 "replace the state with a file",
-                "hooksync state push state.json --state git:hooksync-state",
+                "example: hooksync state push state.json --state git:hooksync-state",
                 flags.add_state_push,
                 _state_push,
                 """\
@@ -405,21 +404,21 @@ it (exit 3).""",
             Command(
                 "unlock",
                 "release the run lock of a run that no longer exists",
-                "hooksync state unlock 0123456789abcdef",
+                "example: hooksync state unlock 0123456789abcdef",
                 flags.add_state_unlock,
                 _state_unlock,
             ),
             Command(
                 "move",
                 "rename a subscription in the state",
-                "hooksync state move archive/old/INDEXED archive/new/INDEXED",
+                "example: hooksync state move archive/old/INDEXED archive/new/INDEXED",
                 flags.add_state_move,
                 _state_move,
             ),
             Command(
                 "forget",
                 "remove entries from the state; change nothing in Preservica",
-                "hooksync state forget 'archive/old/*'",
+                "example: hooksync state forget 'archive/old/*'",
                 flags.add_state_forget,
                 _state_forget,
                 """\
@@ -431,7 +430,7 @@ without an entry counts as not in the state, and its secret as unknown.""",
     Command(
         "show",
         "show a saved plan, as `plan` showed it",
-        "hooksync show plan.json --format markdown",
+        "example: hooksync show plan.json --format markdown",
         flags.add_show,
         _show,
         """\
@@ -444,21 +443,21 @@ refuse the steps of the plan.""",
     Command(
         "schema",
         "print a JSON Schema",
-        "hooksync schema > hooks.schema.json",
+        "example: hooksync schema > hooks.schema.json",
         flags.add_schema,
         _schema,
     ),
     Command(
         "completion",
         "print a shell's completion script",
-        "hooksync completion bash > hooksync.bash && source hooksync.bash",
+        "example: hooksync completion bash > hooksync.bash && source hooksync.bash",
         flags.add_completion,
         _completion,
     ),
     Command(
         "version",
         "print the version (--version); as JSON, details for a bug report",
-        "hooksync version --format json",
+        "example: hooksync version --format json",
         flags.add_version,
         _version,
     ),

@@ -41,13 +41,12 @@ class Command(NamedTuple):
 
     name: str
     help: str  # a phrase; the description by default
-    example: str
+    epilog: str  # below the flags, with an example
     add_flags: Callable[[argparse.ArgumentParser], None]
     load: Callable[[], Run] | None  # imports what runs it; None: only its actions can be run
     description: str = ""
     # raises UsageError for flags that conflict
     check: Callable[[argparse.Namespace], None] | None = None
-    epilog: str = ""  # below the flags
     actions: tuple[Command, ...] = ()
 
 
@@ -157,7 +156,7 @@ def _add_commands(parser: argparse.ArgumentParser, dest: str, commands: Iterable
             command.name,
             help=command.help,
             description=command.description or f"{command.help[0].upper()}{command.help[1:]}.",
-            epilog=f"{command.epilog}example: {command.example}",
+            epilog=command.epilog,
         )
         made.set_defaults(entry=command)
         command.add_flags(made)
