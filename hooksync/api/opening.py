@@ -14,7 +14,7 @@ from hooksync.core.clock import Pauses, read_seconds
 from hooksync.core.context import Context
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.model import KEY_VARIABLE, SecretRef, process_environ
-from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.run import Run
 from hooksync.service.client import Preservica
@@ -181,7 +181,14 @@ def _make_planner(
         addresses += state.addresses if state else ()
         declarations.refuse_unmatched("--target", options.targets, addresses, "address")
     return Planner(
-        DiffOptions(options.replace, options.adopt, options.targets, options.remove),
+        Selection(
+            options.tenancies,
+            options.targets,
+            options.replace,
+            options.adopt,
+            options.since or "",
+            options.remove,
+        ),
         state,
         secrets,
         KeyRing(options.parallelism, derive),

@@ -38,7 +38,6 @@ from hooksync.core.signing import plan_key
 from hooksync.reconcile.apply import apply_plans
 from hooksync.reconcile.plan import (
     Plan,
-    Selection,
     Step,
     TenancyPlan,
     completed,
@@ -245,9 +244,7 @@ def _made(declared: Declared, run: Run, tenancies: Sequence[TenancyPlan]) -> Pla
         rfc3339(declared.context.clock.now()),
         token_hex(16),
         printable(", ".join(options.files)),
-        selection=Selection(
-            options.tenancies, options.targets, options.replace, options.adopt, options.since or ""
-        ),
+        selection=run.planner.selection,
         state=run.planner.place,
         state_missing=run.planner.is_missing,
         running=run.other,

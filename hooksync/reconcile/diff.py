@@ -19,18 +19,48 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import Problem
 from hooksync.core.model import (
     DeclaredSubscription,
-    Globs,
     LiveSubscription,
     LiveSubscriptions,
+    Secret,
+    SecretRef,
     SecretState,
     Tenancy,
     matches_any,
 )
 from hooksync.core.record import Record, field, replace
 from hooksync.core.urls import is_respelling, owns_url
-from hooksync.reconcile import plan as planned
-from hooksync.reconcile.plan import Reason, Step
-from hooksync.state.fingerprints import declared_digest
+from hooksync.reconcile.plan import (
+    ADOPT,
+    DUPLICATE,
+    NAMED_BY_REMOVE,
+    NEW,
+    NO_LONGER_DECLARED,
+    NOT_DECLARED,
+    NOT_IN_STATE,
+    NOT_TARGETED,
+    OUTSIDE_PREFIXES,
+    OWNS_NONE,
+    PAUSED,
+    PROTECTED,
+    REMOVED_OUTSIDE,
+    REPLACED_OUTSIDE,
+    REQUESTED,
+    SECRET_CHANGED,
+    SECRET_UNKNOWN,
+    UNCONFIRMED,
+    UNSIGNED,
+    URL_CHANGED,
+    Action,
+    Change,
+    Evidence,
+    Origin,
+    Reason,
+    Selection,
+    Step,
+    TenancyPlan,
+    step_order,
+)
+from hooksync.state.fingerprints import Salt, SecretWithSalt, declared_digest
 from hooksync.state.history import History, local_name
 from hooksync.state.model import Attempt, StateEntry
 
@@ -38,20 +68,11 @@ Nested = Mapping[str, Any]  # nested data as in JSON
 Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to keep comes first
 
 
-class DiffOptions(Record, frozen=True):
-    """The options of a comparison, from the command line or a saved plan."""
-
-    replace: Globs = ()  # globs of addresses to resubscribe even if nothing differs
-    adopt: Globs = ()  # globs of addresses whose live subscriptions have the declared secret
-    targets: Globs = ()  # globs of addresses to compare; (): all
-    remove: Globs = ()  # live ids; if there are any, the plan removes these and does nothing else
-
-
 def unread(
     tenancy: Tenancy, errors: Sequence[Problem] = (), refusals: Sequence[Problem] = ()
-) -> planned.TenancyPlan:
+) -> TenancyPlan:
     """Return the plan of a tenancy whose live subscriptions are not known."""
-    return planned.TenancyPlan(
+    return TenancyPlan(
         tenancy.name,
         tenancy.server.shown,
         tenancy.tenant,
@@ -158,12 +179,12 @@ def _preference(
 
 def content_changes(
     declared: DeclaredSubscription, live: LiveSubscription, history: History
-) -> tuple[planned.Change, ...]:
+) -> tuple[Change, ...]:
     """List the fields that differ in a pair; a field whose live value is unknown never does."""
     reported = history.content_of(live)
     known = {name: value for name, value in reported.items() if value is not None}
     wanted = {name: value for name, value in declared.content.items() if name in known}
-    return tuple(planned.Change(str(path[0]), *pair) for path, *pair in compare(known, wanted))
+    return tuple(Change(str(path[0]), *pair) for path, *pair in compare(known, wanted))
 
 
 def compare(before: Nested, after: Nested) -> list[tuple[list[str | int], Any, Any]]:
@@ -189,20 +210,20 @@ def is_owned(tenancy: Tenancy, live: LiveSubscription, history: History) -> bool
 def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> Reason | None:
     """Return why hooksync does not own a live subscription; None if it does."""
     if owns_url(tenancy.protect, live.url.full):
-        return planned.PROTECTED
+        return PROTECTED
     match tenancy.owns:
         case "all":
             return None
         case "none":
-            return planned.OWNS_NONE
+            return OWNS_NONE
         case "made":
             if not history.has_state:
-                return planned.NOT_DECLARED
+                return NOT_DECLARED
             if history.record(live.id) is None:
-                return planned.NOT_IN_STATE
-            return None if history.is_trusted else planned.UNSIGNED
+                return NOT_IN_STATE
+            return None if history.is_trusted else UNSIGNED
         case prefixes:
-            return None if owns_url(prefixes, live.url.full) else planned.OUTSIDE_PREFIXES
+            return None if owns_url(prefixes, live.url.full) else OUTSIDE_PREFIXES
 
 
 class Comparison(Record, frozen=True):
@@ -210,19 +231,28 @@ class Comparison(Record, frozen=True):
 
     tenancy: Tenancy
     live: LiveSubscriptions
-    options: DiffOptions
+    selection: Selection
     history: History
     pairs: Pairs  # of `pair`
     # how the secrets of entries compare with the declared ones, by live id
     states: Mapping[str, SecretState] = field(default_factory=dict)
 
-    def plan(self) -> planned.TenancyPlan:
+    def plan(self) -> TenancyPlan:
         """Decide on exactly one step for each declared and each live subscription."""
         steps = [*self._steps()]
-        if self.options.remove:
+        if self.selection.remove:
             steps = [self._removal_alone(step) for step in steps if step.live]
-        steps.sort(key=planned.step_order)
+        steps.sort(key=step_order)
         return replace(unread(self.tenancy), live_count=len(self.live), steps=tuple(steps))
+
+    def fingerprinted(
+        self, secrets: Mapping[SecretRef, Secret], salts: Mapping[str, Salt]
+    ) -> Iterator[tuple[StateEntry, SecretWithSalt]]:
+        """Yield the entries of what is kept or replaced, with the declared secret and the salt."""
+        for declared, found in self.pairs:
+            entry = self.history.entries.get(found[0].id) if found else None
+            if entry and declared.secret in secrets:
+                yield entry, (secrets[declared.secret], salts[entry.salt])
 
     def _steps(self) -> Iterator[Step]:
         """Make the steps, in any order."""
@@ -235,25 +265,25 @@ class Comparison(Record, frozen=True):
             yield from self._declared_steps(declared, found)
         for _, found in self.pairs[selected:]:
             for live in found:
-                yield self._step("leave", None, live, [planned.NOT_TARGETED])
+                yield self._step("leave", None, live, [NOT_TARGETED])
 
     def _declared_steps(
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
     ) -> Iterator[Step]:
         """Decide the steps of a declared subscription and of its duplicates, or of a paused one."""
         if declared.enabled:
-            is_named = matches_any(declared.address, self.options.replace)
-            requested = [planned.REQUESTED] if is_named else []
+            is_named = matches_any(declared.address, self.selection.replace)
+            requested = [REQUESTED] if is_named else []
             yield self._first_step(declared, found[0] if found else None, requested)
             for live in found[1:]:
                 is_free = is_named or is_owned(self.tenancy, live, self.history)
-                reasons = [planned.DUPLICATE, *requested]
+                reasons = [DUPLICATE, *requested]
                 yield self._removal(declared, live, reasons, is_free=is_free)
             return
         for live in found:
-            yield self._removal(declared, live, [planned.PAUSED], is_free=False)
+            yield self._removal(declared, live, [PAUSED], is_free=False)
         if not found:
-            yield self._step("keep", declared, None, [planned.PAUSED])
+            yield self._step("keep", declared, None, [PAUSED])
 
     def _removal(
         self,
@@ -265,7 +295,7 @@ class Comparison(Record, frozen=True):
     ) -> Step:
         """Remove a live subscription if it is free to go, or if the state has it; or leave it."""
         is_recorded = self.history.is_trusted and self.history.record(live.id) is not None
-        action: planned.Action = "unsubscribe" if is_free or is_recorded else "leave"
+        action: Action = "unsubscribe" if is_free or is_recorded else "leave"
         return self._step(action, declared, live, reasons)
 
     def _first_step(
@@ -275,96 +305,88 @@ class Comparison(Record, frozen=True):
         requested: Sequence[Reason],
     ) -> Step:
         """Decide the step of a declared subscription. `live`: the one to keep or to replace."""
-        secret = self.history.no_value.get(declared.secret, "unknown")
         is_lost = local_name(declared) in self.history.lost_names
         if live is None:
-            reasons = [planned.REMOVED_OUTSIDE if is_lost else planned.NEW, *requested]
-            return self._step("subscribe", declared, None, reasons, secret=secret)
-        if declared.secret not in self.history.no_value:
-            secret = self.states.get(live.id, "unknown")
-        changes = content_changes(declared, live, self.history)
+            reasons = [REMOVED_OUTSIDE if is_lost else NEW, *requested]
+            return self._step("subscribe", declared, None, reasons)
         is_unknown = self.history.has_state and self.history.record(live.id) is None
         if is_unknown and not requested:
             # --adopt takes nothing that was replaced outside this state
-            is_named = not is_lost and matches_any(declared.address, self.options.adopt)
+            is_named = not is_lost and matches_any(declared.address, self.selection.adopt)
             if is_named or live.id in declared.adopt:
-                return self._step("adopt", declared, live, [planned.ADOPT], changes, secret)
-            unknown = planned.REPLACED_OUTSIDE if is_lost else planned.SECRET_UNKNOWN
-            return self._step("keep", declared, live, [unknown], secret=secret)
-        reasons = [*self._differences(declared, live, changes, secret), *requested]
-        if not reasons:
-            return self._step("keep", declared, live, secret=secret)
-        return self._step("resubscribe", declared, live, reasons, changes, secret)
+                return self._step("adopt", declared, live, [ADOPT])
+            reason = REPLACED_OUTSIDE if is_lost else SECRET_UNKNOWN
+            return self._step("keep", declared, live, [reason])
+        reasons = [*self._differences(declared, live), *requested]
+        return self._step("resubscribe" if reasons else "keep", declared, live, reasons)
 
     def _differences(
-        self,
-        declared: DeclaredSubscription,
-        live: LiveSubscription,
-        changes: Iterable[planned.Change],
-        secret: SecretState,
+        self, declared: DeclaredSubscription, live: LiveSubscription
     ) -> Iterator[Reason]:
         """Return how a declared subscription differs from its live one."""
         if live.url.identity != declared.url.identity:
             entry = self.history.entries.get(live.id)
             digest = declared_digest(self.history.url_salt, declared.key)
             if entry is None or entry.declared != digest:  # otherwise, only the spelling differs
-                yield planned.URL_CHANGED
-        for change in changes:
+                yield URL_CHANGED
+        for change in content_changes(declared, live, self.history):
             yield Reason("flag-changed", f"{change.field} differs")
         if live.id in self.history.found:
-            yield planned.UNCONFIRMED
-        elif secret == "changed":
-            yield planned.SECRET_CHANGED
+            yield UNCONFIRMED
+        elif self._secret(declared, live) == "changed":
+            yield SECRET_CHANGED
+
+    def _secret(self, declared: DeclaredSubscription, live: LiveSubscription | None) -> SecretState:
+        """Return what is known of a declared secret, compared with the live one."""
+        if declared.secret in self.history.no_value:
+            return self.history.no_value[declared.secret]
+        return self.states.get(live.id, "unknown") if live else "unknown"
 
     def _step(
         self,
-        action: planned.Action,
+        action: Action,
         declared: DeclaredSubscription | None,
         live: LiveSubscription | None,
         reasons: Sequence[Reason] = (),
-        changes: tuple[planned.Change, ...] = (),
-        secret: SecretState | None = None,
     ) -> Step:
-        """Make a step, with what the state has about the live subscription."""
-        step = Step(action, declared, live, tuple(reasons), changes, secret)
+        """Make a step, with what is known of both sides."""
+        step = Step(action, declared, live, tuple(reasons))
         if declared:
             step = replace(step, address=declared.address, name=declared.name)
-        if live is None:
-            return step
+            if step.shown is declared and PAUSED not in reasons:
+                step = replace(step, secret=self._secret(declared, live))
+        if declared and live and action in ("adopt", "resubscribe"):
+            step = replace(step, changes=content_changes(declared, live, self.history))
+        return self._with_record(step, live) if live else step
+
+    def _with_record(self, step: Step, live: LiveSubscription) -> Step:
+        """Add what the state has about a live subscription."""
         record = self.history.record(live.id)
         if record is None:
+            origin: Origin = "foreign" if self.history.has_state else "unknown"
             seen = self.history.seen
-            if not self.history.has_state:
-                return replace(step, origin="unknown")
-            return replace(step, origin="foreign", is_new=seen is not None and live.id not in seen)
-        origin: planned.Origin = "found" if isinstance(record, Attempt) else "made"
-        if isinstance(record, StateEntry) and record.is_adopted:
-            origin = "adopted"
-        evidence: planned.Evidence | None = None
-        if action == "keep" and secret == "same":
-            evidence = "adopted" if origin == "adopted" else "response"
-        former = record.local_name.partition("/")[0]
-        return replace(
-            step,
-            origin=origin,
-            evidence=evidence,
-            made_at=rfc3339(record.at),
-            name=step.name or former,
-        )
+            is_new = seen is not None and live.id not in seen and self.history.has_state
+            return replace(step, origin=origin, is_new=is_new)
+        name = step.name or record.local_name.partition("/")[0]
+        step = replace(step, origin=_origin(record), made_at=rfc3339(record.at), name=name)
+        if step.action == "keep" and step.secret == "same":
+            evidence: Evidence = "adopted" if step.origin == "adopted" else "response"
+            step = replace(step, evidence=evidence)
+        return step
 
     def _removal_alone(self, step: Step) -> Step:
         """Remove what `remove` names, unless it is protected, or an address keeps or replaces it.
 
         Everything else is left.
         """
-        if step.id not in self.options.remove:
-            reason = planned.NOT_TARGETED
+        if step.id not in self.selection.remove:
+            reason = NOT_TARGETED
         elif step.action not in ("unsubscribe", "leave"):
             reason = Reason("undeclared", f"kept as {step.address}")
-        elif planned.PROTECTED in step.reasons:
-            reason = planned.PROTECTED
+        elif PROTECTED in step.reasons:
+            reason = PROTECTED
         else:
-            reasons = (*step.reasons, planned.NAMED_BY_REMOVE)
+            reasons = (*step.reasons, NAMED_BY_REMOVE)
             return replace(step, action="unsubscribe", reasons=reasons)
         return self._step("leave", None, step.old, [reason])
 
@@ -373,9 +395,16 @@ class Comparison(Record, frozen=True):
         record = self.history.record(live.id)
         former = f"{self.tenancy.name}/{record.local_name}" if record else ""
         reason = _why_left(self.tenancy, live, self.history)
-        if self.options.targets and not matches_any(former, self.options.targets):
-            reason = planned.NOT_TARGETED
+        if self.selection.target and not matches_any(former, self.selection.target):
+            reason = NOT_TARGETED
         if reason:
             return self._step("leave", None, live, [reason])
-        reason = planned.NO_LONGER_DECLARED if record else planned.NOT_DECLARED
+        reason = NO_LONGER_DECLARED if record else NOT_DECLARED
         return self._step("unsubscribe", None, live, [reason])
+
+
+def _origin(record: StateEntry | Attempt) -> Origin:
+    """Return how the state has a live subscription."""
+    if isinstance(record, Attempt):
+        return "found"
+    return "adopted" if record.is_adopted else "made"

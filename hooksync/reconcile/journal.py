@@ -165,8 +165,8 @@ class Journal:
         for tenancy in applied:
             if tenancy.listed is not None and tenancy.plan.has_changes:
                 read.append(FetchedTenancy(self._tenancies[tenancy.plan.name], tenancy.listed))
-        options = replace(self._planner.options, replace=())
-        planner = replace(self._planner, state=state, options=options)
+        selection = replace(self._planner.selection, replace=())
+        planner = replace(self._planner, state=state, selection=selection)
         after = {plan.name: plan for plan in planner.plan(read)}
         plans = []
         for tenancy in applied:

@@ -394,13 +394,14 @@ def without_unreviewed(plan: TenancyPlan) -> TenancyPlan:
 
 
 class Selection(Record, frozen=True):
-    """The flags that select: the globs of each."""
+    """What a command line or a saved plan selects."""
 
-    tenancy: Globs = ()
-    target: Globs = ()
-    replace: Globs = ()
-    adopt: Globs = ()
+    tenancy: Globs = ()  # globs of names; (): all
+    target: Globs = ()  # globs of addresses to compare; (): all
+    replace: Globs = ()  # globs of addresses to resubscribe even if nothing differs
+    adopt: Globs = ()  # globs of addresses whose live subscriptions have the declared secret
     since: str = ""  # the commit or branch of --since; `tenancy` then has whole names
+    remove: Globs = ()  # live ids; if there are any, the plan removes these and does nothing else
 
 
 class Plan(Record, _Counted, frozen=True):

@@ -12,22 +12,23 @@ from collections.abc import Mapping, Sequence
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import Problem, StateError
-from hooksync.core.model import SecretState, Tenancy
+from hooksync.core.model import Secret, SecretRef, SecretState
 from hooksync.core.record import Record, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
-from hooksync.reconcile.diff import Comparison, DiffOptions, is_owned, pair, unread
-from hooksync.reconcile.plan import TenancyPlan
+from hooksync.reconcile.diff import Comparison, is_owned, pair, unread
+from hooksync.reconcile.plan import Selection, TenancyPlan
 from hooksync.reconcile.refusals import (
-    adoption_problems,
     limit_reasons,
     misplaced,
+    needless_ids,
     raised_limit,
     refuse_unproven,
+    wrong_ids,
     wrong_removals,
 )
-from hooksync.state.fingerprints import KeyRing, SecretWithSalt
+from hooksync.state.fingerprints import KeyRing, Salt, SecretWithSalt
 from hooksync.state.history import FetchedTenancy, history_of
-from hooksync.state.model import NO_STATE, State, StateEntry
+from hooksync.state.model import NO_STATE, State
 
 # a state may ask scrypt to work on MOST_SALTS salts for each declared reference, and on FEW_SALTS
 # more, because references may have changed
@@ -36,9 +37,9 @@ FEW_SALTS = 8
 
 
 class Planner(Record, frozen=True):
-    """Makes plans from the state, the secrets and the options of a run."""
+    """Makes plans from the state, the secrets and the selection of a run."""
 
-    options: DiffOptions
+    selection: Selection
     state: State | None
     secrets: SecretSources
     ring: KeyRing
@@ -54,7 +55,7 @@ class Planner(Record, frozen=True):
 
     def plan(self, fetched: Sequence[FetchedTenancy]) -> list[TenancyPlan]:
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
-        comparisons = self._compare(fetched)
+        comparisons = {comparison.tenancy.name: comparison for comparison in self._compare(fetched)}
         plans = []
         for item in fetched:
             if item.tenancy.name in comparisons:
@@ -64,7 +65,7 @@ class Planner(Record, frozen=True):
         blocked = {name: comparison.history.blocked for name, comparison in comparisons.items()}
         return refuse_unproven(plans, blocked, self.flags, is_missing=self.is_missing)
 
-    def _compare(self, fetched: Sequence[FetchedTenancy]) -> dict[str, Comparison]:
+    def _compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
         """Pair what is declared and live in each tenancy, and then compare all secrets."""
         state = self.state or NO_STATE
         read = [item for item in fetched if item.live is not None]
@@ -72,30 +73,40 @@ class Planner(Record, frozen=True):
         secrets, problems = self.secrets.look_up(refs)
         no_value = {ref: self.secrets.state_without(ref) for ref in problems}
         salts = state.salts_by_id()
-        work: list[tuple[Comparison, dict[StateEntry, SecretWithSalt]]] = []
-        for item in read:
-            live = item.live or ()
-            history = replace(
-                history_of(state, item.tenancy, live),
-                no_value=no_value,
-                is_trusted=self.is_trusted,
-                has_state=self.place is not None,
-            )
-            pairs = pair(item.tenancy, live, history)
-            wanted = {}
-            for declared, found in pairs:
-                entry = history.entries.get(found[0].id) if found else None
-                if entry and declared.secret in secrets:
-                    wanted[entry] = secrets[declared.secret], salts[entry.salt]
-            work.append((Comparison(item.tenancy, live, self.options, history, pairs), wanted))
-        needed = {secret for _, wanted in work for secret in wanted.values()}
+        paired = [self._paired(item, state, no_value) for item in read]
+        needed: set[SecretWithSalt] = set()
+        for comparison in paired:
+            needed.update(secret for _, secret in comparison.fingerprinted(secrets, salts))
         self._check_work(len(needed), len(refs))
         self.ring.derive(needed)
-        comparisons = {}
-        for comparison, wanted in work:
-            states = self._secret_states(comparison.tenancy, wanted)
-            comparisons[comparison.tenancy.name] = replace(comparison, states=states)
-        return comparisons
+        return [self._compared(comparison, secrets, salts) for comparison in paired]
+
+    def _compared(
+        self,
+        comparison: Comparison,
+        secrets: Mapping[SecretRef, Secret],
+        salts: Mapping[str, Salt],
+    ) -> Comparison:
+        """Compare the declared secrets with those that live subscriptions were made with."""
+        states: dict[str, SecretState] = {}
+        for entry, secret in comparison.fingerprinted(secrets, salts):
+            is_same = entry.is_made_with(self.ring.key(*secret), comparison.tenancy.key)
+            states[entry.id] = "same" if is_same else "changed"
+        return replace(comparison, states=states)
+
+    def _paired(
+        self, item: FetchedTenancy, state: State, no_value: Mapping[SecretRef, SecretState]
+    ) -> Comparison:
+        """Pair what is declared and live in a tenancy, with what the state has about it."""
+        live = item.live or ()
+        history = replace(
+            history_of(state, item.tenancy, live),
+            no_value=no_value,
+            is_trusted=self.is_trusted,
+            has_state=self.place is not None,
+        )
+        pairs = pair(item.tenancy, live, history)
+        return Comparison(item.tenancy, live, self.selection, history, pairs)
 
     def _judged(self, comparison: Comparison) -> TenancyPlan:
         """Plan a tenancy, and list why the plan may not be carried out."""
@@ -107,29 +118,22 @@ class Planner(Record, frozen=True):
         refusals = over_limit
         if tenancy.ceiling:
             refusals = [*over_limit, *limit_reasons(plan, tenancy, owned, tenancy.ceiling)]
-        named = self.options.remove
+        named = self.selection.remove
         if named:
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
-        errors, notes = adoption_problems(comparison)
-        warnings = (*misplaced(plan, comparison), *notes, *raised_limit(tenancy, owned))
+        warnings = (
+            *misplaced(plan, comparison),
+            *needless_ids(comparison),
+            *raised_limit(tenancy, owned),
+        )
         return replace(
             plan,
             refusals=tuple(refusals),
             over_limit=tuple(over_limit),
             warnings=warnings,
-            errors=tuple(errors),
+            errors=tuple(wrong_ids(comparison)),
             open_attempts=history.open_addresses,
         )
-
-    def _secret_states(
-        self, tenancy: Tenancy, wanted: Mapping[StateEntry, SecretWithSalt]
-    ) -> dict[str, SecretState]:
-        """Compare the declared secrets with those that live subscriptions were made with."""
-        states: dict[str, SecretState] = {}
-        for entry, secret in wanted.items():
-            is_same = entry.is_made_with(self.ring.key(*secret), tenancy.key)
-            states[entry.id] = "same" if is_same else "changed"
-        return states
 
     def _check_work(self, number: int, references: int) -> None:
         """Refuse a state that asks for hours of scrypt.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 from hooksync.core.errors import Problem, pluralised, shortened
-from hooksync.core.model import Tenancy, UnsubscribeLimit
+from hooksync.core.model import DeclaredSubscription, Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
 from hooksync.reconcile.diff import Comparison
@@ -30,7 +30,7 @@ _LIMIT_FIX = (
 )
 _OUTSIDE = f"{REPLACED_OUTSIDE.text} (somebody else made it, or hooksync with a different state)"
 _TRIED = "two attempts are open, so it is not created again"
-_FEW = 6  # tenancies and addresses; if there are more, a fix names whole tenancies by globs
+_MOST_ADDRESSES = 5  # that a fix names one by one if globs can name all
 _CEILING_FIX = (
     "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
 )
@@ -54,31 +54,44 @@ def misplaced(plan: TenancyPlan, comparison: Comparison) -> Iterator[Problem]:
         yield Problem(what, fix, tenancy.location)
 
 
-def adoption_problems(comparison: Comparison) -> tuple[list[Problem], list[Problem]]:
-    """Judge the ids that the file adopts. Returns errors, and notes of ids that are ignored.
-
-    After a lost state, an id that is left in the file would vouch for any secret.
-    """
+def wrong_ids(comparison: Comparison) -> Iterator[Problem]:
+    """Report each id to adopt that is live with a different URL or trigger than declared."""
     live = {subscription.id: subscription for subscription in comparison.live}
-    subscriptions = comparison.tenancy.subscriptions
-    declared_keys = {(declared.name, declared.key) for declared in subscriptions}
-    # as dictionaries, because the subscriptions of one name have the same ids
-    errors: dict[Problem, None] = {}
-    notes: dict[Problem, None] = {}
-    for declared in subscriptions:
+    keys = {(declared.name, declared.key) for declared in comparison.tenancy.subscriptions}
+    for (name, identifier), declared in _adopted_ids(comparison).items():
+        found = live.get(identifier)
+        is_recorded = comparison.history.record(identifier) is not None
+        if found and not is_recorded and (name, found.key) not in keys:
+            what = (
+                f"{declared.tenancy}/{name}: `adopt` names {identifier}, which is live as"
+                f" {found.url.shown} {found.trigger.shown}, and {declared.url.shown} is declared"
+            )
+            fix = "remove the id, or declare what is live; `hooksync list` shows the ids"
+            yield Problem(what, fix, declared.location)
+
+
+def needless_ids(comparison: Comparison) -> Iterator[Problem]:
+    """Name the ids to adopt that are ignored.
+
+    After a lost state, they would vouch for any secret.
+    """
+    live_ids = {subscription.id for subscription in comparison.live}
+    for (name, identifier), declared in _adopted_ids(comparison).items():
+        is_live = identifier in live_ids
+        if not is_live or comparison.history.record(identifier):
+            why = "the state has it" if is_live else "it is not live"
+            subject = f"{declared.tenancy}/{name}: `adopt` names {identifier}"
+            what = f"{subject}, which is ignored: {why}"
+            yield Problem(what, "remove the id from the file", declared.location)
+
+
+def _adopted_ids(comparison: Comparison) -> Mapping[tuple[str, str], DeclaredSubscription]:
+    """Return the ids to adopt, with their names: the subscriptions of one name have the same."""
+    adopted = {}
+    for declared in comparison.tenancy.subscriptions:
         for identifier in declared.adopt:
-            what = f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, which is"
-            found = live.get(identifier)
-            if found is None or comparison.history.record(identifier):
-                why = "the state has it" if found else "it is not live"
-                fix = "remove the id from the file"
-                notes[Problem(f"{what} ignored: {why}", fix, declared.location)] = None
-            elif (declared.name, found.key) not in declared_keys:
-                there = f"live as {found.url.shown} {found.trigger.shown}"
-                what = f"{what} {there}, and {declared.url.shown} is declared"
-                fix = "remove the id, or declare what is live; `hooksync list` shows the ids"
-                errors[Problem(what, fix, declared.location)] = None
-    return [*errors], [*notes]
+            adopted[declared.name, identifier] = declared
+    return adopted
 
 
 def limit_reasons(
@@ -89,27 +102,22 @@ def limit_reasons(
     Duplicate, paused and replaced subscriptions, and those that `remove` names, do not count. For a
     policy, all whose URL ends do. `owned`: the number of live subscriptions that hooksync owns.
     """
-    if limit.policy:
-        number = sum(map(_ends_url, plan.steps))
-    else:
-        undeclared = filter(_removes_undeclared, plan.steps)
-        number = sum(NAMED_BY_REMOVE not in step.reasons for step in undeclared)
+    number = sum(map(_ends_url if limit.policy else _counts, plan.steps))
     is_over = _exceeds(limit, number, owned)
     is_emptied = number == owned and not (tenancy.subscriptions or tenancy.not_selected)
     if not number or limit.percent == 100 or not (is_over or is_emptied):
         return []
-    removed = f"all it owns ({number}), since none is declared"
-    if not is_emptied:
-        removed = f"{number} of the {owned} it owns"
-    if limit.policy:
-        does = "remove or move"
-        setting = f": the policy has max_unsubscribe: {limit} ({limit.policy})"
-        fix = _CEILING_FIX
-    else:
-        does = "unsubscribe"
-        setting = f": limits.unsubscribe is {limit}" if is_over else ""
+    fix = _CEILING_FIX
+    does = "remove or move"
+    setting = f": the policy has max_unsubscribe: {limit} ({limit.policy})"
+    if not limit.policy:
         needed = "100%" if is_emptied else number
         fix = _LIMIT_FIX.format(number=needed, tenancy=tenancy.name)
+        does = "unsubscribe"
+        setting = f": limits.unsubscribe is {limit}" if is_over else ""
+    removed = f"{number} of the {owned} it owns"
+    if is_emptied:
+        removed = f"all it owns ({number}), since none is declared"
     return [Problem(f"{tenancy.name}: would {does} {removed}{setting}", fix, tenancy.location)]
 
 
@@ -176,6 +184,10 @@ def _ends_url(step: Step) -> bool:
     return _removes_undeclared(step) or _moves_url(step) or is_paused
 
 
+def _counts(step: Step) -> bool:
+    return _removes_undeclared(step) and NAMED_BY_REMOVE not in step.reasons
+
+
 def _removes_undeclared(step: Step) -> bool:
     return step.action == "unsubscribe" and step.declared is None
 
@@ -191,7 +203,7 @@ def _moves_url(step: Step) -> bool:
 
 def refuse_unproven(
     plans: Sequence[TenancyPlan],
-    blocked: Mapping[str, Container[str]],
+    blocked: Mapping[str, Container[str | None]],
     flags: RunFlags,
     *,
     is_missing: bool,
@@ -203,34 +215,51 @@ def refuse_unproven(
     `blocked`: the addresses under which too many attempts are open, by tenancy. `is_missing`:
     whether no state exists at its place.
     """
-    unproven = [_unproven(plan, blocked.get(plan.name, ())) for plan in plans]
-    alike = defaultdict[frozenset[str], defaultdict[str, list[str]]](lambda: defaultdict(list))
-    for plan, kinds in zip(plans, unproven, strict=True):
+    unproven = {plan.name: _unproven(plan, blocked) for plan in plans}
+    alike = defaultdict[frozenset[str], list[TenancyPlan]](list)
+    for plan in plans:
+        alike[frozenset(unproven[plan.name])].append(plan)
+    refused = {}
+    for group in alike.values():
+        fix = _unproven_fix(_globs(group, unproven), flags, is_missing=is_missing)
+        for plan in group:
+            problems = []
+            for why, addresses in unproven[plan.name].items():
+                what = f"{plan.name}: {why}: {shortened(addresses)}"
+                problems.append(Problem(what, fix, plan.location))
+            refused[plan.name] = replace(plan, refusals=(*plan.refusals, *problems))
+    return [refused[plan.name] for plan in plans]
+
+
+def _globs(
+    group: Sequence[TenancyPlan], unproven: Mapping[str, Mapping[str, list[str]]]
+) -> Mapping[str, list[str]]:
+    """Return the addresses of several tenancies, by what is not known.
+
+    If they are many, and all that a tenancy has are of one kind, a glob replaces them.
+    """
+    globs = defaultdict[str, list[str]](list)
+    for plan in group:
         declared = {step.address for step in plan.steps if step.address}
-        for why, addresses in kinds.items():
-            is_all = len(addresses) == len(declared) and len(plans) + len(addresses) > _FEW
-            globs = [f"{plan.name}/*"] if is_all else addresses
-            alike[frozenset(kinds)][why] += globs
-    refused = []
-    for plan, kinds in zip(plans, unproven, strict=True):
-        fix = _unproven_fix(alike[frozenset(kinds)], flags, is_missing=is_missing)
-        for why, addresses in kinds.items():
-            what = f"{plan.name}: {why}: {shortened(addresses)}"
-            problem = Problem(what, fix, plan.location)
-            plan = replace(plan, refusals=(*plan.refusals, problem))
-        refused.append(plan)
-    return refused
+        for why, addresses in unproven[plan.name].items():
+            is_all = len(addresses) == len(declared)
+            is_many = len(group) * len(addresses) > _MOST_ADDRESSES
+            globs[why] += [f"{plan.name}/*"] if is_all and is_many else addresses
+    return globs
 
 
-def _unproven(plan: TenancyPlan, blocked: Container[str]) -> Mapping[str, list[str]]:
+def _unproven(
+    plan: TenancyPlan, blocked: Mapping[str, Container[str | None]]
+) -> Mapping[str, list[str]]:
     """List the addresses of a plan about which too little is known, by what is not known."""
+    tried = blocked.get(plan.name, ())
     unproven = defaultdict[str, list[str]](list)
     for step in plan.steps:
         if REPLACED_OUTSIDE in step.reasons:
             unproven[_OUTSIDE].append(step.new.address)
         elif SECRET_UNKNOWN in step.reasons:
             unproven[SECRET_UNKNOWN.text].append(step.new.address)
-        elif step.creates and step.address in blocked and REQUESTED not in step.reasons:
+        elif step.creates and REQUESTED not in step.reasons and step.address in tried:
             unproven[_TRIED].append(step.new.address)
     return unproven
 
@@ -257,6 +286,13 @@ def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
     if plan.state is None and plan.secret_unknown:
         what = f"secrets of {plan.secret_unknown} not compared: the run has no state"
         yield Problem(what, "leave out --no-state, or name the state with --state")
+    yield from _left_warnings(plan, flags)
+    if plan.open_attempts:
+        what = f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}"
+        yield Problem(what, "plan again later: a list may still show it")
+
+
+def _left_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
     twins: dict[str, list[str]] = {}
     paused = []
     for step in plan.left_drift:
@@ -274,6 +310,3 @@ def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
         what = f"paused, but live, and the state does not have it: {shortened(which)}"
         removing = flags.command("remove", *(step.id for step in paused))
         yield Problem(what, f"`{removing}` if nobody needs it")
-    if plan.open_attempts:
-        what = f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}"
-        yield Problem(what, "plan again later: a list may still show it")

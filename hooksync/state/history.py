@@ -36,7 +36,8 @@ class History(Record, frozen=True):
     lost_names: frozenset[str] = frozenset()  # local names of entries that the list lacks
     # why references have no value in this run
     no_value: Mapping[SecretRef, SecretState] = field(default_factory=dict)
-    blocked: frozenset[str] = frozenset()  # addresses under which too many attempts are open
+    # addresses under which too many attempts are open; None: of an identity that is not declared
+    blocked: frozenset[str | None] = frozenset()
     open_addresses: tuple[str, ...] = ()  # of open attempts that no list shows
     # the foreign ids that the last apply of the tenancy saw; None: there was no apply
     seen: Collection[str] | None = None
@@ -88,16 +89,21 @@ def history_of(state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription
         frozenset(entry.local_name for entry in records.entries if entry.id not in shown),
         seen=records.foreign,
     )
-    if not attempts:
-        return history
-    addresses = declared_addresses(tenancy, state.url_salt)
-    blocked = set()
-    for identity, number in Counter(attempt.declared for attempt in attempts).items():
-        if number >= MOST_OPEN and identity in addresses:
-            blocked.add(addresses[identity])
-    hidden = [attempt for attempt in attempts if attempt.id not in shown]
-    found = {addresses.get(attempt.declared, attempt.address) for attempt in hidden}
-    return replace(history, blocked=frozenset(blocked), open_addresses=tuple(sorted(found)))
+    return _with_attempts(history, attempts, tenancy, shown) if attempts else history
+
+
+def _with_attempts(
+    history: History, attempts: Sequence[Attempt], tenancy: Tenancy, shown: Collection[str]
+) -> History:
+    """Add the addresses of open attempts. `shown`: the ids in the list."""
+    addresses = declared_addresses(tenancy, history.url_salt)
+    numbers = Counter(addresses.get(attempt.declared) for attempt in attempts)
+    blocked = frozenset(address for address in numbers if numbers[address] >= MOST_OPEN)
+    hidden = set()
+    for attempt in attempts:
+        if attempt.id not in shown:
+            hidden.add(addresses.get(attempt.declared, attempt.address))
+    return replace(history, blocked=blocked, open_addresses=tuple(sorted(hidden)))
 
 
 def declared_addresses(tenancy: Tenancy, url_salt: str) -> dict[str, str]:

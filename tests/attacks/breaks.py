@@ -122,7 +122,7 @@ BREAKS = {
     "states": Break(
         "believe what a state says of a secret",
         "reconcile/planner.py",
-        "is_same = entry.is_made_with(self.ring.key(*secret), tenancy.key)",
+        "is_same = entry.is_made_with(self.ring.key(*secret), comparison.tenancy.key)",
         "is_same = True",
     ),
     "signals": Break(

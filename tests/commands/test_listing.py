@@ -18,7 +18,6 @@ from hooksync.api.receipt import read_saved_plan
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Selection
 from hooksync.render.html import html
 from hooksync.render.listing import list_lines, live_only
@@ -154,7 +153,7 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
     one: Tenancy, there: tuple[LiveSubscription, ...], text: str
 ) -> None:
     there = tuple(replace(each, id=f"{each.id}{text}") for each in there)
-    plan = run_of(make_plan(one, there, DiffOptions()))
+    plan = run_of(make_plan(one, there, Selection()))
     seen = live_only(plan)
     document = checked(plan_json(seen))
     steps = document["tenancies"][0]["steps"]
@@ -272,7 +271,7 @@ def test_a_saved_plan_is_shown_exactly_as_it_was_printed(
     )
     compared = states.draw(known)
     history = History({each: entry(identifier=each) for each in compared}, "00")
-    options = DiffOptions(targets=("*",) * is_targeted)
+    options = Selection(target=("*",) * is_targeted)
     plan = make_plan(one, there, options, history, compared)
     lines = st.builds(
         Problem, st.from_regex(r"[a-z(): ]{1,9}", fullmatch=True), st.just("see to it (soon)")

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretState, Tenancy
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import Comparison, DiffOptions, pair
-from hooksync.reconcile.plan import Plan, Step, TenancyPlan, completed
+from hooksync.reconcile.diff import Comparison, pair
+from hooksync.reconcile.plan import Plan, Selection, Step, TenancyPlan, completed
 from hooksync.reconcile.planner import Planner
 from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, declared_digest
 from hooksync.state.history import FetchedTenancy, History
@@ -22,7 +22,7 @@ from tests.state_makers import AT, PROD, SALT, URL_SALT, state
 
 VALUE = "the-secret-of-the-receiver-0123456789"
 ENVIRON = {"HOOK_SECRET": VALUE}
-PLAIN = DiffOptions()
+PLAIN = Selection()
 PLACE = "hooks.state.json"
 NOTHING = History()
 
@@ -58,7 +58,7 @@ def tried(one: DeclaredSubscription, *, run: int = 1, **fields: object) -> Attem
 def make_plan(
     wanted: Tenancy,
     live: Sequence[LiveSubscription],
-    options: DiffOptions = PLAIN,
+    options: Selection = PLAIN,
     history: History = NOTHING,
     states: Mapping[str, SecretState] = MappingProxyType({}),
 ) -> TenancyPlan:
@@ -69,7 +69,7 @@ def make_plan(
 
 def planner(
     known: State | None,
-    options: DiffOptions = PLAIN,
+    options: Selection = PLAIN,
     environ: Mapping[str, str] = ENVIRON,
     **settings: object,
 ) -> Planner:
@@ -82,7 +82,7 @@ def planned(
     wanted: Tenancy,
     live: Sequence[LiveSubscription],
     *records: SubscriptionRecord | TenancyRecords,
-    options: DiffOptions = PLAIN,
+    options: Selection = PLAIN,
     environ: Mapping[str, str] = ENVIRON,
     **settings: object,
 ) -> TenancyPlan:

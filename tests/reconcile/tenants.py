@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.reconcile.apply import start
-from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.journal import Journal
-from hooksync.reconcile.plan import Outcome, TenancyPlan, not_begun
+from hooksync.reconcile.plan import Outcome, Selection, TenancyPlan, not_begun
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.run import Run
 from hooksync.service.http import Caller, Transport
@@ -34,7 +33,7 @@ class Tenant:
 
     wanted: Tenancy
     service: FakeService = field(default_factory=FakeService)
-    options: DiffOptions = PLAIN
+    options: Selection = PLAIN
     value: str = VALUE  # of the declared secret
     stop: threading.Event = field(default_factory=threading.Event)
     width: int = 4  # calls at the same time

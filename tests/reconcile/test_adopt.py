@@ -10,7 +10,7 @@ import pytest
 from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import replace
 from hooksync.receivers.challenges import READY
-from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.probing import judge_plan
 from hooksync.render.text import question
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
@@ -21,7 +21,7 @@ ONE = declared()
 ADDRESS = ONE.address
 WRONG = ProbeResult("wrong-secret", "it has a different secret", "give it this one")
 DOWN = ProbeResult("unreachable", "it refuses connections", "start it")
-ADOPT_ALL = DiffOptions(adopt=("*",))
+ADOPT_ALL = Selection(adopt=("*",))
 
 
 def asking(*ids: str, one: DeclaredSubscription = ONE) -> DeclaredSubscription:
@@ -56,7 +56,7 @@ def test_only_the_file_adopts_what_was_replaced_outside_this_state() -> None:
 
 
 def test_replace_overrides_adopt() -> None:
-    options = DiffOptions(replace=("*",), adopt=("*",))
+    options = Selection(replace=("*",), adopt=("*",))
     assert told(planned(tenancy(ONE), [live("a")], options=options)) == ["resubscribe a requested"]
 
 

@@ -12,8 +12,7 @@ import pytest
 
 from hooksync.core.errors import HooksyncError, Problem
 from hooksync.core.model import LiveSubscription, UnsubscribeLimit
-from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.plan import NEXT_RUN, UNLISTED
+from hooksync.reconcile.plan import NEXT_RUN, UNLISTED, Selection
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
 from tests.makers import INDEXED, declared, live, tenancy
 from tests.reconcile.planning import line_of, made, told
@@ -273,7 +272,7 @@ def test_a_failed_step_stops_no_other_step() -> None:
 
 
 def test_the_verification_ignores_the_option_replace() -> None:
-    options = DiffOptions(replace=("*",))
+    options = Selection(replace=("*",))
     tenant = Tenant(tenancy(ONE), FakeService.holding([live("old")]), options)
     outcome = tenant.apply()
     assert "old" not in tenant.service.live

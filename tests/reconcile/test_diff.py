@@ -16,7 +16,8 @@ from hooksync.core.model import (
     matches_any,
 )
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import DiffOptions, compare, content_changes
+from hooksync.reconcile.diff import compare, content_changes
+from hooksync.reconcile.plan import Selection
 from hooksync.state.history import History
 from hooksync.state.model import StateEntry, SubscriptionRecord
 from tests.makers import INDEXED, MOVED, declared, lists_of_live, live, tenancies, tenancy
@@ -71,7 +72,7 @@ def test_an_unknown_secret_is_refused_unless_replace_names_the_address(
     plan = planned(tenancy(ONE), [live("b")], *records)
     assert told(plan) == [f"keep b {code}"]
     assert plan.refusals
-    named = planned(tenancy(ONE), [live("b")], *records, options=DiffOptions(replace=(ADDRESS,)))
+    named = planned(tenancy(ONE), [live("b")], *records, options=Selection(replace=(ADDRESS,)))
     assert told(named) == ["resubscribe b requested"]
     assert not named.refusals
 
@@ -85,7 +86,7 @@ def test_a_different_flag_alone_never_replaces_a_subscription_that_somebody_else
     plan = planned(wanted, [there])
     assert told(plan) == ["keep theirs secret-unknown"]
     assert plan.refusals
-    named = planned(wanted, [there], options=DiffOptions(replace=(ADDRESS,)))
+    named = planned(wanted, [there], options=Selection(replace=(ADDRESS,)))
     assert told(named) == ["resubscribe theirs flag-changed requested"]
 
 
@@ -159,7 +160,7 @@ def test_each_difference_in_nested_data_is_named_by_its_path() -> None:
 
 @pytest.mark.parametrize("glob", ["prod/cat*/MOVED", ADDRESS, "prod/CAT*/MOVED", "other/*"])
 def test_replace_resubscribes_each_address_that_its_glob_matches(glob: str) -> None:
-    plan = planned(tenancy(ONE), [live("a")], made("a", ONE), options=DiffOptions(replace=(glob,)))
+    plan = planned(tenancy(ONE), [live("a")], made("a", ONE), options=Selection(replace=(glob,)))
     is_named = matches_any(ADDRESS, [glob])
     assert told(plan) == (["resubscribe a requested"] if is_named else ["keep a"])
 
@@ -284,7 +285,7 @@ def test_a_duplicate_is_removed_if_it_is_owned_or_in_the_state_and_left_otherwis
     known = [made("older", ONE, run=1), made("newer", ONE, run=2)]
     wanted = tenancy(ONE, owns=owns)
     assert told(planned(wanted, there, *known)) == lines
-    replacing = planned(wanted, there, *known, options=DiffOptions(replace=(ADDRESS,)))
+    replacing = planned(wanted, there, *known, options=Selection(replace=(ADDRESS,)))
     assert told(replacing) == [
         "resubscribe newer requested",
         "unsubscribe older duplicate requested",
@@ -355,14 +356,14 @@ def test_a_target_selects_undeclared_subscriptions_by_their_former_address(
     ]
     wanted = replace(tenancy(*selected), not_selected=others)
     known = [made("a", ONE), made("other", other), made("gone", gone)]
-    plan = planned(wanted, there, *known, options=DiffOptions(targets=(target,)))
+    plan = planned(wanted, there, *known, options=Selection(target=(target,)))
     assert told(plan) == expected
 
 
 def test_a_target_takes_no_live_subscription_from_an_unselected_declaration() -> None:
     new = declared("https://h.example/new", name="catalogue")
     wanted = replace(tenancy(new), not_selected=(declared(name="other"),))
-    plan = planned(wanted, [live("a")], made("a", ONE), options=DiffOptions(targets=(new.address,)))
+    plan = planned(wanted, [live("a")], made("a", ONE), options=Selection(target=(new.address,)))
     assert told(plan) == ["subscribe new", "leave a undeclared"]
 
 
@@ -389,7 +390,7 @@ def test_each_subscription_is_in_exactly_one_step_in_any_order_of_declarations(
             identifier = there[index].id
             entries[identifier] = made(identifier, wanted.subscriptions[which], run=run)
     history = History(entries, URL_SALT)
-    options = DiffOptions(globs)
+    options = Selection(replace=globs)
     plan = make_plan(wanted, there, options, history)
     declared_seen = [step.new for step in plan.steps if step.action not in ("unsubscribe", "leave")]
     live_seen = [step.live for step in plan.steps if step.live]

@@ -9,7 +9,7 @@ import pytest
 from hooksync.core.errors import HooksyncError
 from hooksync.core.model import Secret, TenancyKey
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.plan import Selection
 from hooksync.state.attempts import EXPIRY
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
@@ -20,7 +20,7 @@ from tests.state_makers import PROD, SERVER, attempt, records
 ONE = declared()
 ADDRESS = ONE.address
 CUT = ("after", lost())  # the subscription is created, and the response is lost
-REPLACING = DiffOptions(replace=(ADDRESS,))
+REPLACING = Selection(replace=(ADDRESS,))
 NEW_VALUE = "the-secret-after-it-was-rotated-0123"
 
 
@@ -140,7 +140,7 @@ def test_two_attempts_of_two_addresses_need_one_command() -> None:
         tenant.apply(is_killed=True)
     [problem] = tenant.plan().refusals
     assert f"--replace {two.address} --replace {ADDRESS}" in problem.fix
-    tenant.options = DiffOptions(replace=(ADDRESS, two.address))
+    tenant.options = Selection(replace=(ADDRESS, two.address))
     assert tenant.apply().is_as_declared
     assert len(tenant.service.live) == 2
 
@@ -272,7 +272,7 @@ def test_an_adopted_subscription_has_the_declared_secret_and_flag_and_is_owned()
     tenant = Tenant(tenancy(replace(ONE, include_identifiers=False), owns="made"))
     tenant.service.live = {"theirs": there}
     assert told(tenant.plan()) == ["keep theirs secret-unknown"]
-    tenant.options = DiffOptions(adopt=("*",))
+    tenant.options = Selection(adopt=("*",))
     tenant.apply()
     [entry] = tenant.records.entries
     assert (entry.is_adopted, entry.include_identifiers) == (True, False)

@@ -11,8 +11,8 @@ from hooksync.core.errors import Problem, StateError, shortened
 from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
-from hooksync.reconcile.diff import DiffOptions, is_owned
-from hooksync.reconcile.plan import not_begun
+from hooksync.reconcile.diff import is_owned
+from hooksync.reconcile.plan import Selection, not_begun
 from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
 from hooksync.state.fingerprints import Key, KeyRing, Salt, SecretWithSalt
 from hooksync.state.history import FetchedTenancy
@@ -119,7 +119,7 @@ def test_under_two_open_attempts_an_address_is_created_again_only_by_replace(
     replaces: bool,
     is_refused: bool,
 ) -> None:
-    options = DiffOptions(replace=(ONE.address,) if replaces else ())
+    options = Selection(replace=(ONE.address,) if replaces else ())
     plan = planned(tenancy(ONE), [live("1")] if there else [], *made_before, options=options)
     whats = [problem.what for problem in plan.refusals]
     what = "prod: two attempts are open, so it is not created again: prod/catalogue/MOVED"
@@ -175,7 +175,7 @@ def test_one_command_names_the_tenancies_with_the_same_problem_and_no_other() ->
     fixes = [problem.fix for plan in plans.plan(fetched) for problem in plan.refusals]
     assert len(fixes) == 40
     [replacing] = [fix for fix in set(fixes) if "--adopt" not in fix]
-    assert replacing.startswith("`hooksync apply --replace 't07/*'`")
+    assert replacing.startswith("`hooksync apply --replace t07/catalogue/MOVED`")
     [adopting] = set(fixes) - {replacing}
     assert adopting.count("--adopt 't") == 39
     assert "t07" not in adopting
@@ -198,11 +198,11 @@ def test_a_limit_of_100_percent_lets_a_plan_empty_a_tenancy(removed: int) -> Non
 def test_duplicates_replacements_and_unselected_subscriptions_do_not_count_as_removals() -> None:
     there = [live(str(number)) for number in range(9)]
     owner = tenancy(ONE, limit=UnsubscribeLimit(number=0))
-    assert planned(owner, there, options=DiffOptions(replace=("*",))).refusals == ()
+    assert planned(owner, there, options=Selection(replace=("*",))).refusals == ()
     gone = declared("https://hooks.example.org/gone", name="gone")
     there = [live("1"), live("2", gone.url.full)]
     emptied = replace(tenancy(), not_selected=(ONE,))
-    options = DiffOptions(targets=(gone.address,))
+    options = Selection(target=(gone.address,))
     plan = planned(emptied, there, made("2", gone), options=options)
     assert told(plan) == ["unsubscribe 2 undeclared", "leave 1 undeclared"]
     assert plan.refusals == ()

@@ -8,8 +8,7 @@ import pytest
 
 from hooksync.core.model import DeclaredSubscription, UnsubscribeLimit
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.plan import TenancyPlan, left_to_a_person, without_unreviewed
+from hooksync.reconcile.plan import Selection, TenancyPlan, left_to_a_person, without_unreviewed
 from hooksync.render.text import expected_answer, plain, plan_lines, question
 from hooksync.state.model import StateEntry
 from tests.conftest import HOOKS, SECRET, Place
@@ -39,7 +38,7 @@ def test_only_a_removal_that_the_state_does_not_have_needs_a_review() -> None:
 
 def test_a_duplicate_of_somebody_else_needs_a_review_unless_replace_names_its_address() -> None:
     there = [live("a"), live("twin")]
-    for options, is_needed in ((DiffOptions(), True), (DiffOptions(replace=("*",)), False)):
+    for options, is_needed in ((Selection(), True), (Selection(replace=("*",)), False)):
         plan = planned(tenancy(ONE), there, made("a", ONE), options=options)
         [twin] = [step for step in plan.steps if step.id == "twin"]
         assert (twin.action, twin.needs_review) == ("unsubscribe", is_needed)
@@ -143,7 +142,7 @@ def test_protect_overrides_owns_remove_and_moves(owns: object) -> None:
     wanted = tenancy(ONE, owns=owns, protect=protect)
     former = made("theirs", declared(VENDORS.url.full))
     assert told(planned(wanted, [VENDORS], former)) == ["subscribe new", "leave theirs undeclared"]
-    plan = planned(wanted, [VENDORS], options=DiffOptions(remove=("theirs",)))
+    plan = planned(wanted, [VENDORS], options=Selection(remove=("theirs",)))
     assert told(plan) == ["leave theirs undeclared"]
     assert "`protect`" in plan.refusals[0].what
 
@@ -214,7 +213,7 @@ def test_a_paused_subscription_that_the_state_does_not_have_is_left_and_named() 
 
 def test_remove_takes_only_the_ids_that_it_names() -> None:
     there = [live("a"), live("twin"), GONE, VENDORS]
-    options = DiffOptions(remove=("twin", "theirs"))
+    options = Selection(remove=("twin", "theirs"))
     plan = planned(tenancy(ONE, owns="none"), there, made("a", ONE), options=options)
     assert [line for line in told(plan) if line.startswith("unsubscribe")] == [
         "unsubscribe twin duplicate requested",
@@ -226,7 +225,7 @@ def test_remove_takes_only_the_ids_that_it_names() -> None:
 
 @pytest.mark.parametrize("flag", [True, False])
 def test_remove_refuses_what_an_address_keeps_or_replaces(flag: bool) -> None:
-    options = DiffOptions(remove=("a",))
+    options = Selection(remove=("a",))
     there = [live("a", include_identifiers=flag)]
     plan = planned(tenancy(ONE), there, made("a", ONE), options=options)
     [problem] = plan.refusals

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Trigger
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import DiffOptions, unread
-from hooksync.reconcile.plan import Outcome, Plan, TenancyPlan, not_begun
+from hooksync.reconcile.diff import unread
+from hooksync.reconcile.plan import Outcome, Plan, Selection, TenancyPlan, not_begun
 from hooksync.render.markdown import LIMIT, fence, markdown
 from tests.lanes import sampled
 from tests.makers import MOVED, declared, live, tenancy
@@ -102,7 +102,7 @@ def the_plan() -> TenancyPlan:
 def large(number: int, name: str = "prod") -> TenancyPlan:
     wanted = [declared(f"https://ours.example/hook/{n}", name=f"hook-{n}") for n in range(number)]
     there = [live(f"{n:032x}", f"https://old.example/hook/{n}") for n in range(number // 10)]
-    return make_plan(replace(tenancy(*wanted), name=name), tuple(there), DiffOptions())
+    return make_plan(replace(tenancy(*wanted), name=name), tuple(there), Selection())
 
 
 def assert_well_formed(text: str) -> list[str]:
@@ -138,9 +138,7 @@ def test_a_plan_has_the_expected_markdown() -> None:
 
 
 def test_a_failed_apply_has_the_expected_markdown() -> None:
-    plan = make_plan(
-        tenancy(declared("https://ours.example/alert", name="alert")), (), DiffOptions()
-    )
+    plan = make_plan(tenancy(declared("https://ours.example/alert", name="alert")), (), Selection())
     [step] = plan.steps
     failed = replace(step, outcome=Outcome("failed", Problem("it broke", "fix it")))
     applied = replace(plan, steps=(failed,), differences=plan.steps)
@@ -194,7 +192,7 @@ def hostile_plan(text: str, *, many: int = 1, is_report: bool = False) -> Plan:
         tenant=text,
         server=replace(tenancy().server, base_url=text),
     )
-    plan = make_plan(owner, there, DiffOptions())
+    plan = make_plan(owner, there, Selection())
     bad = (Problem(text, text, replace(owner.location, file=text)),)
     failed = Outcome("failed", Problem(text, text))
     applied = replace(
@@ -216,7 +214,7 @@ def hostile_plan(text: str, *, many: int = 1, is_report: bool = False) -> Plan:
 def test_no_text_breaks_the_markdown(text: str) -> None:
     assert_well_formed(markdown(hostile_plan(text)))
     assert_well_formed(markdown(hostile_plan(text, is_report=True)))
-    same = run_of(make_plan(tenancy(), (), DiffOptions()), sources=text)
+    same = run_of(make_plan(tenancy(), (), Selection()), sources=text)
     assert_well_formed(markdown(same))
 
 

@@ -15,7 +15,7 @@ from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.run_flags import NO_FLAGS
 from hooksync.core.schema import read_schema
-from hooksync.reconcile.diff import DiffOptions, unread
+from hooksync.reconcile.diff import unread
 from hooksync.reconcile.plan import Outcome, Plan, ReasonCode, Selection, TenancyPlan
 from hooksync.reconcile.refusals import step_warnings
 from hooksync.render.html import html
@@ -106,7 +106,7 @@ def test_the_description_of_a_declared_subscription_is_shown() -> None:
     )
     kept = replace(declared("https://ours.example/same", name="same"), description="team B")
     there = live("aaaaaaaa" + "0" * 24, "https://ours.example/same", MOVED)
-    shown = run_of(make_plan(tenancy(told, kept), (there,), DiffOptions()))
+    shown = run_of(make_plan(tenancy(told, kept), (there,), Selection()))
     fields = "      description          for the\\ncatalogue\n"
     assert fields in plain(plan_lines(shown))
     assert "team B" not in plain(plan_lines(shown))
@@ -156,7 +156,7 @@ REASONS = {  # code: the text, what is live, and the records of the state
 @pytest.mark.parametrize("code", get_args(ReasonCode))
 def test_each_reason_is_the_same_in_text_and_json(code: str) -> None:
     text, there, records = REASONS[code]
-    options = DiffOptions(
+    options = Selection(
         replace=("*",) if code == "requested" else (), adopt=("*",) if code == "adopt" else ()
     )
     owner = tenancy(replace(declared(), enabled=code != "paused"))
@@ -309,7 +309,7 @@ def test_a_tenancy_that_was_read_does_not_count_as_not_planned_if_a_secret_is_mi
 
 
 def test_without_a_state_a_plan_never_says_who_made_a_subscription() -> None:
-    plan = make_plan(tenancy(owns="made"), [live()], DiffOptions(), History(has_state=False))
+    plan = make_plan(tenancy(owns="made"), [live()], Selection(), History(has_state=False))
     text = plain(plan_lines(run_of(plan), shows_kept=True))
     assert ".   not declared " in text
     assert "state" not in text
@@ -366,9 +366,7 @@ def test_the_table_of_many_tenancies_names_those_that_differ_or_failed() -> None
     ],
 )
 def test_a_trigger_with_odd_white_space_cannot_pass_for_columns(name: str, shown: str) -> None:
-    made = make_plan(
-        tenancy(), [live("1" * 32, "https://h.example/", Trigger(name))], DiffOptions()
-    )
+    made = make_plan(tenancy(), [live("1" * 32, "https://h.example/", Trigger(name))], Selection())
     assert (
         f"-   not declared        {shown:<14} 11111111   not in the state, removed only after a review\n"
         in plain(plan_lines(run_of(made)))

@@ -42,8 +42,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove every duplicate",
         "reconcile/diff.py",
-        'action: planned.Action = "unsubscribe" if is_free or is_recorded else "leave"',
-        'action: planned.Action = "unsubscribe"',
+        'action: Action = "unsubscribe" if is_free or is_recorded else "leave"',
+        'action: Action = "unsubscribe"',
     ),
     Break(
         "remove nothing that is not declared",
@@ -129,8 +129,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "create under two open attempts",
         "state/history.py",
-        "if number >= MOST_OPEN and identity in addresses:",
-        "if False:",
+        "if numbers[address] >= MOST_OPEN)",
+        "if False)",
     ),
     Break(
         "call unsettled steps done",

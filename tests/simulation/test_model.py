@@ -20,7 +20,7 @@ from hooksync.core.model import (
     Tenancy,
     UnsubscribeLimit,
 )
-from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.planner import Planner
 from hooksync.state.attempts import EXPIRY as EXPIRY_SECONDS
 from hooksync.state.fingerprints import declared_digest
@@ -225,7 +225,7 @@ class Play:
         with suppress(Killed):
             self.model.apply(self.wanted, replaced)
         self.engine.wanted = declare(self.wanted)
-        self.engine.options = DiffOptions(
+        self.engine.options = Selection(
             replace=tuple(f"prod/{address}/MOVED" for address in replaced)
         )
         is_refused = bool(self.engine.plan().refusals)
