@@ -8,6 +8,7 @@ A state is signed if the run has a key.
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Container
 from typing import Any
@@ -28,6 +29,10 @@ _WAY_OUT = (
 )
 
 _BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
+_CONFLICT_FIX = (
+    "during the merge, `git checkout --ours {path}` or `--theirs` keeps one version whole; after it,"
+    " restore the file from an earlier commit"
+)
 _SIGN_FIX = f"look at it with `hooksync state show`; if it is right, sign it: {_BY_HAND}"
 
 
@@ -85,7 +90,11 @@ def _parse(text: str, path: str) -> dict[str, Any]:
         document = parse_json(text)
     except json.JSONDecodeError as error:
         where = Location(path, error.lineno, error.colno)
-        raise StateError(Problem("the state is not JSON", _WAY_OUT, where)) from None
+        problem = Problem("the state is not JSON", _WAY_OUT, where)
+        if text.startswith("<<<<<<<", error.pos):
+            fix = _CONFLICT_FIX.format(path=shlex.quote(path))
+            problem = Problem("the state contains a merge conflict of Git", fix, where)
+        raise StateError(problem) from None
     if not isinstance(document, dict):
         raise InvalidDocument("not a state of hooksync: not a JSON object")
     found = str(document.get("format", ""))

@@ -133,6 +133,16 @@ def test_after_two_lost_responses_nothing_is_created_until_replace() -> None:
     assert (len(tenant.service.live), tenant.attempts) == (1, ())
 
 
+def test_two_refused_responses_leave_no_attempt_and_no_refusal() -> None:
+    tenant = Tenant(tenancy(ONE))
+    tenant.service.on_subscribe = deque([rejected(400)] * 2)
+    for _ in range(2):
+        assert results(tenant.apply()) == ["failed"]
+        assert tenant.attempts == ()
+    assert tenant.plan().refusals == ()
+    assert tenant.apply().is_as_declared
+
+
 def test_two_attempts_of_two_addresses_need_one_command() -> None:
     two = declared("https://h.example/two", name="two")
     tenant = Tenant(tenancy(ONE, two, owns="made"), FakeService(on_subscribe=deque([CUT] * 4)))
@@ -158,6 +168,15 @@ def test_a_lost_response_whose_edit_is_reverted_is_neither_awaited_nor_refused()
     assert tenant.apply().is_as_declared
 
 
+def test_a_rotation_that_was_killed_leaves_no_old_subscription_whatever_is_owned() -> None:
+    tenant = Tenant(tenancy(ONE, owns="none"))
+    tenant.apply()
+    tenant.value = NEW_VALUE
+    tenant.apply(is_killed=True)
+    assert tenant.apply().is_as_declared
+    assert [entry.id for entry in tenant.records.entries] == list(tenant.service.live)
+
+
 # --- responses without an id, and ids that prove nothing
 
 
@@ -176,6 +195,30 @@ def test_a_late_subscription_without_an_id_is_not_taken_for_the_one_after_a_rota
     assert [(one.id, one.fingerprint) for one in tenant.attempts] == [("new-1", ""), ("", "")]
 
 
+def test_two_attempts_that_lists_show_in_the_opposite_order_prove_no_secret() -> None:
+    tenant = Tenant(tenancy(ONE, owns="made"), no_ids())
+    for identifier in ("new-1", "new-4"):
+        tenant.service.hidden.add(identifier)
+        tenant.apply()
+    for identifier in ("new-4", "new-1"):
+        tenant.service.hidden.discard(identifier)
+        assert tenant.plan().steps[0].origin == "found"
+    assert "two attempts are open" in tenant.plan().refusals[0].what
+    tenant.options = REPLACING
+    assert tenant.apply().is_as_declared
+    assert len(tenant.service.live) == 1
+
+
+def test_the_id_of_a_subscription_that_exists_already_is_no_proof() -> None:
+    tenant = Tenant(tenancy(ONE), FakeService.holding([live("old")], is_upsert=True))
+    tenant.remember(made("old", ONE))
+    tenant.value = NEW_VALUE
+    assert results(tenant.apply()) == ["unsettled"]
+    assert told(tenant.plan()) == ["resubscribe old secret-changed"]
+    [entry] = tenant.records.entries
+    assert entry == made("old", ONE)
+
+
 def test_the_id_of_nothing_is_awaited_and_then_bounded() -> None:
     tenant = Tenant(tenancy(ONE))
     tenant.service.on_subscribe = deque([LIE, LIE, LIE])
@@ -187,6 +230,18 @@ def test_the_id_of_nothing_is_awaited_and_then_bounded() -> None:
     tenant.clock.advance(EXPIRY + 1)
     tenant.apply()
     assert tenant.records.subscriptions == ()
+
+
+def test_an_address_that_is_declared_again_starts_without_old_attempts() -> None:
+    tenant = Tenant(tenancy(ONE))
+    tenant.service.on_subscribe = deque([lost(), lost()])
+    tenant.apply()
+    tenant.apply()
+    tenant.wanted = tenancy()
+    tenant.clock.advance(EXPIRY + 1)
+    tenant.apply()
+    tenant.wanted = tenancy(ONE)
+    assert (tenant.plan().refusals, tenant.attempts) == ((), ())
 
 
 def test_what_is_dropped_before_a_list_shows_it_is_removed_when_a_list_shows_it() -> None:
@@ -212,6 +267,18 @@ def test_a_found_subscription_stays_if_its_replacement_fails(failure: HooksyncEr
     assert tenant.apply().is_as_declared
     [entry] = tenant.records.entries
     assert list(tenant.service.live) == [entry.id]
+
+
+def test_an_attempt_that_a_list_shows_after_a_newer_one_is_removed_as_a_duplicate() -> None:
+    tenant = Tenant(tenancy(ONE, owns="made"))
+    tenant.service.on_subscribe = deque([CUT])
+    tenant.service.hidden = {"new-1"}
+    tenant.apply()
+    assert tenant.apply().is_as_declared
+    tenant.service.hidden.clear()
+    assert told(tenant.plan())[0] == "unsubscribe new-1 duplicate"
+    assert tenant.apply().is_as_declared
+    assert len(tenant.service.live) == 1
 
 
 # --- lists that lag, and changes outside hooksync

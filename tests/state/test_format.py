@@ -125,6 +125,13 @@ def test_a_state_of_a_later_format_asks_for_an_upgrade_alone() -> None:
     assert problem.endswith("\n  fix: upgrade hooksync")
 
 
+def test_a_state_that_git_merged_names_the_conflict() -> None:
+    text = '{\n<<<<<<< HEAD\n  "serial": 1\n=======\n  "serial": 2\n>>>>>>> other\n}\n'
+    problem = problem_of(text)
+    assert problem.startswith(f"{PATH}:2:1: the state contains a merge conflict of Git\n")
+    assert f"`git checkout --ours {PATH}`" in problem
+
+
 def test_the_fields_of_an_entry_have_the_names_of_the_schema() -> None:
     made = replace(entry(), include_identifiers=False, is_adopted=True)
     [fields] = json.loads(state_text(state(made)))["tenancies"][0]["entries"]
@@ -238,7 +245,6 @@ def test_a_wrong_field_is_named_with_a_fix(
         ("", "hooks.state.json:1:1: the state is not JSON"),
         ("[]", "hooks.state.json: not a state of hooksync: not a JSON object"),
         ("null", "hooks.state.json: not a state of hooksync: not a JSON object"),
-        ('<<<<<<< HEAD\n{"serial": 1}', "hooks.state.json:1:1: the state is not JSON"),
         (
             "version: 1\ntenancies: {}\n",
             "hooks.state.json:1:1: the state is not JSON",
