@@ -5,23 +5,20 @@ from __future__ import annotations
 import getpass
 import platform
 from collections.abc import Mapping
-from typing import Literal
 
 from hooksync.core.record import Record
 from hooksync.core.urls import DEFAULT_PORTS, split_url
 
-Ci = Literal["github", "gitlab", "jenkins"]
-
-# by CI: the variable of the user, and the URL of the run with its variables
-_VARIABLES: dict[Ci, tuple[str, str, tuple[str, ...]]] = {
-    "github": (
+# of GitHub, GitLab and Jenkins: the variable of the user, and the URL of the run with its variables
+_VARIABLES = (
+    (
         "GITHUB_ACTOR",
         "{}/{}/actions/runs/{}",
         ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"),
     ),
-    "gitlab": ("GITLAB_USER_LOGIN", "{}", ("CI_JOB_URL",)),
-    "jenkins": ("BUILD_USER_ID", "{}", ("BUILD_URL",)),
-}
+    ("GITLAB_USER_LOGIN", "{}", ("CI_JOB_URL",)),
+    ("BUILD_USER_ID", "{}", ("BUILD_URL",)),
+)
 _LONGEST = 1024  # characters of a name or URL in a report
 
 
@@ -30,18 +27,17 @@ class RunOrigin(Record, frozen=True):
 
     host: str | None = None
     user: str | None = None  # in CI: the user who started the run, if the CI names one
-    ci: Ci | None = None
     url: str | None = None  # of the run in the CI, without user information and query
 
 
 def find_origin(environ: Mapping[str, str]) -> RunOrigin:
     """Find the machine, the user and the CI run."""
     host = _fit(platform.node())
-    for ci, (user, url, names) in _VARIABLES.items():
+    for user, url, names in _VARIABLES:
         values = [environ.get(name) for name in names]
         if all(values):
             named = _fit(environ.get(user, "")) or _user()
-            return RunOrigin(host, named, ci, _public(url.format(*values)))
+            return RunOrigin(host, named, _public(url.format(*values)))
     return RunOrigin(host, _user())
 
 

@@ -61,14 +61,15 @@ def _talk(
 ) -> tuple[int, bytes, bytes]:
     output = bytearray()
     errors = bytearray()
-    listener = Thread(target=_read_errors, args=(process, errors), daemon=True)
+    listening = (process, process.stderr, errors, _MOST_STDERR)
+    listener = Thread(target=_read, args=listening, daemon=True)
     if process.stdin:
         listener.start()
         # the program may end without reading all input
         with suppress(OSError), BufferedWriter(process.stdin) as stdin:
             stdin.write(data or b"")
-    _read(process.stdout, output, most)
-    if process.stdin and len(output) <= most:
+    _read(process, process.stdout, output, most)
+    if process.stdin:
         listener.join()
     if len(output) > most or len(errors) > _MOST_STDERR:
         raise OutputTooLarge("the other side sends more than hooksync reads")
@@ -78,18 +79,15 @@ def _talk(
     return code, bytes(output), bytes(errors)
 
 
-def _read_errors(process: subprocess.Popen[bytes], errors: bytearray) -> None:
-    """Read the standard error of a program; if it is too large, end the program."""
+def _read(
+    process: subprocess.Popen[bytes], stream: IO[bytes] | None, found: bytearray, most: int
+) -> None:
+    """Append a stream to `found`; if it has more than `most` bytes, end the program."""
     with suppress(OSError, ValueError):  # the caller has given up, and closed the stream
-        _read(process.stderr, errors, _MOST_STDERR)
-    if len(errors) > _MOST_STDERR:
+        while stream and len(found) <= most and (more := stream.read(_CHUNK)):
+            found += more
+    if len(found) > most:
         _end(process)
-
-
-def _read(stream: IO[bytes] | None, found: bytearray, most: int) -> None:
-    """Append a stream to `found`, until it ends or `found` has more than `most` bytes."""
-    while stream and len(found) <= most and (more := stream.read(_CHUNK)):
-        found += more
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

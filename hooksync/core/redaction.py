@@ -161,6 +161,10 @@ def without_escapes(text: str) -> str:
     return _BACKSLASH.sub(_of_backslash, text)
 
 
+def _of_percent(escape: re.Match[str]) -> str:
+    return unquote(escape[0])
+
+
 def _of_backslash(escape: re.Match[str]) -> str:
     written = escape[0].replace("\\x", "\\u00")
     try:
@@ -176,7 +180,7 @@ def _of_doubled(escape: re.Match[str]) -> str:
 
 
 _ESCAPES = (
-    (_PERCENT, lambda escape: unquote(escape[0])),
+    (_PERCENT, _of_percent),
     (_ENTITY, lambda escape: unescape(escape[0])),
     (_BACKSLASH, _of_backslash),
     (_DOUBLED, _of_doubled),

@@ -210,18 +210,13 @@ def _make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
     context.load_verify_locations(requests.utils.DEFAULT_CA_BUNDLE_PATH)
     for name in _CA_VARIABLES:
         place = environ.get(name)
-        if place:
-            _load_bundle(context, name, place)
+        if not place:
+            continue
+        at = "capath" if os.path.isdir(place) else "cafile"
+        try:
+            context.load_verify_locations(**{at: place})
+        except (OSError, ValueError) as error:  # exceptions of ssl are OSErrors
+            what = f"the certificate bundle {place} of {name} cannot be used: {os_reason(error)}"
+            fix = f"point {name} at certificates in PEM format, or at a folder with hashed names"
+            raise failed_call("not-sent", what, fix) from error
     return context
-
-
-def _load_bundle(context: ssl.SSLContext, name: str, place: str) -> None:
-    at = "capath" if os.path.isdir(place) else "cafile"
-    try:
-        context.load_verify_locations(**{at: place})
-    except (OSError, ValueError) as error:  # exceptions of ssl are OSErrors
-        what = f"the certificate bundle {place} of {name} cannot be used: {os_reason(error)}"
-        fix = (
-            f"point {name} at certificates in PEM format, or at a folder of them with hashed names"
-        )
-        raise failed_call("not-sent", what, fix) from error

@@ -37,7 +37,7 @@ RUN = {
     "GITHUB_SERVER_URL": "https://u:p4ss@git.example",
     "GITHUB_REPOSITORY": "a/b",
 }
-ORIGIN = RunOrigin("host", "user", "github", "https://git.example/a/b/actions/runs/17")
+ORIGIN = RunOrigin("host", "user", "https://git.example/a/b/actions/runs/17")
 
 
 @dataclass

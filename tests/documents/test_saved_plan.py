@@ -489,29 +489,25 @@ GITHUB = {
 
 
 @pytest.mark.parametrize(
-    ("environ", "ci", "url"),
+    ("environ", "url"),
     [
-        ({}, None, None),
-        (GITHUB, "github", "https://github.com/org/hooks/actions/runs/17"),
+        ({}, None),
+        (GITHUB, "https://github.com/org/hooks/actions/runs/17"),
         (
-            {"GITLAB_CI": "true", "CI_JOB_URL": "https://u:p@gitlab.example/j/1?t=x#y"},
-            "gitlab",
+            {"CI_JOB_URL": "https://u:p@gitlab.example/j/1?t=x#y"},
             "https://gitlab.example/j/1",
         ),
         (
             {"BUILD_URL": "http://ci.example:8080/job/1/"},
-            "jenkins",
             "http://ci.example:8080/job/1/",
         ),
-        ({"BUILD_URL": "javascript:alert(1)"}, "jenkins", None),
-        ({"BUILD_URL": "https://ci.example/\x1b[2J"}, "jenkins", None),
+        ({"BUILD_URL": "javascript:alert(1)"}, None),
+        ({"BUILD_URL": "https://ci.example/\x1b[2J"}, None),
     ],
 )
-def test_a_report_names_the_ci_run_that_made_it(
-    environ: dict[str, str], ci: str | None, url: str | None
-) -> None:
+def test_a_report_names_the_ci_run_that_made_it(environ: dict[str, str], url: str | None) -> None:
     origin = find_origin(environ)
-    assert (origin.ci, origin.url) == (ci, url)
+    assert origin.url == url
     assert origin.host == socket.gethostname()
 
 
