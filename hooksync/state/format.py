@@ -30,8 +30,8 @@ _WAY_OUT = (
 
 _BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
 _CONFLICT_FIX = (
-    "during the merge, `git checkout --ours {path}` or `--theirs` keeps one version whole; after it,"
-    " restore the file from an earlier commit"
+    "during the merge, `git checkout --ours {path}` or `--theirs` keeps one version whole; after"
+    " it, restore the file from an earlier commit"
 )
 _SIGN_FIX = f"look at it with `hooksync state show`; if it is right, sign it: {_BY_HAND}"
 
