@@ -58,13 +58,13 @@ _PLAN_AND_APPLY = (
     """\
 `plan` compares what is declared with what is live in the tenancy, and shows
 the difference; it changes nothing. A plus will be subscribed. The dot is left
-alone: hooksync removes only what it has made itself.""",
+alone: hooksync did not make it, and the file does not ask for its removal.""",
     "$ hooksync plan",
     "3. Apply",
     """\
-`apply` shows the plan, asks, carries it out, and verifies the result. In this
-tour nobody can answer, so it is run with --yes. Preservica challenges each
-receiver first: one that does not know the secret cannot be subscribed.""",
+`apply` shows the plan, prompts, carries it out, and verifies the result. Here,
+nobody can answer, so it is run with --yes. Preservica challenges each
+receiver first: a receiver with a different secret cannot be subscribed.""",
     "$ hooksync apply --yes",
     "Now all is as declared, so there is nothing to do, however often it runs:",
     "$ hooksync plan",

@@ -50,7 +50,7 @@ def pages() -> dict[Path, str]:
             "github.md",
             inputs=inputs(action["inputs"]),
             outputs=table(
-                ("output", "what it says"),
+                ("output", "what it contains"),
                 ((f"`{name}`", each["description"]) for name, each in action["outputs"].items()),
             ),
         ),
