@@ -214,9 +214,10 @@ class _TenancyReader:
 
     def _entries_of(self, file: _HooksFile, common: YamlMap) -> Iterator[SubscriptionDeclaration]:
         """Read the subscriptions of one file, merged over the default ones, `common`."""
-        entries = YamlMap(file.tenancies[self._name].get("subscriptions", YamlMap()), common)
+        none = YamlMap()
+        entries = YamlMap(file.tenancies[self._name].get("subscriptions", none), common)
         for name, fields in entries.items():
-            layers = (fields, common.get(name, YamlMap()), file.defaults)
+            layers = (fields, common.get(name, none), file.defaults)
             entry = self._subscription(name, entries.key_places[name], layers)
             if entry is not None:
                 yield entry

@@ -16,7 +16,15 @@ from sys import intern
 from typing import Any, NoReturn
 
 import yaml
-from yaml import events
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    StreamEndEvent,
+)
 
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CREDENTIALS, SECRET_KINDS, Location
@@ -70,7 +78,7 @@ class YamlMap(dict[str, Any]):
         self.key_places: dict[str, Location] = {}
         # where each value is written; for an alias, where the alias is
         self.places: dict[str, Location] = {}
-        for mapping in reversed(mappings):
+        for mapping in filter(None, reversed(mappings)):
             self.update(mapping)
             self.key_places.update(mapping.key_places)
             self.places.update(mapping.places)
@@ -182,69 +190,71 @@ class _Reader:
         """Read the file to its end. Raises FileError if it is not one mapping."""
         self._next()  # the start of the stream
         fix = "begin with `version: 1`"
-        if not isinstance(self._next(), events.DocumentStartEvent):
+        if not isinstance(self._next(), DocumentStartEvent):
             where = Location(self.file, 1, 1)
             raise FileError(*self.problems, Problem("the file is empty", fix, where))
         top_event = self._next()
-        top = self._read(top_event, ())
+        top = self._read(top_event, (), "")
         self._next()  # the end of the document
         event = self._next()
-        if not isinstance(event, events.StreamEndEvent):
+        if not isinstance(event, StreamEndEvent):
             what = "a second document (`---`) in one file"
             self._fail(event, what, "give each document a file of its own")
         if not isinstance(top, YamlMap):
             self._fail(top_event, "the top level is not a mapping", fix)
         return top
 
-    def _read(self, event: Event, path: Path) -> object:
-        """Read the node that begins with an event."""
+    def _read(self, event: Event, path: Path, key: object) -> object:
+        """Read the node that begins with an event.
+
+        `key`: of which it is the value; None: it is an item of a list, or itself a key.
+        """
         self._nodes += 1
         if self._nodes > self._most_nodes:
             what = f"more than {self._most_nodes:,} names and values, counted again for each alias"
             fix = "write fewer aliases of aliases, or spread the tenancies over several files"
             self._fail(event, what, fix)
-        if isinstance(event, events.AliasEvent):
+        if isinstance(event, AliasEvent):
             return self._resolve_alias(event)
         if event.tag is not None:
             fix = "remove it; between quotes a leading ! is text"
             self._add_problem(event, "tags (`!...`) are not supported", fix)
-        if event.anchor is None:
-            return self._read_content(event, path)
+        anchor = event.anchor
         nodes_before = self._nodes - 1
-        self._anchors[event.anchor] = None
-        node = self._read_content(event, path)
-        self._anchors[event.anchor] = node, self._nodes - nodes_before
-        return node
-
-    def _read_content(self, event: Event, path: Path) -> object:
-        if isinstance(event, events.ScalarEvent):
-            is_plain = event.implicit[0]
-            if is_plain and event.value[:1] in _FIRST_LETTERS:
-                return read_plain(event.value)
-            return event.value
-        if len(path) >= _DEEPEST:
+        if anchor is not None:
+            self._anchors[anchor] = None
+        node: object
+        if isinstance(event, ScalarEvent):
+            node = event.value
+            if event.implicit[0] and event.value[:1] in _FIRST_LETTERS:  # without quotes
+                node = read_plain(event.value)
+        elif len(path) >= _DEEPEST:
             what = f"nested deeper than {_DEEPEST} levels"
             self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
-        is_map = isinstance(event, events.MappingStartEvent)
-        return self._read_map(path) if is_map else self._read_list(path)
+        elif isinstance(event, MappingStartEvent):
+            node = self._read_map((*path, key))
+        else:
+            node = self._read_list((*path, key))
+        if anchor is not None:
+            self._anchors[anchor] = node, self._nodes - nodes_before
+        return node
 
     def _read_list(self, path: Path) -> YamlList:
         node = YamlList()
         event = self._next()
-        while not isinstance(event, events.SequenceEndEvent):
-            node.append(self._read(event, (*path, None)))
+        while not isinstance(event, SequenceEndEvent):
+            node.append(self._read(event, path, None))
             node.places.append(_location(self.file, event.start_mark))
             event = self._next()
         return node
 
     def _read_map(self, path: Path) -> YamlMap:
         node = YamlMap()
-        around_key = (*path, None)
         key_event = self._next()
-        while not isinstance(key_event, events.MappingEndEvent):
-            key = self._read(key_event, around_key)
+        while not isinstance(key_event, MappingEndEvent):
+            key = self._read(key_event, path, None)
             event = self._next()
-            value = self._read(event, (*path, key))
+            value = self._read(event, path, key)
             if isinstance(key, str) and key not in node:
                 key = intern(key)
                 node[key] = value

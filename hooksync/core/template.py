@@ -81,6 +81,8 @@ class Template(Record, frozen=True):
 
 def parse_template(text: str, location: Location | None = None) -> Template:
     """Find the references of a text. Raises ValueError, with the reason, for a malformed `${`."""
+    if "$" not in text:  # as most texts: 10,000 take a tenth of the time
+        return Template(text, (text,), text, location)
     parts: list[str | Reference] = []
     literal = ""
     end = 0
