@@ -68,7 +68,7 @@ class Server:
     def wait_for(self, pattern: str) -> str:
         """Wait until the receiver has printed a match of a pattern; return the match."""
         with self._news:
-            self._news.wait_for(lambda: self._has_ended or re.search(pattern, self.printed), 60)
+            self._news.wait_for(lambda: self._has_ended or re.search(pattern, self.printed))
             found = re.search(pattern, self.printed)
             assert found, self.printed
             return found[0]

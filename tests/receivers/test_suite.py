@@ -42,12 +42,16 @@ def fire(url: str, *arguments: str) -> Run:
 
 
 def fire_suite(receiver: Good, *arguments: str) -> Any:
-    """Run the suite, and return its JSON."""
+    """Run the suite, and return its JSON, without the warning about slow answers: this machine may be
+    busy.
+    """
     with serving(receiver) as url:
         done = fire(url, "--suite", "--format", "json", *arguments)
     assert done.err == ""
-    assert done.code == done.json["exit_code"]
-    return done.json
+    found = done.json
+    assert done.code == found["exit_code"]
+    found["causes"] = [one for one in found["causes"] if "it takes more than" not in one["what"]]
+    return found
 
 
 # these bugs have several effects, each with a cause of its own
