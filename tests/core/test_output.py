@@ -289,7 +289,7 @@ def test_a_link_that_replaces_a_pipe_in_a_race_is_never_followed(
     )
     with subprocess.Popen([sys.executable, "-c", swap], cwd=tmp_path) as swapping:
         try:
-            for _ in range(2000):
+            for _ in range(500):
                 with suppress(FileError):
                     Output().write_file(str(written), "new")
             assert swapping.poll() is None

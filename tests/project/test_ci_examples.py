@@ -346,6 +346,7 @@ def test_github_reports_the_drift_of_all_tenancies_but_one_that_cannot_be_read(
     assert (done.returncode, runner.outputs()) == (1, {"found": ""})
 
 
+@pytest.mark.slow
 def test_github_asks_nobody_to_approve_a_plan_whose_secrets_are_not_set(
     runner: Runner, place: Place
 ) -> None:
@@ -514,6 +515,7 @@ def test_github_makes_one_comment_on_a_pull_request_and_then_updates_it(runner: 
     assert change(*others, own) == [("PATCH repos/OWNER/REPOSITORY/issues/comments/3", body)]
 
 
+@pytest.mark.slow
 def test_github_keeps_one_issue_open_as_long_as_there_is_drift(runner: Runner) -> None:
     drift = runner.results / "drift.md"
     path = "repos/OWNER/REPOSITORY/issues"

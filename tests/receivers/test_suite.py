@@ -100,7 +100,7 @@ def fire_with_log(receiver: Good, folder: Path) -> Any:
     return fire_suite(receiver, "--log", str(log))
 
 
-@pytest.mark.parametrize("name", IN_THE_LOG)
+@pytest.mark.parametrize("name", sampled(IN_THE_LOG, 5))
 def test_the_log_shows_work_that_was_done_twice_or_lost(name: str, tmp_path: Path) -> None:
     receiver, sentence = IN_THE_LOG[name]
     found = fire_with_log(receiver(), tmp_path)
@@ -109,6 +109,7 @@ def test_the_log_shows_work_that_was_done_twice_or_lost(name: str, tmp_path: Pat
     assert found["exit_code"] == 1
 
 
+@pytest.mark.slow
 def test_the_log_proves_that_a_receiver_works_once_on_each_event(tmp_path: Path) -> None:
     assert fire_with_log(Good(), tmp_path)["causes"] == []
     twice_printed = bug(do=lambda self, event: [Good.do(self, event) for _ in "ab"])
