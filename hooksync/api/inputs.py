@@ -90,7 +90,7 @@ def prepare(
     tenancies, more = resolve(entries, context.environ, needs_login=needs_login)
     run_limits = policy.run_limits if policy else {}
     return Declared(
-        tuple(_selected(_limited(tenancy, policy), options.targets) for tenancy in tenancies),
+        tuple(_limited(_selected(tenancy, options.targets), policy) for tenancy in tenancies),
         (*document.warnings, *more, *key_warnings(options.policy, context.environ)),
         options,
         context,

@@ -193,16 +193,21 @@ def _check_signature(document: Mapping[str, Any], path: str, key: PlanKey) -> No
         raise Refused(Problem(f"{what}: {why}", f"{_MAKE_AGAIN}, under the same key"))
 
 
+def expiry_of(plan: Plan, max_age: timedelta | None) -> datetime | None:
+    """Return when a plan expires; None: never. --max-age overrides its own expiry."""
+    if max_age is not None:
+        return datetime.fromisoformat(plan.created_at) + max_age
+    return datetime.fromisoformat(plan.expires_at) if plan.expires_at else None
+
+
 def age_problem(plan: Plan, path: str, max_age: timedelta | None, now: datetime) -> Problem | None:
-    """Return why a plan's date is not acceptable, or None. --max-age overrides its own expiry."""
-    made = datetime.fromisoformat(plan.created_at)
+    """Return why a plan's date is not acceptable, or None."""
     when = f"it was made at {plan.created_at}, now it is {rfc3339(now.timestamp())}"
-    if made - now > _CLOCKS_DIFFER:
+    if datetime.fromisoformat(plan.created_at) - now > _CLOCKS_DIFFER:
         fix = f"check the clocks of both machines; then {_MAKE_AGAIN}"
         return Problem(f"{path} is dated in the future: {when}", fix)
-    if max_age is not None and now - made > max_age:
-        return Problem(f"{path} is older than --max-age allows ({max_age}): {when}", _MAKE_AGAIN)
-    if max_age is None and plan.expires_at and now > datetime.fromisoformat(plan.expires_at):
-        fix = f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d"
-        return Problem(f"{path} expired at {plan.expires_at}: {when}", fix)
-    return None
+    end = expiry_of(plan, max_age)
+    if end is None or now <= end:
+        return None
+    fix = f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d"
+    return Problem(f"{path} expired at {rfc3339(end.timestamp())}: {when}", fix)

@@ -6,9 +6,9 @@ module for the network and none that applies a plan.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from hooksync.api.receipt import open_saved_plan
+from hooksync.api.receipt import expiry_of, open_saved_plan
 from hooksync.commands.problems import show_plan, show_problems
 from hooksync.config.files import read_plan
 from hooksync.core.clock import rfc3339
@@ -35,11 +35,8 @@ def show(options: ShowOptions, context: Context) -> ExitCode:
     plan, refusal = open_saved_plan(data, options.path, options.max_age, context)
     show_plan(plan, options.format, context, shows_kept=options.shows_kept)
     show_problems(plan, context, refused="apply would refuse")
-    end = plan.expires_at
-    if options.max_age is not None:
-        made_at = datetime.fromisoformat(plan.created_at)
-        end = rfc3339((made_at + options.max_age).timestamp())
-    until = f" until {end}" if end else ", however old it is"
+    end = expiry_of(plan, options.max_age)
+    until = f" until {rfc3339(end.timestamp())}" if end else ", however old it is"
     verdict = f"apply accepts it{until}, if nothing has changed since"
     if refusal:
         verdict = f"apply refuses it: {refusal}"

@@ -107,13 +107,12 @@ class RemoteStore:
         self._take(holder)
         done = Event()
         renewing = Thread(target=self.renew_until, args=(done,), daemon=True)
+        renewing.start()
         try:
-            renewing.start()
             yield
         finally:
             done.set()
-            if renewing.is_alive():
-                renewing.join()
+            renewing.join()
             self._release()
 
     def check(self) -> None:
@@ -228,25 +227,24 @@ class RemoteStore:
         """
         with self._mutex:
             backoff = Backoff(_WRITE_TIMEOUT, self._clock, Event())
-            while True:
+            failure = None
+            while failure is None or backoff.wait():
                 content, version = self._known
                 self._check_ours(content)
                 wanted = change(content)
                 try:
                     self._known = wanted, self._backend.put(wanted, version, message)
                     return
-                except (Changed, StateError) as error:
+                except Changed:
+                    failure = contended(self.where)
+                except StateError as error:
                     failure = error
                 # after a lost answer, the content may be written all the same: look
                 with suppress(StateError):
                     self._known = self._backend.get() or _EMPTY
                 if self._known[0] == wanted:
                     return
-                if not backoff.wait():
-                    break
-        if isinstance(failure, StateError):
             raise failure
-        raise contended(self.where)
 
     def _check_ours(self, content: Content) -> None:
         """Raise LockLost if this run took the lock, but the content has a different one or none."""

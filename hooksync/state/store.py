@@ -42,7 +42,7 @@ StateStore: TypeAlias = "LocalStore | RemoteStore"
 EXPIRY_VARIABLE = "HOOKSYNC_LOCK_EXPIRY"
 
 _SUFFIX = ".state.json"
-_CLOUDS = ("s3://", "az://", "gs://")
+_CLOUDS = ("s3", "az", "gs")
 _WAIT_FIX = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
 _INTERRUPTED = Problem("interrupted while it waited for a different run", "run it again")
 _POLL = 0.5  # seconds between two tries to get the run lock
@@ -59,14 +59,15 @@ def open_store(where: str, file: str, context: Context) -> StateStore:
     """
     environ = context.environ
     key = plan_key(environ.get(KEY_VARIABLE))
-    backend = _find_backend(where, environ, file)
+    folder = os.path.dirname(_stem(file))
+    backend = _find_backend(where, environ, folder or ".")
     if backend is None:
         return LocalStore(where, key, context.output)
     from hooksync.state.remote import RemoteStore  # only here: most runs have a file
 
     expiry = read_seconds(environ, EXPIRY_VARIABLE, default=60, minimum=2, maximum=3600)
     # the repository of a branch is found by the folder of the hooks file
-    needed = file if where.startswith("git:") and os.path.dirname(file) else ""
+    needed = file if where.startswith("git:") and folder else ""
     tell = context.terminal.message
     return RemoteStore(
         backend, context.clock, tell, key, context.output, expiry=expiry, file=needed
@@ -76,20 +77,20 @@ def open_store(where: str, file: str, context: Context) -> StateStore:
 OpenStore = Callable[[str, str, Context], StateStore]
 
 
-def _find_backend(where: str, environ: Mapping[str, str], file: str) -> Backend | None:
+def _find_backend(where: str, environ: Mapping[str, str], folder: str) -> Backend | None:
+    """Find the backend of a state; None: the state is a file. `folder`: of the hooks file."""
+    scheme, is_url, _ = where.partition("://")
     if where.startswith("git:"):
         from hooksync.state.git import GitBackend
 
-        return GitBackend(where, os.path.dirname(_stem(file)) or ".", environ)
-    if where.startswith(_CLOUDS):
+        return GitBackend(where, folder, environ)
+    if is_url and scheme in _CLOUDS:
         from hooksync.state.cloud import CloudBackend
 
         return CloudBackend(where)
-    if "://" in where:
+    if is_url:
         fix = "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
-        raise UsageError(
-            Problem(f"no state can be kept at {printable(where.partition('://')[0])}://", fix)
-        )
+        raise UsageError(Problem(f"no state can be kept at {printable(scheme)}://", fix))
     return None
 
 
@@ -118,12 +119,9 @@ def state_place(file: str, flag: str | None) -> str | None:
 def _holder_of(context: Context) -> Holder:
     """Return what other runs may know of this one, if it holds the run lock."""
     origin = find_origin(context.environ)
-    masked = context.output.masked
-    return Holder(
-        origin.user and masked(origin.user),
-        origin.host and masked(origin.host),
-        origin.url and masked(origin.url),
-    )
+    names = (origin.user, origin.host, origin.url)
+    user, host, url = (name and context.output.masked(name) for name in names)
+    return Holder(user, host, url)
 
 
 @contextmanager
