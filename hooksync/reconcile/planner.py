@@ -19,7 +19,6 @@ from hooksync.reconcile.diff import Comparison, is_owned, pair, unread
 from hooksync.reconcile.plan import Selection, TenancyPlan
 from hooksync.reconcile.refusals import (
     limit_reasons,
-    misplaced,
     needless_ids,
     raised_limit,
     refuse_unproven,
@@ -121,11 +120,7 @@ class Planner(Record, frozen=True):
         named = self.selection.remove
         if named:
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
-        warnings = (
-            *misplaced(plan, comparison),
-            *needless_ids(comparison),
-            *raised_limit(tenancy, owned),
-        )
+        warnings = (*needless_ids(comparison), *raised_limit(tenancy, owned))
         return replace(
             plan,
             refusals=tuple(refusals),
