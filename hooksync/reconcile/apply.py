@@ -46,7 +46,7 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, commit: str | None) -> l
             applied = _apply_side_by_side(ready, run, journal)
         for plan in plans:
             if not (plan.has_changes or plan.refusals or plan.errors):
-                applied.append(start(plan, run, journal).without_calls())
+                applied.append(journal.without_calls(plan))
         settled = journal.settle(applied)
     except Exception as error:
         if not applied and not isinstance(error, StateError):
@@ -58,9 +58,7 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, commit: str | None) -> l
     return [ended.get(plan.name) or not_begun(plan) for plan in plans]
 
 
-def start(
-    plan: TenancyPlan, run: Run, journal: Journal, advance: Callable[[], None] = lambda: None
-) -> Execution:
+def start(plan: TenancyPlan, run: Run, journal: Journal, advance: Callable[[], None]) -> Execution:
     """Prepare the execution of a plan. `advance`: called after each POST or DELETE."""
     ledger = journal.ledger(plan)
     client = run.clients[plan.name]
@@ -71,11 +69,8 @@ def start(
 def _apply_side_by_side(
     plans: Sequence[TenancyPlan], run: Run, journal: Journal
 ) -> list[AppliedTenancy]:
-    calls = 0
-    for plan in plans:
-        for step in plan.steps:
-            if step.outcome is None:
-                calls += step.creates + step.removes
+    steps = [step for plan in plans for step in plan.steps if step.outcome is None]
+    calls = sum(step.creates + step.removes for step in steps)
     with run.context.terminal.progress("applying", calls) as advance:
 
         def apply_plan(plan: TenancyPlan) -> AppliedTenancy:
@@ -112,10 +107,6 @@ class Execution(Record, frozen=True):
         removed = [runner.step.id for runner in self.runners if runner.removal is Call.DONE]
         plan = self._finish()
         return AppliedTenancy(plan, self.ledger.records, live, frozenset(removed))
-
-    def without_calls(self) -> AppliedTenancy:
-        """Apply a plan with nothing to do, from the list that it was made from."""
-        return AppliedTenancy(self._finish(), self.ledger.records, self.plan.live)
 
     def unverified(self, why: str) -> AppliedTenancy:
         """Return what is known so far. `why`: the reason why no list could verify it."""

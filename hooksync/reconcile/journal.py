@@ -19,7 +19,7 @@ from hooksync.core.model import (
     SubscriptionKey,
 )
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan
+from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, not_begun
 from hooksync.reconcile.run import Run
 from hooksync.state.attempts import Proof, settled, without_needless
 from hooksync.state.fingerprints import declared_digest
@@ -53,10 +53,8 @@ class Ledger:
         self._proofs: dict[str, Proof] = {}
         self._set(records)
         # the identities of other attempts without an id, whose subscriptions may still appear
-        self._doubtful = set()
-        for attempt in records.attempts:
-            if attempt.run != run and not attempt.id:
-                self._doubtful.add(attempt.declared)
+        others = [attempt for attempt in records.attempts if attempt.run != run]
+        self._doubtful = {attempt.declared for attempt in others if not attempt.id}
 
     def _set(self, records: TenancyRecords) -> None:
         self._records = records
@@ -129,22 +127,19 @@ class Journal:
 
         Raises StateError if the state cannot be written: nothing may be made then.
         """
-        needed = []
-        for plan in plans:
-            for step in plan.steps:
-                if step.creates or step.action == "adopt":
-                    needed.append(step.new.secret)
-        if not needed:
+        steps = [step for plan in plans for step in plan.steps]
+        made = [step.new.secret for step in steps if step.creates or step.action == "adopt"]
+        if not made:
             return
-        self._derive_keys(needed)
+        self._derive_keys(made)
 
         def change(state: State) -> State:
             self._run = state.next_run
             begun = []
             for plan in plans:
                 records = settled(state.of(plan.key), plan.live, state.url_salt)
-                attempts = [*_not_replaced(plan, records, state), *self._attempts(plan, state)]
-                begun.append(replace(records, attempts=tuple(attempts)))
+                kept = _not_replaced(plan, records, state)
+                begun.append(replace(records, attempts=(*kept, *self._attempts(plan, state))))
             return state.with_records(begun)
 
         names = shortened([plan.name for plan in plans])
@@ -154,6 +149,10 @@ class Journal:
         """Return the records of a tenancy, to be changed by its apply."""
         records = settled(self._state.of(plan.key), plan.live, self._state.url_salt)
         return Ledger(records, self._state.url_salt, self._run, self._keys)
+
+    def without_calls(self, plan: TenancyPlan) -> AppliedTenancy:
+        """Apply a plan with nothing to do, from the list that it was made from."""
+        return AppliedTenancy(not_begun(plan), self.ledger(plan).records, plan.live)
 
     def settle(self, applied: Sequence[AppliedTenancy]) -> list[TenancyPlan]:
         """Write what was made and what was removed.
@@ -282,12 +281,8 @@ def _changes(plans: Iterable[TenancyPlan]) -> str:
     return shortened(parts) or "no subscription changed"
 
 
-def _not_replaced(plan: TenancyPlan, records: TenancyRecords, state: State) -> Iterator[Attempt]:
+def _not_replaced(plan: TenancyPlan, records: TenancyRecords, state: State) -> list[Attempt]:
     """Leave out the attempts without an id of what --replace names: a list showed none of them."""
-    named = set()
-    for step in plan.steps:
-        if step.creates and REQUESTED in step.reasons:
-            named.add(declared_digest(state.url_salt, step.new.key))
-    for attempt in records.attempts:
-        if attempt.id or attempt.declared not in named:
-            yield attempt
+    made = [step for step in plan.steps if step.creates and REQUESTED in step.reasons]
+    named = {declared_digest(state.url_salt, step.new.key) for step in made}
+    return [attempt for attempt in records.attempts if attempt.id or attempt.declared not in named]

@@ -99,7 +99,7 @@ class Tenant:
                 journal.begin([plan])
                 applied = start(plan, run, journal, self.advance).run_phases()
             else:
-                applied = start(plan, run, journal).without_calls()
+                applied = journal.without_calls(plan)
         if not (is_killed or plan.refusals):
             return journal.settle([applied])[0]
         return applied.plan

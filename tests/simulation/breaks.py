@@ -83,8 +83,8 @@ BREAKS: tuple[Break, ...] = (
         (
             (
                 "reconcile/journal.py",
-                "            if attempt.run != run and not attempt.id:\n",
-                "            if False:\n",
+                "for attempt in others if not attempt.id}",
+                "for attempt in others if False}",
             ),
         ),
         begin=200,
