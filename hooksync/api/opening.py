@@ -193,7 +193,6 @@ def _make_planner(
         secrets,
         KeyRing(options.parallelism, derive),
         declared.state,
-        declared.context.clock,
         is_trusted=not options.policy or bool(store and store.key),
         flags=options.flags,
     )

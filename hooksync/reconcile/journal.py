@@ -118,7 +118,8 @@ class Journal:
         self._state = run.planner.state or NO_STATE
         self._keys: dict[SecretRef, Proof] = {}  # of the secrets that this run sends or adopts
         self._run = 0  # the number of this run; 0: it has written no attempts
-        self._started_at = int(run.planner.clock.now())
+        self._clock = run.context.clock
+        self._started_at = int(self._clock.now())
         self._start = f"apply of {commit[:7]}" if commit else "apply"
         self._commit = commit
 
@@ -237,7 +238,7 @@ class Journal:
         records = replace(records, entries=entries)
         if applied.listed is not None:
             shown = {live.id for live in applied.listed}
-            now = self._planner.clock.now()
+            now = self._clock.now()
             records = without_needless(records, shown, addresses, now, applied.removed)
             records = replace(records, foreign=tuple(sorted(shown - records.ids)))
         if applied.plan.has_changed and self._commit:

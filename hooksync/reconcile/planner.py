@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretSources
-from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import Problem, StateError
 from hooksync.core.model import Secret, SecretRef, SecretState
 from hooksync.core.record import Record, replace
@@ -43,7 +42,6 @@ class Planner(Record, frozen=True):
     secrets: SecretSources
     ring: KeyRing
     place: str | None = ""  # where the state is, for messages; None: the run has no state
-    clock: Clock = SYSTEM_CLOCK
     is_trusted: bool = True  # False: anybody could have written the state
     flags: RunFlags = NO_FLAGS  # of the run, for printed commands
 
@@ -120,13 +118,13 @@ class Planner(Record, frozen=True):
         named = self.selection.remove
         if named:
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
-        warnings = (*needless_ids(comparison), *raised_limit(tenancy, owned))
+        warnings = dict.fromkeys((*needless_ids(comparison), *raised_limit(tenancy, owned)))
         return replace(
             plan,
             refusals=tuple(refusals),
             over_limit=tuple(over_limit),
-            warnings=warnings,
-            errors=tuple(wrong_ids(comparison)),
+            warnings=tuple(warnings),
+            errors=tuple(dict.fromkeys(wrong_ids(comparison))),
             open_attempts=history.open_addresses,
         )
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 from hooksync.core.errors import Problem, shortened
-from hooksync.core.model import DeclaredSubscription, Tenancy, UnsubscribeLimit
+from hooksync.core.model import Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
 from hooksync.reconcile.diff import Comparison
@@ -37,19 +37,24 @@ _CEILING_FIX = (
 
 
 def wrong_ids(comparison: Comparison) -> Iterator[Problem]:
-    """Report each id to adopt that is live with a different URL or trigger than declared."""
+    """Report each id to adopt that is live with a different URL or trigger than declared.
+
+    The subscriptions of one name have the same ids, and so the same problems.
+    """
     live = {subscription.id: subscription for subscription in comparison.live}
     keys = {(declared.name, declared.key) for declared in comparison.tenancy.subscriptions}
-    for (name, identifier), declared in _adopted_ids(comparison).items():
-        found = live.get(identifier)
-        is_recorded = comparison.history.record(identifier) is not None
-        if found and not is_recorded and (name, found.key) not in keys:
-            what = (
-                f"{declared.tenancy}/{name}: `adopt` names {identifier}, which is live as"
-                f" {found.url.shown} {found.trigger.shown}, and {declared.url.shown} is declared"
-            )
-            fix = "remove the id, or declare what is live; `hooksync list` shows the ids"
-            yield Problem(what, fix, declared.location)
+    for declared in comparison.tenancy.subscriptions:
+        for identifier in declared.adopt:
+            found = live.get(identifier)
+            is_recorded = comparison.history.record(identifier) is not None
+            if found and not is_recorded and (declared.name, found.key) not in keys:
+                what = (
+                    f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, which is live"
+                    f" as {found.url.shown} {found.trigger.shown}, and {declared.url.shown} is"
+                    " declared"
+                )
+                fix = "remove the id, or declare what is live; `hooksync list` shows the ids"
+                yield Problem(what, fix, declared.location)
 
 
 def needless_ids(comparison: Comparison) -> Iterator[Problem]:
@@ -58,22 +63,14 @@ def needless_ids(comparison: Comparison) -> Iterator[Problem]:
     After a lost state, they would vouch for any secret.
     """
     live_ids = {subscription.id for subscription in comparison.live}
-    for (name, identifier), declared in _adopted_ids(comparison).items():
-        is_live = identifier in live_ids
-        if not is_live or comparison.history.record(identifier):
-            why = "the state has it" if is_live else "it is not live"
-            subject = f"{declared.tenancy}/{name}: `adopt` names {identifier}"
-            what = f"{subject}, which is ignored: {why}"
-            yield Problem(what, "remove the id from the file", declared.location)
-
-
-def _adopted_ids(comparison: Comparison) -> Mapping[tuple[str, str], DeclaredSubscription]:
-    """Return the ids to adopt, with their names: the subscriptions of one name have the same."""
-    adopted = {}
     for declared in comparison.tenancy.subscriptions:
         for identifier in declared.adopt:
-            adopted[declared.name, identifier] = declared
-    return adopted
+            is_live = identifier in live_ids
+            if not is_live or comparison.history.record(identifier):
+                why = "the state has it" if is_live else "it is not live"
+                name = f"{declared.tenancy}/{declared.name}"
+                what = f"{name}: `adopt` names {identifier}, which is ignored: {why}"
+                yield Problem(what, "remove the id from the file", declared.location)
 
 
 def limit_reasons(

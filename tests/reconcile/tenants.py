@@ -79,7 +79,7 @@ class Tenant:
 
     def planner(self) -> Planner:
         environ = ENVIRON | {"HOOK_SECRET": self.value}
-        return planner(load(self.store), self.options, environ, clock=self.clock)
+        return planner(load(self.store), self.options, environ)
 
     @property
     def listed(self) -> tuple[LiveSubscription, ...]:
@@ -113,7 +113,7 @@ class Tenant:
                 Journal(self._run(pool, planned), None).begin([plan])
 
     def _run(self, pool: WorkerPool, planned: Planner) -> Run:
-        context = make_context(terminal=self.terminal, stop=self.stop, clock=JumpingClock())
+        context = make_context(terminal=self.terminal, stop=self.stop, clock=self.clock)
         return Run(
             context,
             (self.wanted,),
