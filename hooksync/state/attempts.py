@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -44,9 +44,30 @@ def settled(
     if not records.attempts:
         return records
     shown = {live.id for live in listed}
-    records = _shown(records, shown)
-    new = _unknown_ids(listed, records, url_salt)
+    entries = [*records.entries]
     attempts = []
+    for attempt in _with_found_ids(records, listed, url_salt, run, proofs):
+        if attempt.id in shown and attempt.fingerprint:
+            entries.append(attempt.entry())
+        # otherwise an earlier list has shown it, and this one does not: it was removed
+        elif attempt.id in shown or attempt.fingerprint or not attempt.id:
+            attempts.append(attempt)
+    return replace(records, entries=tuple(entries), attempts=tuple(attempts))
+
+
+def _with_found_ids(
+    records: TenancyRecords,
+    listed: Iterable[LiveSubscription],
+    url_salt: str,
+    run: int,
+    proofs: Proofs,
+) -> Iterator[Attempt]:
+    """Give the ids that no record has to the attempts without an id, the oldest first."""
+    known = records.ids
+    new: defaultdict[str, list[str]] = defaultdict(list)  # by identity
+    for live in listed:
+        if live.id not in known:
+            new[declared_digest(url_salt, live.key)].append(live.id)
     for attempt in sorted(records.attempts, key=lambda attempt: attempt.run):
         ids = [identifier for identifier in new[attempt.declared] if identifier not in attempt.seen]
         if ids and not attempt.id:
@@ -54,35 +75,7 @@ def settled(
             attempt = replace(attempt, id=ids[0])
             if attempt.run == run and attempt.declared in proofs and len(ids) == 1:
                 attempt = attempt.made_with(*proofs[attempt.declared], records.key)
-        attempts.append(attempt)
-    return _shown(replace(records, attempts=tuple(attempts)), shown)
-
-
-def _shown(records: TenancyRecords, shown: Collection[str]) -> TenancyRecords:
-    """Settle the attempts with an id. `shown`: the ids in the list.
-
-    An attempt that an earlier list has shown is dropped if this one does not: it was removed.
-    """
-    entries = list(records.entries)
-    attempts = []
-    for attempt in records.attempts:
-        if attempt.id in shown and attempt.fingerprint:
-            entries.append(attempt.entry())
-        elif attempt.id in shown or attempt.fingerprint or not attempt.id:
-            attempts.append(attempt)
-    return replace(records, entries=tuple(entries), attempts=tuple(attempts))
-
-
-def _unknown_ids(
-    listed: Iterable[LiveSubscription], records: TenancyRecords, url_salt: str
-) -> defaultdict[str, list[str]]:
-    """Return the ids in a list that no record has, by identity."""
-    known = records.ids
-    ids: defaultdict[str, list[str]] = defaultdict(list)
-    for live in listed:
-        if live.id not in known:
-            ids[declared_digest(url_salt, live.key)].append(live.id)
-    return ids
+        yield attempt
 
 
 def open_attempts(records: TenancyRecords, shown: Collection[str]) -> list[Attempt]:
