@@ -5,7 +5,6 @@ Other modules test races and kills.
 
 from __future__ import annotations
 
-import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,12 +150,6 @@ def test_a_state_location_that_no_backend_accepts_is_a_wrong_command_line(
         done = folder.run(*action, "--state", where, given=state_text(WHOLE))
         assert (done.code, done.out, done.err.count("error: ")) == (64, "", 1)
         assert "password" not in done.err
-
-
-@pytest.mark.parametrize("action", ["show", "pull"])
-def test_show_and_pull_create_no_file(kept: Folder, action: str) -> None:
-    assert kept.run(action).code == 0
-    assert os.listdir(kept.path) == ["hooks.state.json"]
 
 
 # --- show

@@ -526,7 +526,7 @@ def test_github_keeps_one_issue_open_as_long_as_there_is_drift(runner: Runner) -
     ) -> list[tuple[str, Any]]:
         drift.write_text(f"<!-- -->\n{text}", encoding="utf-8")
         runner.answer(("--paginate", list(issues)), ("POST", {"number": 9}), ("", {}))
-        done = runner.step("Tell of drift", FOUND=found, **report, **more)
+        done = runner.step("Report drift", FOUND=found, **report, **more)
         assert done.returncode == 0, done.stdout + done.stderr
         return runner.changes()
 
@@ -557,7 +557,7 @@ def test_github_keeps_one_issue_open_as_long_as_there_is_drift(runner: Runner) -
         [(call, _)] = changes("drift", "One differs.", ours, **{name: "other"})
         assert call == f"POST {path}"
     runner.answer(("", None))
-    refused = runner.step("Tell of drift", FOUND="drift", **report)
+    refused = runner.step("Report drift", FOUND="drift", **report)
     assert "::error title=GitHub refused::" in refused.stdout
 
 

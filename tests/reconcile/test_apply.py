@@ -46,12 +46,6 @@ def test_a_replacement_creates_first_unless_remove_first_is_declared(
     assert tenant.service.calls == calls
 
 
-def test_a_run_that_removes_nothing_reads_only_the_list_of_the_verification() -> None:
-    tenant = Tenant(tenancy(ONE))
-    assert tenant.apply().is_as_declared
-    assert tenant.service.calls == [CREATE, "list"]
-
-
 def test_an_undeclared_subscription_is_removed_only_after_a_list_shows_the_new_ones() -> None:
     tenant = Tenant(tenancy(ONE), FakeService.holding([GONE]))
     assert tenant.apply().is_as_declared

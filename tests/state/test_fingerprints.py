@@ -32,10 +32,6 @@ def expected(secret: str, salt: Salt) -> bytes:
     )
 
 
-def test_a_key_is_what_scrypt_makes_of_the_secret() -> None:
-    assert derive_key((ONE, SALT)).value == expected("the-first-shared-secret", SALT)
-
-
 @pytest.mark.parametrize(
     "error", [MemoryError(), ValueError("[digital envelope routines] memory limit exceeded")]
 )
@@ -99,10 +95,6 @@ def test_no_more_keys_are_derived_at_a_time_than_the_width_allows() -> None:
     most.clear()
     derive_keys(pairs, 2, derive)
     assert max(most) <= 2
-
-
-def test_no_key_is_derived_if_none_is_wanted() -> None:
-    assert derive_keys([], 8) == {}
 
 
 def test_an_error_in_a_derivation_reaches_the_caller() -> None:

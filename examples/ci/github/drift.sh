@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compare live with declared. The job fails if they differ (exit 2), if an apply would be refused (exit 3), or if a tenancy
-# could not be read (exit 1). The document of the plan says what was found in the other tenancies.
+# could not be read (exit 1). The document of the plan states what was found in the other tenancies.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"

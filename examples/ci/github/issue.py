@@ -1,6 +1,6 @@
 """Keep one issue open as long as live differs from declared.
 
-FOUND says what drift.sh found. `drift` and `refused` open an issue or change the open issue, and
+FOUND is what drift.sh found. `drift` and `refused` open an issue or change the open issue, and
 `nothing` closes it. If it is empty, the job fails, and the issue does not change: nothing was found
 in the tenancies that could be read. FOLDER contains drift.md, which also names those that could
 not. The first line of an issue identifies the comparison and its result, so the same drift is
@@ -15,9 +15,9 @@ from urllib.parse import quote
 from gh import gh
 
 ADVICE = {
-    "drift": "What is live is not as declared, or hooksync cannot tell: somebody changed a tenancy,"
-    " or a merge was not applied.",
-    "refused": "An apply would be refused. The summary of the run says why.",
+    "drift": "Live is not as declared, or was not compared: somebody changed a tenancy, or a merge"
+    " was not applied.",
+    "refused": "An apply would be refused. The summary of the run states why.",
 }
 WAY_OUT = (
     "If the change is right, put it into the hooks file by a pull request. If not, start an apply"
@@ -42,7 +42,7 @@ def main() -> None:
         for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "FOUND")
     )
     if not found:
-        print("hooksync could not tell whether live is as declared: no issue was changed.")
+        print("hooksync could not compare live with declared: no issue was changed.")
         return
     link = f"[run {run}]({server}/{repository}/actions/runs/{run})"
     checked = [os.environ["ARTIFACT"], *listed("TENANCY")]
