@@ -241,16 +241,23 @@ def _report_target(
         context.terminal.warn(Problem(problem, found.fix))
 
 
+def _make_folder(path: str) -> None:
+    """Make a folder that only this user may read, unless it exists already. Raises FileError."""
+    if os.path.isdir(path):
+        return
+    try:
+        os.mkdir(path, mode=0o700)
+    except (OSError, ValueError) as error:  # ValueError: a null character in a path
+        what = f"the folder {path} cannot be made: {os_reason(error)}"
+        raise FileError(Problem(what, "make it, or name a different one")) from error
+
+
 def listen(options: ListenOptions, context: Context) -> ExitCode:
     """Receive events until a signal comes."""
     gc.enable()  # `main` turned it off for short runs, and this one is long
     known = find_secrets(options, context)
-    if options.record is not None and not os.path.isdir(options.record):
-        try:
-            os.mkdir(options.record, mode=0o700)
-        except (OSError, ValueError) as error:  # ValueError: a null character in a path
-            what = f"the folder {options.record} cannot be made: {os_reason(error)}"
-            raise FileError(Problem(what, "make it, or name a different one")) from error
+    if options.record is not None:
+        _make_folder(options.record)
     done = threading.Event()
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         forward: _Forward = None

@@ -29,6 +29,7 @@ def run(
     seconds: float,
     most: int,
     data: bytes | None = None,
+    *,
     stop: Event | None = None,
 ) -> tuple[int, bytes, bytes]:
     """Run a program to its end; return its exit code, output and errors.
