@@ -89,12 +89,9 @@ def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
     return Problem(f"{ref.subject} {state}", fix, ref.location)
 
 
-def unset_problem(ref: model.SecretRef, environ: Mapping[str, str]) -> Problem | None:
-    """Return the problem of a variable that is empty or not set; None if it has a value."""
-    if environ.get(ref.name):
-        return None
-    state = "is empty" if ref.name in environ else "is not set"
-    return reference_problem(ref, state, set_fix(ref.name))
+def unset_words(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return what is wrong with a variable that is empty or not set, and how to fix it."""
+    return "is empty" if name in environ else "is not set", set_fix(name)
 
 
 def is_own(name: str) -> bool:

@@ -15,8 +15,9 @@ from hooksync.config.declarations import (
     SubscriptionDeclaration,
     TenancyDeclaration,
     in_order,
+    reference_problem,
     set_fix,
-    unset_problem,
+    unset_words,
 )
 from hooksync.config.references import uses_of
 from hooksync.core.errors import FileError, Problem
@@ -107,10 +108,10 @@ def _unset(entry: TenancyDeclaration, environ: Environment) -> dict[SecretRef, P
     """
     problems: dict[SecretRef, Problem] = {}
     for use in uses_of(entry):
-        if use.ref and use.name and (use.ref.location or use.ref.noun in _LOGIN):
-            problem = unset_problem(use.ref, environ)
-            if problem:
-                problems.setdefault(use.ref, replace(problem, where=use.where))
+        is_needed = use.ref and (use.ref.location or use.ref.noun in _LOGIN)
+        if use.ref and use.name and is_needed and not environ.get(use.name):
+            problem = reference_problem(use.ref, *unset_words(use.name, environ))
+            problems.setdefault(use.ref, replace(problem, where=use.where))
     return problems
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from threading import Event, Lock
 
-from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, unset_problem
+from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, unset_words
 from hooksync.config.files import is_device, real_path
 from hooksync.core import programs
 from hooksync.core.context import Context
@@ -25,6 +25,7 @@ _COMMAND_FIX = (
 )
 _NOT_TEXT = re.compile("[\ud800-\udfff]")  # surrogates: they stand for bytes that are not UTF-8
 _MOST_BYTES = 64 * 1024  # bytes
+_TOO_LARGE = ("is larger than 64 KiB", "see that it is the secret and nothing else")
 SHORTEST_STRONG = 16  # bytes
 _FEWEST_CHARACTERS = 8  # different ones in a strong secret
 FIX = "make one with `hooksync secret generate`, and give it to the receiver too"
@@ -108,9 +109,9 @@ class SecretSources:
                     if (ref.noun, ref.kind) != ("username", "env"):
                         self._learn([value])
                     self._found[ref] = Secret(value)
-                except SecretError as error:
+                except _Unusable as error:
                     # without the error, whose context may contain the value
-                    [self._found[ref]] = error.problems
+                    self._found[ref] = reference_problem(ref, *error.args)
             return self._found[ref]
 
     def state_without(self, ref: SecretRef) -> SecretState:
@@ -118,18 +119,18 @@ class SecretSources:
         return "not-set" if ref.kind == "env" and not self._environ.get(ref.name) else "unusable"
 
     def _read(self, ref: SecretRef) -> str:
-        """Read a secret from its source. Raises SecretError."""
+        """Read a secret from its source. Raises _Unusable."""
         match ref.kind:
             case "env":
-                if problem := unset_problem(ref, self._environ):
-                    raise SecretError(problem)
-                value = self._environ[ref.name]
+                value = self._environ.get(ref.name, "")
+                if not value:
+                    raise _Unusable(*unset_words(ref.name, self._environ))
             case "file":
                 value = _from_file(ref)
             case _:
                 value = self._from_command(ref)
         if _NOT_TEXT.search(value):
-            raise _unusable(ref, "is not UTF-8 text", "write the secret as printable ASCII")
+            raise _Unusable("is not UTF-8 text", "write the secret as printable ASCII")
         return value
 
     def _from_command(self, ref: SecretRef) -> str:
@@ -147,23 +148,20 @@ class SecretSources:
                 ref.value, environ, self._timeout, _MOST_BYTES, stop=self._stop
             )
         except TimeoutError:
-            raise self._timeout_or_interrupt(ref) from None
+            if self._stop.is_set():
+                raise _Unusable("was not read: interrupted", "run it again") from None
+            state = f"cannot be read: {program} did not end within {self._timeout:g} seconds"
+            raise _Unusable(state, _COMMAND_FIX) from None
         except programs.OutputTooLarge:
-            raise _too_large(ref) from None
+            raise _Unusable(*_TOO_LARGE) from None
         except (OSError, ValueError) as error:
-            reason = f"cannot be read: {program} cannot be run: {os_reason(error)}"
+            state = f"cannot be read: {program} cannot be run: {os_reason(error)}"
             fix = "install it where PATH finds it, or write its whole path"
-            raise _unusable(ref, reason, fix) from None
+            raise _Unusable(state, fix) from None
         if code:
             how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-            raise _unusable(ref, f"cannot be read: {program} {how}", _COMMAND_FIX)
-        return _text_of(data, ref, _COMMAND_FIX)
-
-    def _timeout_or_interrupt(self, ref: SecretRef) -> SecretError:
-        if self._stop.is_set():
-            return _unusable(ref, "was not read: interrupted", "run it again")
-        reason = f"{ref.value[0]} did not end within {self._timeout:g} seconds"
-        return _unusable(ref, f"cannot be read: {reason}", _COMMAND_FIX)
+            raise _Unusable(f"cannot be read: {program} {how}", _COMMAND_FIX)
+        return _text_of(data, _COMMAND_FIX)
 
 
 def sources_of(context: Context) -> SecretSources:
@@ -172,40 +170,33 @@ def sources_of(context: Context) -> SecretSources:
     return SecretSources(context.environ, context.stop, learn=learn)
 
 
-def _unusable(ref: SecretRef, state: str, fix: str) -> SecretError:
-    return SecretError(reference_problem(ref, state, fix))
-
-
-def _too_large(ref: SecretRef) -> SecretError:
-    return _unusable(ref, "is larger than 64 KiB", "see that it is the secret and nothing else")
+class _Unusable(Exception):
+    """A source contains no usable secret: the arguments are what is wrong with it, and a fix."""
 
 
 def _from_file(ref: SecretRef) -> str:
     path = real_path(ref)
     if is_device(path):  # checked before in `references`, but a link may have changed since
-        raise _unusable(ref, *ON_DEVICE)
+        raise _Unusable(*ON_DEVICE)
     try:
-        return _text_of(read_file(path, _MOST_BYTES), ref, "write the secret into that file")
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # ValueError: a null character, or half of a surrogate pair
+        return _text_of(read_file(path, _MOST_BYTES), "write the secret into that file")
+    except (OSError, ValueError) as error:  # ValueError: a null character, or half of a surrogate
         reason = os_reason(error) if isinstance(error, OSError) else "it is not a valid path"
         fix = (
             "check the path (a relative one starts at the folder of the hooks file) and its"
             " permissions"
         )
-        raise _unusable(ref, f"cannot be read: {reason}", fix) from None
+        raise _Unusable(f"cannot be read: {reason}", fix) from None
 
 
-def _text_of(data: bytes, ref: SecretRef, empty_fix: str) -> str:
+def _text_of(data: bytes, empty_fix: str) -> str:
     """Decode the content of a file or the output of a program, without one final line break."""
     if len(data) > _MOST_BYTES:
-        raise _too_large(ref)
+        raise _Unusable(*_TOO_LARGE)
     text = data.decode("utf-8", "surrogateescape")  # as Python decodes the environment on POSIX
     value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not value:
-        raise _unusable(ref, "is empty", empty_fix)
+        raise _Unusable("is empty", empty_fix)
     return value
 
 
