@@ -59,12 +59,9 @@ def check_entries(entries: Sequence[TenancyDeclaration]) -> tuple[list[Problem],
     Returns problems and warnings.
     """
     problems = [*_same_tenancy_problems(entries, _written_identity)]
-    warnings = []
-    for entry in entries:
-        resolver = Resolver(entry, None)
-        resolver.resolve_tenancy()  # only for its problems: without variables, it is incomplete
-        problems += resolver.problems
-        warnings += resolver.warnings
+    warnings: list[Problem] = []
+    for entry in entries:  # only for the problems: without variables, a tenancy is incomplete
+        Resolver(entry, None, problems, warnings).resolve_tenancy()
     return problems, warnings
 
 
@@ -82,13 +79,14 @@ def resolve(
     If `needs_login`, at least one tenancy must have a log-in. Raises FileError with every problem;
     it then names all variables that are not set, also those of secrets.
     """
-    resolvers = [Resolver(entry, environ) for entry in entries]
-    tenancies = tuple(filter(None, [resolver.resolve_tenancy() for resolver in resolvers]))
-    problems = [*_same_tenancy_problems(tenancies, attrgetter("key"))]
+    problems: list[Problem] = []
     warnings = _override_warnings(entries, environ)
-    for resolver in resolvers:
-        problems += resolver.problems
-        warnings += resolver.warnings
+    tenancies = []
+    for entry in entries:
+        tenancy = Resolver(entry, environ, problems, warnings).resolve_tenancy()
+        if tenancy:
+            tenancies.append(tenancy)
+    problems += _same_tenancy_problems(tenancies, attrgetter("key"))
     unset = [_unset(entry, environ) for entry in entries]
     has_login = not entries
     for missing in unset:
@@ -98,7 +96,7 @@ def resolve(
         for missing in unset:
             problems += missing.values()
         raise FileError(*in_order(problems))
-    return tenancies, tuple(dict.fromkeys(warnings))
+    return tuple(tenancies), tuple(dict.fromkeys(warnings))
 
 
 def _unset(entry: TenancyDeclaration, environ: Environment) -> dict[SecretRef, Problem]:
@@ -122,10 +120,10 @@ def resolve_subscriptions(
 
     Raises FileError with every problem.
     """
-    resolver = Resolver(entry, environ)
-    subscriptions = resolver.resolve_subscriptions()
-    if resolver.problems:
-        raise FileError(*dict.fromkeys(resolver.problems))
+    problems: list[Problem] = []
+    subscriptions = Resolver(entry, environ, problems, []).resolve_subscriptions()
+    if problems:
+        raise FileError(*dict.fromkeys(problems))
     return subscriptions
 
 
@@ -176,14 +174,20 @@ def url_problem(
 
 
 class Resolver:
-    """Fills in and judges one tenancy, and collects problems and warnings.
+    """Fills in and judges one tenancy, and adds problems and warnings to the lists of its caller.
 
     If `environ` is None, it takes texts as they are written.
     """
 
-    def __init__(self, entry: TenancyDeclaration, environ: Environment | None) -> None:
-        self.problems: list[Problem] = []
-        self.warnings: list[Problem] = []
+    def __init__(
+        self,
+        entry: TenancyDeclaration,
+        environ: Environment | None,
+        problems: list[Problem],
+        warnings: list[Problem],
+    ) -> None:
+        self._problems = problems
+        self._warnings = warnings
         self._entry = entry
         self._environ = environ or {}
         self._is_as_written = environ is None
@@ -213,7 +217,7 @@ class Resolver:
             where = written.location or self._entry.location
             problem = server_problem(text, subject, where, allow_http=settings.allow_http)
             if problem:
-                self.problems.append(problem)
+                self._problems.append(problem)
                 return None
             if is_plain_http(text):
                 what = (
@@ -221,7 +225,7 @@ class Resolver:
                     " transit"
                 )
                 fix = "use https, and remove `allow_http: true`"
-                self.warnings.append(Problem(what, fix, where))
+                self._warnings.append(Problem(what, fix, where))
         return Server(written.text, server_url(text))
 
     def resolve_subscriptions(self) -> tuple[DeclaredSubscription, ...]:
@@ -240,7 +244,7 @@ class Resolver:
                 if first is not entry:
                     same = f'the URL and the trigger {trigger.short} of "{first.name}"'
                     what = f'"{entry.name}" has {same} ({first.location})'
-                    self.problems.append(Problem(what, "remove one of the two", entry.location))
+                    self._problems.append(Problem(what, "remove one of the two", entry.location))
                 if text is not None and not self._is_as_written:
                     subscriptions.append(self._declared(entry, text, trigger))
         return tuple(subscriptions)
@@ -261,17 +265,17 @@ class Resolver:
                 "the query of the URL contains what looks like a key: whoever reads the file has it"
             )
             fix = "write a variable instead, as in ?code=${FN_KEY}"
-            self.warnings.append(Problem(what, fix, written.location))
+            self._warnings.append(Problem(what, fix, written.location))
         if text is None or not self._is_judged_now(written):
             return text
         subject = written.subject("the URL")
         problem = url_problem(text, subject, written.location, self._entry.settings)
         if problem:
-            self.problems.append(problem)
+            self._problems.append(problem)
             return None
         if is_plain_http(text):
             what = f"{subject} is plain http: events can be read in transit"
-            self.warnings.append(Problem(what, "use https", written.location))
+            self._warnings.append(Problem(what, "use https", written.location))
         return text
 
     def _is_judged_now(self, written: Template) -> bool:
@@ -287,7 +291,7 @@ class Resolver:
             if has_bare_dollar(written.text):
                 fix = "write ${NAME} to fill in a variable, or $$ for a dollar sign"
                 what = f"the {noun} contains a $ without braces, which is sent as it is"
-                self.warnings.append(Problem(what, fix, written.location))
+                self._warnings.append(Problem(what, fix, written.location))
             return written.literal
         try:
             return written.fill(self._environ)
@@ -298,7 +302,7 @@ class Resolver:
                 if written.location is None:
                     fix = f"{_SERVER_FIX}, or set {name}"
                 what = f"{noun} variable ${{{name}}} is not set"
-                self.problems.append(Problem(what, fix, where))
+                self._problems.append(Problem(what, fix, where))
             return None
 
 
