@@ -12,7 +12,7 @@ import yaml
 
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
-from tests.command_line import ROOT
+from tests.command_line import ROOT, hooksync
 from tests.project.test_ci_examples import ACTION, JENKINSFILE, KUBERNETES, SINGLE, load
 from tests.project.test_gitlab import TEMPLATE
 from tests.project.test_readme import SECRET, blocks, run_guide, text_of, without_ids
@@ -81,6 +81,16 @@ def test_the_page_on_github_shows_defaults_and_errors_of_the_action() -> None:
     assert len(titles) >= 3
     for title in titles:
         assert f"::error title={title}::" in scripts
+
+
+def test_the_hooks_file_of_githubs_guide_passes_the_policy_that_the_guide_copies(
+    tmp_path: Path,
+) -> None:
+    [file, _] = blocks("yaml", text_of(DOCS / "github.md"))
+    (tmp_path / "hooks.yaml").write_text(file)
+    policy = ROOT / "examples" / "ci" / "github" / "policy.yaml"
+    done = hooksync(["validate", "--policy", str(policy)], {}, tmp_path)
+    assert (done.code, done.err.count("error")) == (0, 0), done.err
 
 
 def test_the_page_on_kubernetes_links_all_files() -> None:
