@@ -300,7 +300,7 @@ class TenancyPlan(Record, _Counted, frozen=True):
     refusals: tuple[Problem, ...] = ()  # why the plan may not be carried out
     # the refusals that a person at a terminal may override, by typing the number of removals
     over_limit: tuple[Problem, ...] = ()
-    # about ids to adopt, a raised limit, the age of the checkout, and receivers that are not ready
+    # about a file that may belong to a different tenancy, and receivers that are not ready
     warnings: tuple[Problem, ...] = ()
     errors: tuple[Problem, ...] = ()  # why there is no plan, or why apply did not begin
     # the addresses under which earlier runs may have made what no list shows

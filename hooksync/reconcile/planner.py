@@ -18,6 +18,7 @@ from hooksync.reconcile.diff import Comparison, is_owned, pair, unread
 from hooksync.reconcile.plan import Selection, TenancyPlan
 from hooksync.reconcile.refusals import (
     limit_reasons,
+    misplaced,
     needless_ids,
     raised_limit,
     refuse_unproven,
@@ -118,7 +119,12 @@ class Planner(Record, frozen=True):
         named = self.selection.remove
         if named:
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
-        warnings = dict.fromkeys((*needless_ids(comparison), *raised_limit(tenancy, owned)))
+        found = (
+            *misplaced(plan, comparison),
+            *needless_ids(comparison),
+            *raised_limit(tenancy, owned),
+        )
+        warnings = dict.fromkeys(found)
         return replace(
             plan,
             refusals=tuple(refusals),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
-from hooksync.core.errors import Problem, shortened
+from hooksync.core.errors import Problem, pluralised, shortened
 from hooksync.core.model import Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
@@ -34,6 +34,24 @@ _MOST_ADDRESSES = 5  # that a fix names one by one if globs can name all
 _CEILING_FIX = (
     "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
 )
+
+
+def misplaced(plan: TenancyPlan, comparison: Comparison) -> Iterator[Problem]:
+    """Warn if the state has none of the declared addresses, and the plan moves or removes.
+
+    Then the file may belong to a different tenancy.
+    """
+    tenancy = comparison.tenancy
+    changed = sum(step.action == "unsubscribe" or _moves_url(step) for step in plan.steps)
+    recorded = {entry.address for entry in comparison.history.entries.values()}
+    declared = {subscription.address for subscription, _ in comparison.pairs}
+    if changed and recorded and declared and recorded.isdisjoint(declared):
+        what = (
+            f"{tenancy.name}: the state has none of this file's addresses for {tenancy.where},"
+            f" and the plan moves or removes {pluralised(changed, 'subscription')}"
+        )
+        fix = "check that `server` and `tenant` are those that this file is meant for"
+        yield Problem(what, fix, tenancy.location)
 
 
 def wrong_ids(comparison: Comparison) -> Iterator[Problem]:

@@ -110,6 +110,17 @@ def test_while_another_run_applies_plan_and_list_report_it_first(place: Place) -
 # --- limits
 
 
+def test_a_file_with_other_names_that_moves_or_removes_is_reported(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    place.write(HOOKS.replace("  prod:", "  staging:"))
+    renamed = place.run("plan")
+    assert (renamed.code, renamed.err) == (0, "")  # nothing is moved or removed
+    place.write(HOOKS.replace("  prod:", "  staging:").replace("code=", "to=staging&code="))
+    run = place.run("plan")
+    assert "staging: the state has none of this file's addresses for " in run.err
+    assert "and the plan moves or removes 2 subscriptions" in run.err
+
+
 def test_under_a_policy_a_moved_url_counts_as_removed(place: Place) -> None:
     place.environ["HOOKSYNC_PLAN_KEY"] = "key-of-the-plans-0123456789"
     assert place.run("apply", "--yes").code == 0
