@@ -50,7 +50,7 @@ class Run(Record, frozen=True):
             fetched = self._read(self.tenancies, advance)
         fetched = _refuse_same_tenancies(fetched, has_policy=has_policy)
         plans = self.planner.plan([*fetched.values()])
-        awaiting = {plan.name for plan in plans if plan.awaits_attempt}
+        awaiting = [plan.name for plan in plans if plan.awaits_attempt]
         for name in awaiting:
             self.tell_wait(name, "the list lacks what an earlier run may have made")
         backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
@@ -58,7 +58,7 @@ class Run(Record, frozen=True):
             again = [tenancy for tenancy in self.tenancies if tenancy.name in awaiting]
             fetched |= self._read(again, lambda: None)
             plans = self.planner.plan([*fetched.values()])
-            awaiting = {plan.name for plan in plans if plan.awaits_attempt}
+            awaiting = [plan.name for plan in plans if plan.awaits_attempt]
         return plans
 
     def _read(
