@@ -25,8 +25,8 @@ from hooksync.core.errors import (
     HooksyncError,
     Problem,
     SecretError,
-    internal_error,
     pluralised,
+    problems_of,
 )
 from hooksync.core.git import find_commit, lacks_commit
 from hooksync.core.model import KEY_VARIABLE
@@ -226,7 +226,7 @@ def applied(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) -> P
         tenancies = apply_plans(plan.tenancies, run, commit)
     errors: list[Problem] = []
     for error in run.failures:
-        errors += error.problems if isinstance(error, HooksyncError) else [internal_error(error)]
+        errors += problems_of(error)
     report = replace(
         plan,
         format="hooksync.report/1",

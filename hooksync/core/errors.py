@@ -185,9 +185,13 @@ def exit_of(error: Exception, *, has_begun: bool) -> tuple[ExitCode, tuple[Probl
 
     `has_begun`: whether a change may have been made.
     """
-    if not isinstance(error, HooksyncError):
-        return ExitCode.PARTLY_APPLIED if has_begun else ExitCode.ERROR, (internal_error(error),)
-    return ExitCode.PARTLY_APPLIED if has_begun else error.exit_code, error.problems
+    code = error.exit_code if isinstance(error, HooksyncError) else ExitCode.ERROR
+    return ExitCode.PARTLY_APPLIED if has_begun else code, problems_of(error)
+
+
+def problems_of(error: Exception) -> tuple[Problem, ...]:
+    """Return the problems of an error, or the one problem of an error that no code handles."""
+    return error.problems if isinstance(error, HooksyncError) else (internal_error(error),)
 
 
 def internal_error(error: BaseException) -> Problem:

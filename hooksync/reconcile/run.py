@@ -12,7 +12,7 @@ from functools import partial
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
 from hooksync.core.context import Context
-from hooksync.core.errors import HooksyncError, Problem, internal_error
+from hooksync.core.errors import HooksyncError, Problem, problems_of
 from hooksync.core.model import Tenancy, TenancyKey
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.plan import TenancyPlan
@@ -86,7 +86,7 @@ class Run(Record, frozen=True):
         """
         self.context.stop.set()
         self.failures.append(error)
-        return error.problems[0] if isinstance(error, HooksyncError) else internal_error(error)
+        return problems_of(error)[0]
 
     def tell_wait(self, tenancy: str, why: str) -> None:
         """Report why the run reads the list of a tenancy again, unless it does not wait."""
