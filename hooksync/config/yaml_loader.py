@@ -228,16 +228,18 @@ class _Reader:
             node = event.value
             if event.implicit[0] and event.value[:1] in _FIRST_LETTERS:  # without quotes
                 node = read_plain(event.value)
-        elif len(path) >= _DEEPEST:
-            what = f"nested deeper than {_DEEPEST} levels"
-            self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
-        elif isinstance(event, MappingStartEvent):
-            node = self._read_map((*path, key))
         else:
-            node = self._read_list((*path, key))
+            node = self._read_container(event, (*path, key))
         if anchor is not None:
             self._anchors[anchor] = node, self._nodes - nodes_before
         return node
+
+    def _read_container(self, event: Event, path: Path) -> YamlMap | YamlList:
+        if len(path) > _DEEPEST:
+            what = f"nested deeper than {_DEEPEST} levels"
+            self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
+        is_map = isinstance(event, MappingStartEvent)
+        return self._read_map(path) if is_map else self._read_list(path)
 
     def _read_list(self, path: Path) -> YamlList:
         node = YamlList()
