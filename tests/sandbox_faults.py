@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from dataclasses import dataclass, replace
-from email.utils import formatdate
 from http.client import responses
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -28,18 +26,15 @@ if TYPE_CHECKING:
 KINDS = {  # all of `faults.KINDS`, and more
     **faults.KINDS,
     "gateway": "-N",  # this status, with a gateway's HTML page
-    "retry-after-date": "-S",  # 429
     "busy": "-S",  # 503, with Retry-After
     "stall": "-S",  # waits, and then does the call
     "commit": "-N",  # does the call, and then answers as a failing gateway
     "half-body": "",  # does the call, and then sends half of the answer
-    "doubled": "",  # does the call twice, as if a proxy repeats it; sends the second answer
     "expired-token": "",  # 401, and the token is invalid from now on
     "needs-2fa-setup": "",
     "empty-body": "",
     "not-json": "",
     "wrong-shape": "",
-    "redirect": "-N",
     # quotes the call with its secrets: a client must not show such an answer unredacted
     "echo": "",
     "big": "",
@@ -143,10 +138,6 @@ def misbehave(box: Sandbox, fault: Fault, request: IncomingRequest) -> Reply | N
     match fault.kind:
         case "gateway":
             return html_answer(number)
-        case "retry-after-date":
-            return status_answer(
-                429, ("Retry-After", formatdate(time.time() + number, usegmt=True))
-            )
         case "busy":
             return status_answer(503, ("Retry-After", f"{number:g}"))
         case "stall":
@@ -157,15 +148,10 @@ def misbehave(box: Sandbox, fault: Fault, request: IncomingRequest) -> Reply | N
         case "half-body":
             answer = rules.answer(request)
             return Half(answer.status, answer.body, answer.content_type)
-        case "doubled":
-            rules.answer(request)
-            return rules.answer(request)
         case "expired-token":
             assert isinstance(rules, OddRules)
             rules.expired.add(request.headers[TOKEN_HEADER])
             return status_answer(401)
-        case "redirect":
-            return status_answer(number, ("Location", "/elsewhere"))
         case "echo":
             message = f"cannot take {request.body.decode('utf-8', 'replace')}"
             return json_answer(400, {"message": message, "headers": dict(request.headers)})
