@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -22,15 +21,14 @@ class PassiveStore(RemoteStore):
 
 @dataclass(slots=True)
 class MemoryBackend:
-    """Holds one content. `faults`: what happens to the next writes, one each; "" for nothing."""
+    """Holds one content."""
 
     where: str = "memory"
     found: tuple[Content, str] | None = None
     is_cut: bool = False  # no call gets through
-    faults: list[str] = field(default_factory=list)  # of writes: before, after, doubled, stale
+    is_stale: bool = False  # each write comes too late
     calls: int = 0
     messages: list[str] = field(default_factory=list)
-    before_put: Callable[[], None] = lambda: None  # what others do just before a write
 
     @property
     def content(self) -> Content:
@@ -44,23 +42,11 @@ class MemoryBackend:
 
     def put(self, content: Content, version: str | None, message: str) -> str:
         self.calls += 1
-        fault = self.faults.pop(0) if self.faults else ""
-        if self.is_cut or fault == "before":
+        if self.is_cut:
             raise CUT
-        if fault == "stale":
-            raise Changed
-        self.before_put()
-        self._put(content, version)
-        self.messages.append(message)
-        if fault == "after":
-            raise CUT
-        if fault == "doubled":
-            raise Changed  # the second write finds the content of the first
-        assert self.found
-        return self.found[1]
-
-    def _put(self, content: Content, version: str | None) -> None:
         now = self.found[1] if self.found else None
-        if version != now:
+        if self.is_stale or version != now:
             raise Changed
         self.found = content, str(int(now or 0) + 1)
+        self.messages.append(message)
+        return self.found[1]
