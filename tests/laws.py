@@ -161,7 +161,6 @@ class Run:
     # by tenant and place: live subscriptions that hooksync made, without --replace, and that are no
     # entries after the run
     unproven: Mapping[tuple[str, Place], int] = field(default_factory=dict)
-    replaced: frozenset[str] = frozenset()  # addresses that --replace named
     is_reviewed: bool = True  # somebody answered a prompt, or read the plan
     promised: Mapping[str, Any] | None = None  # the saved plan that this run applies
     # ids that attempts may have made, with their addresses, from the state before this run

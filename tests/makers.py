@@ -102,9 +102,9 @@ FLAGS = st.sampled_from([True, False, None])
 
 
 @st.composite
-def lists_of_live(draw: st.DrawFn, most: int = 12) -> tuple[LiveSubscription, ...]:
+def lists_of_live(draw: st.DrawFn) -> tuple[LiveSubscription, ...]:
     """Draw live subscriptions. Their ids differ; their identities may repeat."""
-    number = draw(st.integers(0, most))
+    number = draw(st.integers(0, 12))
     return tuple(
         live(f"{index:032x}", draw(URLS), draw(TRIGGERS), include_identifiers=draw(FLAGS))
         for index in range(number)

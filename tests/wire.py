@@ -102,8 +102,8 @@ class Wire(Loopback):
         """The bodies of all requests, which must be JSON."""
         return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in self.requests]
 
-    def header(self, name: str, request: int = -1) -> str | None:
-        head = self.requests[request].partition(b"\r\n\r\n")[0].decode("latin-1")
+    def header(self, name: str) -> str | None:
+        head = self.requests[-1].partition(b"\r\n\r\n")[0].decode("latin-1")
         pairs = (line.partition(": ") for line in head.split("\r\n")[1:])
         return next((value for key, _, value in pairs if key.lower() == name.lower()), None)
 
@@ -177,17 +177,6 @@ def cutting(data: bytes) -> Respond:
     def respond(_: Wire, connection: socket.socket, __: bytes) -> bool:
         connection.sendall(data)
         return False
-
-    return respond
-
-
-def endless(start: bytes, piece: bytes, pause: float = 0.0) -> Respond:
-    """Return a function that sends a piece again and again until the client disconnects."""
-
-    def respond(wire: Wire, connection: socket.socket, _: bytes) -> None:
-        connection.sendall(start)
-        while not wire.stopping.wait(pause):
-            connection.sendall(piece)
 
     return respond
 

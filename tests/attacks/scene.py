@@ -123,9 +123,9 @@ def play(arguments: Sequence[str], scene: Scene) -> Seen:
         return Seen(run, tuple(box.requests), tuple(receiver.requests), files)
 
 
-def refusal(message: str, status: str = "422 No") -> Respond:
+def refusal(message: str) -> Respond:
     """Refuse a call with a message, as the service does."""
-    return saying(answer(json.dumps({"message": message}, ensure_ascii=False).encode(), status))
+    return saying(answer(json.dumps({"message": message}, ensure_ascii=False).encode(), "422 No"))
 
 
 # --- texts that a peer can send, and the commands that show them

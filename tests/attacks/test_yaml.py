@@ -19,10 +19,10 @@ from tests.lanes import covering, nightly, sampled
 _GOOD = "version: 1\ntenancies: {a: {server: a.example, subscriptions: {}}}\n"
 
 
-def _laughs(item: str, depth: int = 30) -> str:
+def _laughs(item: str) -> str:
     lines = [f"x-0: &a0 {item}"]
-    lines += [f"x-{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, depth)]
-    return "version: 1\n" + "\n".join(lines) + f"\ntenancies: *a{depth - 1}\n"
+    lines += [f"x-{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 30)]
+    return "version: 1\n" + "\n".join(lines) + "\ntenancies: *a29\n"
 
 
 BOMBS = {

@@ -70,10 +70,10 @@ def event(reference: str, subscription: str = "9495ddbf7d4a0b9f030a3411c87f967d"
     ).encode()
 
 
-def deliver(server: Server, body: bytes, secret: str = NEW, *, is_chunked: bool = True) -> int:
-    """Send a signed event; return the status of the answer."""
+def deliver(server: Server, body: bytes, secret: str = NEW) -> int:
+    """Send a signed event in two chunks; return the status of the answer."""
     signature = sign_event(secret.encode(), body)
-    sent = iter([body[:50], body[50:]]) if is_chunked else body
+    sent = iter([body[:50], body[50:]])
     return send(
         server, body=sent, Content_Type="application/json", Preservica_Signature=signature
     ).status_code

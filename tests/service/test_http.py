@@ -47,10 +47,9 @@ def serve(stack: ExitStack) -> Serve:
 def make(stack: ExitStack) -> Make:
     def make(
         call: float = 300.0,
-        connections: int = 4,
         environ: dict[str, str] | None = None,
     ) -> Transport:
-        transport = Transport(call, connections, environ or {})
+        transport = Transport(call, 4, environ or {})
         stack.callback(transport.close)
         return transport
 

@@ -307,7 +307,6 @@ class Play:
             made=dict(self.made),
             unproven=self._unproven(OWN) if state == OWN else {},
             is_reviewed="reviewed" in flags or bool(promised),
-            replaced=frozenset(getattr(options, "replace", ())),
             promised=json.loads(Path(promised).read_text()) if promised else None,
         )
         self._judge(run, process, where, laws)

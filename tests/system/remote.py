@@ -93,9 +93,9 @@ class Runners:
 
 
 @contextmanager
-def runners(folder: Path, backend: Backend, latency: float = LATENCY) -> Iterator[Runners]:
+def runners(folder: Path, backend: Backend) -> Iterator[Runners]:
     with Receiver({"catalogue": [FIRST]}) as receiver, Sandbox() as box:
-        box.latency = latency
+        box.latency = LATENCY
         yield Runners(folder, backend, box, receiver)
 
 
