@@ -141,7 +141,7 @@ class Engine(Tenant):
     """hooksync, without a command line, files and HTTP."""
 
     def planner(self) -> Planner:
-        return planner(load(self.store), self.options, SECRETS, clock=self.clock)
+        return planner(load(self.store), self.options, SECRETS)
 
     def identities(self) -> dict[str, str]:
         """Return the identities, by the digests in the state."""
