@@ -221,7 +221,9 @@ def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> Rea
                 return NOT_DECLARED
             if history.record(live.id) is None:
                 return NOT_IN_STATE
-            return None if history.is_trusted else UNSIGNED
+            if not history.is_trusted:
+                return UNSIGNED
+            return None
         case prefixes:
             return None if owns_url(prefixes, live.url.full) else OUTSIDE_PREFIXES
 

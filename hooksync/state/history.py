@@ -82,13 +82,10 @@ def history_of(state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription
     records = settled(state.of(tenancy.key), listed, state.url_salt)
     shown = {live.id for live in listed}
     attempts = open_attempts(records, shown)
-    history = History(
-        {entry.id: entry for entry in records.entries},
-        state.url_salt,
-        {attempt.id: attempt for attempt in attempts if attempt.id in shown},
-        frozenset(entry.local_name for entry in records.entries if entry.id not in shown),
-        seen=records.foreign,
-    )
+    entries = {entry.id: entry for entry in records.entries}
+    found = {attempt.id: attempt for attempt in attempts if attempt.id in shown}
+    lost = frozenset(entry.local_name for entry in records.entries if entry.id not in shown)
+    history = History(entries, state.url_salt, found, lost, seen=records.foreign)
     return _with_attempts(history, attempts, tenancy, shown) if attempts else history
 
 
