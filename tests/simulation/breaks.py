@@ -44,6 +44,7 @@ BREAKS: tuple[Break, ...] = (
         "reconcile/diff.py",
         'action: Action = "unsubscribe" if is_free or is_recorded else "leave"',
         'action: Action = "unsubscribe"',
+        begin=1100,
     ),
     Break(
         "remove nothing that is not declared",
