@@ -90,7 +90,7 @@ def prepare(
     tenancies, more = resolve(entries, context.environ, needs_login=needs_login)
     run_limits = policy.run_limits if policy else {}
     return Declared(
-        tuple(_limited(_selected(tenancy, options.targets), policy) for tenancy in tenancies),
+        tuple(_chosen(tenancy, options.targets, policy) for tenancy in tenancies),
         (*document.warnings, *more, *key_warnings(options.policy, context.environ)),
         options,
         context,
@@ -98,14 +98,6 @@ def prepare(
         receipt,
         run_limits,
     )
-
-
-def _limited(tenancy: Tenancy, policy: Policy | None) -> Tenancy:
-    """Add the limits of a policy to a tenancy."""
-    if policy is None:
-        return tenancy
-    protect = tenancy.protect.union(policy.rules_for(tenancy.name).protect)
-    return replace(tenancy, ceiling=policy.ceiling(tenancy.name), protect=protect)
 
 
 def _selected_entries(
@@ -135,14 +127,16 @@ def _changed_entries(
     return chosen, replace(options, tenancies=tuple(names), uses_state=uses_state)
 
 
-def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:
-    """Separate the subscriptions that a target matches from the others of the tenancy."""
-    if not targets:
-        return tenancy
+def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> Tenancy:
+    """Set aside the subscriptions that no target matches, and add the limits of a policy."""
+    if policy:
+        protect = tenancy.protect.union(policy.rules_for(tenancy.name).protect)
+        tenancy = replace(tenancy, ceiling=policy.ceiling(tenancy.name), protect=protect)
     selected: list[DeclaredSubscription] = []
     others: list[DeclaredSubscription] = []
     for subscription in tenancy.subscriptions:
-        (selected if matches_any(subscription.address, targets) else others).append(subscription)
+        is_selected = not targets or matches_any(subscription.address, targets)
+        (selected if is_selected else others).append(subscription)
     return replace(tenancy, subscriptions=tuple(selected), not_selected=tuple(others))
 
 
