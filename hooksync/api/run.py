@@ -62,7 +62,9 @@ __all__ = [
     "plan",
 ]
 
-_UNDECLARED_FIX = "declare the tenancy again, or, to stop managing it, `{forget}`"
+_UNDECLARED_FIX = (
+    "check `server` and `tenant`, or declare the tenancy again, or, to stop managing it, `{forget}`"
+)
 _OLD_FIX = "update the checkout, for example by `git pull`, and plan again"
 
 Names = str | Sequence[str]

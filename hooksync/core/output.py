@@ -250,6 +250,17 @@ def _replace(path: str, data: bytes, mode: int) -> None:
             os.fsync(descriptor)
         os.chmod(temporary, mode)  # the umask may have removed some bits
         os.replace(temporary, path)
+        _sync_folder(folder)
     finally:
         with suppress(OSError):
             os.unlink(temporary)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make a new name survive a power cut, if the system can. The content is on disk already."""
+    with suppress(OSError):
+        descriptor = os.open(folder or ".", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

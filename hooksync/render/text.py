@@ -391,4 +391,9 @@ def _verified_words(verified: Plan, plan: Plan) -> str:
     exceptions = [*_doubts(verified).values()]
     if unsettled := verified.results()["unsettled"]:
         exceptions.append(f"{unsettled} unsettled")
+    adopted = [
+        step for step in verified.steps if step.action == "adopt" or step.evidence == "adopted"
+    ]
+    if adopted:
+        exceptions.append(f"{pluralised(len(adopted), 'secret')} taken as adopted")
     return ", except ".join([what, *exceptions])

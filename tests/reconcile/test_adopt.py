@@ -151,6 +151,7 @@ def test_after_a_lost_state_one_flag_adopts_everything_and_changes_nothing_in_pr
     assert "0 to REMOVE, 2 to adopt; 0 unchanged." in plan.out
     run = place.run("apply", "--yes", "--adopt", "*/*")
     assert (run.code, "Applied: 2 done" in run.out) == (0, True), run.err
+    assert "Verified: live matches declared, except 2 secrets taken as adopted." in run.out
     assert place.box.subscriptions("DEMO") == before
     after = place.run("plan", "--detailed-exitcode", "--format", "json")
     assert after.code == 0

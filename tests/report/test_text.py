@@ -208,7 +208,7 @@ def test_a_report_sums_up_the_run_and_states_its_verification() -> None:
     text = plain(plan_lines(finished(*ALL_DONE)))
     assert (
         text == "Applied: 4 done, 0 failed; 1 unchanged, 1 left"
-        " alone.\nVerified: live matches declared.\n"
+        " alone.\nVerified: live matches declared, except 1 secret taken as adopted.\n"
     )
 
 
@@ -239,7 +239,7 @@ def test_a_report_names_the_verified_tenancies_if_one_could_not_be_read() -> Non
     failed = unread(tenancy(declared(), name="other"), OOPS)
     text = plain(plan_lines(replace(done, tenancies=(*done.tenancies, failed))))
     assert text.endswith(
-        "1 left alone; 1 tenancy not planned.\nVerified: prod: live matches declared.\n"
+        "1 left alone; 1 tenancy not planned.\nVerified: prod: live matches declared, except 1 secret taken as adopted.\n"
     )
 
 
@@ -321,7 +321,7 @@ def test_with_a_target_only_the_targeted_subscriptions_are_reported_to_match() -
         selection=Selection(target=("*",)),
     )
     assert plain(plan_lines(done)).endswith(
-        "\nVerified: the targeted subscriptions match declared.\n"
+        "\nVerified: the targeted subscriptions match declared, except 1 secret taken as adopted.\n"
     )
     same = run_of(kept())
     text = plain(plan_lines(replace(same, selection=Selection(target=("*",)))))
