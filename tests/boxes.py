@@ -14,9 +14,9 @@ from typing import Any
 import requests
 
 from hooksync.receiver import sign_event
+from hooksync.receivers.http_server import Connection, IncomingRequest, Log, Reply
 from hooksync.sandbox import faults, receiver, server
 from hooksync.sandbox.faults import Fault, call_name, read_fault
-from hooksync.sandbox.http_server import Connection, IncomingRequest, Log, Reply
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests import sandbox_faults
 from tests.sandbox_faults import Half, OddRules, send_half

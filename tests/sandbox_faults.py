@@ -12,9 +12,9 @@ from http.client import responses
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from hooksync.receivers.http_server import Connection, IncomingRequest, Reply, json_answer
 from hooksync.sandbox import faults
 from hooksync.sandbox.faults import Fault, call_name
-from hooksync.sandbox.http_server import Connection, IncomingRequest, Reply, json_answer
 from hooksync.sandbox.server import status_answer
 from hooksync.sandbox.tenancies import TOKEN_HEADER, Rules, SandboxOptions, Subscription
 

@@ -23,9 +23,10 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, StartError, UsageError
 from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
+from hooksync.receivers.http_server import PortError
 from hooksync.sandbox import demo as tour
 from hooksync.sandbox.accounts import PASSWORD, TENANT, Account
-from hooksync.sandbox.http_server import PortError, SandboxError
+from hooksync.sandbox.faults import SandboxError
 from hooksync.sandbox.receiver import ReceiverServer
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import TRAITS, SandboxOptions

@@ -5,7 +5,7 @@ The command line names them, or hooks files declare them. Neither way needs a se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from hooksync.api.inputs import (
@@ -30,11 +30,12 @@ from hooksync.core.errors import (
     shortened,
     suggestion,
 )
-from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
-from hooksync.core.record import Record, replace
+from hooksync.core.model import DeclaredSubscription, Location, SecretRef, Trigger
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, split_url
+from hooksync.receivers.events import KnownSecrets
 from hooksync.reconcile.run import Run
 
 _HERE = Location("<command line>", 1, 1)
@@ -47,14 +48,6 @@ class SecretOptions(FileOptions, frozen=True):
     """Which secrets events may be signed with."""
 
     secrets: tuple[SecretRef, ...] = ()  # () and no named files: those of the default hooks file
-
-
-class KnownSecrets(Record, frozen=True):
-    """The secrets that events may be signed with."""
-
-    # the first answers challenges; `secrets` has more, to explain a wrong signature
-    accepted: tuple[SecretRef, ...]
-    secrets: Mapping[SecretRef, Secret]
 
 
 def find_secrets(options: SecretOptions, context: Context) -> KnownSecrets:

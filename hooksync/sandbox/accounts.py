@@ -16,7 +16,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hooksync.sandbox.http_server import Refusal, SandboxError
+from hooksync.receivers.http_server import Refusal
+from hooksync.sandbox.faults import SandboxError
 
 # Sample values for a server on loopback; they protect nothing.
 USERNAME = "archivist@example.org"

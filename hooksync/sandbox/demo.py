@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hooksync.sandbox.accounts import PASSWORD, TENANT, USERNAME
-from hooksync.sandbox.http_server import SandboxError
+from hooksync.sandbox.faults import SandboxError
 from hooksync.sandbox.receiver import ReceiverServer
 from hooksync.sandbox.server import Sandbox
 

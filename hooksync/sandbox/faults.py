@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hooksync.sandbox.http_server import IncomingRequest, SandboxError
+from hooksync.receivers.http_server import IncomingRequest
 
 SUBSCRIPTIONS_PATH = "/api/webhook/subscriptions"
 CALLS = {  # method and path -> the name of the call, as faults and the log know it
@@ -34,6 +34,10 @@ _SPEC = re.compile(
     r"(?P<kind>[a-z0-9-]+?)(-(?P<number>\d{1,5}(\.\d{1,3})?))?@(?P<call>[a-z0-9-]+)"
     r"(:(?P<times>\d{1,9}|\*))?(:(?P<skip>\d{1,9}))?"
 )
+
+
+class SandboxError(ValueError):
+    """The sandbox cannot start or go on as asked; the text is one line for the user."""
 
 
 def call_name(request: IncomingRequest) -> str:

@@ -15,12 +15,20 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from hooksync import receiver
-from hooksync.sandbox import http_server
+from hooksync.receivers.http_server import (
+    Connection,
+    IncomingRequest,
+    Log,
+    LoopbackServer,
+    Reply,
+    json_answer,
+)
+from hooksync.sandbox.faults import SandboxError
 
 _MAX_ANSWER = 64 * 1024  # bytes of a receiver's answer; the rest is not read
 
 
-class ReceiverServer(http_server.LoopbackServer):
+class ReceiverServer(LoopbackServer):
     """A server with named receivers. The constructor starts it and `close` stops it.
 
     It is also a context manager. `secrets` has one or more secrets for each name: the first one
@@ -32,7 +40,7 @@ class ReceiverServer(http_server.LoopbackServer):
         self,
         secrets: Mapping[str, Sequence[str]],
         port: int = 0,
-        log: http_server.Log = lambda kind, what, result: None,
+        log: Log = lambda kind, what, result: None,
     ) -> None:
         self._log = log
         self._receivers: dict[str, receiver.Receiver] = {}
@@ -53,22 +61,18 @@ class ReceiverServer(http_server.LoopbackServer):
         try:
             made = receiver.Receiver(name, named, receiver.ProcessMemory(0), shortest=1)
         except ValueError as error:  # it quotes no secret
-            raise http_server.SandboxError(f"receiver {name}: {error}") from None
+            raise SandboxError(f"receiver {name}: {error}") from None
         self._receivers[name] = made
 
-    def _respond(
-        self, connection: http_server.Connection, request: http_server.IncomingRequest
-    ) -> None:
+    def _respond(self, connection: Connection, request: IncomingRequest) -> None:
         name = request.path.removeprefix("/")
         found = self._receivers.get(name)
         if found is None:
-            connection.send(http_server.json_answer(404, {"message": "there is no such receiver"}))
+            connection.send(json_answer(404, {"message": "there is no such receiver"}))
             return
-        answer = found.receive(
-            request.method, request.query, request.headers, request.body, lambda event: None
-        )
+        answer = request.hand_to(found)
         self._log("receiver", name, answer.reason or answer.kind)
-        connection.send(http_server.Reply(answer.status, answer.body))
+        connection.send(Reply(answer.status, answer.body))
 
 
 def challenge_receiver(url: str, secret: str, timeout: float) -> str | None:

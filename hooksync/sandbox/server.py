@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from hooksync.sandbox.faults import KINDS, Fault, call_name, next_fault, read_fault
-from hooksync.sandbox.http_server import (
+from hooksync.receivers.http_server import (
     Connection,
     IncomingRequest,
     LoopbackServer,
     Reply,
     json_answer,
 )
+from hooksync.sandbox.faults import KINDS, Fault, call_name, next_fault, read_fault
 from hooksync.sandbox.receiver import challenge_receiver
 from hooksync.sandbox.tenancies import Rules, SandboxOptions, Subscription
 

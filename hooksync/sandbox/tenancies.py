@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from urllib.parse import parse_qsl
 
+from hooksync.receivers.http_server import IncomingRequest, Log, Refusal, Reply, json_answer
 from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, TenantUser
 from hooksync.sandbox.faults import call_name
-from hooksync.sandbox.http_server import IncomingRequest, Log, Refusal, Reply, json_answer
 
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
 TRIGGERS = (

@@ -10,7 +10,7 @@ import pytest
 from pyPreservica import EntityAPI
 
 from hooksync.receiver import Event, Receiver
-from hooksync.sandbox.http_server import Connection, IncomingRequest, LoopbackServer, Reply
+from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import LOG_IN, Run, hooksync

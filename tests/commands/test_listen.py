@@ -15,8 +15,8 @@ import pytest
 import requests
 from pyPreservica import TriggerType
 
-from hooksync.cli.listen import MOST_REFUSED
 from hooksync.receiver import sign_challenge, sign_event
+from hooksync.receivers.listener import MOST_REFUSED
 from tests.boxes import Sandbox
 from tests.commands.test_receiving import DECLARED, ENVIRON, KEY, NAMED, SECRET, answering, run
 from tests.conftest import make_environ

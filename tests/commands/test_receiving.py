@@ -12,7 +12,7 @@ import pytest
 
 from hooksync.config.files import MOST_EVENT_BYTES
 from hooksync.receiver import sign_event
-from hooksync.sandbox.http_server import Connection, IncomingRequest, LoopbackServer, Reply
+from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from tests.boxes import Receiver
 from tests.command_line import Run, hooksync
 from tests.shipped_receiver import shipped_receiver

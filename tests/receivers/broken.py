@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from hooksync.receiver import event_key
-from hooksync.sandbox.http_server import Connection, IncomingRequest, Reply
+from hooksync.receivers.http_server import Connection, IncomingRequest, Reply
 
 SECRET = b"c0ffee00c0ffee11c0ffee22c0ffee33"  # text that is also valid hex and base64
 PREFIX = b"preservica-webhook-auth"

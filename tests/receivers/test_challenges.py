@@ -15,7 +15,7 @@ from hooksync.core.context import CallRecord
 from hooksync.core.model import HookUrl, ProbeResult, Secret
 from hooksync.receiver import EVENT_PREFIX
 from hooksync.receivers.challenges import probe_all
-from hooksync.sandbox.http_server import Connection, IncomingRequest, LoopbackServer, Reply
+from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from hooksync.service.http import Caller, Transport
 from hooksync.service.worker_pool import WorkerPool
 from tests.boxes import Receiver

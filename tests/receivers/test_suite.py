@@ -19,9 +19,9 @@ from pyPreservica.webHooksAPI import LambdaURLHandler
 
 from hooksync.core.model import HookUrl, Secret
 from hooksync.receivers.events import Delivery
+from hooksync.receivers.http_server import IncomingRequest, LoopbackServer, Reply
 from hooksync.receivers.suite import FIRST, WRONG, Sender, Trial
 from hooksync.receivers.verdict import explain
-from hooksync.sandbox.http_server import IncomingRequest, LoopbackServer, Reply
 from hooksync.service.http import Response
 from tests.command_line import Run, hooksync
 from tests.lanes import sampled

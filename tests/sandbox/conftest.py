@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from hooksync.sandbox.http_server import LoopbackServer, Reply
+from hooksync.receivers.http_server import LoopbackServer, Reply
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 

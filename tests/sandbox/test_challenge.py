@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from hooksync.receiver import sign_challenge
-from hooksync.sandbox.http_server import (
+from hooksync.receivers.http_server import (
     Connection,
     IncomingRequest,
     LoopbackServer,

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from hooksync.sandbox.faults import read_fault
-from hooksync.sandbox.http_server import SandboxError
+from hooksync.sandbox.faults import SandboxError, read_fault
 from tests.boxes import Sandbox
 from tests.sandbox_faults import KINDS
 

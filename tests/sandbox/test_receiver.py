@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooksync.sandbox.http_server import SandboxError
+from hooksync.sandbox.faults import SandboxError
 from tests.boxes import Receiver
 
 

@@ -9,8 +9,8 @@ import pyotp
 import pytest
 import requests
 
+from hooksync.receivers.http_server import IncomingRequest
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.http_server import IncomingRequest
 from hooksync.sandbox.tenancies import Subscription
 from tests.boxes import Sandbox
 from tests.clocks import BEGINNING, JumpingClock

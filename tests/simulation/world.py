@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 from hooksync.core.errors import AnswerLost, Problem, ServiceError, StateError
 from hooksync.core.model import Secret
 from hooksync.receiver import sign_challenge
-from hooksync.sandbox import http_server
+from hooksync.receivers import http_server
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.tenancies import TOKEN_HEADER, SandboxOptions, Subscription

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from hooksync.sandbox.http_server import (
+from hooksync.receivers.http_server import (
     MAX_BODY,
     MAX_CONNECTIONS,
     Connection,

@@ -23,6 +23,8 @@ from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
+from hooksync.receiver import Answer, Receiver
+
 # takes a kind ("call", "challenge" or "receiver"), a subject and a result; URLs are not masked, but
 # secrets of subscriptions are never passed
 Log = Callable[[str, str, object], None]
@@ -34,11 +36,7 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~]*)?\r\n")
 _POLL = 0.02  # seconds between two checks whether the server must stop
 
 
-class SandboxError(ValueError):
-    """The sandbox cannot start or go on as asked; the text is one line for the user."""
-
-
-class PortError(SandboxError):
+class PortError(OSError):
     """A port of this machine cannot be used."""
 
 
@@ -55,6 +53,12 @@ class IncomingRequest:
     def form(self) -> dict[str, str]:
         """Read the body as a form. The result is empty if the body is not a form."""
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+    def hand_to(self, receiver: Receiver) -> Answer:
+        """Return the answer of a receiver that does no work on events."""
+        return receiver.receive(
+            self.method, self.query, self.headers, self.body, lambda event: None
+        )
 
 
 @dataclass(frozen=True, slots=True)
