@@ -268,6 +268,7 @@ def test_the_steps_of_the_action_plan_show_apply_and_find_drift(
     given = {"FILES": files, "ARGS": args, "STATE": STATE, "PROBE": "true"}
     shown = {**given, "ARGS": ""}
 
+    assert runner.step("Plan", **{**given, "PROBE": "no"}).returncode == 64
     planned = runner.step("Plan", **given)
     assert planned.returncode == 0, planned.stderr
     assert runner.outputs()["changes"] == "true"

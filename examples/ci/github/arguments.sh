@@ -44,7 +44,11 @@ lines selection "${TENANCY:-}" --tenancy=
 lines replace "${REPLACE:-}" --replace=
 lines replace "${ADOPT:-}" --adopt=
 lines more "${ARGS:-}"
-[ "${PROBE:-}" != true ] || probe=(--probe)
+case "${PROBE:-}" in
+"") ;;
+true) probe=(--probe) ;;
+*) echo "::error::the input probe must be true or empty" && exit 64 ;;
+esac
 [ -z "${SINCE:-}" ] || since=("--since=$SINCE")
 [ -z "${STATE:-}" ] || state=("--state=$STATE")
 
