@@ -65,7 +65,8 @@ class Run(Record, frozen=True):
         self, tenancies: Sequence[Tenancy], advance: Callable[[], None]
     ) -> dict[str, FetchedTenancy]:
         """Fetch the live subscriptions of tenancies. Returns them by the tenancy's name."""
-        results = self.pool.run([partial(self._read_one, one, advance) for one in tenancies])
+        tasks = [partial(self._read_one, tenancy, advance) for tenancy in tenancies]
+        results = self.pool.run(tasks)
         interrupted = (Problem("interrupted before it was read", "run it again"),)
         fetched = {}
         for tenancy, result in zip(tenancies, results, strict=True):
