@@ -25,7 +25,7 @@ OTHER_COMMANDS = r"^(?:\$ )?(?:aws|az|curl|docker|flask|gh|gunicorn|kubectl|uvic
 OTHER_FLAGS = """
 of pip, ruff, .ci/reproducible and .ci/lock: --editable --check --upgrade
 of aws, az, gh and git: --json --jq --repo --secret-id --query --output --vault-name --name --ours --theirs --add
---global --quiet --bare --initial-branch --all --message --delete
+--global --quiet --bare --initial-branch --set-upstream --all --message --delete
 of our own test tools: --minutes --seed --atheris --only --quick --json --markdown
 --number --steps --from --jobs --strict
 """
