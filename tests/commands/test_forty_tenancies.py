@@ -1,4 +1,4 @@
-"""Forty tenancies in a folder: one that fails blocks no other."""
+"""Forty tenancies in a folder: one that fails blocks no other, and no team acts for another team."""
 
 from __future__ import annotations
 
@@ -37,6 +37,19 @@ tenancies:
       one: {{url: 'https://a.example.org/', trigger: MOVED}}
       two: {{url: 'https://a.example.org/', trigger: INDEXED}}
 """
+POLICY = """\
+version: 1
+servers: ["{host}"]
+receivers: [a.example.org]
+secret_kinds: [env]
+max_unsubscribe_run: 2
+max_resubscribe: 20
+tenancies:
+  "*":
+    files: ["defaults.yaml", "hooks/${{tenancy}}.yaml"]
+    login_variables: ["${{TENANCY}}_USER", "${{TENANCY}}_PASSWORD"]
+    secret_variables: ["${{TENANCY}}_HOOK"]
+"""
 
 
 class Forty:
@@ -50,6 +63,8 @@ class Forty:
         self.environ = {**remote.environ, **LOG_IN, "HOOKSYNC_LIST_WAIT": "0"}
         (self.folder / "hooks").mkdir()
         (self.folder / "defaults.yaml").write_text(DEFAULTS)
+        host = box.url.partition("://")[2]
+        (self.folder / "policy.yaml").write_text(POLICY.format(host=host))
         for name in NAMES:
             self.file(name).write_text(HOOKS.format(name=name, url=box.url))
             self.environ[f"{name.upper()}_USER"] = LOG_IN["PRESERVICA_USERNAME"]
@@ -112,3 +127,49 @@ def test_an_expired_password_and_a_deleted_hook_block_neither_plan_nor_apply_of_
     assert "without t21 (not planned)" in planned.err
     assert forty.run("apply", "all.plan").code == 0
     assert len(forty.box.subscriptions("t33")) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "https://a.example.org/', trigger: MOVED",
+            "https://a.example.org/?p=${T02_PASSWORD}', trigger: MOVED",
+        ),
+        ("trigger: MOVED", "trigger: MOVED, secret: {env: T02_HOOK}"),
+        (
+            "    tenant: t01",
+            "    tenant: t01\n    credentials: {username: {env: T02_USER}, password: {env: T02_PASSWORD}}",
+        ),
+        ("  t01:", "  t02:"),
+    ],
+    ids=["a password in a URL", "the secret of t02", "the log-in of t02", "the tenancy t02"],
+)
+def test_the_file_of_t01_can_do_nothing_as_t02(forty: Forty, old: str, new: str) -> None:
+    assert forty.run("plan", "--policy", "policy.yaml").code == 0
+    if new == "  t02:":
+        forty.file("t02").unlink()
+    forty.edit("t01", old, new)
+    refused = forty.run("plan", "--policy", "policy.yaml")
+    assert "hooks/t01.yaml:" in refused.err
+    if "?p=" in new:  # refused without a policy, too: a credential in a URL
+        assert (refused.code, "T02_PASSWORD contains a secret" in refused.err) == (1, True)
+    else:
+        assert (refused.code, "policy.yaml:" in refused.err) == (3, True)
+
+
+def test_a_policy_limits_what_all_tenancies_of_a_run_lose_and_replace(forty: Forty) -> None:
+    forty.environ["HOOKSYNC_PLAN_KEY"] = "a-key-of-the-plans-0123456789abcdef"  # signs the state
+    assert forty.run("apply", "--yes", "--policy", "policy.yaml").code == 0
+    for name in NAMES[:10]:
+        forty.edit(name, "      one: {url: 'https://a.example.org/', trigger: MOVED}\n", "")
+    refused = forty.run("apply", "--yes", "--policy", "policy.yaml")
+    assert refused.code == 3
+    assert "would remove or move 10: the policy has max_unsubscribe_run: 2" in refused.err
+    forty.remote.git("checkout", "--quiet", "--", "hooks", at=forty.folder)
+    for name in NAMES:
+        forty.environ[f"{name.upper()}_HOOK"] = f"the-new-secret-of-{name}-0123456789"
+    refused = forty.run("apply", "--yes", "--policy", "policy.yaml")
+    assert refused.code == 3
+    assert "would resubscribe 80: the policy has max_resubscribe: 20" in refused.err
+    assert sum(len(forty.box.subscriptions(name)) for name in NAMES) == 80
