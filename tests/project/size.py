@@ -82,7 +82,7 @@ LIMITS: dict[str, float] = {
     "functions over 250 nodes": 0,
     "nodes of the largest function": 250,
 }
-TESTS_LIMIT = 268_000  # syntax nodes of tests/; the goal is 245,000
+TESTS_LIMIT = 264_000  # syntax nodes of tests/; the goal is 245,000
 
 
 def measure(package: Path) -> Size:
