@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import TypeVar
 
@@ -63,7 +62,8 @@ def read_seconds(
 
 def rfc3339(seconds: float) -> str:
     """Format a time as UTC, to the second: `2026-03-01T12:00:00Z`. `seconds`: since 1970."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    # four times as fast as a datetime, and a plan may format ten thousand times
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def run_with_timeout(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
