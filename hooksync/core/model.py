@@ -111,7 +111,7 @@ class Secret:
 class SecretRef(Shown):
     """Where a secret or a credential is found; never the value. Documents show `written`."""
 
-    __slots__ = ("base", "kind", "location", "noun", "value")
+    __slots__ = ("base", "identity", "kind", "location", "noun", "value")
 
     def __init__(
         self,
@@ -127,11 +127,8 @@ class SecretRef(Shown):
         self.location = location
         self.base = base
         self.noun = noun
-
-    @property
-    def identity(self) -> object:
-        """Its source only: different places in a file may name the same one."""
-        return self.kind, self.value, self.base
+        # its source only: different places in a file may name the same one
+        self.identity: object = (kind, value, base)
 
     @property
     def name(self) -> str:
@@ -211,12 +208,13 @@ class SubscriptionKey(Record, frozen=True, order=True):
 class HookUrl(Shown):
     """A receiver's URL, in the form that may be shown and the form that is sent."""
 
-    __slots__ = ("full", "shown")
+    __slots__ = ("full", "identity", "shown")
 
     def __init__(self, shown: str, full: str) -> None:
         # as the file writes it, with `${NAME}`; if no file declares it, what may be a key is masked
         self.shown = shown
         self.full = full  # may hold a key; goes to the service and the receiver, nowhere else
+        self.identity: str = normal_url(full)
 
     def __repr__(self) -> str:
         return f"HookUrl({self.shown!r})"
@@ -229,11 +227,6 @@ class HookUrl(Shown):
     def from_json(cls, data: Any) -> HookUrl:
         """Make a URL of which only the shown form is known."""
         return cls(data, data)
-
-    @property
-    def identity(self) -> str:
-        """The full URL in its normal form."""
-        return normal_url(self.full)
 
 
 class Notes(Record, frozen=True, kw_only=True):
