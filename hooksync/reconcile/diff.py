@@ -33,6 +33,7 @@ from hooksync.reconcile.plan import (
     ADOPT,
     DUPLICATE,
     NAMED_BY_REMOVE,
+    NEEDS_DECLARED,
     NEW,
     NO_LONGER_DECLARED,
     NOT_DECLARED,
@@ -52,7 +53,6 @@ from hooksync.reconcile.plan import (
     URL_CHANGED,
     Action,
     Change,
-    Evidence,
     Origin,
     Reason,
     Selection,
@@ -115,7 +115,8 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
         if len(found) > 1:
             found.sort(key=partial(_preference, declared, history))
     owned = [move for move in moved if is_owned(tenancy, move[0], history)]
-    _pair_moved(pairs, owned, history)
+    if owned:
+        _pair_moved(pairs, owned, history)
     return pairs
 
 
@@ -182,6 +183,8 @@ def content_changes(
 ) -> tuple[Change, ...]:
     """List the fields that differ in a pair; a field whose live value is unknown never does."""
     reported = history.content_of(live)
+    if reported == declared.content:
+        return ()
     known = {name: value for name, value in reported.items() if value is not None}
     wanted = {name: value for name, value in declared.content.items() if name in known}
     return tuple(Change(str(path[0]), *pair) for path, *pair in compare(known, wanted))
@@ -307,13 +310,13 @@ class Comparison(Record, frozen=True):
         requested: Sequence[Reason],
     ) -> Step:
         """Decide the step of a declared subscription. `live`: the one to keep or to replace."""
-        is_lost = local_name(declared) in self.history.lost_names
         if live is None:
-            reasons = [REMOVED_OUTSIDE if is_lost else NEW, *requested]
+            reasons = [REMOVED_OUTSIDE if self._is_lost(declared) else NEW, *requested]
             return self._step("subscribe", declared, None, reasons)
         is_unknown = self.history.has_state and self.history.record(live.id) is None
         if is_unknown and not requested:
             # --adopt takes nothing that was replaced outside this state
+            is_lost = self._is_lost(declared)
             is_named = not is_lost and matches_any(declared.address, self.selection.adopt)
             if is_named or live.id in declared.adopt:
                 return self._step("adopt", declared, live, [ADOPT])
@@ -321,6 +324,10 @@ class Comparison(Record, frozen=True):
             return self._step("keep", declared, live, [reason])
         reasons = [*self._differences(declared, live), *requested]
         return self._step("resubscribe" if reasons else "keep", declared, live, reasons)
+
+    def _is_lost(self, declared: DeclaredSubscription) -> bool:
+        """Whether the state has an entry of this name that is no longer live."""
+        return local_name(declared) in self.history.lost_names
 
     def _differences(
         self, declared: DeclaredSubscription, live: LiveSubscription
@@ -352,29 +359,27 @@ class Comparison(Record, frozen=True):
         reasons: Sequence[Reason] = (),
     ) -> Step:
         """Make a step, with what is known of both sides."""
-        step = Step(action, declared, live, tuple(reasons))
+        known = self._recorded(live) if live else {}
         if declared:
-            step = replace(step, address=declared.address, name=declared.name)
-            if step.shown is declared and PAUSED not in reasons:
-                step = replace(step, secret=self._secret(declared, live))
+            known |= {"address": declared.address, "name": declared.name}
+            if action in NEEDS_DECLARED and PAUSED not in reasons:
+                known["secret"] = self._secret(declared, live)
         if declared and live and action in ("adopt", "resubscribe"):
-            step = replace(step, changes=content_changes(declared, live, self.history))
-        return self._with_record(step, live) if live else step
+            known["changes"] = content_changes(declared, live, self.history)
+        if action == "keep" and known.get("secret") == "same":
+            known["evidence"] = "adopted" if known["origin"] == "adopted" else "response"
+        return Step(action, declared, live, tuple(reasons), **known)
 
-    def _with_record(self, step: Step, live: LiveSubscription) -> Step:
-        """Add what the state has about a live subscription."""
+    def _recorded(self, live: LiveSubscription) -> dict[str, Any]:
+        """Return what the state has about a live subscription, as fields of a step."""
         record = self.history.record(live.id)
         if record is None:
-            origin: Origin = "foreign" if self.history.has_state else "unknown"
+            has_state = self.history.has_state
             seen = self.history.seen
-            is_new = seen is not None and live.id not in seen and self.history.has_state
-            return replace(step, origin=origin, is_new=is_new)
-        name = step.name or record.local_name.partition("/")[0]
-        step = replace(step, origin=_origin(record), made_at=rfc3339(record.at), name=name)
-        if step.action == "keep" and step.secret == "same":
-            evidence: Evidence = "adopted" if step.origin == "adopted" else "response"
-            step = replace(step, evidence=evidence)
-        return step
+            is_new = seen is not None and live.id not in seen and has_state
+            return {"origin": "foreign" if has_state else "unknown", "is_new": is_new}
+        name = record.local_name.partition("/")[0]
+        return {"origin": _origin(record), "made_at": rfc3339(record.at), "name": name}
 
     def _removal_alone(self, step: Step) -> Step:
         """Remove what `remove` names, unless it is protected, or an address keeps or replaces it.

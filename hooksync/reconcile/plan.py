@@ -110,7 +110,7 @@ class Outcome(Record, frozen=True):
     new_id: str | None = None
 
 
-_NEEDS_DECLARED = ("subscribe", "resubscribe", "adopt", "keep")
+NEEDS_DECLARED: tuple[Action, ...] = ("subscribe", "resubscribe", "adopt", "keep")
 
 
 class Step(Record, frozen=True):
@@ -134,7 +134,7 @@ class Step(Record, frozen=True):
 
     def __post_init__(self) -> None:
         """Raise ValueError if the step lacks what its action is about: a plan is read, too."""
-        if self.action in _NEEDS_DECLARED and self.declared is None:
+        if self.action in NEEDS_DECLARED and self.declared is None:
             raise ValueError(f"{self.action} needs a declared subscription")
         if self.action not in ("subscribe", "keep") and self.live is None:
             raise ValueError(f"{self.action} needs a live subscription")
@@ -154,7 +154,7 @@ class Step(Record, frozen=True):
     @property
     def shown(self) -> DeclaredSubscription | LiveSubscription:
         """The side that reports show: what is declared, unless a live one is removed or left."""
-        return self.new if self.action in _NEEDS_DECLARED else self.old
+        return self.new if self.action in NEEDS_DECLARED else self.old
 
     @property
     def url(self) -> str:

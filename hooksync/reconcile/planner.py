@@ -7,11 +7,11 @@ scrypt takes is spent here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import Problem, StateError
-from hooksync.core.model import Secret, SecretRef, SecretState
+from hooksync.core.model import SecretRef, SecretState
 from hooksync.core.record import Record, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile.diff import Comparison, is_owned, pair, unread
@@ -25,9 +25,9 @@ from hooksync.reconcile.refusals import (
     wrong_ids,
     wrong_removals,
 )
-from hooksync.state.fingerprints import KeyRing, Salt, SecretWithSalt
+from hooksync.state.fingerprints import KeyRing, SecretWithSalt
 from hooksync.state.history import FetchedTenancy, history_of
-from hooksync.state.model import NO_STATE, State
+from hooksync.state.model import NO_STATE, State, StateEntry
 
 # a state may ask scrypt to work on MOST_SALTS salts for each declared reference, and on FEW_SALTS
 # more, because references may have changed
@@ -72,22 +72,18 @@ class Planner(Record, frozen=True):
         no_value = {ref: self.secrets.state_without(ref) for ref in problems}
         salts = state.salts_by_id()
         paired = [self._paired(item, state, no_value) for item in read]
-        needed: set[SecretWithSalt] = set()
-        for comparison in paired:
-            needed.update(secret for _, secret in comparison.fingerprinted(secrets, salts))
+        fingerprinted = [[*comparison.fingerprinted(secrets, salts)] for comparison in paired]
+        needed = {secret for entries in fingerprinted for _, secret in entries}
         self._check_work(len(needed), len(refs))
         self.ring.derive(needed)
-        return [self._compared(comparison, secrets, salts) for comparison in paired]
+        return [*map(self._compared, paired, fingerprinted)]
 
     def _compared(
-        self,
-        comparison: Comparison,
-        secrets: Mapping[SecretRef, Secret],
-        salts: Mapping[str, Salt],
+        self, comparison: Comparison, fingerprinted: Iterable[tuple[StateEntry, SecretWithSalt]]
     ) -> Comparison:
         """Compare the declared secrets with those that live subscriptions were made with."""
         states: dict[str, SecretState] = {}
-        for entry, secret in comparison.fingerprinted(secrets, salts):
+        for entry, secret in fingerprinted:
             is_same = entry.is_made_with(self.ring.key(*secret), comparison.tenancy.key)
             states[entry.id] = "same" if is_same else "changed"
         return replace(comparison, states=states)

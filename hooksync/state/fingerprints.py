@@ -123,6 +123,8 @@ def _digest(key: bytes, *parts: str) -> str:
 
     Each part follows its length, because ids come from the service and may contain any character.
     """
-    encoded = (part.encode("utf-8", "surrogatepass") for part in parts)
-    joined = b"".join(len(part).to_bytes(8, "big") + part for part in encoded)
+    joined = b""
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        joined += len(encoded).to_bytes(8, "big") + encoded
     return hmac.digest(key, joined, "sha256").hex()

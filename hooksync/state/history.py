@@ -54,8 +54,7 @@ class History(Record, frozen=True):
         If the list does not report the flag, the value in the state is returned.
         """
         content = live.content
-        record = self.record(live.id)
-        if live.include_identifiers is None and record:
+        if live.include_identifiers is None and (record := self.record(live.id)):
             content["include_identifiers"] = record.include_identifiers
         return content
 
