@@ -75,7 +75,7 @@ def reference(flag: str, text: str) -> SecretRef:
     if kind == "env" and is_own(name):
         fix = f"name a different variable with {flag}"
         raise UsageError(Problem(f"the variable {name} is for hooksync itself", fix))
-    return SecretRef(kind, name)
+    return SecretRef.from_json({kind: name})
 
 
 # Each flag and argument as `add_argument` takes it, by its name.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from threading import Event, Lock
+from typing import assert_never
 
 from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, unset_words
 from hooksync.config.files import is_device, real_path
@@ -127,8 +128,10 @@ class SecretSources:
                     raise _Unusable(*unset_words(ref.name, self._environ))
             case "file":
                 value = _from_file(ref)
-            case _:
+            case "command":
                 value = self._from_command(ref)
+            case _:
+                assert_never(ref.kind)
         if _NOT_TEXT.search(value):
             raise _Unusable("is not UTF-8 text", "write the secret as printable ASCII")
         return value

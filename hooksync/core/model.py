@@ -23,6 +23,8 @@ Owns = Literal["made", "all", "none"] | frozenset[str]
 ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
 SecretState = Literal["same", "changed", "unknown", "not-set", "unusable"]
 NO_VALUE: tuple[SecretState, ...] = ("not-set", "unusable")  # nothing is compared
+SecretKind = Literal["env", "file", "command"]  # of references, as hooks files write them
+SECRET_KINDS: tuple[SecretKind, ...] = get_args(SecretKind)
 
 # pyPreservica's name -> the name on the wire. Source: pyPreservica 4.2.2, webHooksAPI.py,
 # TriggerType.
@@ -35,12 +37,6 @@ TRIGGER_NAMES = {
 }
 
 
-# the kinds of references to secrets, as hooks files write them
-SECRET_KINDS = {
-    "env": "{env: NAME}",
-    "file": "{file: PATH}",
-    "command": "{command: [PROGRAM, ARGUMENT]}",
-}
 _ONE_WORD = re.compile("[!#-~]+")
 _SHORT_NAMES = {wire: short for short, wire in TRIGGER_NAMES.items()}
 
@@ -115,7 +111,7 @@ class SecretRef(Shown):
 
     def __init__(
         self,
-        kind: str,  # of SECRET_KINDS
+        kind: SecretKind,
         value: str | tuple[str, ...],  # a variable's name, a path as written, or a program's parts
         location: Location | None = None,  # None: it has no place in a file
         base: str = "",  # the folder to which a relative path refers

@@ -222,6 +222,14 @@ def test_every_value_that_is_read_is_masked_but_no_username_from_a_variable() ->
     assert masked == [VALUE, "\u00fc"]
 
 
+def test_a_kind_without_a_look_up_of_its_own_never_runs_a_program(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    ref = SecretRef.from_json({"vault": ("touch", str(mark))}, HERE)
+    with pytest.raises(AssertionError):
+        SecretSources(os.environ).find(ref)
+    assert not mark.exists()
+
+
 def test_a_program_runs_only_once_in_a_run_even_if_it_fails(tmp_path: Path) -> None:
     sources = SecretSources(os.environ)
     ref = shell(f"echo x >> '{tmp_path}/runs'; exit 1")
