@@ -113,7 +113,7 @@ BREAKS: tuple[Break, ...] = (
         "reconcile/apply.py",
         "awaited = absent if address is None else absent & {address}",
         "awaited = absent & {address}",
-        begin=1700,
+        begin=3060,
     ),
     Break(
         "drop an id that a response contains",
