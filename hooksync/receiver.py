@@ -431,7 +431,7 @@ class Inbox:
     def _try(self, work: Work, key: str, event: Event, tries: int) -> None:
         """Work on an event, and record the result."""
         try:
-            _refuse_awaitable(work(event), "work")
+            _refuse_awaitable(work(event))
         except Exception as error:
             _LOG.exception("try %s of %s failed: event %s", tries, self.tries, key)
             wait = min(_LONGEST_WAIT, self.first_wait * 4.0 ** (tries - 1))
@@ -507,23 +507,12 @@ class Receiver:
         is asynchronous; or if an argument has a wrong type.
         """
         answer = self._judge(method, query, headers, body, work)
-        if answer.event is None:
-            return answer
-        if self._inbox is not None:
-            return _after("new" if self._inbox.put(answer.key, answer.event) else "done", answer)
-        claim = random_texts.token_hex(16)
-        found = self._memory.begin(answer.key, claim)
-        _refuse_awaitable(found, "the memory")
-        progress = _checked(found)
-        if work is not None and progress == "new":
-            try:
-                _refuse_awaitable(work(answer.event), "work")
-            except Exception:
-                with suppress(Exception):  # the claim then stays until it expires
-                    self._memory.failed(answer.key, claim)
-                raise
-            self._memory.done(answer.key, claim)
-        return _after(progress, answer)
+        steps = self._deliver(answer, work, _called)
+        try:
+            steps.send(None)
+        except StopIteration as end:  # always, because `_called` waits for nothing
+            return cast(Answer, end.value)
+        raise AssertionError
 
     async def receive_async(
         self,
@@ -540,21 +529,30 @@ class Receiver:
         claim expires.
         """
         answer = self._judge(method, query, headers, body, work)
+        return await self._deliver(answer, work, _awaited)
+
+    async def _deliver(
+        self,
+        answer: Answer,
+        work: Work | None,
+        call: Callable[..., Coroutine[Any, Any, object]],
+    ) -> Answer:
+        """Store or work on an event, if it is new. `call`: calls work, the memory and the inbox."""
         if answer.event is None:
             return answer
         if self._inbox is not None:
-            is_new = await _in_thread(self._inbox.put, answer.key, answer.event)
+            is_new = await call(self._inbox.put, answer.key, answer.event)
             return _after("new" if is_new else "done", answer)
         claim = random_texts.token_hex(16)
-        progress = _checked(await _awaited(self._memory.begin, answer.key, claim))
+        progress = _checked(await call(self._memory.begin, answer.key, claim))
         if work is not None and progress == "new":
             try:
-                await _awaited(work, answer.event)
+                await call(work, answer.event)
             except Exception:
                 with suppress(Exception):  # the claim then stays until it expires
-                    await _awaited(self._memory.failed, answer.key, claim)
+                    await call(self._memory.failed, answer.key, claim)
                 raise
-            await _awaited(self._memory.done, answer.key, claim)
+            await call(self._memory.done, answer.key, claim)
         return _after(progress, answer)
 
     def _judge(
@@ -632,24 +630,26 @@ def _check_types(query: object, headers: Any, body: object) -> None:
         raise TypeError("names and values of headers must be text")
 
 
-def _refuse_awaitable(result: object, what: str) -> None:
+async def _called(function: Callable[..., object], *values: object) -> object:
+    """Call a function. Raises TypeError if it is asynchronous."""
+    result = function(*values)
+    _refuse_awaitable(result)
+    return result
+
+
+def _refuse_awaitable(result: object) -> None:
     """Raise TypeError if a function of the user that must not be asynchronous is."""
     if isinstance(result, Coroutine):
         result.close()  # or Python warns that it was never awaited
     if isinstance(result, Awaitable):
-        raise TypeError(f"{what} is asynchronous: await receive_async(...) instead")
-
-
-async def _in_thread(function: Callable[..., Any], *values: object) -> Any:
-    """Call a function in a thread, so that it does not block the event loop."""
-    import asyncio  # here, because it takes 30 ms, and the commands of hooksync do not need it
-
-    return await asyncio.to_thread(function, *values)
+        raise TypeError("work or the memory is asynchronous: await receive_async(...) instead")
 
 
 async def _awaited(function: Callable[..., object], *values: object) -> object:
-    """Call a function in a thread, and await its result if that can be awaited."""
-    result = await _in_thread(function, *values)
+    """Call a function in a thread, so that it does not block, and await its result if it can."""
+    import asyncio  # here, because it takes 30 ms, and the commands of hooksync do not need it
+
+    result = await asyncio.to_thread(function, *values)
     return await result if isinstance(result, Awaitable) else result
 
 

@@ -325,7 +325,6 @@ _FLAGS: dict[str, Keywords] = {
         "metavar": "S",
         "help": "seconds by which the list lags; 404 and 409 do not",
     },
-    "--totp-env": {"metavar": "ENV", "help": "require a second factor; its base32 seed"},
     "--receiver": {
         **_REPEATABLE,
         "metavar": "NAME=ENV",
@@ -608,7 +607,7 @@ def add_no_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_sandbox(parser: argparse.ArgumentParser) -> None:
-    service = _group(parser, "service", "--fault", "--trait", "--list-lag", "--totp-env")
+    service = _group(parser, "service", "--fault", "--trait", "--list-lag")
     service.add_argument(
         "--tenant",
         **_REPEATABLE,

@@ -16,7 +16,7 @@ from hooksync.receivers.http_server import PortError
 from hooksync.receivers.listener import Listener, warn_unless_ready
 from hooksync.receivers.suite import Sender
 
-_PORT_FIX = "stop that program, or choose a different port with --port; 0 is any free one"
+_PORT_FIX = "choose a different port with --port; 0 is any free one"
 
 
 class ListenOptions(SecretOptions, frozen=True):

@@ -32,9 +32,10 @@ from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import TRAITS, SandboxOptions
 
 _FIX = "give different flags; `hooksync sandbox --help` explains them"
-_PORT_FIX = (
-    "stop that program, or choose different ports with --port and --receiver-port; 0 is any free"
-    " one"
+_PORT_FIX = "choose different ports with --port and --receiver-port; 0 is any free one"
+_TOUR_FIX = (
+    "allow connections to 127.0.0.1; if nothing blocks them, report this as a bug of hooksync, with"
+    " the output above; nothing is left behind"
 )
 _PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable with a different password
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variable>.+))?")
@@ -49,7 +50,6 @@ class SandboxFlags(Record, frozen=True):
     traits: Sequence[str]
     list_lag: float  # seconds
     tenant: Sequence[str]
-    totp_env: str | None
     receiver: Sequence[str]  # NAME=ENV or NAME
     receiver_port: int
     write_hooks: str | None  # path
@@ -67,7 +67,21 @@ class NamedReceiver(Record, frozen=True):
 
 def demo(context: Context) -> ExitCode:
     """Show what hooksync does, on a sandbox."""
-    return ExitCode(tour.run_demo(partial(_say, context), catch_signals))
+    signals: list[int] = []
+
+    def announce(text: str) -> None:
+        if signals:
+            raise KeyboardInterrupt  # the running command has ended
+        _say(context, text)
+
+    with catch_signals(signals.append):
+        try:
+            tour.run_demo(announce)
+        except KeyboardInterrupt:
+            return ExitCode(128 + signals[0])
+        except (OSError, SandboxError) as error:
+            raise StartError(Problem(f"the tour ends early: {error}", _TOUR_FIX)) from None
+    return ExitCode.DONE
 
 
 def sandbox(flags: SandboxFlags, context: Context) -> ExitCode:
@@ -109,11 +123,9 @@ def _read_options(flags: SandboxFlags, context: Context) -> SandboxOptions:
             raise UsageError(
                 Problem(f'unknown trait "{name}"', f"write one of: {', '.join(TRAITS)}")
             )
-    seed = _env(flags.totp_env, context.environ) if flags.totp_env else None
     account = Account(
         password=context.environ.get(_PASSWORD_ENV) or PASSWORD,
         tenants=tuple(flags.tenant or [TENANT]),
-        totp_seed=seed,
     )
     return SandboxOptions(
         (account,),
@@ -185,8 +197,6 @@ def _write_files(
         "PRESERVICA_USERNAME": account.username,
         "PRESERVICA_PASSWORD": account.password,
     }
-    if account.totp_seed:
-        variables["PRESERVICA_2FA_TOKEN"] = account.totp_seed
     text = "version: 1\ntenancies:\n  sandbox:\n    subscriptions:\n"
     for receiver in receivers:
         variables[receiver.variable] = receiver.secret

@@ -14,7 +14,6 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, pluralised
 from hooksync.core.model import Secret, SecretRef, Trigger
-from hooksync.core.record import replace
 from hooksync.receivers.events import (
     SIGNATURE,
     Delivery,
@@ -116,9 +115,9 @@ def _show_answer(sender: Sender, trial: Trial, reason: str = "") -> ExitCode:
     if reason:
         terminal.result(f"          its recorded signature: {reason}\n")
         return ExitCode.ERROR
-    causes, number = explain_refusal(sender, trial)
-    terminal.show(cause_lines([replace(cause, tests=()) for cause in causes]))
-    if number:
+    before = sender.sent
+    terminal.show(cause_lines(explain_refusal(sender, trial)))
+    if number := sender.sent - before:
         sent = pluralised(number, "further event")
         terminal.message(f"to find the cause, hooksync sent {sent} with wrong signatures")
     return ExitCode.ERROR

@@ -140,10 +140,10 @@ def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[st
     return body, {name.strip().lower(): value.strip() for name, _, value in lines}
 
 
-def read_log(path: str) -> str:
+def read_log(path: str) -> bytes:
     """Read the log of a receiver. Raises FileError."""
     fix = "name the file into which the receiver prints the identifiers of each entity"
-    return _read(path, "log", _MOST_LOG_BYTES, fix).decode("utf-8", "replace")
+    return _read(path, "log", _MOST_LOG_BYTES, fix)
 
 
 def recorded_events(folder: str) -> list[str]:

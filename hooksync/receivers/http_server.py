@@ -17,7 +17,6 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from errno import EADDRINUSE
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
@@ -93,17 +92,15 @@ class LoopbackServer(ThreadingTCPServer):
 
     The constructor starts it and `close` stops it. It is also a context manager.
 
-    A connection is closed if nothing arrives, or nothing can be sent, for `seconds`. There are at
-    most MAX_CONNECTIONS: further ones are closed at once. Raises `PortError` if the port cannot be
-    used. `close` raises unexpected errors of `respond`.
+    There are at most MAX_CONNECTIONS: further ones are closed at once. Raises `PortError` if the
+    port cannot be used. `close` raises unexpected errors of `respond`.
     """
 
     allow_reuse_address = True
     request_queue_size = 512
 
-    def __init__(self, port: int, respond: Respond, seconds: float = 30.0) -> None:
+    def __init__(self, port: int, respond: Respond) -> None:
         self.respond = respond
-        self.seconds = seconds
         self.stopping = threading.Event()
         self.open: set[socket.socket] = set()  # connections
         self.lock = threading.Lock()  # for `open`
@@ -111,9 +108,7 @@ class LoopbackServer(ThreadingTCPServer):
         try:
             super().__init__(("127.0.0.1", port), Connection)
         except OSError as error:
-            if error.errno == EADDRINUSE:
-                raise PortError(f"port {port} is in use by a program on this machine") from error
-            raise PortError(f"cannot listen on 127.0.0.1:{port}: {error}") from error
+            raise PortError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
         self.port = self.server_address[1]  # the real port, also if `port` is 0
         self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,))
         self._thread.start()
@@ -128,7 +123,8 @@ class LoopbackServer(ThreadingTCPServer):
         self._thread.join()
         with self.lock:
             for connection in self.open:
-                cut(connection)
+                with suppress(OSError):  # it may be cut already; its thread then closes it
+                    connection.shutdown(socket.SHUT_RDWR)
         self.server_close()
         if self._crashes:
             raise self._crashes[0]
@@ -169,12 +165,8 @@ class Connection(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    timeout = 30.0  # seconds of each wait on the socket; then the connection is closed
     server: LoopbackServer
-
-    def setup(self) -> None:
-        """Limit the time of each wait on the socket."""
-        super().setup()
-        self.connection.settimeout(self.server.seconds)
 
     def _answer(self) -> None:
         """Read the rest of a request, and answer it; close the connection if it cannot be read."""
@@ -254,9 +246,3 @@ def _read_exactly(stream: io.BufferedIOBase, size: int, most: int) -> bytes:
     if len(piece) < size:
         raise ConnectionError("the other side stopped in the middle of a body")
     return piece
-
-
-def cut(connection: socket.socket) -> None:
-    """Shut down a socket. The thread that uses the connection then closes it."""
-    with suppress(OSError):  # it may be cut already
-        connection.shutdown(socket.SHUT_RDWR)

@@ -184,7 +184,7 @@ def _forward(target: Sender, request: IncomingRequest, answer: Answer) -> tuple[
     answer = answer._replace(status=found.status, body=found.body)
     signature = request.headers.get(SIGNATURE.lower(), "")
     sent = Delivery(request.body, signature, "transfer-encoding" in request.headers)
-    causes, _ = explain_refusal(target, target.judge("", sent, found))
+    causes = explain_refusal(target, target.judge("", sent, found))
     if not causes:
         return answer, str(found.status)
     why = "; ".join(f"{cause.what}; fix: {cause.fix}" for cause in causes)

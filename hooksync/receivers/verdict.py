@@ -24,43 +24,34 @@ from hooksync.receivers.suite import (
     Trial,
 )
 
-_LOST = "such events would be lost"
-_ALL = "every event would be lost"
-_NO_SUBSCRIPTION = "no subscription could be made"
-_SIGNS = "anybody who knows the URL could let it sign a message of their own"
-_FORGERY = "somebody else could send it events, or its log shows refused events as accepted"
 _LOG_FIX = "see the receiver's log"
 _REFUSE_FIX = "answer 401 to what none of your secrets signed as it is"
 _WORK_FIX = f"{_LOG_FIX}; if its work looks up the entity, give an event of a real one: --event"
 _UNPROVED = (
     "it answers 200 to an event with a wrong signature: either it works on forged events, or it"
-    " drops events and still answers 200"
+    " drops events and still answers 200, so its 200 proves nothing"
 )
 _UNPROVED_FIX = (
     f"{_REFUSE_FIX}; pyPreservica's handlers do this: docs/from-pypreservica.md shows how to move"
     " from them"
 )
-_NO_PROOF = "its 200 to a genuine event proves nothing: these tests are unproved"
-# forged events that were accepted -> what that shows, the fix and the meaning; the first row counts
+# forged events that were accepted -> what that shows, and the fix; the first row counts
 _ACCEPTED = (
-    ({WRONG}, _UNPROVED, _UNPROVED_FIX, _NO_PROOF),
+    ({WRONG}, _UNPROVED, _UNPROVED_FIX),
     (
         {WRONG_WHOLE},
         f"{_UNPROVED}; only in one piece: it may read chunked events alone",
         _UNPROVED_FIX,
-        _NO_PROOF,
     ),
     (
         {"without a signature", "with an empty signature"},
         "it accepts events without a signature",
         _REFUSE_FIX,
-        _FORGERY,
     ),
     (
         {"with a wrong last digit", "with a digit less", "with a digit more"},
         "it compares only a part of the signature",
         "compare all 64 digits, in constant time",
-        _FORGERY,
     ),
 )
 _LIMIT_FIX = "let the server, the framework and proxies take bodies of 10 MB"
@@ -115,7 +106,6 @@ class Cause(Record, frozen=True):
 
     severity: Severity
     what: str  # as was seen
-    meaning: str  # for events; "" in a warning
     fix: str
     tests: tuple[str, ...]
 
@@ -131,12 +121,12 @@ class _Verdict:
         forged = [trial.status for trial in trials if trial.name == WRONG]
         self.refused_with = forged[0] if forged else None  # the status for a wrong signature
 
-    def take(self, chosen: Iterable[Trial], what: str, fix: str, meaning: str = _LOST) -> None:
+    def take(self, chosen: Iterable[Trial], what: str, fix: str) -> None:
         """Explain the chosen tests, as far as they are not explained yet."""
         names = list(dict.fromkeys(trial.name for trial in chosen if trial in self.rest))
         if names:
             self.rest = [trial for trial in self.rest if trial.name not in names]
-            self.causes.append(Cause("failed", what, meaning, fix, tuple(names)))
+            self.causes.append(Cause("failed", what, fix, tuple(names)))
 
     def failed(self, kind: str = "genuine") -> list[Trial]:
         """Return the tests of a kind that have no explanation yet."""
@@ -164,24 +154,18 @@ def explain(trials: Sequence[Trial], sender: Sender) -> list[Cause]:
 def _explain_forged(verdict: _Verdict) -> None:
     """Explain what the receiver accepts although it should not."""
     forged = verdict.failed("forged")
-    _explain_taken(verdict, [trial for trial in forged if trial.status in TAKEN])
+    taken = [trial for trial in forged if trial.status in TAKEN]
+    names = {trial.name for trial in taken}
+    for proofs, what, fix in _ACCEPTED:
+        if names & proofs:
+            verdict.take(taken, what, fix)
     if verdict.is_all():
         return
     silent = [trial for trial in forged if trial.status is None]
-    what = "it does not answer events that it refuses"
-    verdict.take(silent, what, _REFUSE_FIX, "the sender waits, and may send them again")
+    verdict.take(silent, "it does not answer events that it refuses", _REFUSE_FIX)
     if verdict.refused_with in SERVER_ERRORS:
         errors = [trial for trial in forged if trial.status in SERVER_ERRORS]
-        what = "it answers forged events with 5xx"
-        verdict.take(errors, what, _REFUSE_FIX, "the sender may send them again, for ever")
-
-
-def _explain_taken(verdict: _Verdict, taken: list[Trial]) -> None:
-    """Explain forged events that were answered with 2xx."""
-    names = {trial.name for trial in taken}
-    for proofs, what, fix, meaning in _ACCEPTED:
-        if names & proofs:
-            verdict.take(taken, what, fix, meaning)
+        verdict.take(errors, "it answers forged events with 5xx", _REFUSE_FIX)
 
 
 def _explain_challenges(verdict: _Verdict) -> None:
@@ -208,7 +192,7 @@ def _explain_challenges(verdict: _Verdict) -> None:
                 " only the first parameter"
             )
             fix = "read challengeCode from the whole query; let proxies keep the query"
-        verdict.take(same, what, fix, _NO_SUBSCRIPTION)
+        verdict.take(same, what, fix)
 
 
 def _explain_series(verdict: _Verdict) -> None:
@@ -220,11 +204,11 @@ def _explain_series(verdict: _Verdict) -> None:
         return
     if first.state != "failed" and len(failed) == len(later) > 1:
         what = f"it takes the first event, and fails from the second one on: {_answer(failed[0])}"
-        verdict.take(failed, what, _LOG_FIX, _ALL)
+        verdict.take(failed, what, _LOG_FIX)
     elif first.status in SERVER_ERRORS and is_refused:
         errors = [trial for trial in failed if trial.status == first.status]
         what = "it refuses forged events, so its verification is right; but its work fails"
-        verdict.take(errors, f"{what}: {_answer(first)}", _WORK_FIX, _ALL)
+        verdict.take(errors, f"{what}: {_answer(first)}", _WORK_FIX)
 
 
 def _explain_features(verdict: _Verdict, features: dict[str, tuple[str, str]]) -> None:
@@ -256,7 +240,7 @@ def _explain_signatures(verdict: _Verdict, sender: Sender) -> None:
             break
     taken = [trial for trial in verdict.failed("forged") if trial.status in TAKEN]
     what = "it accepts signatures that are not of the raw body under its secret"
-    verdict.take(taken, what, _REFUSE_FIX, _FORGERY)
+    verdict.take(taken, what, _REFUSE_FIX)
 
 
 def _explain_rest(verdict: _Verdict) -> None:
@@ -266,12 +250,10 @@ def _explain_rest(verdict: _Verdict) -> None:
         same = [other for other in verdict.rest if _answer(other) == _answer(trial)]
         fix = trial.fix or _LOG_FIX
         what = _answer(trial)
-        meaning = _SIGNS if trial.kind == "code" else _LOST
         if trial.kind == "genuine" and trial.status == verdict.refused_with:
             if trial.status in SERVER_ERRORS:
                 what += ": it fails before it verifies; perhaps the framework gives it no raw body"
                 fix = "Express: express.raw({ type: () => true }); the body is undefined without it"
-                meaning = _ALL
             elif verdict.is_all() and is_challenged:
                 what += (
                     ": its challenge passed, so the secret is right, and no known mistake in"
@@ -279,8 +261,7 @@ def _explain_rest(verdict: _Verdict) -> None:
                     " proxy drops the header or changes the body"
                 )
                 fix = "log the header and the number of bytes as your code gets them"
-                meaning = _ALL
-        verdict.take(same, what, fix, meaning)
+        verdict.take(same, what, fix)
 
 
 def _answer(trial: Trial) -> str:
@@ -297,7 +278,7 @@ def _warnings(trials: Sequence[Trial]) -> Iterator[Cause]:
         if trial.state == "warning":
             chosen.setdefault((trial.detail, trial.fix), []).append(trial.name)
     for (what, fix), names in chosen.items():
-        yield Cause("warning", what, "", fix, tuple(names))
+        yield Cause("warning", what, fix, tuple(names))
 
 
 def _find_mistake(sender: Sender, trial: Trial) -> Mistake | None:
@@ -321,17 +302,15 @@ def _is_affected(sender: Sender, mistake: Mistake, trial: Trial) -> bool:
     )
 
 
-def explain_refusal(sender: Sender, trial: Trial) -> tuple[list[Cause], int]:
+def explain_refusal(sender: Sender, trial: Trial) -> list[Cause]:
     """Explain why a receiver refused a single event.
 
-    It is first sent an event with a wrong signature, to see how it refuses. Also returns how many
-    further events were sent.
+    It is first sent an event with a wrong signature, to see how it refuses.
     """
     if trial.state != "failed":
-        return [], 0
+        return []
     if trial.status is None:
-        return [Cause("failed", trial.detail, _LOST, trial.fix, (trial.name,))], 0
-    before = sender.sent
+        return [Cause("failed", trial.detail, trial.fix, ())]
     wrong = sender.send(WRONG, replace(trial.sent, signature="0" * 64), "forged")
     causes = explain([wrong, replace(trial, name=FIRST)], sender)
-    return [cause for cause in causes if FIRST in cause.tests], sender.sent - before
+    return [replace(cause, tests=()) for cause in causes if FIRST in cause.tests]

@@ -34,12 +34,9 @@ def cause_lines(causes: Sequence[Cause]) -> list[Line]:
     lines: list[Line] = []
     for cause in causes:
         lines += [("", ""), (cause.severity, f"{cause.severity:<10}{cause.what}")]
-        texts = []
         if cause.tests:
-            texts.append(f"tests: {shortened(cause.tests)}")
-        if cause.meaning:
-            texts.append(f"so {cause.meaning}")
-        lines += unstyled(_INDENT + text for text in [*texts, f"  fix: {cause.fix}"])
+            lines += unstyled([f"{_INDENT}tests: {shortened(cause.tests)}"])
+        lines += unstyled([f"{_INDENT}  fix: {cause.fix}"])
     return lines
 
 

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hooksync.receivers.http_server import Refusal
-from hooksync.sandbox.faults import SandboxError
 
 # Sample values for a server on loopback; they protect nothing.
 USERNAME = "archivist@example.org"
@@ -44,17 +43,8 @@ class Account:
     # base32; if it is set, a log-in needs a second factor
     totp_seed: str | None = field(default=None, repr=False)
 
-    def __post_init__(self) -> None:
-        if self.totp_seed is not None:
-            one_time_code(self.totp_seed, 0)
 
-
-@dataclass(frozen=True, slots=True)
-class TenantUser:
-    """An account, and the tenant that it logs in to."""
-
-    account: Account
-    tenant: str
+Session = tuple[Account, str]  # and the tenant that it logs in to
 
 
 class Accounts:
@@ -64,8 +54,8 @@ class Accounts:
         self._accounts = accounts
         self._clock = clock  # seconds since 1970
         self._lock = threading.Lock()
-        self._sessions: dict[str, TenantUser] = {}  # by token
-        self._pending: dict[str, TenantUser] = {}  # by continuation token
+        self._sessions: dict[str, Session] = {}  # by token
+        self._pending: dict[str, Session] = {}  # by continuation token
 
     def log_in(self, form: dict[str, str]) -> dict[str, object]:
         """Log in by user name and password.
@@ -73,17 +63,17 @@ class Accounts:
         Raises `Refusal` if they are wrong or a second factor is needed.
         """
         session = self._find(form)
-        account = session.account
+        account, tenant = session
         if account.password != form.get("password"):
             raise Refusal(401, _BAD)
         if account.totp_seed is not None:
             continuation = str(uuid.uuid4())
             with self._lock:
                 self._pending[continuation] = session
-            raise Refusal(401, "needs.2fa", continuationToken=continuation, tenant=session.tenant)
+            raise Refusal(401, "needs.2fa", continuationToken=continuation, tenant=tenant)
         answer = self._open(session)
         if form.get("includeUserDetails") == "true":
-            answer["tenant"] = session.tenant
+            answer["tenant"] = tenant
         return answer
 
     def complete_second_factor(self, form: dict[str, str]) -> dict[str, object]:
@@ -96,15 +86,16 @@ class Accounts:
             session = self._pending.get(continuation)
             if session is None:
                 raise Refusal(401, _BAD)
+            account, _ = session
             period = int(self._clock() // _OTP_PERIOD)
             near = range(period - 1, period + 2)  # a client's clock may be off by one period
-            codes = [one_time_code(session.account.totp_seed or "", period) for period in near]
+            codes = [one_time_code(account.totp_seed or "", period) for period in near]
             if form.get("twoFactorToken") not in codes:
                 raise Refusal(401, "the two-factor code is wrong")
             del self._pending[continuation]
         return self._open(session)
 
-    def session(self, token: str) -> TenantUser:
+    def session(self, token: str) -> Session:
         """Return the session of a token. Raises `Refusal` if the token is unknown."""
         with self._lock:
             session = self._sessions.get(token)
@@ -112,20 +103,21 @@ class Accounts:
             raise Refusal(401, "the access token is unknown or expired")
         return session
 
-    def _find(self, form: dict[str, str]) -> TenantUser:
+    def _find(self, form: dict[str, str]) -> Session:
         named = form.get("tenant")
         for account in self._accounts:
             if account.username == form.get("username") and (not named or named in account.tenants):
-                return TenantUser(account, named or account.tenants[0])
+                return account, named or account.tenants[0]
         raise Refusal(401, _BAD)
 
-    def _open(self, session: TenantUser) -> dict[str, object]:
+    def _open(self, session: Session) -> dict[str, object]:
+        account, _ = session
         token = str(uuid.uuid4())
         with self._lock:
             self._sessions[token] = session
         return {
             "success": True,
-            "user": session.account.username,
+            "user": account.username,
             "token": token,
             "refresh-token": str(uuid.uuid4()),  # no known client uses it
             "validFor": 15,  # minutes, as the service says
@@ -133,15 +125,9 @@ class Accounts:
 
 
 def one_time_code(seed: str, period: int) -> str:
-    """Compute the code of a period (RFC 6238); period 0 begins in 1970.
-
-    Raises `SandboxError` if the seed is not base32.
-    """
+    """Compute the code of a period (RFC 6238); period 0 begins in 1970. `seed`: base32."""
     letters = seed.replace(" ", "").upper()
-    try:
-        key = base64.b32decode(letters + "=" * (-len(letters) % 8))
-    except ValueError as error:
-        raise SandboxError("the TOTP seed is not base32 (A to Z and 2 to 7)") from error
+    key = base64.b32decode(letters + "=" * (-len(letters) % 8))
     digest = hmac.digest(key, struct.pack(">Q", period), "sha1")
     (number,) = struct.unpack_from(">I", digest, digest[-1] & 0x0F)
     return f"{(number & 0x7FFFFFFF) % 10**6:06}"

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,9 +19,6 @@ from hooksync.sandbox.accounts import PASSWORD, TENANT, USERNAME
 from hooksync.sandbox.faults import SandboxError
 from hooksync.sandbox.receiver import ReceiverServer
 from hooksync.sandbox.server import Sandbox
-
-# makes a context that passes the number of each SIGINT and SIGTERM to a function
-CatchSignals = Callable[[Callable[[int], None]], AbstractContextManager[None]]
 
 _HOOKS = """\
 version: 1
@@ -88,10 +84,6 @@ _INDENT = "    "  # before commands and their output, to tell them from the tour
 _LEFT_OUT = ("PRESERVICA_", "HOOKSYNC_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
-class Stopped(Exception):
-    """A signal came."""
-
-
 @dataclass(frozen=True, slots=True)
 class Tour:
     """Shows texts, and runs commands in a folder."""
@@ -99,18 +91,15 @@ class Tour:
     announce: Callable[[str], None]  # shows lines
     folder: Path
     environ: Mapping[str, str] = field(repr=False)
-    # received so far; after the first one, the tour ends as soon as the running command has ended
-    signals: Sequence[int]
 
     def show(self, parts: Sequence[str]) -> None:
-        """Show texts, and run commands. Raises Stopped after a signal."""
+        """Show texts, and run commands."""
         for part in parts:
-            self._show("")
             if part.startswith("$ "):
-                self._show(f"{_INDENT}{part}")
+                self.announce(f"\n{_INDENT}{part}")
                 self._run(part)
             else:
-                self._show(part)
+                self.announce(f"\n{part}")
 
     def quote(self, text: str) -> None:
         """Show a file or the output of a command, indented, with long lines wrapped."""
@@ -122,12 +111,12 @@ class Tour:
             break_on_hyphens=False,
         )
         for line in text.splitlines():
-            self._show(wrapper.fill(line))
+            self.announce(wrapper.fill(line))
 
     def _run(self, command: str) -> None:
         """Run a hooksync command. Shows its output, and its exit code if that is not 0.
 
-        Raises Stopped after a signal, and SandboxError if the exit code is not the expected one.
+        Raises SandboxError if the exit code is not the expected one.
         """
         done = subprocess.run(  # noqa: S603  our own program
             [sys.executable, "-m", *command.split()[1:]],
@@ -142,49 +131,31 @@ class Tour:
         )
         self.quote(done.stdout)
         if done.returncode:
-            self._show(f"{_INDENT}(exit code {done.returncode})")
+            self.announce(f"{_INDENT}(exit code {done.returncode})")
         if done.returncode != (2 if _CHANGES in command else 0):
             raise SandboxError(f"`{command[2:]}` ended with exit code {done.returncode}")
 
-    def _show(self, text: str) -> None:
-        if self.signals:
-            raise Stopped
-        self.announce(text)
 
+def run_demo(announce: Callable[[str], None]) -> None:
+    """Give the tour. `announce` shows lines; if it raises an exception, the tour ends.
 
-def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals) -> int:
-    """Give the tour. Returns the exit code: 1 after an error, 128 + N after signal N.
-
-    `announce` shows lines.
+    Raises SandboxError if a command fails, and OSError if no server can be started.
     """
-    signals: list[int] = []
     shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
-    try:
-        with (
-            catch_signals(signals.append),
-            TemporaryDirectory(prefix="hooksync-demo-") as folder,
-            Sandbox() as box,
-            ReceiverServer({name: (secret,) for name, secret in shared.items()}) as receiver,
-        ):
-            environ = clean_environ() | {
-                "FORCE_COLOR": "0",
-                "SANDBOX": box.url,
-                "PRESERVICA_USERNAME": USERNAME,
-                "PRESERVICA_PASSWORD": PASSWORD,
-                "CATALOGUE_SECRET": shared["catalogue"],
-                "ALERTS_SECRET": shared["alerts"],
-            }
-            tour = Tour(announce, Path(folder), environ, signals)
-            _give(tour, box, receiver)
-    except Stopped:
-        return 128 + signals[0]
-    except (OSError, SandboxError) as error:
-        announce(
-            f"The tour ends early: {error}. Perhaps something on this machine blocks connections to"
-            " 127.0.0.1. If not, this is a bug in hooksync: please report it with the output above."
-            " Nothing is left behind."
-        )
-        return 1
+    with (
+        TemporaryDirectory(prefix="hooksync-demo-") as folder,
+        Sandbox() as box,
+        ReceiverServer({name: (secret,) for name, secret in shared.items()}) as receiver,
+    ):
+        environ = clean_environ() | {
+            "FORCE_COLOR": "0",
+            "SANDBOX": box.url,
+            "PRESERVICA_USERNAME": USERNAME,
+            "PRESERVICA_PASSWORD": PASSWORD,
+            "CATALOGUE_SECRET": shared["catalogue"],
+            "ALERTS_SECRET": shared["alerts"],
+        }
+        _give(Tour(announce, Path(folder), environ), box, receiver)
     announce("""
 Nothing is left behind: the tenancy, its receivers and the folder are gone.
 
@@ -192,7 +163,6 @@ To go on:
     docs/quick-start.md  the guide, up to a tenancy of your own
     hooksync sandbox     a local tenancy to try your own file on
     hooksync --help      the commands""")
-    return 0
 
 
 def _give(tour: Tour, box: Sandbox, receiver: ReceiverServer) -> None:

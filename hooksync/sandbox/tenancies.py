@@ -18,7 +18,7 @@ from typing import ClassVar
 from urllib.parse import parse_qsl
 
 from hooksync.receivers.http_server import IncomingRequest, Log, Refusal, Reply, json_answer
-from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, TenantUser
+from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, Session
 from hooksync.sandbox.faults import call_name
 
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
@@ -50,15 +50,8 @@ class Subscription:
     trigger: str  # as on the wire
     secret: str = field(repr=False)  # no call returns it
     include_identifiers: bool = True
-    id: str = ""  # `Tenancies.add` sets it
-
-
-@dataclass(slots=True)
-class _Kept:
-    """A subscription, and when the list shows it."""
-
-    subscription: Subscription
-    listed_from: float  # on the clock of the options
+    id: str = ""  # `Tenancies` sets it and the following ones
+    listed_from: float = 0.0  # on the clock of the options
     listed_until: float = math.inf  # on the same clock; infinite: the subscription is not removed
 
 
@@ -85,22 +78,22 @@ class Tenancies:
     def __init__(self, options: SandboxOptions) -> None:
         self._options = options
         self._lock = threading.RLock()
-        self._kept: dict[str, dict[str, _Kept]] = {}  # by tenant, then by id
+        self._kept: dict[str, dict[str, Subscription]] = {}  # by tenant, then by id
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first."""
-        with self._lock:
-            kept = self._kept.get(tenant, {}).values()
-            return tuple(item.subscription for item in kept if item.listed_until == math.inf)
+        return tuple(item for item in self._all(tenant) if item.listed_until == math.inf)
 
     def listed_for(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions that the list shows now, oldest first; the list may lag."""
         now = self._options.clock()
+        return tuple(
+            item for item in self._all(tenant) if item.listed_from <= now < item.listed_until
+        )
+
+    def _all(self, tenant: str) -> list[Subscription]:
         with self._lock:
-            kept = self._kept.get(tenant, {}).values()
-            return tuple(
-                item.subscription for item in kept if item.listed_from <= now < item.listed_until
-            )
+            return list(self._kept.get(tenant, {}).values())
 
     def add(
         self, tenant: str, subscription: Subscription, *, by_hand: bool = False
@@ -110,17 +103,18 @@ class Tenancies:
         `by_hand`: not through a call, so traits and lag do not apply. Raises `Refusal` for a
         duplicate, if a trait says so.
         """
-        url = subscription.url
-        trigger = subscription.trigger
+        wanted = (subscription.url, subscription.trigger)
+        listed_from = self._options.clock() + self._options.list_lag_additions
         with self._lock:
-            if "refuse-duplicates" in self._options.traits and not by_hand:
-                for other in self.held_by(tenant):
-                    if other.url == url and other.trigger == trigger:
-                        what = f"there is already a subscription for {url} and {trigger}"
-                        raise Refusal(409, what)
-            made = replace(subscription, id=self._options.new_id())
-            listed_from = self._after(self._options.list_lag_additions, by_hand)
-            self._kept.setdefault(tenant, {})[made.id] = _Kept(made, listed_from)
+            held = [(other.url, other.trigger) for other in self.held_by(tenant)]
+            if "refuse-duplicates" in self._options.traits and not by_hand and wanted in held:
+                raise Refusal(409, "there is already a subscription for this URL and trigger")
+            made = replace(
+                subscription,
+                id=self._options.new_id(),
+                listed_from=0.0 if by_hand else listed_from,
+            )
+            self._kept.setdefault(tenant, {})[made.id] = made
         return made
 
     def remove(self, tenant: str, subscription_id: str, *, by_hand: bool = False) -> None:
@@ -129,15 +123,13 @@ class Tenancies:
         `by_hand`: not through a call, so the list stops showing it at once. Raises `Refusal` if the
         tenant has no subscription with this id.
         """
+        until = self._options.clock() + self._options.list_lag_removals
         with self._lock:
-            kept = self._kept.get(tenant, {}).get(subscription_id)
-            if kept is None or kept.listed_until < math.inf:
+            kept = self._kept.get(tenant, {})
+            found = kept.get(subscription_id)
+            if found is None or found.listed_until < math.inf:
                 raise Refusal(404, f"there is no subscription {subscription_id}")
-            kept.listed_until = self._after(self._options.list_lag_removals, by_hand)
-
-    def _after(self, seconds: float, by_hand: bool) -> float:
-        """Return the time from which the list shows a change that is made now."""
-        return -math.inf if by_hand else self._options.clock() + seconds
+            kept[found.id] = replace(found, listed_until=0.0 if by_hand else until)
 
 
 class Rules:
@@ -186,23 +178,24 @@ class Rules:
         session = self._accounts.session(request.headers.get(TOKEN_HEADER, ""))
         return self._carry_out_for(session, name, request)
 
-    def _carry_out_for(self, session: TenantUser, name: str, request: IncomingRequest) -> Reply:
+    def _carry_out_for(self, session: Session, name: str, request: IncomingRequest) -> Reply:
+        account, tenant = session
         match name:
             case "version":
                 return Reply(200, _VERSION_XML.encode(), "application/xml")
             case "details":
-                return json_answer(200, {"roles": list(session.account.roles)})
+                return json_answer(200, {"roles": list(account.roles)})
             case "updated":
                 return self._updated(request)
-        if WEBHOOK_ROLES.isdisjoint(session.account.roles):
+        if WEBHOOK_ROLES.isdisjoint(account.roles):
             known = ", ".join(sorted(WEBHOOK_ROLES))
             raise Refusal(403, f"the account needs one of the roles {known}")
         if name == "list":
-            listed = self.tenancies.listed_for(session.tenant)
+            listed = self.tenancies.listed_for(tenant)
             return json_answer(200, [self.describe(subscription) for subscription in listed])
         if name == "subscribe":
-            return self._subscribe(session.tenant, request.body)
-        self.tenancies.remove(session.tenant, request.path.rpartition("/")[2])
+            return self._subscribe(tenant, request.body)
+        self.tenancies.remove(tenant, request.path.rpartition("/")[2])
         return Reply(204)
 
     def _updated(self, request: IncomingRequest) -> Reply:

@@ -274,7 +274,7 @@ def test_listen_reports_that_its_port_is_taken() -> None:
         port = url.split(":")[2].split("/")[0]
         done = run("listen", *NAMED, "--port", port)
     assert done.code == 1
-    assert f"port {port} is in use by a program on this machine" in done.err
+    assert f"cannot listen on 127.0.0.1:{port}: " in done.err
 
 
 @pytest.mark.usefixtures("no_credentials")

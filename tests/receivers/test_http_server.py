@@ -24,12 +24,16 @@ SMUGGLED = "GET /smuggled HTTP/1.1\r\n\r\n"
 SHORT = 0.1  # seconds
 
 
+class Impatient(Connection):
+    timeout = SHORT
+
+
 class Echo(LoopbackServer):
     """Answers each request with its body."""
 
-    def __init__(self, seconds: float = 30.0) -> None:
+    def __init__(self) -> None:
         self.paths: list[str] = []
-        super().__init__(0, self._echo, seconds)
+        super().__init__(0, self._echo)
 
     def check_host(self, host: str) -> None:
         pass
@@ -37,6 +41,12 @@ class Echo(LoopbackServer):
     def _echo(self, connection: Connection, request: IncomingRequest) -> None:
         self.paths.append(request.path)
         connection.send(Reply(200, request.body))
+
+
+def impatient(server: LoopbackServer) -> LoopbackServer:
+    """Let a server close silent connections soon."""
+    server.RequestHandlerClass = Impatient
+    return server
 
 
 @contextmanager
@@ -143,14 +153,14 @@ def test_a_request_with_plain_framing_is_answered(sent: str) -> None:
     ],
 )
 def test_a_connection_that_falls_silent_ends(sent: str) -> None:
-    with Echo(SHORT) as server, connected(server) as client:
+    with impatient(Echo()) as server, connected(server) as client:
         client.sendall(sent.encode())
         received(client)
 
 
 def test_a_client_that_reads_no_answer_does_not_hold_a_connection() -> None:
     request = (head("Content-Length: 1000000") + "x" * 1_000_000).encode()
-    with Echo(SHORT) as server, connected(server) as client, pytest.raises(ConnectionError):
+    with impatient(Echo()) as server, connected(server) as client, pytest.raises(ConnectionError):
         client.sendall(request * 50)  # far more than the buffers of both sides take
 
 
@@ -171,7 +181,7 @@ def test_the_time_limit_does_not_end_work_on_a_request() -> None:
         can_answer.wait(300)
         connection.send(Reply(204))
 
-    with LoopbackServer(0, respond, SHORT) as server, connected(server) as client:
+    with impatient(LoopbackServer(0, respond)) as server, connected(server) as client:
         request = head(f"Host: 127.0.0.1:{server.port}", "Connection: close")
         client.sendall(request.encode())
         client.settimeout(SHORT * 3)
