@@ -16,11 +16,12 @@ from hooksync.config.document import read_document
 from hooksync.config.files import STDIN, Source, is_hooks_file
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
 from hooksync.core.git import FAILURES, find_git
-from hooksync.core.model import Location
-from hooksync.core.record import replace
+from hooksync.core.model import Location, Notes
+from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import Redactor, printable
 
 _NOWHERE = Location("", 0, 0)
+_NO_NOTES = asdict(Notes())
 _SECONDS = 60.0  # time limit for one command of git
 _REF_FIX = (
     "name a commit or branch that this clone has, and fetch it with its history, for example by"
@@ -127,10 +128,10 @@ class _MergeBase:
 
 
 def _comparable(tenancy: TenancyDeclaration) -> object:
-    """Return what a plan depends on: everything but places, order and descriptions."""
+    """Return what a plan depends on: everything but places, order and notes."""
     subscriptions = {}
     for entry in tenancy.subscriptions:
         triggers = tuple(sorted(entry.triggers))
-        comparable = replace(entry, triggers=triggers, description=None, location=_NOWHERE)
+        comparable = replace(entry, triggers=triggers, location=_NOWHERE, **_NO_NOTES)
         subscriptions[entry.name] = comparable
     return tenancy.settings, subscriptions

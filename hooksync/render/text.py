@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from hooksync.core.errors import Problem, by_fix, pluralised, shortened
-from hooksync.core.record import replace
+from hooksync.core.model import Notes
+from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import (
     PAUSED,
@@ -229,8 +230,10 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
         yield "reason", ", ".join(reason.text for reason in shown)
     if step.secret is not None:
         yield "secret", _secret_words(step)
-        if step.new.description:
-            yield "description", step.new.description
+    if step.declared:
+        for name, note in fields_of(Notes, step.declared).items():
+            if note:
+                yield name, str(note)
     if step.outcome and step.outcome.result != "unchanged":
         yield "outcome", RESULTS[step.outcome.result]
 

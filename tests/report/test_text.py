@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from hooksync.core.errors import Problem
-from hooksync.core.model import HookUrl, SecretRef, Trigger
+from hooksync.core.model import HookUrl, Notes, SecretRef, Trigger
 from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.run_flags import NO_FLAGS
@@ -99,18 +99,19 @@ def test_a_plan_has_the_expected_text() -> None:
     assert plain(plan_lines(run_of(plan))) == PLAN
 
 
-def test_the_description_of_a_declared_subscription_is_shown() -> None:
-    told = replace(
-        declared("https://ours.example/new", name="new"),
-        description="for the\ncatalogue",
-    )
+def test_every_note_of_a_declared_subscription_is_shown_also_of_a_paused_one() -> None:
+    notes = dict.fromkeys(Notes.__struct_fields__, "for the\ncatalogue")
+    told = replace(declared("https://ours.example/new", name="new"), **notes)
+    paused = replace(told, name="paused", enabled=False, description="team A")
     kept = replace(declared("https://ours.example/same", name="same"), description="team B")
     there = live("aaaaaaaa" + "0" * 24, "https://ours.example/same", MOVED)
-    shown = run_of(make_plan(tenancy(told, kept), (there,), Selection()))
-    fields = "      description          for the\\ncatalogue\n"
-    assert fields in plain(plan_lines(shown))
+    shown = run_of(make_plan(tenancy(told, kept, paused), (there,), Selection()))
+    for name in notes:
+        fields = f"      {name:20} for the\\ncatalogue\n"
+        assert fields in plain(plan_lines(shown))
     assert "team B" not in plain(plan_lines(shown))
-    assert "      description          team B\n" in plain(plan_lines(shown, shows_kept=True))
+    for team in ("team A", "team B"):
+        assert f"      description          {team}\n" in plain(plan_lines(shown, shows_kept=True))
     assert fields in markdown(shown)
 
 
