@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hooksync.core.model import SubscriptionKey, TenancyKey, Trigger
 from hooksync.core.record import replace
-from hooksync.state.fingerprints import Key, Salt, declared_digest
+from hooksync.state.fingerprints import Key, Salt, identity_digest
 from hooksync.state.model import (
     Attempt,
     State,
@@ -22,7 +22,7 @@ from hooksync.state.store import StateStore, load_state
 KEY = Key(b"k" * 32)
 SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
 URL_SALT = "75" * 16
-DECLARED = declared_digest(
+DECLARED = identity_digest(
     URL_SALT, SubscriptionKey("https://hooks.example.org/a", Trigger("MOVED"))
 )
 SERVER = "eu.preservica.com"
@@ -39,13 +39,17 @@ def entry(
     key: Key = KEY,
 ) -> StateEntry:
     """Return an entry for `catalogue`. `key`: the key of its secret."""
-    made = StateEntry("prod/catalogue/MOVED", run, AT, DECLARED, True, identifier)
+    made = StateEntry(
+        "prod/catalogue/MOVED", run, AT, DECLARED, {"include_identifiers": True}, identifier
+    )
     return made.made_with(key, salt, TenancyKey(SERVER, tenant))
 
 
 def attempt(name: str = "catalogue", *, run: int = 1, **fields: object) -> Attempt:
     """Return an attempt to make one subscription."""
-    made = Attempt(f"prod/{name}/MOVED", run, AT, DECLARED, True, seen=("2" * 32,))
+    made = Attempt(
+        f"prod/{name}/MOVED", run, AT, DECLARED, {"include_identifiers": True}, seen=("2" * 32,)
+    )
     return replace(made, **fields)
 
 
@@ -132,7 +136,8 @@ def states(draw: st.DrawFn) -> State:
     runs = st.integers(1, serial)
     servers = st.sampled_from([SERVER, "us.preservica.com"])
     flags = st.booleans()
-    fields = (TEXTS, runs, TIMES, DIGESTS, flags)
+    contents = st.dictionaries(TEXTS, flags, max_size=2)
+    fields = (TEXTS, runs, TIMES, DIGESTS, contents)
     entries = st.builds(
         StateEntry, *fields, TEXTS, is_adopted=flags, salt=names, fingerprint=DIGESTS
     )
@@ -146,7 +151,7 @@ def states(draw: st.DrawFn) -> State:
         servers,
         TENANTS,
         st.lists(entries, max_size=4, unique_by=lambda one: one.id).map(tuple),
-        st.lists(attempts, max_size=3, unique_by=lambda one: (one.declared, one.run)).map(tuple),
+        st.lists(attempts, max_size=3, unique_by=lambda one: (one.identity, one.run)).map(tuple),
         st.none() | st.lists(TEXTS, max_size=2).map(tuple),
         st.none() | COMMITS,
     )

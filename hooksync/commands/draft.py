@@ -90,7 +90,7 @@ class Draft:
         keys = set()
         # the service's list is in no fixed order
         for subscription in sorted(
-            live, key=lambda subscription: (subscription.key, str(subscription.include_identifiers))
+            live, key=lambda subscription: (subscription.key, str(subscription.content))
         ):
             fault = ""
             if url_problem := url_fault(subscription.url.full):
@@ -111,15 +111,15 @@ class Draft:
     def _add_receiver(
         self, live: Sequence[LiveSubscription], entries: Entries, needs: dict[str, str]
     ) -> None:
-        """Add an entry for each value of `include_identifiers`. All have one URL and secret."""
+        """Add an entry for all that have the same content. All have one URL and secret."""
         readable = name_of_url(live[0].url.shown)
         first = self._unique(readable, "-")
         secret = self._need(needs, first, "the secret", "secret")
         url = self._write_url(needs, first, live[0].url.full)
-        groups: defaultdict[bool | None, list[LiveSubscription]] = defaultdict(list)
+        groups: defaultdict[str, list[LiveSubscription]] = defaultdict(list)
         for subscription in live:
-            groups[subscription.include_identifiers].append(subscription)
-        for flag, several in groups.items():
+            groups[str(subscription.content)].append(subscription)
+        for several in groups.values():
             triggers = sorted(subscription.trigger.short for subscription in several)
             entry: dict[str, object] = {
                 "url": url,
@@ -127,8 +127,9 @@ class Draft:
                 "secret": {"env": secret},
                 "adopt": [subscription.id for subscription in several],
             }
-            if flag is not None:  # the service reports it
-                entry["include_identifiers"] = flag
+            for name, value in several[0].content.items():
+                if value is not None:  # the service reports it
+                    entry[name] = value
             entries[self._unique(readable, "-") if first in entries else first] = entry
 
     def _write_url(self, needs: dict[str, str], name: str, url: str) -> str:

@@ -239,8 +239,10 @@ class PlainFields(Notes, frozen=True, kw_only=True):
     adopt: tuple[str, ...] = ()  # the ids of live subscriptions that have the declared secret
 
 
-# a compared field is listed twice below: in what is declared, and in what is live
-Content: TypeAlias = dict[str, bool | str | int | None]
+Content: TypeAlias = dict[str, bool | str | int | None]  # compared fields, by name
+# the fields that are compared with what is live, beside the secret; the values are those of
+# subscriptions that the state recorded before hooksync knew the field
+COMPARED: Content = {"include_identifiers": True}
 
 
 class DeclaredSubscription(PlainFields, frozen=True):
@@ -256,7 +258,7 @@ class DeclaredSubscription(PlainFields, frozen=True):
     @property
     def content(self) -> Content:
         """The fields that are compared with the live ones."""
-        return {"include_identifiers": self.include_identifiers}
+        return {name: getattr(self, name) for name in COMPARED}
 
     @property
     def key(self) -> SubscriptionKey:
@@ -291,7 +293,7 @@ class LiveSubscription(Record, frozen=True):
     @property
     def content(self) -> Content:
         """The fields that are compared with the declared ones; None: not reported."""
-        return {"include_identifiers": self.include_identifiers}
+        return {name: getattr(self, name) for name in COMPARED}
 
     @property
     def key(self) -> SubscriptionKey:

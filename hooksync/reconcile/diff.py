@@ -60,7 +60,7 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
     step_order,
 )
-from hooksync.state.fingerprints import Salt, SecretWithSalt, declared_digest
+from hooksync.state.fingerprints import Salt, SecretWithSalt, identity_digest
 from hooksync.state.history import History, local_name
 from hooksync.state.model import Attempt, StateEntry
 
@@ -128,13 +128,13 @@ def _pair_respelt(
     `others`: live subscriptions that are not paired, with their entries. Returns those that were
     made for a URL and trigger that no file declares.
     """
-    made_for = {declared_digest(url_salt, pair[0].key): pair for pair in pairs}
+    made_for = {identity_digest(url_salt, pair[0].key): pair for pair in pairs}
     moved = []
     for live, entry in others:
-        if entry.declared not in made_for:
+        if entry.identity not in made_for:
             moved.append((live, entry))
             continue
-        declared, found = made_for[entry.declared]
+        declared, found = made_for[entry.identity]
         # if this is no respelling, the response that contained this id was wrong
         if is_respelling(live.url.full, declared.url.full):
             found.append(live)
@@ -335,8 +335,8 @@ class Comparison(Record, frozen=True):
         """Return how a declared subscription differs from its live one."""
         if live.url.identity != declared.url.identity:
             entry = self.history.entries.get(live.id)
-            digest = declared_digest(self.history.url_salt, declared.key)
-            if entry is None or entry.declared != digest:  # otherwise, only the spelling differs
+            digest = identity_digest(self.history.url_salt, declared.key)
+            if entry is None or entry.identity != digest:  # otherwise, only the spelling differs
                 yield URL_CHANGED
         for change in content_changes(declared, live, self.history):
             yield Reason("flag-changed", f"{change.field} differs")

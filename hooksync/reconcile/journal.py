@@ -22,7 +22,7 @@ from hooksync.core.record import Record, replace
 from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, not_begun
 from hooksync.reconcile.run import Run
 from hooksync.state.attempts import Proof, settled, without_needless
-from hooksync.state.fingerprints import declared_digest
+from hooksync.state.fingerprints import identity_digest
 from hooksync.state.history import FetchedTenancy, declared_addresses
 from hooksync.state.model import (
     NO_STATE,
@@ -54,14 +54,14 @@ class Ledger:
         self._set(records)
         # the identities of other attempts without an id, whose subscriptions may still appear
         others = [attempt for attempt in records.attempts if attempt.run != run]
-        self._doubtful = {attempt.declared for attempt in others if not attempt.id}
+        self._doubtful = {attempt.identity for attempt in others if not attempt.id}
 
     def _set(self, records: TenancyRecords) -> None:
         self._records = records
         # a run makes at most one attempt of an identity
-        self._attempts = {(attempt.run, attempt.declared): attempt for attempt in records.attempts}
+        self._attempts = {(attempt.run, attempt.identity): attempt for attempt in records.attempts}
         self._ids = records.ids
-        self._made = {entry.declared: entry for entry in records.entries if entry.run == self._run}
+        self._made = {entry.identity: entry for entry in records.entries if entry.run == self._run}
 
     @property
     def records(self) -> TenancyRecords:
@@ -73,7 +73,7 @@ class Ledger:
 
         Its id proves nothing if it cannot be that of a new subscription.
         """
-        digest = declared_digest(self._url_salt, declared.key)
+        digest = identity_digest(self._url_salt, declared.key)
         attempt = self._attempts[self._run, digest]
         proof = self._keys[declared.secret]
         if identifier and identifier not in self._ids.union(attempt.seen):
@@ -85,7 +85,7 @@ class Ledger:
 
     def close(self, declared: DeclaredSubscription) -> None:
         """Close the attempt of this run, which has made nothing."""
-        del self._attempts[self._run, declared_digest(self._url_salt, declared.key)]
+        del self._attempts[self._run, identity_digest(self._url_salt, declared.key)]
 
     def learn(self, listed: LiveSubscriptions) -> None:
         """Settle the attempts by a list."""
@@ -93,7 +93,7 @@ class Ledger:
 
     def record(self, declared: DeclaredSubscription) -> StateEntry | Attempt | None:
         """Return the entry that this run has made, or its open attempt; None: it is closed."""
-        digest = declared_digest(self._url_salt, declared.key)
+        digest = identity_digest(self._url_salt, declared.key)
         return self._made.get(digest) or self._attempts.get((self._run, digest))
 
 
@@ -225,8 +225,8 @@ class Journal:
             declared.address,
             self._run,
             self._started_at,
-            declared_digest(state.url_salt, declared.key),
-            declared.include_identifiers,
+            identity_digest(state.url_salt, declared.key),
+            declared.content,
         )
 
     def _records_after(self, applied: AppliedTenancy, state: State) -> TenancyRecords:
@@ -246,7 +246,7 @@ class Journal:
 
         def named(record: AnyRecord) -> AnyRecord:
             former = f"{tenancy.name}/{record.local_name}"
-            return replace(record, address=addresses.get(record.declared, former))
+            return replace(record, address=addresses.get(record.identity, former))
 
         return records.changed(named)
 
@@ -285,5 +285,5 @@ def _changes(plans: Iterable[TenancyPlan]) -> str:
 def _not_replaced(plan: TenancyPlan, records: TenancyRecords, state: State) -> list[Attempt]:
     """Leave out the attempts without an id of what --replace names: a list showed none of them."""
     made = [step for step in plan.steps if step.creates and REQUESTED in step.reasons]
-    named = {declared_digest(state.url_salt, step.new.key) for step in made}
-    return [attempt for attempt in records.attempts if attempt.id or attempt.declared not in named]
+    named = {identity_digest(state.url_salt, step.new.key) for step in made}
+    return [attempt for attempt in records.attempts if attempt.id or attempt.identity not in named]

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from hooksync.core.model import LiveSubscription
 from hooksync.core.record import replace
-from hooksync.state.fingerprints import Key, Salt, declared_digest
+from hooksync.state.fingerprints import Key, Salt, identity_digest
 from hooksync.state.model import Attempt, SubscriptionRecord, TenancyRecords
 
 MOST_OPEN = 2  # hooksync creates nothing under an identity with so many open attempts
@@ -67,14 +67,14 @@ def _with_found_ids(
     new: defaultdict[str, list[str]] = defaultdict(list)  # by identity
     for live in listed:
         if live.id not in known:
-            new[declared_digest(url_salt, live.key)].append(live.id)
+            new[identity_digest(url_salt, live.key)].append(live.id)
     for attempt in sorted(records.attempts, key=lambda attempt: attempt.run):
-        ids = [identifier for identifier in new[attempt.declared] if identifier not in attempt.seen]
+        ids = [identifier for identifier in new[attempt.identity] if identifier not in attempt.seen]
         if ids and not attempt.id:
-            new[attempt.declared].remove(ids[0])
+            new[attempt.identity].remove(ids[0])
             attempt = replace(attempt, id=ids[0])
-            if attempt.run == run and attempt.declared in proofs and len(ids) == 1:
-                attempt = attempt.made_with(*proofs[attempt.declared], records.key)
+            if attempt.run == run and attempt.identity in proofs and len(ids) == 1:
+                attempt = attempt.made_with(*proofs[attempt.identity], records.key)
         yield attempt
 
 
@@ -87,7 +87,7 @@ def open_attempts(records: TenancyRecords, shown: Collection[str]) -> list[Attem
     return [
         attempt
         for attempt in records.attempts
-        if attempt.run > newest.get(attempt.declared, 0) or attempt.id in shown
+        if attempt.run > newest.get(attempt.identity, 0) or attempt.id in shown
     ]
 
 
@@ -95,7 +95,7 @@ def newest_runs(records: TenancyRecords) -> dict[str, int]:
     """Return the run of the newest entry of each identity."""
     newest: dict[str, int] = {}
     for entry in records.entries:
-        newest[entry.declared] = max(entry.run, newest.get(entry.declared, 0))
+        newest[entry.identity] = max(entry.run, newest.get(entry.identity, 0))
     return newest
 
 
@@ -117,8 +117,8 @@ def without_needless(
     newest = newest_runs(records)
 
     def is_needed(record: SubscriptionRecord) -> bool:
-        is_newest = record.run >= newest.get(record.declared, 0)
-        return record.id in shown or (record.declared in declared and is_newest)
+        is_newest = record.run >= newest.get(record.identity, 0)
+        return record.id in shown or (record.identity in declared and is_newest)
 
     entries = filter(is_needed, records.entries)
     attempts = []

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import (
+    COMPARED,
     Content,
     DeclaredSubscription,
     LiveSubscription,
@@ -21,7 +22,7 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import Record, field, replace
 from hooksync.state.attempts import MOST_OPEN, open_attempts, settled
-from hooksync.state.fingerprints import declared_digest
+from hooksync.state.fingerprints import identity_digest
 from hooksync.state.model import Attempt, State, StateEntry
 
 
@@ -51,11 +52,14 @@ class History(Record, frozen=True):
     def content_of(self, live: LiveSubscription) -> Content:
         """Return the compared fields of a live subscription.
 
-        If the list does not report the flag, the value in the state is returned.
+        If the list does not report a field, the value in the state is returned.
         """
         content = live.content
-        if live.include_identifiers is None and (record := self.record(live.id)):
-            content["include_identifiers"] = record.include_identifiers
+        if None in content.values() and (record := self.record(live.id)):
+            recorded = COMPARED | record.content
+            for name, value in live.content.items():
+                if value is None:
+                    content[name] = recorded[name]
         return content
 
 
@@ -93,12 +97,12 @@ def _with_attempts(
 ) -> History:
     """Add the addresses of open attempts. `shown`: the ids in the list."""
     addresses = declared_addresses(tenancy, history.url_salt)
-    numbers = Counter(addresses.get(attempt.declared) for attempt in attempts)
+    numbers = Counter(addresses.get(attempt.identity) for attempt in attempts)
     blocked = frozenset(address for address in numbers if numbers[address] >= MOST_OPEN)
     hidden = set()
     for attempt in attempts:
         if attempt.id not in shown:
-            hidden.add(addresses.get(attempt.declared, attempt.address))
+            hidden.add(addresses.get(attempt.identity, attempt.address))
     return replace(history, blocked=blocked, open_addresses=tuple(sorted(hidden)))
 
 
@@ -106,5 +110,5 @@ def declared_addresses(tenancy: Tenancy, url_salt: str) -> dict[str, str]:
     """Return the declared address of each identity, also of those that are not selected."""
     addresses = {}
     for declared in (*tenancy.subscriptions, *tenancy.not_selected):
-        addresses[declared_digest(url_salt, declared.key)] = declared.address
+        addresses[identity_digest(url_salt, declared.key)] = declared.address
     return addresses

@@ -13,7 +13,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, ClassVar, Self
 
-from hooksync.core.model import SecretRef, TenancyKey
+from hooksync.core.model import Content, SecretRef, TenancyKey
 from hooksync.core.record import Record, fields_of, force_setattr, replace
 from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint
 
@@ -21,16 +21,16 @@ from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint
 class SubscriptionRecord(Record, frozen=True):
     """What the state has about a subscription that hooksync made, may have made, or adopted.
 
-    Its URL and trigger, the identity, are in `declared`.
+    Its URL and trigger are a digest: the state contains no URL.
     """
 
-    HIDDEN: ClassVar[tuple[str, ...]] = ("declared", "fingerprint")
+    HIDDEN: ClassVar[tuple[str, ...]] = ("identity", "fingerprint")
 
     address: str
     run: int  # the number of the run; a higher one is newer
     at: int  # time of the run, in seconds since 1970
-    declared: str  # `declared_digest` of the declared subscription
-    include_identifiers: bool  # as declared at that time
+    identity: str  # `identity_digest` of its URL and trigger, as declared
+    content: Content  # the compared fields, as declared at that time
     id: str = ""  # of the live subscription; "": not known
     salt: str = ""  # the id of the salt that the fingerprint was made with
     fingerprint: str = ""  # of the secret; "": nothing vouches for it
@@ -116,7 +116,7 @@ class State(Record, frozen=True, dict=True):
 
     HIDDEN = ("url_salt",)
 
-    # hex; salt of every `declared`. It also identifies the state: all later versions have the same.
+    # hex; salt of every `identity`. It also identifies the state: all later versions have the same.
     url_salt: str
     salts: tuple[Salt, ...] = ()
     tenancies: tuple[TenancyRecords, ...] = ()

@@ -124,7 +124,7 @@ FORGERIES: dict[str, Change] = {
     "another server": lambda it: it["tenancies"][0].update(server="other.example"),
     "another tenant": lambda it: it["tenancies"][0].update(tenant="other"),
     "another address": each_entry(address="prod/other/MOVED"),
-    "another URL": each_entry(declared="0" * 64),
+    "another URL": each_entry(identity="0" * 64),
     "newer ones": lambda it: [each_entry(run=9)(it), it.update(serial=9)],
     "an id more": an_id_more,
     "another salt of URLs": lambda it: it.update(url_salt="00" * 16),

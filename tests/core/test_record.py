@@ -133,7 +133,7 @@ def test_the_rule_finds_the_fields_that_are_known_to_hold_secrets() -> None:
         "SubscriptionKey.url",
         "Salt.salt",
         "StateEntry.fingerprint",
-        "Attempt.declared",
+        "Attempt.identity",
         "State.url_salt",
     }
     assert found >= known

@@ -15,7 +15,7 @@ from hooksync.core.record import replace
 from hooksync.reconcile.diff import Comparison, pair
 from hooksync.reconcile.plan import Plan, Selection, Step, TenancyPlan, completed
 from hooksync.reconcile.planner import Planner
-from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, declared_digest
+from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, identity_digest
 from hooksync.state.history import FetchedTenancy, History
 from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord, TenancyRecords
 from tests.state_makers import AT, PROD, SALT, URL_SALT, state
@@ -42,16 +42,15 @@ def made(
     **fields: object,
 ) -> StateEntry:
     """Return the state entry of a live subscription that hooksync made with the secret `value`."""
-    digest = declared_digest(URL_SALT, one.key)
-    flag = one.include_identifiers
-    entry = StateEntry(one.address, run, AT, digest, flag, identifier)
+    digest = identity_digest(URL_SALT, one.key)
+    entry = StateEntry(one.address, run, AT, digest, one.content, identifier)
     return replace(entry.made_with(derive((Secret(value), SALT)), SALT, PROD), **fields)
 
 
 def tried(one: DeclaredSubscription, *, run: int = 1, **fields: object) -> Attempt:
     """Return an attempt to make a subscription, of which neither a response nor a list said more."""
-    digest = declared_digest(URL_SALT, one.key)
-    attempt = Attempt(one.address, run, AT, digest, one.include_identifiers)
+    digest = identity_digest(URL_SALT, one.key)
+    attempt = Attempt(one.address, run, AT, digest, one.content)
     return replace(attempt, **fields)
 
 

@@ -136,10 +136,18 @@ def test_identity_is_url_and_trigger_and_the_flag_is_content(
 
 def test_a_flag_that_the_service_does_not_report_is_taken_from_the_state() -> None:
     there = live("a", include_identifiers=None)
-    sent = made("a", ONE, include_identifiers=False)
+    sent = made("a", ONE, content={"include_identifiers": False})
     assert told(planned(tenancy(ONE), [there], sent)) == ["resubscribe a flag-changed"]
     assert told(planned(tenancy(ONE), [there], made("a", ONE))) == ["keep a"]
     assert content_changes(replace(ONE, include_identifiers=False), there, NOTHING) == ()
+
+
+def test_a_field_that_an_older_state_does_not_have_is_compared_with_its_default() -> None:
+    older = made("a", ONE, content={"newer": 1})
+    there = live("a", include_identifiers=None)
+    off = replace(ONE, include_identifiers=False)
+    assert told(planned(tenancy(ONE), [there], older)) == ["keep a"]
+    assert told(planned(tenancy(off), [there], older)) == ["resubscribe a flag-changed"]
 
 
 def test_each_difference_in_nested_data_is_named_by_its_path() -> None:

@@ -232,7 +232,7 @@ def test_steps_are_in_the_order_of_their_actions_and_a_plan_not_begun_has_done_n
         live("4", "https://other.example/x"),
     ]
     owner = tenancy(*wanted, owns=frozenset(["https://h.example"]))
-    known = [made("1", wanted[1], include_identifiers=True)]
+    known = [made("1", wanted[1])]
     plan = planned(owner, there, *known)
     ended = not_begun(plan)
     assert [(step.action, step.outcome and step.outcome.result) for step in ended.steps] == [

@@ -67,7 +67,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "compare no flag with the one that was sent",
         "state/history.py",
-        "if live.include_identifiers is None and record:",
+        "if None in content.values() and (record := self.record(live.id)):",
         "if False:",
     ),
     Break(
@@ -79,8 +79,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "trust what only a list has shown",
         "state/attempts.py",
-        "if attempt.run == run and attempt.declared in proofs and len(ids) == 1:",
-        "if attempt.run == run and attempt.declared in proofs:",
+        "if attempt.run == run and attempt.identity in proofs and len(ids) == 1:",
+        "if attempt.run == run and attempt.identity in proofs:",
         (
             (
                 "reconcile/journal.py",

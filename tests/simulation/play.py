@@ -36,7 +36,7 @@ from hooksync.core.model import (
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.http import PAUSES
 from hooksync.state.attempts import EXPIRY, open_attempts
-from hooksync.state.fingerprints import declared_digest
+from hooksync.state.fingerprints import identity_digest
 from hooksync.state.format import read_state
 from hooksync.state.model import Attempt, State
 from hooksync.state.store import StateStore
@@ -396,7 +396,7 @@ class Play:
                 record.address,
                 is_right(records.key, record),
                 not record.fingerprint,
-                record.include_identifiers,
+                record.content["include_identifiers"],
                 isinstance(record, Attempt),
             )
             for records in state.tenancies
@@ -425,10 +425,10 @@ class Play:
         meant = {}
         for one in self.service.held():
             place = LiveSubscription(one.id, live_url(one.url, {}), Trigger(one.trigger), None).key
-            digest = declared_digest(state.url_salt, place)
+            digest = identity_digest(state.url_salt, place)
             for records in state.tenancies:
                 for attempt in records.attempts:
-                    is_its = records.tenant == one.tenant.lower() and attempt.declared == digest
+                    is_its = records.tenant == one.tenant.lower() and attempt.identity == digest
                     if is_its and one.id not in attempt.seen:
                         meant[one.id] = attempt.address
         return meant

@@ -23,7 +23,7 @@ from hooksync.core.model import (
 from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.planner import Planner
 from hooksync.state.attempts import EXPIRY as EXPIRY_SECONDS
-from hooksync.state.fingerprints import declared_digest
+from hooksync.state.fingerprints import identity_digest
 from hooksync.state.model import StateEntry
 from tests.lanes import sampled
 from tests.makers import declared, live, tenancy
@@ -146,7 +146,7 @@ class Engine(Tenant):
     def identities(self) -> dict[str, str]:
         """Return the identities, by the digests in the state."""
         salt = self.state.url_salt
-        return {declared_digest(salt, declared(url_of(one)).key): one for one in IDENTITIES}
+        return {identity_digest(salt, declared(url_of(one)).key): one for one in IDENTITIES}
 
     def secret_of(self, entry: StateEntry) -> str:
         """Return the name of the secret that an entry vouches for."""
@@ -253,11 +253,11 @@ class Play:
         entries = []
         for one in records.entries:
             name = one.address.split("/")[1]
-            entries.append((one.id, name, identity[one.declared], self.engine.secret_of(one)))
+            entries.append((one.id, name, identity[one.identity], self.engine.secret_of(one)))
         attempts = []
         for each in records.attempts:
             name = each.address.split("/")[1]
-            attempts.append((identity[each.declared], name, each.id, bool(each.fingerprint)))
+            attempts.append((identity[each.identity], name, each.id, bool(each.fingerprint)))
         there = sorted(one.id for one in self.services[1].there)
         return sorted(entries), sorted(attempts), there
 

@@ -133,15 +133,15 @@ def test_a_state_that_git_merged_names_the_conflict() -> None:
 
 
 def test_the_fields_of_an_entry_have_the_names_of_the_schema() -> None:
-    made = replace(entry(), include_identifiers=False, is_adopted=True)
+    made = replace(entry(), content={"include_identifiers": False}, is_adopted=True)
     [fields] = json.loads(state_text(state(made)))["tenancies"][0]["entries"]
     assert fields == {
         "address": "prod/catalogue/MOVED",
         "id": "1" * 32,
         "run": 1,
         "at": AT,
-        "declared": made.declared,
-        "include_identifiers": False,
+        "identity": made.identity,
+        "content": {"include_identifiers": False},
         "adopted": True,
         "salt": SALT.id,
         "fingerprint": made.fingerprint,
@@ -209,7 +209,7 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put(*ENTRIES, 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
         (put(*ATTEMPTS, 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
         (put(*ENTRIES, 0, "fingerprint", "ab" * 31), "tenancies[0].entries[0].fingerprint is not valid"),
-        (put(*ATTEMPTS, 0, "declared", "٣" * 64), "tenancies[0].attempts[0].declared is not valid"),
+        (put(*ATTEMPTS, 0, "identity", "٣" * 64), "tenancies[0].attempts[0].identity is not valid"),
         pytest.param(put(*ATTEMPTS, 0, "seen", ["1"] * 100_001), "tenancies[0].attempts[0].seen is not valid", marks=pytest.mark.slow),
         (put(*ENTRIES, [{}] * 250_001), "tenancies[0].entries is not valid"),
         (put(*ENTRIES, 0, "id", "1" * 8193), "tenancies[0].entries[0].id is not valid"),
@@ -221,7 +221,7 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (lambda document: document["tenancies"][0]["entries"].append(document["tenancies"][0]["entries"][0]), 'two entries for "eu.preservica.com" "brama" "1111'),
         (lambda document: document["tenancies"].append(document["tenancies"][0]), 'two tenancies for "eu.preservica.com" "brama"'),
         (lambda document: document["tenancies"][0]["attempts"].append(document["tenancies"][0]["attempts"][0]), "two attempts for"),
-        (put(*ENTRIES, 0, "include_identifiers", None), "tenancies[0].entries[0].include_identifiers is not valid"),
+        (put(*ENTRIES, 0, "content", None), "tenancies[0].entries[0].content is not valid"),
         (put(*ENTRIES, 0, "salt", ""), "tenancies[0].entries[0].salt is not valid"),
         (put(*ENTRIES, 0, "fingerprint", ""), "tenancies[0].entries[0].fingerprint is not valid"),
         (put(*ATTEMPTS, 0, "fingerprint", "0" * 64), 'the salt of "prod/catalogue/MOVED" is missing: ""'),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hooksync.core.model import SecretRef, SubscriptionKey, TenancyKey, Trigger
 from hooksync.core.record import replace
-from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint
+from hooksync.state.fingerprints import Key, Salt, fingerprint, identity_digest
 from hooksync.state.model import State
 from tests.state_makers import (
     KEY,
@@ -64,10 +64,10 @@ def test_an_attempt_without_a_fingerprint_matches_no_secret() -> None:
 
 def test_a_declared_digest_depends_on_the_url_the_trigger_and_the_salt() -> None:
     digests = {
-        declared_digest(URL_SALT, SubscriptionKey("https://a/b", Trigger("MOVED"))),
-        declared_digest(URL_SALT, SubscriptionKey("https://a/", Trigger("bMOVED"))),
-        declared_digest(URL_SALT, SubscriptionKey("https://a/b", Trigger("INDEXED"))),
-        declared_digest("76" * 16, SubscriptionKey("https://a/b", Trigger("MOVED"))),
+        identity_digest(URL_SALT, SubscriptionKey("https://a/b", Trigger("MOVED"))),
+        identity_digest(URL_SALT, SubscriptionKey("https://a/", Trigger("bMOVED"))),
+        identity_digest(URL_SALT, SubscriptionKey("https://a/b", Trigger("INDEXED"))),
+        identity_digest("76" * 16, SubscriptionKey("https://a/b", Trigger("MOVED"))),
     }
     assert len(digests) == 4
 
@@ -81,7 +81,7 @@ def test_a_printed_key_does_not_show_its_value() -> None:
 
 def test_a_printed_state_shows_no_digest_and_no_salt() -> None:
     shown = repr(state(entry(), attempt()))
-    for hidden in (entry().fingerprint, entry().declared, SALT.salt, URL_SALT):
+    for hidden in (entry().fingerprint, entry().identity, SALT.salt, URL_SALT):
         assert hidden not in shown
 
 

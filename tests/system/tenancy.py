@@ -18,7 +18,7 @@ from typing import Literal
 
 from hooksync.core.model import Secret, SubscriptionKey, TenancyKey, Trigger
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription
-from hooksync.state.fingerprints import Key, Salt, declared_digest, derive_key
+from hooksync.state.fingerprints import Key, Salt, derive_key, identity_digest
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord, TenancyRecords
 from tests.boxes import Sandbox
@@ -182,8 +182,10 @@ def _old_state(server: str, made: Iterable[Subscription], names: Mapping[str, st
     for one in made:
         name = one.url.rpartition("/")[2]
         address = f"{TENANCY}/{names.get(name, name)}/{one.trigger.removeprefix('FULL_TEXT_')}"
-        digest = declared_digest(URL_SALT, SubscriptionKey(one.url, Trigger(one.trigger)))
-        entry = StateEntry(address, 1, 0, digest, one.include_identifiers, one.id)
+        digest = identity_digest(URL_SALT, SubscriptionKey(one.url, Trigger(one.trigger)))
+        entry = StateEntry(
+            address, 1, 0, digest, {"include_identifiers": one.include_identifiers}, one.id
+        )
         entries.append(entry.made_with(key_of(one.secret), SALT, tenancy))
     return State(URL_SALT, (SALT,), (TenancyRecords(*tenancy, tuple(entries)),), serial=1)
 
@@ -207,7 +209,7 @@ def remembered(text: str, held: Collection[Held]) -> tuple[Remembered, ...]:
             address=entry.address,
             is_right=_is_right(entry, records.key, secrets.get(entry.id)),
             is_unconfirmed=not entry.fingerprint,
-            flag=entry.include_identifiers,
+            flag=entry.content["include_identifiers"],
             is_attempt=isinstance(entry, Attempt),
         )
         for records in tenancies
