@@ -605,23 +605,49 @@ def test_the_jenkinsfile_interpolates_nothing_and_limits_the_time_of_each_stage(
     assert "!env.CHANGE_FORK" in text.split("stage('Plan')")[1].split("stage(")[0]
 
 
-@pytest.mark.slow
-def test_jenkins_plans_applies_and_finds_drift(runner: Runner, place: Place, watcher: Wire) -> None:
-    text, scripts = JENKINSFILE.read_text(encoding="utf-8"), jenkins_scripts()
-    shared = text.partition("    stages {")[0]
-    runner.environ |= {
+def jenkins_run(runner: Runner, stage: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the script of a stage. The policy is outside the checkout, as a secret file is."""
+    policy = runner.folder / "policy.yaml"
+    log_in = ["PRESERVICA_USERNAME", "EXPIRED"]
+    policy.write_text(runner.place.policy_text(login_variables=log_in), encoding="utf-8")
+    shared = JENKINSFILE.read_text(encoding="utf-8").partition("    stages {")[0]
+    variables = {
         **dict(re.findall(r"^        (\w+) = '(.*)'$", shared, re.MULTILINE)),
         "GIT_USR": "jenkins",
         "GIT_PSW": GIT_PASSWORD,
-        "PRESERVICA_USR": runner.environ.pop("PRESERVICA_USERNAME"),
-        "PRESERVICA_PSW": runner.environ.pop("PRESERVICA_PASSWORD"),
-        "HOOKSYNC_POLICY": place.policy(),
-        "NOTIFY_URL": watcher.url,
+        "PRESERVICA_USR": runner.environ["PRESERVICA_USERNAME"],
+        "PRESERVICA_PSW": runner.environ["PRESERVICA_PASSWORD"],
+        "HOOKSYNC_POLICY": str(policy),
     }
+    script = jenkins_scripts()[stage].replace(" /metrics/", f" {runner.results}/")
+    return runner.run(["sh", "-ec", script], **variables, **more)
 
+
+@pytest.mark.slow
+def test_jenkins_plans_only_the_tenancies_that_a_change_request_changes(
+    runner: Runner, place: Place
+) -> None:
+    git = partial(runner.remote.git, at=place.folder)
+    hooks = place.folder / "hooks.yaml"
+    hooks.write_text(hooks.read_text("utf-8") + TWO_TENANCIES.format(name="locked"))
+    runner.environ["EXPIRED"] = "an-old-password"
+    git("fetch", "--quiet", str(runner.remote.path), "main")
+    git("reset", "--quiet", "--soft", "FETCH_HEAD")
+    git("add", "hooks.yaml")
+    git("commit", "--quiet", "--message=Main")
+    git("push", "--quiet", str(runner.remote.path), "HEAD:refs/heads/main")
+    hooks.write_text(hooks.read_text("utf-8").replace("[INDEXED, MOVED]", "[INDEXED]"))
+    git("commit", "--quiet", "--all", "--message=Change")
+    assert jenkins_run(runner, "Plan").returncode == 1
+    planned = jenkins_run(runner, "Plan", CHANGE_TARGET="main")
+    assert planned.returncode == 0, planned.stderr
+    assert "locked" not in planned.stdout
+
+
+@pytest.mark.slow
+def test_jenkins_plans_applies_and_finds_drift(runner: Runner, place: Place, watcher: Wire) -> None:
     def run(stage: str, **parameters: str) -> int:
-        script = scripts[stage].replace(" /metrics/", f" {runner.results}/")
-        return runner.run(["sh", "-ec", script], **parameters).returncode
+        return jenkins_run(runner, stage, NOTIFY_URL=watcher.url, **parameters).returncode
 
     assert [run("Validate"), run("Plan"), len(live(place))] == [0, 0, 0]
     assert [run("Apply"), run("Drift"), len(live(place))] == [0, 0, 2]
