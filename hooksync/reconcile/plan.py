@@ -279,9 +279,10 @@ class _Counted:
 
     def summarised(self) -> dict[str, int]:
         """Return the count of each outcome, or of each action in a plan; and unknown secrets."""
-        counts = self.results()
-        names: tuple[str, ...] = RESULTS if counts else ACTIONS
-        numbers = {name: (counts or self.counts())[name] for name in names}
+        results = self.results()
+        counts = results or self.counts()
+        names: tuple[str, ...] = RESULTS if results else ACTIONS
+        numbers = {name: counts[name] for name in names}
         return {**numbers, "secret_unknown": self.secret_unknown}
 
 
