@@ -105,6 +105,8 @@ def _selected_entries(
 ) -> tuple[declarations.TenancyDeclaration, ...]:
     """Choose the tenancies by the flags. Raises UsageError for a glob that matches nothing."""
     entries = declarations.select(document, options.tenancies, options.targets)
+    if not (options.replace or options.adopt):
+        return entries
     addresses = declarations.addresses(entries)
     if options.targets:
         addresses = [address for address in addresses if matches_any(address, options.targets)]

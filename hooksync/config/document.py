@@ -248,7 +248,8 @@ class _TenancyReader:
 
         `layers`: its own fields, those of the default subscription of its name, and the defaults.
         """
-        fields = YamlMap(*layers)
+        layers = [layer for layer in layers if layer]
+        fields = layers[0] if len(layers) == 1 else YamlMap(*layers)  # most have one: no copy
         triggers = None
         for layer in layers:
             if triggers is None:

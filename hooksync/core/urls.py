@@ -85,7 +85,8 @@ def masked_pair(pair: str) -> str:
 
 def has_literal_key(url: str) -> bool:
     """Whether a value in the query of a written URL looks like a key. `${NAME}` does not."""
-    pairs = _PAIR.findall(_VARIABLE.sub("", url.partition("?")[2]))
+    query = url.partition("?")[2]
+    pairs = _PAIR.findall(_VARIABLE.sub("", query)) if query else ()
     return any(is_like_key(pair.partition("=")[2]) for pair in pairs)
 
 

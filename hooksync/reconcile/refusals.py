@@ -44,8 +44,9 @@ def misplaced(plan: TenancyPlan, comparison: Comparison) -> Iterator[Problem]:
     tenancy = comparison.tenancy
     changed = sum(step.action == "unsubscribe" or _moves_url(step) for step in plan.steps)
     recorded = {entry.address for entry in comparison.history.entries.values()}
-    declared = {subscription.address for subscription, _ in comparison.pairs}
-    if changed and recorded and declared and recorded.isdisjoint(declared):
+    if not (changed and recorded and comparison.pairs):
+        return
+    if recorded.isdisjoint(subscription.address for subscription, _ in comparison.pairs):
         what = (
             f"{tenancy.name}: the state has none of this file's addresses for {tenancy.where},"
             f" and the plan moves or removes {pluralised(changed, 'subscription')}"
