@@ -141,10 +141,16 @@ def _path_fault(ref: SecretRef) -> tuple[str, str] | None:
     return None
 
 
+def refs_of(tenancy: TenancyDeclaration) -> list[SecretRef]:
+    """List the references to all credentials and secrets of a tenancy."""
+    credentials = asdict(tenancy.settings.credentials).values()
+    return [*credentials, *(entry.secret for entry in tenancy.subscriptions)]
+
+
 def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
     """Refuse references to programs, so that the author of a hooks file cannot run any."""
     for tenancy in tenancies:
-        for ref in named_refs(tenancy):
+        for ref in refs_of(tenancy):
             if ref.kind == "command":
                 what = f"{ref.noun} {ref} runs a program, which is not allowed"
                 yield Problem(what, _COMMAND_FIX, ref.location)

@@ -19,7 +19,7 @@ from hooksync.config.declarations import (
     set_fix,
     unset_words,
 )
-from hooksync.config.references import uses_of
+from hooksync.config.references import refs_of
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
     CREDENTIALS,
@@ -104,12 +104,12 @@ def _unset(entry: TenancyDeclaration, environ: Environment) -> dict[SecretRef, P
 
     A TOTP seed that is not declared is no such credential: few log-ins need it.
     """
-    problems: dict[SecretRef, Problem] = {}
-    for use in uses_of(entry):
-        is_needed = use.ref and (use.ref.location or use.ref.noun in _LOGIN)
-        if use.ref and use.name and is_needed and not environ.get(use.name):
-            problem = reference_problem(use.ref, *unset_words(use.name, environ))
-            problems.setdefault(use.ref, replace(problem, where=use.where))
+    needed = [ref for ref in refs_of(entry) if ref.location or ref.noun in _LOGIN]
+    problems = {}
+    for ref in dict.fromkeys(needed):
+        if ref.kind == "env" and not environ.get(ref.name):
+            problem = reference_problem(ref, *unset_words(ref.name, environ))
+            problems[ref] = replace(problem, where=ref.location or entry.location)
     return problems
 
 
@@ -313,7 +313,8 @@ def _override_warnings(
     overridden = environ.overridden if isinstance(environ, Environ) else {}
     if not overridden:
         return []
-    secret_names = {use.name for entry in entries for use in uses_of(entry) if use.ref}
+    refs = [ref for entry in entries for ref in refs_of(entry)]
+    secret_names = {ref.name for ref in refs if ref.kind == "env"}
     warnings = []
     for name, file in overridden.items():
         if name in secret_names:
