@@ -22,6 +22,7 @@ from hooksync.core.model import HookUrl, Secret, SecretRef
 from hooksync.core.output import Output
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
+from hooksync.receivers.http_server import IncomingRequest, Reply
 from hooksync.service.auth import TokenSession
 from hooksync.service.http import Caller, Transport
 from tests.makers import HERE, tenancy
@@ -194,6 +195,8 @@ HOLDERS: dict[
     YamlList: sequence,
     HookUrl: lambda: HookUrl("https://h.example/?key=${KEY}", f"https://h.example/?key={CANARY}"),
     SecretRef: lambda: SecretRef("file", "secret", HERE, base=CANARY),
+    IncomingRequest: lambda: IncomingRequest("POST", "/", CANARY, {"A": CANARY}, CANARY.encode()),
+    Reply: lambda: Reply(200, CANARY.encode()),
 }
 
 
