@@ -15,8 +15,11 @@ import pytest
 
 from hooksync.api.receipt import age_problem, read_saved_plan
 from hooksync.core.errors import StateError
-from hooksync.core.schema import read_schema
+from hooksync.core.record import convert, read_shown
+from hooksync.core.schema import check_document, read_schema
 from hooksync.core.signing import plan_key
+from hooksync.reconcile.plan import Plan
+from hooksync.render.renderers import plan_json
 from hooksync.state.format import read_state, reason_against, state_text
 from tests.conftest import Place
 from tests.documents.test_saved_plan import signature_of
@@ -44,6 +47,15 @@ REQUIRED = {  # required fields of plans; a new field is never required
 
 def named(path: Path) -> str:
     return path.name
+
+
+def fields_of(data: Any, place: str = "") -> Iterator[str]:
+    """Yield the path of each field of a document. The items of a list have the same paths."""
+    for name, value in data.items() if isinstance(data, dict) else ():
+        yield f"{place}.{name}"
+        yield from fields_of(value, f"{place}.{name}")
+    for item in data if isinstance(data, list) else ():
+        yield from fields_of(item, place)
 
 
 def signed_again(document: dict[str, Any]) -> bytes:
@@ -146,6 +158,17 @@ def test_a_report_of_the_first_edition_is_still_valid_also_with_unknown_fields(p
         part["news"] = {"a": [1, None, 0.5]}
     jsonschema.validate(document, schema)
     assert document["exit_code"] == 4
+
+
+def test_a_plan_or_report_of_today_has_no_field_that_no_example_has() -> None:
+    examples: set[str] = set()
+    today: set[str] = set()
+    for path in [*PLANS, *REPORTS]:
+        document = json.loads(path.read_bytes())
+        examples.update(fields_of(document))
+        plan = convert(check_document("plan", document), Plan, dec_hook=read_shown)
+        today.update(fields_of(json.loads(plan_json(plan))))
+    assert today == examples
 
 
 @pytest.mark.parametrize("path", STATES, ids=named)
