@@ -83,6 +83,23 @@ def masked_pair(pair: str) -> str:
     return f"{name}=***" if value.strip("=") and not is_like_key(name) else "***"
 
 
+def differing_pairs(shown: str, url: str, other: str) -> list[str]:
+    """List the pairs of a query whose values differ from those of a URL that is the same otherwise.
+
+    They are written as in `shown`, the form of `url` that may be shown.
+    """
+    here, _, query = url.partition("?")
+    there, _, query_there = other.partition("?")
+    texts = (shown.partition("?")[2], query, query_there)
+    written, pairs, others = map(_PAIR.findall, texts)
+    if here != there or list(map(masked_pair, pairs)) != list(map(masked_pair, others)):
+        return []
+    if len(written) != len(pairs):  # the value of a variable contains several pairs
+        written, pairs, others = ([text] for text in texts)
+    differing = zip(written, pairs, others, strict=True)
+    return [name for name, pair, other_pair in differing if pair != other_pair]
+
+
 def has_literal_key(url: str) -> bool:
     """Whether a value in the query of a written URL looks like a key. `${NAME}` does not."""
     query = url.partition("?")[2]

@@ -19,6 +19,7 @@ from hooksync.reconcile.plan import Selection, TenancyPlan
 from hooksync.reconcile.refusals import (
     limit_reasons,
     misplaced,
+    near_duplicates,
     needless_ids,
     raised_limit,
     refuse_unproven,
@@ -117,6 +118,7 @@ class Planner(Record, frozen=True):
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
         found = (
             *misplaced(plan, comparison),
+            *near_duplicates(plan),
             *needless_ids(comparison),
             *raised_limit(tenancy, owned),
         )

@@ -6,9 +6,15 @@ from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 from hooksync.core.errors import Problem, pluralised, shortened
-from hooksync.core.model import Tenancy, UnsubscribeLimit
+from hooksync.core.model import (
+    DeclaredSubscription,
+    LiveSubscription,
+    Tenancy,
+    UnsubscribeLimit,
+)
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
+from hooksync.core.urls import differing_pairs
 from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import (
     NAMED_BY_REMOVE,
@@ -30,6 +36,10 @@ _LIMIT_FIX = (
 )
 _OUTSIDE = f"{REPLACED_OUTSIDE.text} (somebody else made it, or hooksync with a different state)"
 _TRIED = "two attempts are open, so it is not created again"
+_NEAR_FIX = (
+    "if the receiver is the same, correct this value before you apply: otherwise it gets each event"
+    " twice"
+)
 _MOST_ADDRESSES = 5  # that a fix names one by one if globs can name all
 _CEILING_FIX = (
     "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
@@ -67,13 +77,49 @@ def wrong_ids(comparison: Comparison) -> Iterator[Problem]:
             found = live.get(identifier)
             is_recorded = comparison.history.record(identifier) is not None
             if found and not is_recorded and (declared.name, found.key) not in keys:
+                start = f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, "
                 what = (
-                    f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, which is live"
-                    f" as {found.url.shown} {found.trigger.shown}, and {declared.url.shown} is"
-                    " declared"
+                    f"which is live as {found.url.shown} {found.trigger.shown}, and"
+                    f" {declared.url.shown} is declared"
                 )
-                fix = "remove the id, or declare what is live; `hooksync list` shows the ids"
-                yield Problem(what, fix, declared.location)
+                fix = "declare what is live, or correct the id; `hooksync list` shows the ids"
+                if pairs := _differing_pairs(declared, found):
+                    what = f"whose live URL has a different value in its query: {pairs}"
+                    fix = "correct this value: copy it from where the receiver is deployed"
+                yield Problem(start + what, fix, declared.location)
+
+
+def _differing_pairs(declared: DeclaredSubscription, live: LiveSubscription) -> str:
+    """Name the values of a query that differ, if nothing else differs in two URLs."""
+    url = declared.url
+    return ", ".join(differing_pairs(url.shown, url.identity, live.url.identity))
+
+
+def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:
+    """Warn if a new subscription differs from a foreign one only in values of its URL's query.
+
+    Then the value may be wrong, and the receiver would get each event twice.
+    """
+    foreign = defaultdict[object, list[LiveSubscription]](list)
+    for step in plan.steps:
+        if step.declared is None and step.origin == "foreign":
+            foreign[_receiver(step)].append(step.old)
+    for step in plan.steps:
+        if step.action != "subscribe":
+            continue
+        for live in foreign[_receiver(step)]:
+            pairs = _differing_pairs(step.new, live)
+            if pairs and live.id not in step.new.adopt:  # `wrong_ids` reports those
+                what = (
+                    f"{step.address} would be new, but {live.id} differs from it only in a value of"
+                    f" the URL's query: {pairs}"
+                )
+                yield Problem(what, _NEAR_FIX, plan.location)
+
+
+def _receiver(step: Step) -> object:
+    """Return the trigger of a step, and its URL without the query."""
+    return step.trigger, step.shown.url.identity.partition("?")[0]
 
 
 def needless_ids(comparison: Comparison) -> Iterator[Problem]:

@@ -7,14 +7,14 @@ import re
 
 import pytest
 
-from hooksync.core.model import DeclaredSubscription, ProbeResult
+from hooksync.core.model import DeclaredSubscription, HookUrl, ProbeResult, Trigger
 from hooksync.core.record import replace
 from hooksync.receivers.challenges import READY
 from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.probing import judge_plan
 from hooksync.render.text import question
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
-from tests.makers import INDEXED, declared, live, tenancy
+from tests.makers import INDEXED, MOVED, declared, live, tenancy
 from tests.reconcile.planning import made, planned, run_of, told
 
 ONE = declared()
@@ -76,6 +76,34 @@ def test_an_id_of_a_different_url_or_trigger_is_an_error_that_shows_both(
     assert error.what.endswith(f"and {ONE.url.shown} is declared")
     assert error.where == ONE.location
     assert not plan.is_ready
+
+
+KEYED = "https://hooks.example.org/a?code="
+
+
+def keyed(*ids: str) -> DeclaredSubscription:
+    """Return a declared subscription whose URL has the key of a variable."""
+    return replace(asking(*ids), url=HookUrl(KEYED + "${FN_KEY}", KEYED + "typed-wrong"))
+
+
+@pytest.mark.parametrize("trigger", [MOVED, INDEXED])
+def test_the_fix_of_a_mistyped_url_key_is_not_to_remove_the_id(trigger: Trigger) -> None:
+    plan = planned(tenancy(keyed("a"), owns="made"), [live("a", KEYED + "k1", trigger)])
+    what = "`adopt` names a, whose live URL has a different value in its query: code=${FN_KEY}"
+    assert [error.what for error in plan.errors] == [f"prod/catalogue: {what}"]
+    assert "correct this value" in plan.errors[0].fix
+    assert not plan.warnings
+
+
+def test_a_mistyped_url_key_does_not_subscribe_the_receiver_twice_without_a_warning() -> None:
+    foreign = [live("a", KEYED + "k1"), live("b", KEYED + "k1", INDEXED), live("c")]
+    plan = planned(tenancy(keyed(), owns="made"), foreign)
+    [warning] = plan.warnings
+    assert warning.what == (
+        "prod/catalogue/MOVED would be new, but a differs from it only in a value of the URL's"
+        " query: code=${FN_KEY}"
+    )
+    assert "gets each event twice" in warning.fix
 
 
 def test_one_list_of_ids_serves_all_triggers_of_a_name() -> None:
