@@ -17,6 +17,7 @@ from hooksync.state.contract import (
     Busy,
     Changed,
     Holder,
+    LockLost,
     read_holder,
     too_large,
 )
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder"}
+_LOST_FIX = "leave this file where it is; run apply again when no other run works with this state"
 _MOST_HOLDER_BYTES = 8192  # bytes of the file that names the holder of the run lock
 
 
@@ -42,6 +44,7 @@ class LocalStore:
         self.where = path
         self.key = key
         self.output = output or Output()
+        self._held: os.stat_result | None = None  # the lock file that this run has locked
 
     def read(self) -> str | None:
         """Return the text of the state; None if there is no file. Raises StateError."""
@@ -64,6 +67,7 @@ class LocalStore:
 
         Raises Changed if the text is not `before`, or StateError. Then the file is unchanged.
         """
+        self.check()
         if before != self.read():
             raise Changed
         try:
@@ -76,9 +80,12 @@ class LocalStore:
         """Hold the run lock, or raise Busy at once. Raises StateError if there can be no lock."""
         try:
             lock = self._acquire()
+            self._held = os.stat(self._lock_path)
         except TimeoutError:
-            advice = f"if no run is left on any machine, delete {self._lock_path}"
-            raise Busy(self._holder(), advice) from None
+            current = self._holder()
+            process = f"process {current.process}" if current else "its process"
+            advice = f"the lock ends with {process}, which may be waiting at a prompt"
+            raise Busy(current, advice) from None
         except (OSError, ValueError) as error:
             raise StateError(_unusable(self.where, "locked", error)) from error
         try:
@@ -87,8 +94,10 @@ class LocalStore:
                 self.output.write_file(self._holder_path, holder.text)
             yield
         finally:
-            with suppress(OSError):
+            with suppress(OSError, LockLost):
+                self.check()
                 os.unlink(self._holder_path)
+            self._held = None
             lock.release()
 
     def holder(self) -> Holder | None:
@@ -105,7 +114,14 @@ class LocalStore:
         return None
 
     def check(self) -> None:
-        """Do nothing: the system keeps the lock as long as the run lives."""
+        """Raise LockLost if the locked file is gone: a different run can lock a new one."""
+        if self._held is None:
+            return
+        with suppress(OSError):
+            if os.path.samestat(self._held, os.stat(self._lock_path)):
+                return
+        what = f"the run lock of {self.where} is lost: somebody deleted {self._lock_path}"
+        raise LockLost(Problem(what, _LOST_FIX))
 
     def unlock(self, identifier: str) -> None:
         """Raise Refused: nobody can take this lock away. The system frees it when its run ends."""

@@ -11,6 +11,7 @@ from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import PASSWORD, USERNAME
 from tests.conftest import HOOKS, URL_KEY, Place, unprobed
+from tests.terminals import Terminal
 
 REMOVE_FIRST = HOOKS.replace("tenant: DEMO", "tenant: DEMO\n    replacement: remove-first")
 MOVED = "prod/catalogue/MOVED"
@@ -139,3 +140,19 @@ def test_an_address_that_is_not_declared_is_shown_as_it_was_typed(place: Place) 
 def test_a_missing_hooks_file_names_the_command_that_writes_one(place: Place) -> None:
     (place.folder / "hooks.yaml").unlink()
     assert "`hooksync init`" in place.run("plan").err
+
+
+def test_a_run_whose_lock_file_was_deleted_during_its_prompt_subscribes_nothing_again(
+    place: Place,
+) -> None:
+    terminal = Terminal(place, "apply")
+    terminal.read_until("Type yes to apply: ")
+    refused = place.run("apply", "--yes")
+    assert f"process {terminal.process.pid}, which may be waiting at a prompt" in refused.err
+    (place.folder / "hooks.state.json.lock").unlink()
+    assert place.run("apply", "--yes").code == 0
+    state = place.state
+    terminal.type("yes\n")
+    assert terminal.finish() == 1
+    assert "the run lock of hooks.state.json is lost: somebody deleted" in terminal.seen
+    assert (len(place.box.subscriptions("DEMO")), place.state) == (2, state)

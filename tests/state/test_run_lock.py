@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -20,7 +20,7 @@ import pytest
 from hooksync.core.errors import Interrupted, Refused, StateError
 from hooksync.core.output import Output
 from hooksync.core.record import replace
-from hooksync.state.contract import Busy, Changed, Holder
+from hooksync.state.contract import Busy, Changed, Holder, LockLost
 from hooksync.state.format import state_text
 from hooksync.state.local import LocalStore
 from hooksync.state.store import run_lock, update
@@ -203,7 +203,8 @@ def test_only_one_run_holds_the_lock_and_other_runs_report_its_holder(path: str)
         with pytest.raises(Busy) as caught, LocalStore(path).hold(HOLDER):
             pass
         assert caught.value.holder == HOLDER
-        assert caught.value.advice == f"if no run is left on any machine, delete {path}.lock"
+        advice = "the lock ends with process 4711, which may be waiting at a prompt"
+        assert caught.value.advice == advice
         update(store, adding(entry()))
     assert sorted(os.listdir(os.path.dirname(path))) == [
         "hooks.state.json",
@@ -211,6 +212,25 @@ def test_only_one_run_holds_the_lock_and_other_runs_report_its_holder(path: str)
     ]
     with LocalStore(path).hold(HOLDER):
         pass
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_run_whose_lock_file_was_deleted_writes_nothing_and_keeps_the_name_of_the_next_holder(
+    path: str, *, is_replaced: bool
+) -> None:
+    store = LocalStore(path)
+    with ExitStack() as other, ExitStack() as held:
+        held.enter_context(store.hold(HOLDER))
+        os.unlink(f"{path}.lock")
+        if is_replaced:
+            other.enter_context(LocalStore(path).hold(replace(HOLDER, process=4712)))
+        for change in (store.check, lambda: update(store, adding(entry()))):
+            with pytest.raises(LockLost, match="somebody deleted"):
+                change()
+        held.close()
+        holder = store.holder()
+        assert (holder is not None and holder.process == 4712) == is_replaced
+    assert not os.path.exists(path)
 
 
 def test_the_lock_is_released_if_an_interrupt_ends_the_run(path: str) -> None:
