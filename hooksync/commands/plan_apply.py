@@ -37,8 +37,6 @@ from hooksync.render.renderers import plan_json
 from hooksync.render.text import expected_answer, plain, plan_lines, question
 from hooksync.state.store import state_place
 
-_NOT_CONFIRMED = Problem("not confirmed", 'answer "yes", or give --yes')
-
 
 class ShownOptions(WatchedOptions, frozen=True):
     """The flags that `plan` and `apply` share."""
@@ -139,7 +137,8 @@ def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
         else:
             made = library.probed(declared, run, made)
         if not _is_confirmed(made, options, context, told, must_ask=must_ask):
-            made = replace(made, refusals=(_NOT_CONFIRMED,))
+            fix = f'answer "{expected_answer(made)}" to apply this'
+            made = replace(made, refusals=(Problem("not confirmed", fix),))
         is_reviewed = must_ask or declared.receipt is not None
         done = library.applied(declared, run, made, is_reviewed=is_reviewed)
     _show_bugs(run.failures, context, told)
@@ -170,9 +169,12 @@ def _refuse_wrong_ids(made: Plan, options: ApplyOptions) -> None:
         if live[identifier] > 1:
             what = f"several tenancies have a live subscription with the id {identifier}"
             problems.append(Problem(what, "choose one with --tenancy"))
-        elif not live[identifier]:
+        elif not (live[identifier] or made.unread):
             what = f"no live subscription has the id {identifier}"
+            longer = [known for known in live if known.startswith(identifier)]
             fix = f"`{options.flags.command('list')}` shows the ids"
+            if longer:
+                fix = f"write the id in full: {shortened(longer)}"
             problems.append(Problem(what, fix))
     if problems:
         raise HooksyncError(*made.all_errors, *problems)

@@ -62,7 +62,8 @@ class Planner(Record, frozen=True):
             else:
                 plans.append(unread(item.tenancy, item.errors, item.refusals))
         blocked = {name: comparison.history.blocked for name, comparison in comparisons.items()}
-        return refuse_unproven(plans, blocked, self.flags, is_missing=self.is_missing)
+        is_empty = not (self.state and self.state.addresses)
+        return refuse_unproven(plans, blocked, self.flags, is_empty=is_empty)
 
     def _compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
         """Pair what is declared and live in each tenancy, and then compare all secrets."""

@@ -250,13 +250,13 @@ def refuse_unproven(
     blocked: Mapping[str, Container[str | None]],
     flags: RunFlags,
     *,
-    is_missing: bool,
+    is_empty: bool,
 ) -> list[TenancyPlan]:
     """Refuse unknown secrets, and what would be created under two open attempts.
 
     One command names all addresses of a tenancy: hooksync would refuse a part of them because of
     the others. It also names those of the other tenancies with the same kinds of problems.
-    `blocked`: the addresses under which too many attempts are open, by tenancy. `is_missing`:
+    `blocked`: the addresses under which too many attempts are open, by tenancy. `is_empty`:
     whether no state exists at its place.
     """
     unproven = {plan.name: _unproven(plan, blocked) for plan in plans}
@@ -265,7 +265,7 @@ def refuse_unproven(
         alike[frozenset(unproven[plan.name])].append(plan)
     refused = {}
     for group in alike.values():
-        fix = _unproven_fix(_globs(group, unproven), flags, is_missing=is_missing)
+        fix = _unproven_fix(_globs(group, unproven), flags, is_empty=is_empty)
         for plan in group:
             problems = []
             for why, addresses in unproven[plan.name].items():
@@ -308,7 +308,7 @@ def _unproven(
     return unproven
 
 
-def _unproven_fix(globs: Mapping[str, list[str]], flags: RunFlags, *, is_missing: bool) -> str:
+def _unproven_fix(globs: Mapping[str, list[str]], flags: RunFlags, *, is_empty: bool) -> str:
     """Word what a person can do. `globs`: of addresses, by what is not known."""
     outside = globs.get(_OUTSIDE, [])
     unknown = globs.get(SECRET_UNKNOWN.text, [])
@@ -318,7 +318,7 @@ def _unproven_fix(globs: Mapping[str, list[str]], flags: RunFlags, *, is_missing
     if unknown:
         adopting = flags.applying([*outside, *tried], unknown)
         fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
-    if unknown and is_missing:
+    if unknown and is_empty:
         fix = f"if a state exists elsewhere, name it with --state; {fix}"
     if tried:
         fix = f"look at what is live with `{flags.command('list')}`; then {fix}"

@@ -205,12 +205,12 @@ def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str]:
         meaning = "adopts it: hooksync owns it from now on; secret taken as"
         remark += f"   {meaning} {step.new.secret}, which only an event can prove"
     elif step.action in ("unsubscribe", "leave"):
-        facts = [step.reason, origin_words(step)]
+        facts = [*(reason.text for reason in step.reasons), origin_words(step)]
         if step.is_new:
             facts.append("new")
         if step.needs_review:
             facts.append("removed only after a review")
-        shown = ", ".join(fact for fact in facts if fact not in ("", name))
+        shown = ", ".join(fact for fact in facts if fact not in ("", *name.split(", ")))
         remark = f"{remark}   {shown}".rstrip()
     return symbol, name, printable(step.trigger.shown), remark
 
@@ -312,6 +312,8 @@ def summary(plan: Plan) -> str:
         return f"Plan: {counted(plan.counts(), CHANGES, always)}; {rest}."
     if _doubts(plan):
         return f"No changes to make; {rest}."
+    if plan.selection.remove:
+        return "Nothing is removed."
     number = pluralised(len(plan.tenancies), "tenancy")
     subject = f"{number} {'matches' if len(plan.tenancies) == 1 else 'match'}"
     if plan.selection.target:
@@ -389,6 +391,8 @@ def _verified_words(verified: Plan, plan: Plan) -> str:
     what = "live matches declared"
     if plan.selection.target:
         what = "the targeted subscriptions match declared"
+    if plan.selection.remove:
+        what = f"{verified.results()['done']} removed, and nothing else was compared"
     if len(verified.tenancies) < len(plan.tenancies):
         what = f"{shortened([tenancy.name for tenancy in verified.tenancies])}: {what}"
     exceptions = [*_doubts(verified).values()]

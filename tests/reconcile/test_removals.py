@@ -109,6 +109,7 @@ def test_only_the_number_exceeds_the_limit(place: Place, answer: str, code: int,
     terminal.read_until("Type 3, the number of removals, to apply: ")
     terminal.type(answer)
     assert terminal.finish() == code
+    assert ('fix: answer "3" to apply this' in terminal.seen) == (code == 3)
     assert len(place.box.subscriptions("DEMO")) == left
 
 
@@ -256,6 +257,48 @@ def test_remove_does_nothing_else_that_the_file_asks_for(place: Place) -> None:
     assert place.box.subscriptions("DEMO") == ()
     [tenancy_] = run.json["tenancies"]
     assert [step["action"] for step in tenancy_["steps"]] == ["unsubscribe"]
+
+
+def test_a_remove_after_a_lost_state_keeps_the_advice_to_name_the_state(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    (place.folder / "hooks.state.json").unlink()
+    assert place.run("remove", "--yes", theirs).code == 0
+    assert "fix: if a state exists elsewhere, name it with --state" in place.run("plan").err
+
+
+def test_remove_is_not_verified_as_if_live_matched_declared(place: Place) -> None:
+    theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    run = place.run("remove", "--yes", theirs)
+    assert "-   not in the state, requested by `remove`  MOVED" in run.out
+    assert run.out.count("not in the state") == 1
+    assert run.out.endswith("Verified: 1 removed, and nothing else was compared.\n")
+
+
+def test_a_refused_remove_reports_no_match_with_the_file(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    kept = place.box.subscriptions("DEMO")[0].id
+    place.write(HOOKS.replace("?code=", "/moved?code="))
+    run = place.run("remove", "--yes", kept)
+    assert (run.code, "No changes" in run.out) == (3, False)
+    assert run.out.endswith("\n\nNothing is removed.\n")
+    assert f"refused: prod: {kept} is not removed: kept as prod/catalogue/" in run.err
+
+
+def test_remove_in_a_tenancy_that_was_not_read_claims_nothing_about_the_id(place: Place) -> None:
+    theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    place.environ["PRESERVICA_PASSWORD"] = "a-wrong-password-0123456789"
+    run = place.run("remove", "--yes", theirs)
+    assert (run.code, "no live subscription" in run.err) == (1, False)
+    assert "error: prod: " in run.err
+
+
+def test_remove_with_the_short_id_of_a_plan_names_the_whole_id(place: Place) -> None:
+    theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    run = place.run("remove", "--yes", theirs[:8])
+    what = f"no live subscription has the id {theirs[:8]}"
+    assert run.err.endswith(f"error: {what}\n  fix: write the id in full: {theirs}\n")
+    assert len(place.box.subscriptions("DEMO")) == 1
 
 
 # --- foreign duplicates

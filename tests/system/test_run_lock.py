@@ -109,7 +109,7 @@ def test_an_apply_without_a_lock_timeout_does_not_wait_for_the_lock_of_a_local_s
 ) -> None:
     with state_of(place).hold(HOLDER):
         run = place.run(*APPLY)
-    assert (run.code, WHO in run.err, "waiting" in run.err) == (3, True, False)
+    assert (run.code, WHO in run.err, "waiting for" in run.err) == (3, True, False)
 
 
 def test_an_apply_with_a_folder_in_place_of_its_lock_changes_nothing(place: Place) -> None:
