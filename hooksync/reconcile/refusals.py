@@ -257,7 +257,7 @@ def refuse_unproven(
     One command names all addresses of a tenancy: hooksync would refuse a part of them because of
     the others. It also names those of the other tenancies with the same kinds of problems.
     `blocked`: the addresses under which too many attempts are open, by tenancy. `is_empty`:
-    whether no state exists at its place.
+    whether the state has no subscription.
     """
     unproven = {plan.name: _unproven(plan, blocked) for plan in plans}
     alike = defaultdict[frozenset[str], list[TenancyPlan]](list)

@@ -72,8 +72,8 @@ def test_a_plan_that_reaches_the_share_or_exceeds_the_number_is_refused(
 
 
 def test_unknown_secrets_are_refused_and_the_fix_names_adopt_and_replace() -> None:
-    owner = tenancy(ONE, declared("https://h.example/b", name="b"))
-    plan = planned(owner, [live("1")])
+    other = declared("https://h.example/b", name="b")
+    plan = planned(tenancy(ONE, other), [live("1")], made("gone", other))
     what = "prod: secret unknown: prod/catalogue/MOVED"
     fix = (
         "`hooksync apply --adopt prod/catalogue/MOVED` if the receivers accept events with these"

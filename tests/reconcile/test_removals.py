@@ -282,7 +282,7 @@ def test_a_refused_remove_reports_no_match_with_the_file(place: Place) -> None:
     run = place.run("remove", "--yes", kept)
     assert (run.code, "No changes" in run.out) == (3, False)
     assert run.out.endswith("\n\nNothing is removed.\n")
-    assert f"refused: prod: {kept} is not removed: kept as prod/catalogue/" in run.err
+    assert f"prod: {kept} is not removed: kept as prod/catalogue/" in run.err
 
 
 def test_remove_in_a_tenancy_that_was_not_read_claims_nothing_about_the_id(place: Place) -> None:
