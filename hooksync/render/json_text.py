@@ -39,12 +39,11 @@ def digest(data: object) -> str:
 
 
 def to_text(document: object) -> str:
-    """Write a document, indented."""
-    text = canonical(document)
+    """Write a document, indented. The canonical text is not kept: a large plan has megabytes."""
     try:
-        return msgspec.json.format(text, indent=2).decode() + "\n"
+        return msgspec.json.format(canonical(document), indent=2).decode() + "\n"
     except msgspec.DecodeError:  # half a surrogate pair
-        return json.dumps(json.loads(text), indent=2) + "\n"
+        return json.dumps(json.loads(canonical(document)), indent=2) + "\n"
 
 
 def result_json(form: str, exit_code: ExitCode, **fields: object) -> str:
