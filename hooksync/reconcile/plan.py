@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal, get_args
 
 from hooksync import __version__
@@ -235,7 +236,10 @@ def step_order(step: Step) -> tuple[int, SubscriptionKey, str]:
 
 
 class _Counted:
-    """Counts of the steps of a tenancy, or of all tenancies."""
+    """Counts of the steps of a tenancy, or of all tenancies.
+
+    What several reports need is counted once: a plan may have ten thousand steps.
+    """
 
     __slots__ = ()
 
@@ -244,7 +248,7 @@ class _Counted:
         """The steps to count."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def has_changes(self) -> bool:
         """Whether something has to be done."""
         return any(step.is_change for step in self.steps)
@@ -254,7 +258,7 @@ class _Counted:
         """The duplicate and paused subscriptions that hooksync leaves."""
         return [step for step in self.steps if step.is_drift and not step.is_change]
 
-    @property
+    @cached_property
     def secret_unknown(self) -> int:
         """The number of subscriptions that are kept with an unknown secret."""
         return sum(step.has_unknown_secret for step in self.steps)
@@ -286,7 +290,7 @@ class _Counted:
         return {**numbers, "secret_unknown": self.secret_unknown}
 
 
-class TenancyPlan(Record, _Counted, frozen=True):
+class TenancyPlan(Record, _Counted, frozen=True, dict=True):
     """The plan of one tenancy, and then its outcome."""
 
     name: str  # in the hooks files
@@ -405,7 +409,7 @@ class Selection(Record, frozen=True):
     remove: Globs = ()  # live ids; if there are any, the plan removes these and does nothing else
 
 
-class Plan(Record, _Counted, frozen=True):
+class Plan(Record, _Counted, frozen=True, dict=True):
     """A plan of all tenancies of a run, and then the report of its apply."""
 
     tenancies: tuple[TenancyPlan, ...]
@@ -430,7 +434,7 @@ class Plan(Record, _Counted, frozen=True):
     summary: dict[str, int] = field(default_factory=dict)
     signature: str | UnsetType = UNSET
 
-    @property
+    @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The steps of all tenancies."""
         return tuple(step for tenancy in self.tenancies for step in tenancy.steps)
