@@ -64,9 +64,8 @@ class Clients:
     def tenancy(self, url: str) -> Tenancy:
         refs = CredentialRefs(*REFS)
         return tenancy(
-            server=Server("${BOX}", url),
+            server=Server(url),
             tenant=self.tenant,
-            tenant_declared=self.tenant,
             credentials=refs,
         )
 

@@ -61,9 +61,8 @@ def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy
     )
     defaults: dict[str, object] = {
         "name": "prod",
-        "server": Server("eu.preservica.com", "https://eu.preservica.com"),
+        "server": Server("https://eu.preservica.com"),
         "tenant": "BRAMA",
-        "tenant_declared": "BRAMA",
         "allow_http": False,
         "credentials": CredentialRefs(*refs),
         "owns": "all",

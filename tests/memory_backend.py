@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from hooksync.core.errors import Problem, StateError
-from hooksync.state.contract import Changed, Content
+from hooksync.state.contract import BackendData, Changed
 from hooksync.state.remote import RemoteStore
 
 CUT = StateError(Problem("memory is unreachable", "check the network"))
@@ -24,23 +24,23 @@ class MemoryBackend:
     """Holds one content."""
 
     where: str = "memory"
-    found: tuple[Content, str] | None = None
+    found: tuple[BackendData, str] | None = None
     is_cut: bool = False  # no call gets through
     is_stale: bool = False  # each write comes too late
     calls: int = 0
     messages: list[str] = field(default_factory=list)
 
     @property
-    def content(self) -> Content:
-        return self.found[0] if self.found else Content()
+    def content(self) -> BackendData:
+        return self.found[0] if self.found else BackendData()
 
-    def get(self) -> tuple[Content, str] | None:
+    def get(self) -> tuple[BackendData, str] | None:
         self.calls += 1
         if self.is_cut:
             raise CUT
         return self.found
 
-    def put(self, content: Content, version: str | None, message: str) -> str:
+    def put(self, content: BackendData, version: str | None, message: str) -> str:
         self.calls += 1
         if self.is_cut:
             raise CUT

@@ -80,7 +80,7 @@ class Draft:
             receivers[subscription.url.identity].append(subscription)
         for several in receivers.values():
             if not prefixes or owns_url(frozenset(prefixes), several[0].url.full):
-                self.triggers.update(subscription.trigger.wire for subscription in several)
+                self.triggers.update(str(subscription.trigger) for subscription in several)
                 self._add_receiver(several, self.entries, self.needs)
             else:
                 self._add_receiver(several, self.others, {})  # nobody has to set its variables
@@ -95,7 +95,7 @@ class Draft:
             fault = ""
             if url_problem := url_fault(subscription.url.full):
                 fault = f"its URL {url_problem}"
-            elif not _DECLARABLE.fullmatch(subscription.trigger.wire):
+            elif not _DECLARABLE.fullmatch(subscription.trigger):
                 fault = "a hooks file cannot hold the name of its trigger"
             elif subscription.key in keys:
                 fault = "it is live more than once, and in the file once"

@@ -88,7 +88,7 @@ def _new_events(
     options: FireOptions, body: bytes | None, declared: Trigger, context: Context
 ) -> NewEvents:
     """Return a maker of new events. They resemble the event `body`, if there is one."""
-    trigger = Trigger.named(options.trigger).wire if options.trigger else declared.wire
+    trigger = Trigger.named(options.trigger) if options.trigger else declared
     now = datetime.fromtimestamp(context.clock.now(), UTC)
     if body is None:
         return NewEvents(now, trigger)

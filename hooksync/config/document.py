@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from hooksync.config.checked_yaml import read_checked
 from hooksync.config.declarations import (
     Document,
     Settings,
@@ -23,7 +24,6 @@ from hooksync.config.declarations import (
 from hooksync.config.files import Source, follow_links, read_defaults
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import check_entries
-from hooksync.config.schema_errors import read_checked
 from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem, suggestion

@@ -18,10 +18,10 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TypeAlias
 
+from hooksync.config.checked_yaml import read_checked
 from hooksync.config.declarations import TenancyDeclaration, name_values
 from hooksync.config.files import STDIN, follow_links, lies_in, read_settings
 from hooksync.config.references import VariableUse, named_refs, uses_of
-from hooksync.config.schema_errors import read_checked
 from hooksync.config.yaml_loader import YamlMap
 from hooksync.core import urls
 from hooksync.core.errors import Problem
@@ -172,7 +172,7 @@ def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Iterator[Breac
             yield field, f'tenancy "{tenancy.name}" has `{field}: {denied}`', tenancy.location
     for entry in tenancy.subscriptions:
         for trigger in entry.triggers:
-            names = {trigger.short, trigger.wire}
+            names = {trigger.short, str(trigger)}
             if rules.triggers is not None and names.isdisjoint(rules.triggers):
                 what = f'"{entry.name}" has the trigger {trigger.shown}'
                 yield "triggers", what, entry.location

@@ -200,10 +200,9 @@ class Resolver:
         subscriptions = self.resolve_subscriptions()
         if server is None:
             return None
-        declared = settings.tenant.text if tenant else None
         place = self._entry.location
         plain = fields_of(PlainSettings, settings)
-        return Tenancy(self._entry.name, server, tenant, declared, subscriptions, place, **plain)
+        return Tenancy(self._entry.name, server, tenant, subscriptions, place, **plain)
 
     def _resolve_server(self) -> Server | None:
         """Fill in and judge the server. None: it is not known, or it is invalid."""
@@ -226,7 +225,7 @@ class Resolver:
                 )
                 fix = "use https, and remove `allow_http: true`"
                 self._warnings.append(Problem(what, fix, where))
-        return Server(written.text, server_url(text))
+        return Server(server_url(text))
 
     def resolve_subscriptions(self) -> tuple[DeclaredSubscription, ...]:
         """Fill in the subscriptions whose URLs are known and valid.

@@ -157,14 +157,9 @@ class SecretRef(Shown):
 
 
 class Trigger(str, Shown):
-    """The kind of event that a subscription is for, as the service writes it."""
+    """The kind of event that a subscription is for, by the name that the service uses."""
 
     __slots__ = ()
-
-    @property
-    def wire(self) -> str:
-        """Return the name that the service uses."""
-        return str(self)
 
     def to_json(self) -> object:
         """Return the name that the service uses."""
@@ -178,7 +173,7 @@ class Trigger(str, Shown):
     @property
     def short(self) -> str:
         """Return pyPreservica's name, or the wire name if there is none."""
-        return _SHORT_NAMES.get(self) or self.wire
+        return _SHORT_NAMES.get(self) or str(self)
 
     @property
     def shown(self) -> str:
@@ -371,7 +366,6 @@ class TenancyKey(NamedTuple):
 class Server(Record, frozen=True):
     """The server of a tenancy."""
 
-    declared: str  # as the file writes it, with `${NAME}`
     # in normal form, without a slash at the end, e.g. "https://eu.preservica.com"
     base_url: str
 
@@ -387,7 +381,6 @@ class Tenancy(PlainSettings, frozen=True):
     name: str
     server: Server
     tenant: str | None  # the declared one, or the one that the log-in reported; None: not known yet
-    tenant_declared: str | None  # as the file writes it, with `${NAME}`
     subscriptions: tuple[DeclaredSubscription, ...]  # those that --target selects; by default, all
     location: Location
     not_selected: tuple[DeclaredSubscription, ...] = ()  # declared, but not selected

@@ -4,7 +4,7 @@ The schemas are the source of truth of every format: no code repeats what a sche
 
 `is_certain_to_fit` makes a type of a schema, and msgspec checks data against the type. This takes
 less than a microsecond a field. If msgspec refuses a file that people write, jsonschema decides, in
-`config/schema_errors.py`. For a state or a saved plan, msgspec decides, and only one place is
+`config/checked_yaml.py`. For a state or a saved plan, msgspec decides, and only one place is
 reported. Its message is not used, because it quotes the data, which may be secret.
 
 The checks are strict: 1.0 is not an integer, and true is not 1.

@@ -68,10 +68,10 @@ Nested = Mapping[str, Any]  # nested data as in JSON
 Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to keep comes first
 
 
-def unread(
+def empty_plan(
     tenancy: Tenancy, errors: Sequence[Problem] = (), refusals: Sequence[Problem] = ()
 ) -> TenancyPlan:
-    """Return the plan of a tenancy whose live subscriptions are not known."""
+    """Return the plan of a tenancy without steps, as if nothing could be read."""
     return TenancyPlan(
         tenancy.name,
         tenancy.server.shown,
@@ -248,7 +248,7 @@ class Comparison(Record, frozen=True):
         if self.selection.remove:
             steps = [self._removal_alone(step) for step in steps if step.live]
         steps.sort(key=step_order)
-        return replace(unread(self.tenancy), live_count=len(self.live), steps=tuple(steps))
+        return replace(empty_plan(self.tenancy), live_count=len(self.live), steps=tuple(steps))
 
     def fingerprinted(
         self, secrets: Mapping[SecretRef, Secret], salts: Mapping[str, Salt]

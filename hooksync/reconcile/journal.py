@@ -20,10 +20,11 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, not_begun
+from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.reconcile.run import Run
 from hooksync.state.attempts import Proof, settled, without_needless
 from hooksync.state.fingerprints import identity_digest
-from hooksync.state.history import FetchedTenancy, declared_addresses
+from hooksync.state.history import declared_addresses
 from hooksync.state.model import (
     NO_STATE,
     Attempt,

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import Problem, StateError
-from hooksync.core.model import SecretRef, SecretState
+from hooksync.core.model import LiveSubscriptions, SecretRef, SecretState, Tenancy
 from hooksync.core.record import Record, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
-from hooksync.reconcile.diff import Comparison, is_owned, pair, unread
+from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
 from hooksync.reconcile.plan import Selection, TenancyPlan
 from hooksync.reconcile.refusals import (
     limit_reasons,
@@ -27,13 +27,22 @@ from hooksync.reconcile.refusals import (
     wrong_removals,
 )
 from hooksync.state.fingerprints import KeyRing, SecretWithSalt
-from hooksync.state.history import FetchedTenancy, history_of
+from hooksync.state.history import history_of
 from hooksync.state.model import NO_STATE, State, StateEntry
 
 # a state may ask scrypt to work on MOST_SALTS salts for each declared reference, and on FEW_SALTS
 # more, because references may have changed
 MOST_SALTS = 2
 FEW_SALTS = 8
+
+
+class FetchedTenancy(Record, frozen=True):
+    """A tenancy and its live subscriptions."""
+
+    tenancy: Tenancy
+    live: LiveSubscriptions | None  # None: they could not be read
+    errors: tuple[Problem, ...] = ()  # why they could not
+    refusals: tuple[Problem, ...] = ()  # why the tenancy is not planned
 
 
 class Planner(Record, frozen=True):
@@ -60,7 +69,7 @@ class Planner(Record, frozen=True):
             if item.tenancy.name in comparisons:
                 plans.append(self._judged(comparisons[item.tenancy.name]))
             else:
-                plans.append(unread(item.tenancy, item.errors, item.refusals))
+                plans.append(empty_plan(item.tenancy, item.errors, item.refusals))
         blocked = {name: comparison.history.blocked for name, comparison in comparisons.items()}
         is_empty = not (self.state and self.state.addresses)
         return refuse_unproven(plans, blocked, self.flags, is_empty=is_empty)

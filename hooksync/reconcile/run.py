@@ -16,11 +16,10 @@ from hooksync.core.errors import HooksyncError, Problem, problems_of
 from hooksync.core.model import Tenancy, TenancyKey
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.plan import TenancyPlan
-from hooksync.reconcile.planner import Planner
+from hooksync.reconcile.planner import FetchedTenancy, Planner
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller
 from hooksync.service.worker_pool import WorkerPool
-from hooksync.state.history import FetchedTenancy
 from hooksync.state.store import StateStore
 
 

@@ -20,7 +20,7 @@ from hooksync.reconcile.plan import Plan, Step, TenancyPlan
 from hooksync.render.text import (
     counts_of,
     headline,
-    problems_of,
+    problem_groups,
     sentences,
     step_columns,
     step_fields,
@@ -52,7 +52,7 @@ def html(plan: Plan, *, shows_kept: bool = True) -> str:
 def _problems(plan: Plan) -> str:
     """Write a list under each title that has problems."""
     lists = ""
-    for title, fixes in problems_of(plan).items():
+    for title, fixes in problem_groups(plan).items():
         lists += f"<h2>{_text(title)}</h2><ul>"
         for fix, alike in fixes.items():
             texts = [*(problem.headline for problem in alike), f"fix: {fix}"]

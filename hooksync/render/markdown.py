@@ -17,7 +17,7 @@ from hooksync.reconcile.plan import Plan
 from hooksync.render.text import (
     Line,
     headline,
-    problems_of,
+    problem_groups,
     sentences,
     step_lines,
     tenancy_table,
@@ -39,10 +39,11 @@ _BACKTICKS = re.compile("`+")
 def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     """Write a plan: its summary and problems first, then as many steps as there is room for."""
     kind = "apply" if plan.is_report else "plan"
-    lines = [f"<!-- hooksync:{kind} -->", f"### {escaped(headline(plan))}", ""]  # so bots find it
+    # bots find their earlier notes by the comment
+    lines = [f"<!-- hooksync:{kind} -->", f"### {in_markdown(headline(plan))}", ""]
     for text in sentences(plan):
-        lines += [escaped(text), ""]
-    for title, fixes in problems_of(plan).items():
+        lines += [in_markdown(text), ""]
+    for title, fixes in problem_groups(plan).items():
         lines += _problem_list(title, fixes)
     steps = [*verification(plan), ("", "")]
     if len(steps) == 1:
@@ -65,8 +66,8 @@ def _problem_list(title: str, fixes: Mapping[str, list[Problem]]) -> list[str]:
     """Write a list of problems, and count those for which there is no room."""
     items: list[Line] = []
     for fix, alike in fixes.items():
-        items += [("problem", f"- {escaped(problem.headline)}") for problem in alike]
-        items.append(("", f"  fix: {escaped(fix)}"))
+        items += [("problem", f"- {in_markdown(problem.headline)}") for problem in alike]
+        items.append(("", f"  fix: {in_markdown(fix)}"))
     lines, more = _fitted(items, _PROBLEMS_ROOM)
     return [f"**{title}**", "", *lines, *(f"- {text}" for text in more), ""]
 
@@ -79,7 +80,7 @@ def _line(line: Line) -> Line:
     return kind, printable(cut(text, _LONGEST))
 
 
-def escaped(text: str) -> str:
+def in_markdown(text: str) -> str:
     """Write any text on one line, so that it makes no link, no mention and no markup.
 
     Plain words stay unchanged. Any other text is a code span, which people can read in a mail too.

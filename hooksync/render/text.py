@@ -230,12 +230,17 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
         yield "reason", ", ".join(reason.text for reason in shown)
     if step.secret is not None:
         yield "secret", _secret_words(step)
-    if step.declared:
-        for name, note in fields_of(Notes, step.declared).items():
-            if note:
-                yield name, str(note)
+    yield from _notes(step)
     if step.outcome and step.outcome.result != "unchanged":
         yield "outcome", RESULTS[step.outcome.result]
+
+
+def _notes(step: Step) -> Iterator[tuple[str, str]]:
+    """Name the remarks of the file about the declared subscription, and their values."""
+    notes = fields_of(Notes, step.declared) if step.declared else {}
+    for name, note in notes.items():
+        if note:
+            yield name, str(note)
 
 
 def _value_words(value: object) -> str:
@@ -347,7 +352,7 @@ def _doubts(plan: Plan) -> dict[str, str]:
     return doubts
 
 
-def problems_of(plan: Plan) -> dict[str, Mapping[str, list[Problem]]]:
+def problem_groups(plan: Plan) -> dict[str, Mapping[str, list[Problem]]]:
     """Return the problems by their titles, most urgent first, and then by their fixes."""
     problems = {
         "errors": [*plan.all_errors, *failures(plan)],

@@ -137,7 +137,7 @@ class Preservica:
         """
         wanted = {
             "url": declared.url.full,
-            "triggerType": declared.trigger.wire,
+            "triggerType": declared.trigger,
             "secret": secret.reveal(),
             "includeIdentifiers": str(declared.include_identifiers).lower(),  # as pyPreservica
         }

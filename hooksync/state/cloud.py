@@ -19,7 +19,7 @@ from hooksync.core.errors import InvalidDocument, Problem, Refused, StateError, 
 from hooksync.core.record import Record, asdict, convert
 from hooksync.core.redaction import Redactor, printable
 from hooksync.core.signing import parse_json
-from hooksync.state.contract import MOST_BYTES, Changed, Content, too_large
+from hooksync.state.contract import MOST_BYTES, BackendData, Changed, too_large
 
 # bytes; a state within JSON has its quotes and line ends escaped
 _MOST_OF_AN_OBJECT = 2 * MOST_BYTES + 65536
@@ -35,7 +35,7 @@ _WAY_OUT = (
 )
 
 
-class _Document(Content, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Document(BackendData, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content of an object, with the name of its format."""
 
     format: Literal["hooksync.held/1"]
@@ -88,7 +88,7 @@ class CloudBackend:
         self._bucket, _, self._key = name.partition("/")
         self._store: Any = None  # made when it is first needed
 
-    def get(self) -> tuple[Content, Any] | None:
+    def get(self) -> tuple[BackendData, Any] | None:
         """Fetch the object and its version; None if it does not exist. Raises StateError."""
         try:
             data, version = self._call("read", self._read)
@@ -96,10 +96,10 @@ class CloudBackend:
             return None
         with suppress(ValueError, InvalidDocument):
             document = convert(parse_json(data.decode()), _Document)
-            return Content(document.state, document.lock), version
+            return BackendData(document.state, document.lock), version
         raise StateError(Problem(f"{self.where} does not hold a whole state", _WAY_OUT))
 
-    def put(self, content: Content, version: Any, message: str) -> Any:
+    def put(self, content: BackendData, version: Any, message: str) -> Any:
         """Replace this version (None: there is none yet), and return the new version.
 
         `message` is not used. Raises Changed if the object has a different version, StateError, or

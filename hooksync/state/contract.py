@@ -64,7 +64,7 @@ def read_holder(text: str) -> Holder | None:
     return None
 
 
-class Content(Record, frozen=True):
+class BackendData(Record, frozen=True):
     """The data in a backend, which reads and replaces them only as a whole."""
 
     HIDDEN = ("state",)
@@ -92,14 +92,14 @@ class LockLost(StateError):
 
 
 class Backend(Protocol):
-    """Keeps one Content on a different machine, and replaces it as a whole."""
+    """Keeps one BackendData on a different machine, and replaces it as a whole."""
 
     where: str  # as --state names it
 
-    def get(self) -> tuple[Content, Any] | None:
+    def get(self) -> tuple[BackendData, Any] | None:
         """Fetch the content and its version; None if there is none. Raises StateError."""
 
-    def put(self, content: Content, version: Any, message: str) -> Any:
+    def put(self, content: BackendData, version: Any, message: str) -> Any:
         """Replace this version (None: there is none yet), and return the new version.
 
         `message`: the reason, if the backend can keep it. Raises Changed if the backend has a

@@ -66,7 +66,7 @@ def fingerprint(key: Key, tenancy: TenancyKey, identifier: str) -> str:
 
 def identity_digest(url_salt: str, key: SubscriptionKey) -> str:
     """Return a digest that identifies a URL and trigger, so that the state keeps no URL."""
-    return _digest(bytes.fromhex(url_salt), _DECLARED, key.url, key.trigger.wire)
+    return _digest(bytes.fromhex(url_salt), _DECLARED, key.url, key.trigger)
 
 
 def derive_key(wanted: SecretWithSalt) -> Key:

@@ -21,7 +21,7 @@ from hooksync.core.errors import Problem, StateError, UsageError, os_reason
 from hooksync.core.git import FAILURES, Git, find_git
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor, printable
-from hooksync.state.contract import Changed, Content
+from hooksync.state.contract import BackendData, Changed
 
 _STATE = "hooks.state.json"
 _LOCK = "run-lock.json"
@@ -82,7 +82,7 @@ class GitBackend:
         self._environ = environ
         self._timeout = timeout
 
-    def get(self) -> tuple[Content, Any] | None:
+    def get(self) -> tuple[BackendData, Any] | None:
         """Fetch both refs and their version; None if neither exists. Raises StateError."""
         heads = self._remote_heads()
         if not heads:
@@ -92,10 +92,10 @@ class GitBackend:
             self._read(*_FETCH, "--", self._url, *missing)
         head = heads.get(self._branch_ref, "")
         lock = heads.get(self._lock_ref, "")
-        content = Content(self._file(head, _STATE), self._file(lock, _LOCK))
+        content = BackendData(self._file(head, _STATE), self._file(lock, _LOCK))
         return content, (head, lock, content.state)
 
-    def put(self, content: Content, version: Any, message: str) -> Any:
+    def put(self, content: BackendData, version: Any, message: str) -> Any:
         """Push the content in place of this version (None: no refs), and return the new version.
 
         The branch gets a commit only if the state changes.

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from hooksync.core.errors import Problem
 from hooksync.core.model import (
     COMPARED,
     Content,
     DeclaredSubscription,
     LiveSubscription,
-    LiveSubscriptions,
     SecretRef,
     SecretState,
     Tenancy,
@@ -61,15 +59,6 @@ class History(Record, frozen=True):
                 if value is None:
                     content[name] = recorded[name]
         return content
-
-
-class FetchedTenancy(Record, frozen=True):
-    """A tenancy and its live subscriptions."""
-
-    tenancy: Tenancy
-    live: LiveSubscriptions | None  # None: they could not be read
-    errors: tuple[Problem, ...] = ()  # why they could not
-    refusals: tuple[Problem, ...] = ()  # why the tenancy is not planned
 
 
 def local_name(declared: DeclaredSubscription) -> str:

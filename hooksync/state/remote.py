@@ -22,9 +22,9 @@ from hooksync.core.signing import PlanKey
 from hooksync.state.contract import (
     EXPIRY,
     Backend,
+    BackendData,
     Busy,
     Changed,
-    Content,
     Holder,
     LockLost,
     contended,
@@ -38,7 +38,7 @@ _LOST_FIX = (
     " one has made"
 )
 # the content and version of a backend that was never written to
-_EMPTY: tuple[Content, Any] = (Content(), None)
+_EMPTY: tuple[BackendData, Any] = (BackendData(), None)
 UNREADABLE = "unreadable"  # names a lock that is not in hooksync's format, for `state unlock`
 
 
@@ -94,7 +94,7 @@ class RemoteStore:
         written even after a StateError, because an answer may be lost.
         """
 
-        def change(content: Content) -> Content:
+        def change(content: BackendData) -> BackendData:
             if content.state != before:
                 raise Changed
             return replace(content, state=text)
@@ -141,7 +141,7 @@ class RemoteStore:
         Raises Refused if no such run holds the lock.
         """
 
-        def change(content: Content) -> Content:
+        def change(content: BackendData) -> BackendData:
             lock = _lock_of(content)
             held_by = lock.id if lock else UNREADABLE
             if content.lock is None or held_by != identifier:
@@ -155,7 +155,7 @@ class RemoteStore:
     def _take(self, holder: Holder) -> None:
         lock = replace(holder, expiry=self._expiry)
 
-        def change(content: Content) -> Content:
+        def change(content: BackendData) -> BackendData:
             other = _lock_of(content)
             if content.lock is not None and other is None:
                 what = f"the run lock of {self.where} is not in hooksync's format"
@@ -169,7 +169,9 @@ class RemoteStore:
         self.read()
         self._put_held(lock, change, f"run lock taken by {holder}")
 
-    def _put_held(self, lock: Holder, change: Callable[[Content], Content], message: str) -> None:
+    def _put_held(
+        self, lock: Holder, change: Callable[[BackendData], BackendData], message: str
+    ) -> None:
         """Write a content with the lock of this run, and note when it was renewed."""
         now = self._clock.now()
         self._put(change, message)
@@ -218,7 +220,7 @@ class RemoteStore:
             finally:
                 self._lock = None
 
-    def _put(self, change: Callable[[Content], Content], message: str) -> None:
+    def _put(self, change: Callable[[BackendData], BackendData], message: str) -> None:
         """Write what `change` makes of the content.
 
         If that fails, try again for a while, each time with the content that is there by then.
@@ -246,7 +248,7 @@ class RemoteStore:
                     return
             raise failure
 
-    def _check_ours(self, content: Content) -> None:
+    def _check_ours(self, content: BackendData) -> None:
         """Raise LockLost if this run took the lock, but the content has a different one or none."""
         lock = _lock_of(content)
         if self._lock is None or (lock is not None and lock.id == self._lock.id):
@@ -257,10 +259,10 @@ class RemoteStore:
         raise LockLost(Problem(what, _LOST_FIX))
 
 
-def _lock_of(content: Content) -> Holder | None:
+def _lock_of(content: BackendData) -> Holder | None:
     return read_holder(content.lock or "")
 
 
-def _with_lock(lock: str | None) -> Callable[[Content], Content]:
+def _with_lock(lock: str | None) -> Callable[[BackendData], BackendData]:
     """Return the change that leaves the state as it is, even if it was edited by hand."""
     return lambda content: replace(content, lock=lock)

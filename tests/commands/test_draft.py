@@ -56,7 +56,7 @@ def environment_of(text: str, held: list[Held]) -> dict[str, str]:
     entries = document.tenancies[0].subscriptions
     told: defaultdict[Template, set[tuple[str, bool]]] = defaultdict(set)
     for entry in entries:
-        told[entry.url] |= {(trigger.wire, entry.include_identifiers) for trigger in entry.triggers}
+        told[entry.url] |= {(str(trigger), entry.include_identifiers) for trigger in entry.triggers}
     there: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
     for url, trigger, flag in held:
         if url_fault(url) is None:  # the export leaves out a URL with a fault

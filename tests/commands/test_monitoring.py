@@ -18,7 +18,7 @@ from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import SecretRef
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import unread
+from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Step
 from hooksync.render.metrics import metrics_text
 from hooksync.render.notice import NoticeForm, RunSummary
@@ -306,7 +306,7 @@ def test_a_teams_notice_is_a_card_without_markdown() -> None:
 @pytest.mark.parametrize("form", ["json", "slack", "teams"])
 def test_a_notice_of_many_long_problems_stays_small(form: NoticeForm) -> None:
     foreign = Step("leave", live=live(url="https://h.example/" + "語" * 500), is_new=True)
-    tenancies = [unread(tenancy(name=f"t{number}"), []) for number in range(20)]
+    tenancies = [empty_plan(tenancy(name=f"t{number}"), []) for number in range(20)]
     plan = run_of(*(replace(each, steps=(foreign,)) for each in tenancies))
     problems = [Problem(f"{number} " + "語" * 500, "語" * 500) for number in range(100)]
     many = replace(ending(*problems), plan=plan)
@@ -368,7 +368,7 @@ def test_metrics_that_cannot_be_written_are_a_warning(place: Place) -> None:
 
 
 def test_special_characters_in_metric_labels_are_escaped(tmp_path: Path) -> None:
-    failed = unread(tenancy(name='a"b\\c\n##[x] d'), unreachable().problems)
+    failed = empty_plan(tenancy(name='a"b\\c\n##[x] d'), unreachable().problems)
     path = tmp_path / "hooksync.prom"
     path.write_text(
         metrics_text(replace(ending(), plan=run_of(failed)), "hooksync"), encoding="utf-8"

@@ -144,7 +144,7 @@ RENDERERS: dict[
     str, tuple[Callable[[str], str], Form, Callable[[str], str]]
 ] = {  # how each format is written, and read
     "text": (printable, "text", str),
-    "markdown": (markdown.escaped, "text", html.unescape),
+    "markdown": (markdown.in_markdown, "text", html.unescape),
     "a block of markdown": (
         lambda text: f"{markdown.fence(printable(text))}\n{printable(text)}",
         "text",

@@ -38,7 +38,6 @@ PLAIN = re.compile(r"\b(bytes|str|object|Any)\b")  # the types that can hold a p
 MAY_BE_SHOWN = {"RunOrigin.url"}
 MAY_BE_SHOWN |= {"Change.declared"}  # the value of a compared field
 MAY_BE_SHOWN |= {"StateEntry.salt", "Attempt.salt", "SubscriptionRecord.salt"}  # the id of a salt
-MAY_BE_SHOWN |= {"Server.declared"}  # the text of the file
 # the public answer of a receiver
 MAY_BE_SHOWN |= {
     "hooksync.receiver.Answer.body",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.config.schema_errors import find_schema_errors, find_violations
+from hooksync.config.checked_yaml import find_schema_errors, find_violations
 from hooksync.config.yaml_loader import Timestamp, YamlList, YamlMap
 from hooksync.core.errors import InvalidDocument, Problem
 from hooksync.core.model import (

@@ -29,7 +29,7 @@ LIBRARIES = {
     "urllib3": {"service.connections", "service.http"},
     "filelock": {"~state.local"},
     "yaml": {"config.yaml_loader"},
-    "jsonschema": {"~config.schema_errors"},
+    "jsonschema": {"~config.checked_yaml"},
     "deepdiff": {"~reconcile.diff"},
     "shtab": {"~cli.completion"},
     "pyotp": {"~service.auth"},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Trigger
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import unread
+from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Outcome, Plan, Selection, TenancyPlan, not_begun
 from hooksync.render.markdown import LIMIT, fence, markdown
 from tests.lanes import sampled
@@ -164,7 +164,7 @@ def test_no_changes_are_one_line() -> None:
 
 def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> None:
     problems = (Problem("GET -> 500: oops", "look"),)
-    text = markdown(run_of(unread(tenancy(declared()), problems)))
+    text = markdown(run_of(empty_plan(tenancy(declared()), problems)))
     assert "**errors**\n\n- `prod: GET -> 500: oops`\n  fix: look\n" in text
     assert "!   nothing planned" in text
 
@@ -260,7 +260,7 @@ def test_a_plan_too_long_for_a_comment_begins_with_the_table_of_tenancies() -> N
 
 def test_a_mail_can_be_read_without_markdown_and_names_the_tenancies() -> None:
     several = [
-        unread(tenancy(name=name), [Problem("hooks.yaml:3: no", "x")]) for name in ("a", "b_c")
+        empty_plan(tenancy(name=name), [Problem("hooks.yaml:3: no", "x")]) for name in ("a", "b_c")
     ]
     text = markdown(run_of(*several))
     assert "\n### `hooksync plan: a, b_c`\n" in text

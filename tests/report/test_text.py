@@ -15,11 +15,11 @@ from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.run_flags import NO_FLAGS
 from hooksync.core.schema import read_schema
-from hooksync.reconcile.diff import unread
+from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Outcome, Plan, ReasonCode, Selection, TenancyPlan
 from hooksync.reconcile.refusals import step_warnings
 from hooksync.render.html import html
-from hooksync.render.markdown import escaped, markdown
+from hooksync.render.markdown import in_markdown, markdown
 from hooksync.render.renderers import plan_json
 from hooksync.render.text import plain, plan_lines, question
 from hooksync.state.history import History
@@ -172,7 +172,7 @@ def test_each_reason_is_the_same_in_text_and_json(code: str) -> None:
 
 
 def test_an_unread_tenancy_is_never_called_unchanged() -> None:
-    failed = unread(tenancy(declared()), OOPS)
+    failed = empty_plan(tenancy(declared()), OOPS)
     text = plain(plan_lines(run_of(failed)))
     assert "not read, 1 declared" in text
     assert text.endswith("0 unchanged; 1 tenancy not planned.\n")
@@ -237,7 +237,7 @@ def test_a_report_names_failed_steps_with_their_fix() -> None:
 
 def test_a_report_names_the_verified_tenancies_if_one_could_not_be_read() -> None:
     done = finished(*ALL_DONE)
-    failed = unread(tenancy(declared(), name="other"), OOPS)
+    failed = empty_plan(tenancy(declared(), name="other"), OOPS)
     text = plain(plan_lines(replace(done, tenancies=(*done.tenancies, failed))))
     assert text.endswith(
         "1 left alone; 1 tenancy not planned.\nVerified: prod: live matches declared, except 1 secret taken as adopted.\n"
@@ -299,7 +299,7 @@ def test_every_form_of_a_plan_names_what_was_selected() -> None:
     part = replace(run_of(a_plan()), selection=Selection(("prod",), ("prod/catalogue/*",)))
     line = "Only prod, prod/catalogue/*"
     assert plain(plan_lines(part)).startswith(f"{line}\n\n")
-    assert escaped(line) in markdown(part)
+    assert in_markdown(line) in markdown(part)
     assert f"<p>{line}</p>" in html(part)
 
 
@@ -343,7 +343,7 @@ def test_the_question_counts_changes_and_names_url_and_trigger_of_each_removal()
 
 
 def test_the_table_of_many_tenancies_names_those_that_differ_or_failed() -> None:
-    failed = unread(tenancy(declared()), OOPS)
+    failed = empty_plan(tenancy(declared()), OOPS)
     one = a_plan()
     tenancies = [kept(), one, failed, *[kept()] * 3]
     assert "tenancy  outcome" not in plain(plan_lines(run_of(*tenancies[:5])))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from hooksync.core.output import Output
-from hooksync.state.contract import Busy, Changed, Content, Holder
+from hooksync.state.contract import BackendData, Busy, Changed, Holder
 from tests.simulation.world import Process
 
 
@@ -32,7 +32,7 @@ class Disk:
         else:
             self.texts[name] = text
 
-    def put_content(self, name: str, content: Content) -> None:
+    def put_content(self, name: str, content: BackendData) -> None:
         """Write the state and the run lock of a backend."""
         self.put(name, content.state)
         if content.lock is None:
@@ -49,12 +49,12 @@ class FarBackend:
     process: Process
     where: str
 
-    def get(self) -> tuple[Content, str] | None:
+    def get(self) -> tuple[BackendData, str] | None:
         self.process.reach()
-        content = Content(self.disk.texts.get(self.where), self.disk.locks.get(self.where))
-        return None if content == Content() else (content, str(self.disk.writes))
+        content = BackendData(self.disk.texts.get(self.where), self.disk.locks.get(self.where))
+        return None if content == BackendData() else (content, str(self.disk.writes))
 
-    def put(self, content: Content, version: str | None, message: str) -> str:
+    def put(self, content: BackendData, version: str | None, message: str) -> str:
         found = self.get()
         if version != (found[1] if found else None):
             raise Changed

@@ -19,7 +19,7 @@ import pytest
 from hooksync.core.clock import SYSTEM_CLOCK
 from hooksync.core.errors import ExitCode, Refused, StateError, UsageError
 from hooksync.state.cloud import CloudBackend
-from hooksync.state.contract import Content, Holder
+from hooksync.state.contract import BackendData, Holder
 from hooksync.state.format import state_text
 from hooksync.state.remote import RemoteStore
 from hooksync.state.store import run_lock
@@ -228,9 +228,9 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
         found = cloud.get()
         assert found
         assert wire.header("Authorization") == "Bearer t0ken"
-        cloud.put(Content(OTHER), found[1], "")
+        cloud.put(BackendData(OTHER), found[1], "")
         assert wire.header("x-goog-if-generation-match") == "1700000000000001"
-        cloud.put(Content(OTHER), None, "")
+        cloud.put(BackendData(OTHER), None, "")
         assert wire.header("x-goog-if-generation-match") == "0"
 
 
@@ -241,7 +241,9 @@ def test_a_setting_that_turns_conditional_writes_off_is_refused(environ: Surroun
     }
     environ({**KEYS, **off})
     cloud = CloudBackend("s3://museum/key")
-    assert "cannot be written: " in refused(lambda: cloud.put(Content(TEXT), {"e_tag": "1"}, ""))
+    assert "cannot be written: " in refused(
+        lambda: cloud.put(BackendData(TEXT), {"e_tag": "1"}, "")
+    )
 
 
 @pytest.mark.slow
@@ -272,9 +274,9 @@ def test_an_endless_object_is_cut_off_whatever_size_the_server_declares(environ:
 @pytest.mark.slow
 @on_servers
 def test_an_object_holds_the_state_and_the_run_lock(cloud: CloudBackend) -> None:
-    version = cloud.put(Content(TEXT, LOCK), None, "")
+    version = cloud.put(BackendData(TEXT, LOCK), None, "")
     assert json.loads(get_raw(cloud))["lock"] == LOCK
-    cloud.put(Content(TEXT), version, "")
+    cloud.put(BackendData(TEXT), version, "")
     assert json.loads(get_raw(cloud)) == json.loads(HELD)
 
 
@@ -336,7 +338,7 @@ def test_an_invalid_object_is_an_error_and_not_a_missing_state(
 @on_servers
 def test_a_missing_bucket_is_reported(backend: Backend, cloud: CloudBackend) -> None:
     other = CloudBackend(backend.where.replace(CONTAINER, "missing"))
-    for do in (other.get, lambda: other.put(Content(TEXT), None, "")):
+    for do in (other.get, lambda: other.put(BackendData(TEXT), None, "")):
         assert "missing does not exist: create it" in refused(do)
 
 
@@ -346,7 +348,7 @@ def test_wrong_credentials_are_reported(backend: Backend, environ: Surround) -> 
     wrong = {"AWS_SECRET_ACCESS_KEY": "d3Jvbmc=", "AZURE_STORAGE_ACCOUNT_KEY": "d3Jvbmc="}
     environ({**backend.environ, **wrong})
     cloud = CloudBackend(backend.where)
-    for do in (cloud.get, lambda: cloud.put(Content(TEXT), {"e_tag": "1"}, "")):
+    for do in (cloud.get, lambda: cloud.put(BackendData(TEXT), {"e_tag": "1"}, "")):
         assert re.search("lacked the|403|denied", refused(do))
 
 
@@ -358,7 +360,7 @@ def test_the_first_write_with_read_only_credentials_reports_denied_access(
     environ({**backend.environ, "AWS_ACCESS_KEY_ID": READER_KEY})
     cloud = CloudBackend(backend.where)
     assert cloud.get() is None
-    assert "cannot be written: " in refused(lambda: cloud.put(Content(TEXT), None, ""))
+    assert "cannot be written: " in refused(lambda: cloud.put(BackendData(TEXT), None, ""))
 
 
 @pytest.mark.slow
@@ -395,6 +397,6 @@ def test_a_server_that_ignores_conditions_is_refused_and_never_used(
         environ({**KEYS, **HTTP, "AWS_ENDPOINT_URL": wire.url})
         cloud = CloudBackend("s3://museum/key")
         with pytest.raises(Refused, match="does not support conditional writes"):
-            cloud.put(Content(TEXT), None, "")
+            cloud.put(BackendData(TEXT), None, "")
         assert len(kept) == 1
         assert "does not hold a whole state" in refused(cloud.get)

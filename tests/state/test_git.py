@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from hooksync.core.errors import StateError, UsageError
-from hooksync.state.contract import Changed, Content
+from hooksync.state.contract import BackendData, Changed
 from hooksync.state.git import GitBackend
 from tests.git_servers import BRANCH, PASSWORD, Remote, log_in, missing_program, served
 
@@ -28,8 +28,8 @@ pytestmark = [
 ]
 
 WHERE = f"git:{BRANCH}"
-ONE = Content('{"one": 1}\n', None)
-TWO = Content('{"two": "é"}\n', '{"id": "a"}')
+ONE = BackendData('{"one": 1}\n', None)
+TWO = BackendData('{"two": "é"}\n', '{"id": "a"}')
 
 
 # Writes a state in a process that handles Ctrl-C and goes on, as a run does.
@@ -82,8 +82,8 @@ def test_a_state_written_in_one_clone_is_read_in_a_different_clone(by_path: Remo
     assert other.get() == (ONE, first)
     second = other.put(TWO, first, "two written by Ada")
     assert backend.get() == (TWO, second)
-    third = backend.put(Content(TWO.state), second, "run lock released by Ada")
-    assert other.get() == (Content(TWO.state), third)
+    third = backend.put(BackendData(TWO.state), second, "run lock released by Ada")
+    assert other.get() == (BackendData(TWO.state), third)
     assert by_path.log() == ["hooksync: state written by Ada", "hooksync: two written by Ada"]
     assert by_path.git("log", "-1", "--format=%an <%ae>", BRANCH) == "Ada <ada@example.org>"
 
@@ -98,7 +98,7 @@ def test_concurrent_writers_lose_nothing(by_path: Remote) -> None:
             lines = (found[0].state or "") if found else ""
             try:
                 backend.put(
-                    Content(f"{lines}{number}.{done}\n"), found[1] if found else None, "a line"
+                    BackendData(f"{lines}{number}.{done}\n"), found[1] if found else None, "a line"
                 )
                 done += 1
             except (Changed, StateError):  # the server may be busy with another push
@@ -124,9 +124,9 @@ def test_a_deleted_branch_counts_as_no_state(by_path: Remote) -> None:
 
 def test_a_run_that_lost_its_lock_writes_nothing(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
-    held = backend.put(Content(ONE.state, '{"id": "a"}'), None, "a takes the lock")
+    held = backend.put(BackendData(ONE.state, '{"id": "a"}'), None, "a takes the lock")
     other = open_at(by_path.clone("two"), by_path)
-    other.put(Content(ONE.state, '{"id": "b"}'), held, "b takes the lock over")
+    other.put(BackendData(ONE.state, '{"id": "b"}'), held, "b takes the lock over")
     head = by_path.head()
     with pytest.raises(Changed):
         backend.put(TWO, held, "a writes")
@@ -135,8 +135,8 @@ def test_a_run_that_lost_its_lock_writes_nothing(by_path: Remote) -> None:
 
 def test_a_run_lock_makes_no_commit_on_the_branch(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
-    first = backend.put(Content(None, '{"id": "a"}'), None, "run lock taken by a")
-    backend.put(Content(), first, "run lock released by a")
+    first = backend.put(BackendData(None, '{"id": "a"}'), None, "run lock taken by a")
+    backend.put(BackendData(), first, "run lock released by a")
     assert by_path.git("for-each-ref", "--format=%(refname)").split() == [
         "refs/heads/main",
         f"refs/hooksync/{BRANCH}",

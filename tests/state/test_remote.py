@@ -16,7 +16,7 @@ import pytest
 
 from hooksync.core.errors import Refused, StateError
 from hooksync.core.record import replace
-from hooksync.state.contract import EXPIRY, Busy, Content, Holder, LockLost
+from hooksync.state.contract import EXPIRY, BackendData, Busy, Holder, LockLost
 from hooksync.state.format import state_text
 from hooksync.state.model import State
 from hooksync.state.remote import RemoteStore
@@ -103,7 +103,7 @@ def test_a_run_takes_the_lock_writes_twice_and_releases_the_lock_in_five_calls()
 
 
 def test_reading_takes_one_call_and_no_lock() -> None:
-    backend = MemoryBackend(found=(Content(TEXT, "somebody's"), "1"))
+    backend = MemoryBackend(found=(BackendData(TEXT, "somebody's"), "1"))
     assert load(open_one(backend)) == state(entry())
     assert backend.calls == 1
 
@@ -183,7 +183,7 @@ WITHOUT_END = json.dumps(
 
 @pytest.mark.parametrize("words", ["{}", "", "[" * 8192, "NaN", '{"expiry": 1e999}', WITHOUT_END])
 def test_a_lock_that_cannot_be_read_is_an_error_at_once_until_it_is_removed(words: str) -> None:
-    backend, clock = MemoryBackend(found=(Content(TEXT, words), "1")), JumpingClock()
+    backend, clock = MemoryBackend(found=(BackendData(TEXT, words), "1")), JumpingClock()
     start = clock.monotonic()
     with pytest.raises(StateError, match="`hooksync state unlock unreadable --state memory`"):
         take(open_one(backend, clock), OTHER, clock)
@@ -192,7 +192,7 @@ def test_a_lock_that_cannot_be_read_is_an_error_at_once_until_it_is_removed(word
     store.read()
     store.unlock("unreadable")
     assert take(open_one(backend, clock), OTHER, clock) == []
-    assert backend.content == Content(TEXT)
+    assert backend.content == BackendData(TEXT)
 
 
 def test_a_thread_renews_the_lock_while_nothing_else_happens() -> None:
@@ -256,9 +256,9 @@ def test_a_run_that_lost_its_lock_leaves_the_lock_of_the_other_run_alone() -> No
     store = open_one(backend, clock, told)
     with store.hold(ARCHIVIST):
         assert backend.found
-        backend.found = Content(TEXT, "another's"), "77"
+        backend.found = BackendData(TEXT, "another's"), "77"
         clock.advance(EXPIRY)
-    assert backend.found == (Content(TEXT, "another's"), "77")
+    assert backend.found == (BackendData(TEXT, "another's"), "77")
     assert told == []
 
 
