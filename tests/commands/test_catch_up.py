@@ -124,6 +124,7 @@ def test_catch_up_refuses_what_it_cannot_do(
 
 
 @pytest.mark.usefixtures("no_credentials")
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # pyPreservica
 def test_pypreservica_reads_the_sandboxs_pages_of_updated_entities() -> None:
     with Sandbox(SandboxOptions(updated_entities=120)) as box:
         client = EntityAPI(**CREDENTIALS, server=box.url.removeprefix("http://"), protocol="http")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,8 @@ CHUNKED = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
         (BODY, {}, "200 OK"),
         (BODY, {**CHUNKED, "wsgi.input_terminated": True}, "200 OK"),
         (BODY, CHUNKED, "411 Length Required"),
-        (b" " * 1001, {}, "413 Request Entity Too Large"),
-        (b" " * 1001, {**CHUNKED, "wsgi.input_terminated": True}, "413 Request Entity Too Large"),
+        (b" " * 1001, {}, f"413 {HTTPStatus(413).phrase}"),
+        (b" " * 1001, {**CHUNKED, "wsgi.input_terminated": True}, f"413 {HTTPStatus(413).phrase}"),
         (BODY, {"CONTENT_LENGTH": "nonsense"}, "401 Unauthorized"),
         (BODY, {"REQUEST_METHOD": "GET"}, "405 Method Not Allowed"),
         (b"", {"QUERY_STRING": "challengeCode=c0de"}, "200 OK"),

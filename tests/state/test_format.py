@@ -249,7 +249,7 @@ def test_a_wrong_field_is_named_with_a_fix(
             "version: 1\ntenancies: {}\n",
             "hooks.state.json:1:1: the state is not JSON",
         ),
-        ('{\n  "format": "hooksync.state/1",\n}', "hooks.state.json:3:1: the state is not JSON"),
+        ('{"format": "hooksync.state/1"\n,1}', "hooks.state.json:2:2: the state is not JSON"),
         (
             '{"format": "hooksync.state/1"} x',
             "hooks.state.json:1:32: the state is not JSON",
