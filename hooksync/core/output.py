@@ -107,7 +107,8 @@ class Output:
 
     def progress(self, text: str) -> None:
         """Show our own text in the last line of a terminal, until something else is written."""
-        self._say(text, stays=False)
+        # other programs may write to the same line
+        self._say(f"{text} ", stays=False)
 
     def _say(self, text: str, *, stays: bool = True) -> None:
         with self._lock:

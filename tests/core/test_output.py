@@ -180,7 +180,7 @@ def test_a_value_that_a_format_has_to_escape_is_masked_too(renderer: str, value:
     assert printable(value) not in read(shown) or value in "***"
 
 
-def test_progress_is_erased_before_anything_else_is_written(
+def test_progress_is_erased_and_ends_with_a_space_because_other_programs_write_after_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = Output()
@@ -188,10 +188,10 @@ def test_progress_is_erased_before_anything_else_is_written(
     output.message("warning: slow")
     output.progress("reading 2/2")
     output.result("done\n")
-    erased = f"\r{' ' * len('reading 1/2')}\r"
+    erased = f"\r{' ' * len('reading 1/2 ')}\r"
     assert capsys.readouterr() == (
         "done\n",
-        f"reading 1/2{erased}warning: slow\nreading 2/2{erased}",
+        f"reading 1/2 {erased}warning: slow\nreading 2/2 {erased}",
     )
 
 
