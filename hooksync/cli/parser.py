@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from hooksync.cli.flags import add_help
+from hooksync.config.files import YAML_ENDINGS
 from hooksync.core.errors import Problem, UsageError, suggestion
 
 if TYPE_CHECKING:
@@ -86,7 +88,10 @@ class _Parser(argparse.ArgumentParser):
             return found, unknown
         name = unknown[0].partition("=")[0]
         if not name.startswith("-"):
-            self.error(f"unknown argument {name}")
+            fix = self._see_help
+            if name.endswith(YAML_ENDINGS) and "--file" in self._option_string_actions:
+                fix = f"did you mean --file {quote(name)}? ({fix})"
+            raise UsageError(Problem(f"unknown argument {name}", fix))
         fix = suggestion(name, list(self._option_string_actions), self._see_help)
         if name in ("--dryrun", "--dry-run"):
             fix = "`hooksync plan` shows what apply would do, and changes nothing"
