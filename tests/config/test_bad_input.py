@@ -443,6 +443,8 @@ MISTAKES = [
     ("{env: HOOK_SECRET}", f"{{{LITERAL}}}", "14:18", "unknown key under secret"),
     ("{env: HOOK_SECRET}", f"{{x-{LITERAL}: 1}}", "14:18", "unknown key under secret"),
     ("{env: HOOK_SECRET}", f"{{env:{LITERAL}}}", "14:18", "unknown key under secret"),
+    ("{env: HOOK_SECRET}", f"{{env:{LITERAL}}}", "14:18", "write `env: ` with a colon and a space"),
+    ("{env: HOOK_SECRET}", "{env HOOK_SECRET}", "14:18", "write `env: ` with a colon and a space"),
     ("{env: HOOK_SECRET}", f"{{? [{LITERAL}] : 1}}", "14:20", "a key must be text"),
     ("{env: HOOK_SECRET}", "{file: ''}", "14:24", "is empty, or has a line break"),
     ("{env: HOOK_SECRET}", f'{{file: "{LITERAL}\\n"}}', "14:24", "is empty, or has a line break"),
