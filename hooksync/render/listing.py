@@ -7,16 +7,13 @@ whether its secret is the same.
 from __future__ import annotations
 
 from collections import Counter
-from typing import get_args
 
 from hooksync.core.errors import pluralised
-from hooksync.core.model import SecretState
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Plan, Step, origin_words
-from hooksync.render.text import Line, counted, secret_state, state_texts, table_lines, unstyled
+from hooksync.render.text import Line, secret_state, state_texts, table_lines, unstyled
 
 _HEAD = ("tenancy", "id", "trigger", "secret", "declared as", "made", "url")
-_SECRETS = {state: state.replace("-", " ") for state in sorted(get_args(SecretState))}
 
 
 def live_only(plan: Plan) -> Plan:
@@ -51,9 +48,10 @@ def list_lines(plan: Plan) -> list[Line]:
     parts = [f"List: {len(plan.steps)} live in {places}, {declared} of them declared"]
     if counts["subscribe"]:
         parts.append(f"{counts['subscribe']} declared and not live")
-    states = counted(Counter(step.secret for step in plan.steps), _SECRETS)
+    states = Counter(secret_state(step) for step in plan.steps if step.secret)
     if states:
-        parts.append(f"secrets: {states}")
+        counted = [f"{number} {state}" for state, number in sorted(states.items())]
+        parts.append(f"secrets: {', '.join(counted)}")
     if plan.unread:
         parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
     return [*table_lines(rows), *unstyled(["", f"{'; '.join(parts)}.", *state_texts(plan)])]
