@@ -18,6 +18,7 @@ from hooksync.api.inputs import Declared, prepare
 from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
 from hooksync.api.receipt import check_against
+from hooksync.config.secret_sources import doubt_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import (
@@ -328,6 +329,10 @@ def _doubts(run: Run, tenancies: Sequence[TenancyPlan]) -> Iterator[Problem]:
     for tenancy in tenancies:
         errors += tenancy.errors
         refs += [step.new.secret for step in tenancy.steps if step.secret]
-    for doubt in run.secrets.doubts(refs):
-        if doubt not in errors:
+    secrets, problems = run.secrets.look_up(refs)
+    for problem in problems.values():
+        if problem not in errors:
+            yield replace(problem, what=f"{problem.what}: apply would stop")
+    for ref, secret in secrets.items():
+        if doubt := doubt_about(secret, ref):
             yield doubt

@@ -70,15 +70,6 @@ class SecretSources:
             raise SecretError(*problems.values())
         return secrets_by_ref
 
-    def doubts(self, refs: Iterable[SecretRef]) -> tuple[Problem, ...]:
-        """Return warnings about secrets that are missing, unusable or weak."""
-        secrets_by_ref, problems = self.look_up(refs)
-        doubts = list(problems.values())
-        for ref, secret in secrets_by_ref.items():
-            if doubt := doubt_about(secret, ref):
-                doubts.append(doubt)
-        return tuple(doubts)
-
     def look_up(
         self, refs: Iterable[SecretRef]
     ) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:

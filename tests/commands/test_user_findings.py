@@ -10,7 +10,7 @@ import pytest
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import PASSWORD, USERNAME
-from tests.conftest import HOOKS, URL_KEY, Place, unprobed
+from tests.conftest import HOOKS, SECRET, URL_KEY, Place, unprobed
 from tests.terminals import Terminal
 
 REMOVE_FIRST = HOOKS.replace("tenant: DEMO", "tenant: DEMO\n    replacement: remove-first")
@@ -156,3 +156,19 @@ def test_a_run_whose_lock_file_was_deleted_during_its_prompt_subscribes_nothing_
     assert terminal.finish() == 1
     assert "the run lock of hooks.state.json is lost: somebody deleted" in terminal.seen
     assert (len(place.box.subscriptions("DEMO")), place.state) == (2, state)
+
+
+def test_a_plan_without_a_secret_warns_that_apply_would_stop(place: Place) -> None:
+    del place.environ["CATALOGUE_SECRET"]
+    what = "hooks.yaml:10:17: secret env:CATALOGUE_SECRET is not set"
+    planned = place.run("plan")
+    assert (planned.code, f"warning: {what}: apply would stop\n" in planned.err) == (0, True)
+    applied = place.run("apply", "--yes")
+    assert (applied.code, f"error: prod: {what}\n" in applied.err) == (1, True)
+    assert "would stop" not in applied.err
+
+
+def test_a_list_counts_a_secret_that_a_person_vouched_for_as_adopted(place: Place) -> None:
+    place.box.seed("DEMO", live_url(place), "MOVED", SECRET)
+    assert place.run("apply", "--yes", "--adopt", "*", "--target", MOVED).code == 0
+    assert place.run("list").out.endswith("; secrets: 1 same, as adopted.\n")
