@@ -52,6 +52,8 @@ class Template(Record, frozen=True):
     @property
     def names(self) -> tuple[str, ...]:
         """The variables that it refers to, each once, in order."""
+        if self.literal is not None:  # most texts have none
+            return ()
         references = (part for part in self.parts if isinstance(part, Reference))
         return tuple(dict.fromkeys(reference.name for reference in references))
 
