@@ -165,7 +165,7 @@ def plan(declared: Declared) -> Plan:
     Raises HooksyncError if nothing can be planned, for example if the state cannot be read.
     """
     with open_run(declared) as run:
-        return planned(declared, run)
+        return make_plan(declared, run)
 
 
 def apply(declared: Declared, shown: Plan | None = None) -> Plan:
@@ -179,18 +179,20 @@ def apply(declared: Declared, shown: Plan | None = None) -> Plan:
         tenancies = tuple(tenancy for tenancy in declared.tenancies if tenancy.name in names)
         declared = replace(declared, tenancies=tenancies, receipt=shown)
     with open_run(declared, is_apply=True) as run:
-        made = planned_for_apply(declared, run)
-        return applied(declared, run, probed(declared, run, made), is_reviewed=shown is not None)
+        made = make_plan_for_apply(declared, run)
+        return carry_out(
+            declared, run, challenge(declared, run, made), is_reviewed=shown is not None
+        )
 
 
-def planned(declared: Declared, run: Run) -> Plan:
+def make_plan(declared: Declared, run: Run) -> Plan:
     """Read the tenancies and plan them. If the options ask for it, challenge their receivers."""
     tenancies = run.plan(has_policy=bool(declared.options.policy))
-    made = _made(declared, run, tenancies)
-    return probed(declared, run, made) if declared.options.probes else made
+    made = _plan_of(declared, run, tenancies)
+    return challenge(declared, run, made) if declared.options.probes else made
 
 
-def planned_for_apply(declared: Declared, run: Run, *, asks: bool = False) -> Plan:
+def make_plan_for_apply(declared: Declared, run: Run, *, asks: bool = False) -> Plan:
     """Plan; look up every secret that the run selects; compare with the plan that was shown.
 
     `asks`: a person will answer a prompt, and may override the limits of the file.
@@ -205,15 +207,15 @@ def planned_for_apply(declared: Declared, run: Run, *, asks: bool = False) -> Pl
     if declared.receipt:
         key = plan_key(declared.context.environ.get(KEY_VARIABLE))
         tenancies = [*check_against(declared.receipt, tenancies, key)]
-    return _made(declared, run, tenancies)
+    return _plan_of(declared, run, tenancies)
 
 
-def probed(declared: Declared, run: Run, plan: Plan) -> Plan:
+def challenge(declared: Declared, run: Run, plan: Plan) -> Plan:
     """Challenge the receivers of new subscriptions, and judge the plan by their answers."""
     return _with_tenancies(declared, run, plan, ask_receivers(plan.tenancies, run))
 
 
-def applied(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) -> Plan:
+def carry_out(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) -> Plan:
     """Carry a plan out, unless it is refused as a whole, and fill in the outcomes.
 
     `is_reviewed`: somebody answered a prompt, or saw a plan that this plan equals.
@@ -239,8 +241,8 @@ def applied(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) -> P
     return _with_tenancies(declared, run, report, tenancies)
 
 
-def _made(declared: Declared, run: Run, tenancies: Sequence[TenancyPlan]) -> Plan:
-    """Make the plan of a run."""
+def _plan_of(declared: Declared, run: Run, tenancies: Sequence[TenancyPlan]) -> Plan:
+    """Put the plans of the tenancies together, with the reasons that refuse the whole run."""
     options = declared.options
     plan = Plan(
         (),

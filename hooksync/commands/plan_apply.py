@@ -1,7 +1,8 @@
 """The commands `plan`, `apply` and `apply PLAN`.
 
-Each calls the library function of its name, shows the result, and returns an exit code. Results
-and messages go to `context.terminal`.
+Both are made of the parts of the library's `plan` and `apply`, because a person sees the plan, and
+answers, between the challenges and the first change. They show the result, and return an exit code.
+Results and messages go to `context.terminal`.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def _run(command: str, do: Callable[[], Plan], options: ShownOptions, context: C
 def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     declared = prepare(options, context)
     with open_run(declared) as run:
-        made = library.planned(declared, run)
+        made = library.make_plan(declared, run)
     if not made.is_interrupted:
         made = completed(made, is_detailed=options.has_detailed_exit_code)
     if options.out or options.format in ("json", "html"):
@@ -129,18 +130,18 @@ def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
     told: set[Problem] = set()
     with open_run(declared, is_apply=True) as run:
         asks = not declared.is_confirmed and context.terminal.can_ask()
-        made = library.planned_for_apply(declared, run, asks=asks)
+        made = library.make_plan_for_apply(declared, run, asks=asks)
         _refuse_wrong_ids(made, options)
         must_ask = bool(made.ready_tenancies) and not declared.is_confirmed
         if must_ask and not asks:
             made = replace(made, refusals=(_no_terminal(options),))
         else:
-            made = library.probed(declared, run, made)
+            made = library.challenge(declared, run, made)
         if not _is_confirmed(made, options, context, told, must_ask=must_ask):
             fix = f'answer "{expected_answer(made)}" to apply this'
             made = replace(made, refusals=(Problem("not confirmed", fix),))
         is_reviewed = must_ask or declared.receipt is not None
-        done = library.applied(declared, run, made, is_reviewed=is_reviewed)
+        done = library.carry_out(declared, run, made, is_reviewed=is_reviewed)
     _show_bugs(run.failures, context, told)
     _show_result(done, options, context, told)
     return done

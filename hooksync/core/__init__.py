@@ -1,5 +1,6 @@
 """What every package shares: nouns, errors, URLs, templates, redaction, files, the one exit.
 
-Only output.py, reading.py, programs.py and git.py have effects; it imports no other package.
+It imports no other package. output.py writes; reading.py and schema.py read; programs.py and git.py
+start programs; origin.py asks the system for the host and the user; clock.py waits.
 Begin with model.py.
 """

@@ -164,7 +164,7 @@ class Step(Record, frozen=True):
 
     @property
     def trigger(self) -> Trigger:
-        """The trigger."""
+        """The trigger of what reports show."""
         return self.shown.trigger
 
     @property

@@ -1,5 +1,6 @@
 """What hooksync remembers: subscriptions that it made, fingerprints of secrets, attempts.
 
-It knows no hooks file and no service; only the store touches the disk.
+It reads no hooks file and calls no service; the name of the first hooks file gives the place of a
+state. Only local.py touches the disk; git.py and cloud.py reach other machines.
 Begin with model.py.
 """
