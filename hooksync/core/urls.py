@@ -52,6 +52,7 @@ _WITH_HOST = re.compile(
 _HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,11}|[a-z0-9._-]{0,6}))*")
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 _PAIR = re.compile("[^?&;]+")
+_VALUE = re.compile(r"(?<=[?&;=])[^?&;=]*={0,2}(?=[&;]|\Z)")
 _WORD = re.compile("[A-Za-z0-9]{7,}")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
 _TO_OR_FROM_DIGITS = re.compile("(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
@@ -83,21 +84,20 @@ def masked_pair(pair: str) -> str:
     return f"{name}=***" if value.strip("=") and not is_like_key(name) else "***"
 
 
-def differing_pairs(shown: str, url: str, other: str) -> list[str]:
-    """List the pairs of a query whose values differ from those of a URL that is the same otherwise.
+def without_values(url: str) -> str:
+    """Return a URL without the values of its query. A pair without a name is a value."""
+    return _VALUE.sub("", url)
+
+
+def differing_values(shown: str, url: str, other: str) -> str:
+    """List the values of a query that differ from those of a URL that is the same otherwise.
 
     They are written as in `shown`, the form of `url` that may be shown.
     """
-    here, _, query = url.partition("?")
-    there, _, query_there = other.partition("?")
-    texts = (shown.partition("?")[2], query, query_there)
-    written, pairs, others = map(_PAIR.findall, texts)
-    if here != there or list(map(masked_pair, pairs)) != list(map(masked_pair, others)):
-        return []
-    if len(written) != len(pairs):  # the value of a variable contains several pairs
-        written, pairs, others = ([text] for text in texts)
-    differing = zip(written, pairs, others, strict=True)
-    return [name for name, pair, other_pair in differing if pair != other_pair]
+    if without_values(url) != without_values(other):
+        return ""
+    values = zip(*map(_VALUE.findall, (shown, url, other)), strict=False)
+    return ", ".join(written for written, value, there in values if value != there)
 
 
 def has_literal_key(url: str) -> bool:

@@ -14,7 +14,7 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
-from hooksync.core.urls import differing_pairs
+from hooksync.core.urls import differing_values, without_values
 from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import (
     NAMED_BY_REMOVE,
@@ -83,43 +83,33 @@ def wrong_ids(comparison: Comparison) -> Iterator[Problem]:
                     f" {declared.url.shown} is declared"
                 )
                 fix = "declare what is live, or correct the id; `hooksync list` shows the ids"
-                if pairs := _differing_pairs(declared, found):
-                    what = f"whose live URL has a different value in its query: {pairs}"
+                if values := _differing_values(declared, found):
+                    what = f"whose live URL has a different value for {values}"
                     fix = "correct this value: copy it from where the receiver is deployed"
                 yield Problem(start + what, fix, declared.location)
 
 
-def _differing_pairs(declared: DeclaredSubscription, live: LiveSubscription) -> str:
-    """Name the values of a query that differ, if nothing else differs in two URLs."""
+def _differing_values(declared: DeclaredSubscription, live: LiveSubscription) -> str:
     url = declared.url
-    return ", ".join(differing_pairs(url.shown, url.identity, live.url.identity))
+    return differing_values(url.shown, url.identity, live.url.identity)
 
 
 def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:
     """Warn if a new subscription differs from a foreign one only in values of its URL's query.
 
-    Then the value may be wrong, and the receiver would get each event twice.
+    Then a value may be wrong, and the receiver would get each event twice.
     """
-    foreign = defaultdict[object, list[LiveSubscription]](list)
+    foreign = {}
     for step in plan.steps:
         if step.declared is None and step.origin == "foreign":
-            foreign[_receiver(step)].append(step.old)
+            foreign[without_values(step.old.url.identity), step.trigger] = step.old
     for step in plan.steps:
-        if step.action != "subscribe":
-            continue
-        for live in foreign[_receiver(step)]:
-            pairs = _differing_pairs(step.new, live)
-            if pairs and live.id not in step.new.adopt:  # `wrong_ids` reports those
-                what = (
-                    f"{step.address} would be new, but {live.id} differs from it only in a value of"
-                    f" the URL's query: {pairs}"
-                )
-                yield Problem(what, _NEAR_FIX, plan.location)
-
-
-def _receiver(step: Step) -> object:
-    """Return the trigger of a step, and its URL without the query."""
-    return step.trigger, step.shown.url.identity.partition("?")[0]
+        live = foreign.get((without_values(step.shown.url.identity), step.trigger))
+        # `wrong_ids` reports an id to adopt
+        if step.action == "subscribe" and live and live.id not in step.new.adopt:
+            values = _differing_values(step.new, live)
+            what = f"{step.address} is new, but {live.id} differs from it only in {values}"
+            yield Problem(what, _NEAR_FIX, plan.location)
 
 
 def needless_ids(comparison: Comparison) -> Iterator[Problem]:
