@@ -118,7 +118,7 @@ class Planner(Record, frozen=True):
         plan = comparison.plan()
         tenancy = comparison.tenancy
         history = comparison.history
-        owned = sum(is_owned(tenancy, live, history) for live in comparison.live)
+        owned = len({live.key for live in comparison.live if is_owned(tenancy, live, history)})
         over_limit = limit_reasons(plan, tenancy, owned, tenancy.limit)
         refusals = over_limit
         if tenancy.ceiling:

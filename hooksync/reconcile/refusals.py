@@ -40,6 +40,8 @@ _NEAR_FIX = (
     "if the receiver is the same, correct this value before you apply: otherwise it gets each event"
     " twice"
 )
+_LEFT_PAUSED = "paused, but live, and the state does not have it"
+_LEFT_TWIN = "live more than once: the receiver gets each event again, and hooksync does not own it"
 _MOST_ADDRESSES = 5  # that a fix names one by one if globs can name all
 _CEILING_FIX = (
     "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
@@ -134,9 +136,10 @@ def limit_reasons(
     """Return how a plan violates a limit of the file or of the policy.
 
     Duplicate, paused and replaced subscriptions, and those that `remove` names, do not count. For a
-    policy, all whose URL ends do. `owned`: the number of live subscriptions that hooksync owns.
+    policy, all whose URL ends do. `owned`: the number of owned ones, without duplicates.
     """
-    number = sum(map(_ends_url if limit.policy else _counts, plan.steps))
+    counts = _ends_url if limit.policy else _counts
+    number = len({step.old.key for step in plan.steps if counts(step)})
     is_over = _exceeds(limit, number, owned)
     is_emptied = number == owned and not (tenancy.subscriptions or tenancy.not_selected)
     if not number or limit.percent == 100 or not (is_over or is_emptied):
@@ -327,20 +330,11 @@ def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
 
 
 def _left_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
-    twins: dict[str, list[str]] = {}
-    paused = []
+    left = defaultdict[str, list[Step]](list)
     for step in plan.left_drift:
-        if PAUSED in step.reasons:
-            paused.append(step)
-        else:
-            twins.setdefault(step.address or "", []).append(step.id)
-    if twins:
-        which = [f"{address} ({shortened(ids)})" for address, ids in twins.items()]
-        what = f"live more than once, and hooksync does not own the others: {shortened(which)}"
-        fix = f"ask who made them; `{flags.applying(twins)}` replaces all of an address by one"
-        yield Problem(f"{what}: each receiver gets each event more than once", fix)
-    if paused:
-        which = [f"{step.address} as {step.id}" for step in paused]
-        what = f"paused, but live, and the state does not have it: {shortened(which)}"
-        removing = flags.command("remove", *(step.id for step in paused))
-        yield Problem(what, f"`{removing}` if nobody needs it")
+        left[_LEFT_PAUSED if PAUSED in step.reasons else _LEFT_TWIN].append(step)
+    for what, steps in left.items():
+        which = [f"{step.address} as {step.id}" for step in steps]
+        removing = flags.command("remove", *(step.id for step in steps))
+        fix = f"ask who made it; `{removing}` if nobody needs it"
+        yield Problem(f"{what}: {shortened(which)}", fix)

@@ -15,7 +15,6 @@ from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import (
     PAUSED,
-    REPLACED_OUTSIDE,
     URL_CHANGED,
     Action,
     Outcome,
@@ -145,13 +144,13 @@ def step_lines(plan: Plan, *, shows_kept: bool) -> Iterator[Line]:
 def _tenancy_lines(tenancy: TenancyPlan, *, shows_kept: bool) -> Iterator[Line]:
     """Write the steps to show, then the numbers of those that are left alone.
 
-    A kept subscription is not shown, unless it was replaced outside this state. `shows_kept`:
-    show all steps.
+    A kept subscription is not shown, unless apply refuses its unknown secret. `shows_kept`: show
+    all steps.
     """
     shown = []
     left: dict[str, list[Step]] = {}
     for step in tenancy.steps:
-        if shows_kept or step.is_drift or REPLACED_OUTSIDE in step.reasons:
+        if shows_kept or step.is_drift or (step.reasons and step.has_unknown_secret):
             shown.append(step)
         elif step.action == "leave":
             left.setdefault(step.reason, []).append(step)

@@ -164,6 +164,7 @@ def test_after_a_lost_state_one_flag_adopts_everything_and_changes_nothing_in_pr
     before = place.box.subscriptions("DEMO")
     refused = place.run("apply", "--yes")
     assert refused.code == 3
+    assert refused.out.count("reason               secret unknown") == 2  # below `?`
     assert "hooksync apply --adopt prod/catalogue/INDEXED --adopt prod/catalogue/MOVED" in (
         refused.err
     )
