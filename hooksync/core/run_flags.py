@@ -7,12 +7,12 @@ shell. No other module writes such a command by hand if the run has flags to rep
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from hooksync.core.record import Record
 
-Verb = Literal["plan", "apply", "remove", "list", "state forget", "state unlock"]
+Verb = Literal["plan", "apply", "remove", "list", "state forget", "state move", "state unlock"]
 
 SELECTING = frozenset({"--tenancy", "--target", "--replace", "--adopt"})
 _STATE = frozenset({"-f", "--state"})
@@ -29,6 +29,7 @@ TAKEN: dict[Verb, frozenset[str]] = {
     "remove": _READING | {"--yes"},
     "list": _READING | {"--target"},
     "state forget": _STATE,
+    "state move": _STATE,
     "state unlock": _STATE,
 }
 
@@ -46,14 +47,19 @@ class RunFlags(Record, frozen=True):
                 words += [flag, *values]
         return shlex.join(words)
 
-    def applying(self, replace: Iterable[str], adopt: Iterable[str] = ()) -> str:
-        """Write the command that replaces and adopts subscriptions, all of them in one run."""
+    def applying(self, replace: Collection[str], adopt: Iterable[str] = ()) -> str:
+        """Write the command that replaces and adopts subscriptions, all of them in one run.
+
+        It does not repeat --adopt for an address to replace.
+        """
+        overruled = [("--adopt", address) for address in replace]
+        rest = RunFlags(tuple(flag for flag in self.given if flag not in overruled))
         words = []
         for address in adopt:
             words += ["--adopt", address]
         for address in replace:
             words += ["--replace", address]
-        return self.command("apply", *words)
+        return rest.command("apply", *words)
 
 
 NO_FLAGS = RunFlags()

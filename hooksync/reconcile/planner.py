@@ -127,7 +127,7 @@ class Planner(Record, frozen=True):
         if named:
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
         found = (
-            *misplaced(plan, comparison),
+            *misplaced(plan, comparison, self.flags),
             *near_duplicates(plan),
             *needless_ids(comparison),
             *raised_limit(tenancy, owned),

@@ -18,6 +18,7 @@ from hooksync.core.urls import differing_values, without_values
 from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import (
     NAMED_BY_REMOVE,
+    NO_LONGER_DECLARED,
     PAUSED,
     PROTECTED,
     REPLACED_OUTSIDE,
@@ -48,10 +49,10 @@ _CEILING_FIX = (
 )
 
 
-def misplaced(plan: TenancyPlan, comparison: Comparison) -> Iterator[Problem]:
+def misplaced(plan: TenancyPlan, comparison: Comparison, flags: RunFlags) -> Iterator[Problem]:
     """Warn if the state has none of the declared addresses, and the plan moves or removes.
 
-    Then the file may belong to a different tenancy.
+    Then the file may belong to a different tenancy; or a name and its URL changed at once.
     """
     tenancy = comparison.tenancy
     changed = sum(step.action == "unsubscribe" or _moves_url(step) for step in plan.steps)
@@ -64,7 +65,21 @@ def misplaced(plan: TenancyPlan, comparison: Comparison) -> Iterator[Problem]:
             f" and the plan moves or removes {pluralised(changed, 'subscription')}"
         )
         fix = "check that `server` and `tenant` are those that this file is meant for"
+        if moves := _renames(plan, flags):
+            fix = f"if a name and its URL changed at once: {' and '.join(moves)}; otherwise {fix}"
         yield Problem(what, fix, tenancy.location)
+
+
+def _renames(plan: TenancyPlan, flags: RunFlags) -> list[str]:
+    """Word the commands that rename what was removed, if what is new has one other name."""
+    gone = {step.trigger: step for step in plan.steps if NO_LONGER_DECLARED in step.reasons}
+    new = [step for step in plan.steps if step.action == "subscribe" and step.trigger in gone]
+    moves = []
+    for step in new:
+        former = f"{plan.name}/{gone[step.trigger].name}/{step.trigger.short}"
+        moves.append(f"`{flags.command('state move', former, step.new.address)}`")
+    names = {(gone[step.trigger].name, step.name) for step in new}
+    return moves if len(names) == 1 else []
 
 
 def wrong_ids(comparison: Comparison) -> Iterator[Problem]:
@@ -307,7 +322,7 @@ def _unproven_fix(globs: Mapping[str, list[str]], flags: RunFlags, *, is_empty: 
     unknown = globs.get(SECRET_UNKNOWN.text, [])
     tried = globs.get(_TRIED, [])
     again = flags.applying([*outside, *unknown, *tried])
-    fix = f"`{again}` subscribes them again, with the declared secrets"
+    fix = f"`{again}` makes new subscriptions with the declared secrets"
     if unknown:
         adopting = flags.applying([*outside, *tried], unknown)
         fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"

@@ -87,8 +87,8 @@ class StepRunner:
             receiver = self.step.receiver
             if status == CONFLICT:
                 self.creation = Call.CONFLICT
-            elif status in _INVALID and receiver and receiver.state == "ready":
-                self._fix = _PROVED_FIX
+            elif status in _INVALID and receiver:
+                self._fix = receiver.fix or _PROVED_FIX
 
     def record_response(self) -> None:
         """Record what the response to the creation says."""

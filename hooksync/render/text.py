@@ -56,6 +56,10 @@ _LABEL = 21  # columns that a field's name takes
 _FEW_TENANCIES = 5  # with more tenancies, a table sums them up
 _SHOWN_ID = 8  # characters of an id
 _NARROWEST_NAME = 20  # columns
+_MOVED_UNSEEN = (
+    "If you have applied before, name that state with --state before you apply: without it, "
+    "hooksync does not recognise a moved URL, and leaves the old one live."
+)
 _WIDEST_NAME = 1_000  # columns
 
 
@@ -121,10 +125,14 @@ def _selection_texts(plan: Plan) -> list[str]:
 
 
 def state_texts(plan: Plan) -> list[str]:
-    """Report that there is no state yet."""
+    """Report that there is no state yet, and what that means for a moved URL."""
     if plan.is_report or not plan.state_missing:
         return []
-    return [f"No state yet ({plan.state}): the first apply creates it."]
+    texts = [f"No state yet ({plan.state}): the first apply creates it."]
+    counts = plan.counts()
+    if counts["subscribe"] and counts["leave"]:
+        texts.append(_MOVED_UNSEEN)
+    return texts
 
 
 def sentences(plan: Plan) -> list[str]:

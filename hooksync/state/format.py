@@ -24,8 +24,8 @@ STATE_FORMAT = "hooksync.state/1"
 _DOMAIN = b"hooksync.state/1 signature\n"
 
 _WAY_OUT = (
-    "restore an earlier one, from its history or a backup; or delete it: then the secrets are"
-    " unknown until an apply with `--adopt` takes them over"
+    "restore an earlier one, from its history or a backup; or delete it: then apply with"
+    " `--adopt` if the receivers work, otherwise with `--replace`; a moved URL is not recognised"
 )
 
 _BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -89,6 +90,16 @@ def test_after_a_passed_challenge_a_refusal_does_not_blame_the_secret(
     assert "holds the same secret" in place.run("apply", "--yes").out
 
 
+def test_a_refused_challenge_names_what_hooksync_itself_found_and_does_not_blame_the_secret(
+    place: Place,
+) -> None:
+    place.environ["RECEIVER"] = place.receiver.url("none")
+    run = place.run("apply", "--yes")
+    assert run.code == 1
+    assert "holds the same secret" not in run.text
+    assert place.run("apply", "--yes").text.count("accept a POST at this path") == 2
+
+
 # --- another run
 
 
@@ -119,6 +130,25 @@ def test_a_file_with_other_names_that_moves_or_removes_is_reported(place: Place)
     run = place.run("plan")
     assert "staging: the state has none of this file's addresses for " in run.err
     assert "and the plan moves or removes 2 subscriptions" in run.err
+
+
+def test_a_changed_name_and_url_are_not_taken_for_a_wrong_tenancy_alone(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    place.write(HOOKS.replace("catalogue:", "search:").replace("code=", "to=x&code="))
+    run = place.run("plan")
+    fix = run.err.partition("if a name and its URL changed at once: ")[2].partition(";")[0]
+    moves = [shlex.split(command.strip("`")) for command in fix.split(" and ")]
+    assert len(moves) == 2
+    for words in moves:
+        assert place.run(*words[1:]).code == 0
+    assert "0 to subscribe, 2 to resubscribe, 0 to REMOVE" in place.run("plan").out
+
+
+def test_a_lost_state_and_a_moved_url_are_not_planned_without_a_word(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    (place.folder / "hooks.state.json").unlink()
+    place.write(HOOKS.replace("${RECEIVER}", "${RECEIVER}/new"))
+    assert "does not recognise a moved URL" in place.run("plan").out
 
 
 def test_under_a_policy_a_moved_url_counts_as_removed(place: Place) -> None:

@@ -27,6 +27,7 @@ OPTIONS = RunOptions(
 )
 NEEDED = {
     "state forget": ["prod/*"],
+    "state move": ["prod/a/MOVED", "prod/b/MOVED"],
     "state unlock": ["id"],
     "remove": ["id"],
 }
@@ -48,6 +49,12 @@ def test_each_command_accepts_every_flag_that_it_repeats(verb: Verb) -> None:
 def test_a_saved_plan_is_applied_without_the_flags_that_select() -> None:
     words = shlex.split(OPTIONS.flags.command("apply", "p q.json", selects=False))
     assert read_arguments(words[1:], {}).saved_plan == "p q.json"
+
+
+def test_a_command_that_replaces_an_address_does_not_adopt_it_too() -> None:
+    flags = RunOptions(("hooks.yaml",), adopt=("prod/a/MOVED", "prod/b/*")).flags
+    command = "hooksync apply --replace prod/a/MOVED --adopt 'prod/b/*'"
+    assert flags.applying(["prod/a/MOVED"]) == command
 
 
 def test_a_run_without_flags_has_none_to_repeat() -> None:

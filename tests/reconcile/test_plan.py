@@ -76,7 +76,7 @@ def test_unknown_secrets_are_refused_and_the_fix_names_adopt_and_replace() -> No
     what = "prod: secret unknown: prod/catalogue/MOVED"
     fix = (
         "`hooksync apply --adopt prod/catalogue/MOVED` if the receivers accept events with these"
-        " secrets; otherwise `hooksync apply --replace prod/catalogue/MOVED` subscribes them again,"
+        " secrets; otherwise `hooksync apply --replace prod/catalogue/MOVED` makes new subscriptions"
         " with the declared secrets"
     )
     assert plan.refusals == (Problem(what, fix, HERE),)

@@ -163,8 +163,8 @@ def test_arbitrary_text_and_json_are_refused(text: str) -> None:
 
 UNKNOWN = 'its format is "hooksync.state/0", and this hooksync reads hooksync.state/1'
 WAY_OUT = (
-    "restore an earlier one, from its history or a backup; or delete it: then the secrets are"
-    " unknown until an apply with `--adopt` takes them over"
+    "restore an earlier one, from its history or a backup; or delete it: then apply with"
+    " `--adopt` if the receivers work, otherwise with `--replace`; a moved URL is not recognised"
 )
 
 
