@@ -24,12 +24,11 @@ from hooksync.receivers.events import (
 )
 from hooksync.receivers.suite import Sender, Suite, Trial
 from hooksync.receivers.verdict import Cause, explain, explain_refusal
-from hooksync.receivers.worklog import judge_log
+from hooksync.receivers.worklog import LOG_WAIT, judge_log
 from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
 _NOT_TESTED = "Not tested: whether signatures are compared in constant time"
 _NO_LOG = "; without --log, whether each entity of an event is worked on, and only once"
-_LOG_WAIT = 15.0  # seconds for the last work to appear in the log
 
 
 class FireOptions(FileOptions, frozen=True):
@@ -161,7 +160,7 @@ def _show_suite(
 
 def _judge_log(path: str, trials: list[Trial], context: Context) -> tuple[list[Trial], list[Cause]]:
     """Judge the receiver's log as soon as it shows no fault, or the wait for the work is over."""
-    ends = context.clock.monotonic() + _LOG_WAIT
+    ends = context.clock.monotonic() + LOG_WAIT
     while True:
         judged, causes = judge_log(trials, read_log(path))
         is_over = not causes or context.clock.monotonic() > ends

@@ -37,6 +37,7 @@ WAITING = (409, 429, 503)  # a receiver is busy: the event is to be sent again
 SERVER_ERRORS = range(500, 600)
 WRONG = "with a wrong signature"  # the names of the forged events that prove something
 WRONG_WHOLE = "with a wrong signature, in one piece"
+LATIN = "signed in Latin-1"
 FIRST = "compact, in chunks"  # the simplest event
 _REFUSING = range(400, 500)
 _SIZES = {"150 kB": 150_000, "1.5 MB": 1_500_000, "10 MB": 10_000_000}
@@ -231,7 +232,7 @@ class Suite:
             "with one byte more": replace(genuine, body=body + b" "),
             "written again": replace(genuine, body=spaced),
             "signed without the prefix": replace(genuine, signature=sign_challenge(key, body)),
-            "signed in Latin-1": Delivery(letter, sign_challenge(key, latin)),
+            LATIN: Delivery(letter, sign_challenge(key, latin)),
             "signed with a line break": replace(genuine, signature=sign_event(key + b"\n", body)),
         }
 

@@ -8,19 +8,32 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from hooksync.core.record import replace
-from hooksync.receivers.suite import Trial
+from hooksync.receivers.suite import LATIN, Trial
 from hooksync.receivers.verdict import Cause
 
+LOG_WAIT = 15.0  # seconds for the last work to appear in the log
 _CAUSES = {  # what was seen, and the fix
+    "silent": (
+        "its log has no identifier of this run: it is a different log, the work does not print"
+        " identifiers, or nothing works on the events",
+        "name the log of this receiver; print the identifiers of each entity as the last step of"
+        " the work, and flush them",
+    ),
     "lost": (
-        "it answered 2xx, but its log lacks the identifiers of an entity: this work was lost, or"
-        " the log does not show it",
+        "it answered 2xx, but its log lacks the identifiers of an entity for"
+        f" {LOG_WAIT:g} s: the work is slow, waits in a queue, or is lost",
         "answer 2xx only after the work, or after storing the event where it lasts; print the"
-        " identifiers of each entity",
+        " identifiers of each entity as the last step of the work",
     ),
     "twice": (
         "its log shows more work for an event that came twice",
         "before the work, claim the event in one step that fails for the second delivery",
+    ),
+    "latin-1": (
+        "it works on an event that is signed in Latin-1, as pyPreservica's handlers do. Only who"
+        " knows the secret can sign one. But if Preservica signs bytes, it drops genuine events"
+        " with letters outside ASCII",
+        "verify the raw bytes of the body",
     ),
     "forged": (
         "its log shows work on a forged event",
@@ -34,8 +47,10 @@ def judge_log(trials: Sequence[Trial], log: bytes) -> tuple[list[Trial], list[Ca
     """Judge each event by how often its identifiers are in the log."""
     judged = []
     names: dict[str, list[str]] = {}
-    for trial, times in zip(trials, _count_works(trials, log), strict=True):
-        fault = _fault(trial, times)
+    works = list(_count_works(trials, log))
+    missing = "lost" if any(map(any, works)) else "silent"
+    for trial, times in zip(trials, works, strict=True):
+        fault = _fault(trial, times, missing)
         if fault:
             names.setdefault(fault, []).append(trial.name)
             trial = replace(trial, state="failed")
@@ -58,15 +73,16 @@ def _count_works(trials: Sequence[Trial], log: bytes) -> Iterator[list[float]]:
         yield [counts[token] / once for token in found]
 
 
-def _fault(trial: Trial, times: Sequence[float]) -> str:
+def _fault(trial: Trial, times: Sequence[float], missing: str) -> str:
     """Return what the log shows against a test: a name in _CAUSES, or "".
 
-    `times`: how often each entity was worked on.
+    `times`: how often each entity was worked on. `missing`: the name if the log lacks one.
     """
     if trial.kind == "forged":
-        return "forged" if any(times) else ""
+        name = "latin-1" if trial.name == LATIN else "forged"
+        return name if any(times) else ""
     if trial.kind != "genuine" or trial.state == "failed" or not times:
         return ""
     if not all(times):
-        return "lost"
+        return missing
     return "twice" if max(times) > 1.5 else ""

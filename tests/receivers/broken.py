@@ -402,17 +402,23 @@ def swallows(self: Good, event: Any) -> None:
 # bugs that only the log of the receiver shows
 IN_THE_LOG: dict[str, tuple[type[Good], str]] = {
     "works twice on a re-delivery": (bug(work=lambda self, event: self.do(event)), "its log shows more work for an event"),
-    "swallows the failure": (bug(do=swallows), "but its log lacks the identifiers of an entity"),
+    "prints no identifiers": (bug(do=swallows), "its log has no identifier of this run"),
     "one entity of several": (
         bug(do=lambda self, event: self.log.append(json.dumps(event["events"][:1]))),
         "but its log lacks the identifiers of an entity",
     ),
     "no duplicates of an entity": (
         bug(key=lambda self, event: str([each["entityRef"] for each in event["events"]])),
-        "but its log lacks the identifiers of an entity",
+        "the work is slow, waits in a queue, or is lost",
     ),
     "works on forged events": (
         bug(is_genuine=lambda self, given, body: True), "its log shows work on a forged event",
+    ),
+    "works on an event signed in Latin-1": (
+        bug(is_genuine=lambda self, given, body: given in (
+            self.expected(body), sign(SECRET, PREFIX + body.decode().encode("latin-1", "replace"))
+        )),
+        "But if Preservica signs bytes, it drops genuine events",
     ),
 }  # fmt: skip
 
