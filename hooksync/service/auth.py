@@ -153,10 +153,10 @@ class TokenSession:
         }
         server = self._tenancy.server.base_url
         request = Request("POST", server, f"{_PATH}/{call}", headers, urlencode(form).encode())
-        answer = self._caller.repeat(request, self._tenancy.peer, "read")
-        log_in = read_log_in(answer.body)
+        response = self._caller.repeat(request, self._tenancy.peer, "read")
+        log_in = read_log_in(response.body)
         self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
-        is_success = answer.status == 200
+        is_success = response.status == 200
         if is_success and log_in.token and log_in.success is not False:
             return log_in
         if call == "login" and log_in.message == "needs.2fa" and log_in.continuation:
@@ -168,6 +168,6 @@ class TokenSession:
         elif is_success:
             remark = "the answer contains no token"
             fix = "check that `server` is a Preservica server"
-        elif answer.status not in _WRONG_CREDENTIALS:
-            fix = fix_for_status(answer.status)
-        raise Rejected(self._caller.problem(request, answer, fix, remark), answer.status)
+        elif response.status not in _WRONG_CREDENTIALS:
+            fix = fix_for_status(response.status)
+        raise Rejected(self._caller.problem(request, response, fix, remark), response.status)

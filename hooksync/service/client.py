@@ -93,29 +93,29 @@ class Preservica:
         `moment`: ISO 8601. Raises ServiceError. Source: pyPreservica 4.2.2, entityAPI.py.
         """
         query = urlencode({"date": moment, "start": start, "max": _PAGE})
-        return self._fetch(f"{_UPDATED}?{query}", lambda answer: read_entities(answer.body))
+        return self._fetch(f"{_UPDATED}?{query}", lambda response: read_entities(response.body))
 
     def _fetch(self, path: str, read: Callable[[Response], T]) -> T:
         """Fetch a document. `read`: returns its content, or raises NotUnderstood."""
         request = Request("GET", self._server, path, answer_limit=_LARGEST_LIST)
-        answer = self._authorised(request, "read")
-        if answer.status != 200:
-            fix = fix_for_status(answer.status)
-            raise Rejected(self._caller.problem(request, answer, fix), answer.status)
+        response = self._authorised(request, "read")
+        if response.status != 200:
+            fix = fix_for_status(response.status)
+            raise Rejected(self._caller.problem(request, response, fix), response.status)
         try:
-            return read(answer)
+            return read(response)
         except NotUnderstood as error:
-            problem = self._caller.problem(request, answer, _NOT_KNOWN, str(error))
+            problem = self._caller.problem(request, response, _NOT_KNOWN, str(error))
             raise ServiceError(problem) from error
 
-    def _read_list(self, answer: Response) -> LiveSubscriptions:
-        if answer.has_next_page:
+    def _read_list(self, response: Response) -> LiveSubscriptions:
+        if response.has_next_page:
             raise NotUnderstood("a part of the list, with a Link header to the next part")
         declared = {
             subscription.url.identity: subscription.url.shown
             for subscription in self._tenancy.subscriptions
         }
-        live = read_subscriptions(answer.body, declared)
+        live = read_subscriptions(response.body, declared)
         shown = [f"{item.id} {item.trigger} {item.url.shown}" for item in live]
         if not self._redactor.holds(" ".join(shown)):
             return live  # one search, as few hold a secret
@@ -144,16 +144,16 @@ class Preservica:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         body = json.dumps(wanted).encode()
         request = Request("POST", self._server, SUBSCRIPTIONS, headers, body)
-        answer = self._authorised(request, "creation")
-        identifier = read_created(answer.body)
-        if not 200 <= answer.status < 300 or identifier is None:
+        response = self._authorised(request, "creation")
+        identifier = read_created(response.body)
+        if not 200 <= response.status < 300 or identifier is None:
             usual = (
                 f'check that the receiver runs and holds the same secret as "{declared.name}"'
                 f" ({declared.location})"
             )
-            if answer.status == CONFLICT:
+            if response.status == CONFLICT:
                 usual = _REMOVE_FIRST
-            raise self._failure(request, answer, fix_for_status(answer.status, usual))
+            raise self._failure(request, response, fix_for_status(response.status, usual))
         # an id that contains a secret is never shown
         return None if self._redactor.holds(identifier) else identifier or None
 
@@ -167,9 +167,9 @@ class Preservica:
             raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
         path = f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
         request = Request("DELETE", self._server, path)
-        answer = self._authorised(request, "removal")
-        if answer.status not in (204, 404):
-            raise self._failure(request, answer, fix_for_status(answer.status))
+        response = self._authorised(request, "removal")
+        if response.status not in (204, 404):
+            raise self._failure(request, response, fix_for_status(response.status))
 
     def _authorised(self, request: Request, purpose: Purpose) -> Response:
         """Send a request with a token. If the service refuses the token, log in again once."""
@@ -181,14 +181,14 @@ class Preservica:
             )
 
         token = self._session.token()
-        answer = send(token)
-        if answer.status != 401:
-            return answer
+        response = send(token)
+        if response.status != 401:
+            return response
         return send(self._session.token(instead_of=token))
 
-    def _failure(self, request: Request, answer: Response, fix: str) -> ServiceError:
+    def _failure(self, request: Request, response: Response, fix: str) -> ServiceError:
         """Return AnswerLost if the change may have been made, and otherwise Rejected with `fix`."""
-        if 200 <= answer.status < 300 or answer.status >= SERVER_ERROR:
+        if 200 <= response.status < 300 or response.status >= SERVER_ERROR:
             fix = "the list will show whether it was done"
-            return AnswerLost(self._caller.problem(request, answer, fix))
-        return Rejected(self._caller.problem(request, answer, fix), answer.status)
+            return AnswerLost(self._caller.problem(request, response, fix))
+        return Rejected(self._caller.problem(request, response, fix), response.status)

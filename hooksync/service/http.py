@@ -201,15 +201,15 @@ class Caller(Record, frozen=True):
         start = self.context.clock.monotonic()
         result = "failed"
         try:
-            answer = self.transport.send(request)
-            result = str(answer.status)
+            response = self.transport.send(request)
+            result = str(response.status)
         except ServiceError as error:
             result = self.redactor.quote(error.summary)  # it may quote a certificate
             raise
         finally:
             seconds = self.context.clock.monotonic() - start
             self.context.terminal.watch(CallRecord(peer, shown, result, seconds))
-        return answer
+        return response
 
     def repeat(self, request: Request, peer: str, purpose: Purpose) -> Response:
         """Make a call, and repeat it if it failed, as far as its purpose and the policy allow.
@@ -221,25 +221,25 @@ class Caller(Record, frozen=True):
             if purpose != "read":
                 self.before_change()
             try:
-                answer = self.send(request, peer, str(request))
+                response = self.send(request, peer, str(request))
             except AnswerLost as error:
                 may_help = purpose != "creation" and error.kind != "too-large"
                 if not (may_help and repeats_left and backoff.wait()):
                     raise
                 continue
-            is_busy = answer.status == TOO_MANY
-            is_broken = purpose != "creation" and answer.status >= SERVER_ERROR
+            is_busy = response.status == TOO_MANY
+            is_broken = purpose != "creation" and response.status >= SERVER_ERROR
             may_help = repeats_left > 0 and (is_busy or is_broken)
-            if not (may_help and backoff.wait(read_retry_after(answer.retry_after))):
+            if not (may_help and backoff.wait(read_retry_after(response.retry_after))):
                 break
-        return answer
+        return response
 
-    def problem(self, request: Request, answer: Response, fix: str, remark: str = "") -> Problem:
+    def problem(self, request: Request, response: Response, fix: str, remark: str = "") -> Problem:
         """Return a problem that quotes an answer, because the answer cannot be used."""
-        quoted = self.redactor.quote(answer.text) or "(an empty answer)"
+        quoted = self.redactor.quote(response.text) or "(an empty answer)"
         if remark:
             quoted = f"{remark}: {quoted}"
-        return Problem(f"{request} -> {answer.status}: {quoted}", fix)
+        return Problem(f"{request} -> {response.status}: {quoted}", fix)
 
 
 def read_retry_after(header: str | None) -> float:
