@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http.client import responses
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import pyotp
+
 from hooksync.receivers.http_server import Connection, IncomingRequest, Reply, json_answer
-from hooksync.sandbox import faults
+from hooksync.sandbox import accounts, faults
 from hooksync.sandbox.faults import Fault, call_name
 from hooksync.sandbox.server import status_answer
 from hooksync.sandbox.tenancies import TOKEN_HEADER, Rules, SandboxOptions, Subscription
@@ -68,6 +70,19 @@ def send_half(connection: Connection, answer: Reply) -> None:
     stream.write(head + end + body[: len(body) // 2] if body else b"HTTP/1.1")
 
 
+@dataclass(frozen=True)
+class Account(accounts.Account):
+    """An account that needs a second factor if it has a seed (base32)."""
+
+    totp_seed: str | None = field(default=None, repr=False)
+
+
+class Totp(pyotp.TOTP):
+    """One-time codes, also of seeds of 16 characters."""
+
+    min_secret_length_bits = 80
+
+
 class OddRules(Rules):
     """The rules of a service that may have `ODD_TRAITS`, and has a trigger that hooksync lacks."""
 
@@ -79,6 +94,9 @@ class OddRules(Rules):
         self.is_odd = frozenset(options.traits)
         self.expired: set[str] = set()  # tokens
         self.used: set[str] = set()  # one-time codes
+        self.accounts = {account.username: account for account in options.accounts}
+        self.clock = options.clock
+        self.pending: dict[str, Reply] = {}  # answers to log-ins, by continuation token
         if "number-ids" in self.is_odd:
             new_id = options.new_id
             options = replace(options, new_id=lambda: str(int(new_id(), 16) % 2**53))
@@ -92,14 +110,32 @@ class OddRules(Rules):
             return json_answer(401, {"message": "the access token is expired"})
         if name == "subscribe" and "normalise-urls" in self.is_odd:
             request = with_normal_url(request)
-        if name == "complete-2fa" and "codes-once" in self.is_odd:
-            code = request.form()["twoFactorToken"]
-            if code in self.used:
-                return json_answer(401, {"message": "the two-factor code is wrong"})
-            self.used.add(code)
+        if name == "complete-2fa":
+            return self._complete_log_in(request.form())
         answer = super().answer(request)
+        account = self.accounts.get(request.form().get("username", "")) if is_log_in else None
+        if isinstance(account, Account) and account.totp_seed and answer.status == 200:
+            token = f"continuation-{len(self.pending)}"
+            self.pending[token] = answer
+            tenant = request.form().get("tenant") or account.tenants[0]
+            document = {"message": "needs.2fa", "continuationToken": token, "tenant": tenant}
+            return json_answer(401, document)
         is_new = name == "subscribe" and answer.status == 200
         return Reply(200) if is_new and "answer-empty" in self.is_odd else answer
+
+    def _complete_log_in(self, form: dict[str, str]) -> Reply:
+        """Complete a log-in by a one-time code. A continuation token works once."""
+        token, code = form.get("continuationToken", ""), form.get("twoFactorToken", "")
+        if token not in self.pending:
+            return json_answer(401, {"message": "bad credentials"})
+        account = self.accounts[form["username"]]
+        assert isinstance(account, Account)
+        totp, now = Totp(account.totp_seed or ""), int(self.clock())
+        codes = {totp.at(now + shift) for shift in (-30, 0, 30)}  # clocks may differ
+        if code not in codes or ("codes-once" in self.is_odd and code in self.used):
+            return json_answer(401, {"message": "the two-factor code is wrong"})
+        self.used.add(code)
+        return self.pending.pop(token)
 
     def describe(self, subscription: Subscription) -> dict[str, object]:
         """Return a subscription as the list shows it."""

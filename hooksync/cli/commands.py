@@ -22,8 +22,8 @@ Options = TypeVar("Options", bound=Record)
 
 SANDBOX = """\
 faults: KIND@CALL[:TIMES[:SKIP]], TIMES times (default: 1; *: always) after SKIP
-calls. CALL is login, complete-2fa, details, version, list, subscribe,
-unsubscribe or any. KIND:
+calls. CALL is login, details, version, updated, list, subscribe, unsubscribe
+or any. KIND:
   status-N, retry-after-S  do nothing, respond with N, or with 429
   slow-S                   do it, respond S seconds later
   cut, commit-cut          do nothing, or do it; then cut the connection

@@ -56,10 +56,8 @@ class Mistake(Record, frozen=True):
 def name_mistake(signature: str, mistakes: Iterable[Mistake]) -> Mistake | None:
     """Return the mistake that leads to a signature, if there is one."""
     given = signature.strip()
-    for mistake in mistakes:
-        if mistake.signature in (given, given.lower()):
-            return mistake
-    return None
+    forms = (given, given.lower())
+    return next((mistake for mistake in mistakes if mistake.signature in forms), None)
 
 
 def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:

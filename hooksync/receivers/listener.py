@@ -72,7 +72,12 @@ class Listener(LoopbackServer):
         self._recorded: Counter[str] = Counter()  # by kind
         self._sending = threading.Lock()
         if folder is not None:
-            _make_folder(folder)
+            try:
+                if not os.path.isdir(folder):
+                    os.mkdir(folder, mode=0o700)
+            except (OSError, ValueError) as error:  # ValueError: a null character in a path
+                what = f"the folder {folder} cannot be made: {os_reason(error)}"
+                raise FileError(Problem(what, "make it, or name a different one")) from error
         super().__init__(port, self._respond)
 
     def close(self) -> None:
@@ -162,7 +167,7 @@ class Listener(LoopbackServer):
         if kind == "refused" and self._recorded[kind] > MOST_REFUSED:
             return None
         stamp = "".join(filter(str.isalnum, at))
-        path = f"{self._folder.rstrip('/')}/{stamp}-{self._recorded.total():04}-{kind}.json"
+        path = f"{self._folder}/{stamp}-{self._recorded.total():04}-{kind}.json"
         headers = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
         create_file = self._context.output.create_file
         try:
@@ -197,14 +202,3 @@ def warn_unless_ready(target: Sender) -> None:
     if found.state != "ready":
         problem = f"the receiver of --forward is not ready: {found.detail}"
         target.caller.context.terminal.warn(Problem(problem, found.fix))
-
-
-def _make_folder(path: str) -> None:
-    """Make a folder that only this user may read, unless it exists already. Raises FileError."""
-    if os.path.isdir(path):
-        return
-    try:
-        os.mkdir(path, mode=0o700)
-    except (OSError, ValueError) as error:  # ValueError: a null character in a path
-        what = f"the folder {path} cannot be made: {os_reason(error)}"
-        raise FileError(Problem(what, "make it, or name a different one")) from error

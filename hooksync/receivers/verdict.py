@@ -231,8 +231,7 @@ def _explain_signatures(verdict: _Verdict, sender: Sender) -> None:
     for trial in verdict.failed():
         if trial not in verdict.rest or trial.status != verdict.refused_with:
             continue
-        mistake = _find_mistake(sender, trial)
-        if mistake is not None:
+        if mistake := _find_mistake(sender, trial):
             what = f"the signature that it expects {mistake.what}"
             same = [other for other in verdict.failed() if _is_affected(sender, mistake, other)]
             verdict.take([trial, *same, *verdict.failed("forged")], what, mistake.fix)

@@ -79,16 +79,15 @@ def next_fault(faults: Iterable[Fault], call: str) -> Fault | None:
 def read_fault(spec: str, kinds: Mapping[str, str] = KINDS) -> Fault:
     """Read a fault as a user writes it. Raises `SandboxError` if it is invalid."""
     match = _SPEC.fullmatch(spec)
-    unit = kinds.get(match["kind"]) if match else None
-    is_call = match is not None and match["call"] in (*CALL_NAMES, "any")
-    if match is None or unit is None or not is_call or bool(unit) != bool(match["number"]):
-        known = ", ".join(name + unit for name, unit in KINDS.items())
-        raise SandboxError(
-            f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2;'
-            f" kinds: {known}; calls: {', '.join(CALL_NAMES)}, any"
-        )
-    number = float(match["number"] or 0)
-    if unit == "-N" and number not in range(200, 600):
-        raise SandboxError(f'fault "{spec}": that is not an HTTP status from 200 to 599')
-    times = math.inf if match["times"] == "*" else int(match["times"] or 1)
-    return Fault(match["kind"], match["call"], number, times, int(match["skip"] or 0))
+    if match and match["kind"] in kinds and match["call"] in (*CALL_NAMES, "any"):
+        unit = kinds[match["kind"]]
+        number = float(match["number"] or 0)
+        is_right = number in range(200, 600) if unit == "-N" else bool(unit) == bool(number)
+        if is_right:
+            times = math.inf if match["times"] == "*" else int(match["times"] or 1)
+            return Fault(match["kind"], match["call"], number, times, int(match["skip"] or 0))
+    known = ", ".join(name + unit for name, unit in KINDS.items())
+    raise SandboxError(
+        f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2;'
+        f" kinds: {known}; N: 200 to 599; calls: {', '.join(CALL_NAMES)}, any"
+    )

@@ -67,7 +67,7 @@ class SandboxOptions:
     list_lag_additions: float = 0.0  # seconds after which the list shows what was made
     updated_entities: int = 3  # how many the list of updated entities has
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
-    # seconds since 1970, for one-time codes and the lag of the list
+    # seconds since 1970, for the lag of the list
     clock: Callable[[], float] = time.time
     log: Log = lambda kind, what, result: None
 
@@ -144,7 +144,7 @@ class Rules:
     def __init__(
         self, options: SandboxOptions, challenge: Callable[[str, str], str | None]
     ) -> None:
-        self._accounts = Accounts(options.accounts, options.clock)
+        self._accounts = Accounts(options.accounts)
         self.tenancies = Tenancies(options)
         self._traits = options.traits
         self._updated_entities = options.updated_entities
@@ -171,8 +171,6 @@ class Rules:
         match name:
             case "login":
                 return json_answer(200, self._accounts.log_in(request.form()))
-            case "complete-2fa":
-                return json_answer(200, self._accounts.complete_second_factor(request.form()))
             case "unknown":
                 raise Refusal(404, f"there is no {request.method} {request.path}")
         session = self._accounts.session(request.headers.get(TOKEN_HEADER, ""))

@@ -85,8 +85,8 @@ def test_the_table_of_cases_has_every_kind_of_fault() -> None:
         ("cuts@list", "is not of the form"),
         ("status@list", "is not of the form"),
         ("cut-5@list", "is not of the form"),
-        ("status-99@list", "that is not an HTTP status from 200 to 599"),
-        ("status-502.5@list", "that is not an HTTP status from 200 to 599"),
+        ("status-99@list", "N: 200 to 599"),
+        ("status-502.5@list", "N: 200 to 599"),
         ("slow-100000@list", "is not of the form"),
     ],
 )

@@ -13,9 +13,9 @@ import pyPreservica
 import pytest
 from pyPreservica import TriggerType, WebHooksAPI
 
-from hooksync.sandbox.accounts import Account
 from tests.boxes import MOVED, Receiver, Sandbox
 from tests.pypreservica import no_credentials, web_hooks_api
+from tests.sandbox_faults import Account
 from tests.servers import running
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"

@@ -10,11 +10,11 @@ import pytest
 import requests
 
 from hooksync.receivers.http_server import IncomingRequest
-from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import Subscription
 from tests.boxes import Sandbox
 from tests.clocks import BEGINNING, JumpingClock
 from tests.sandbox.conftest import PASSWORD, USERNAME
+from tests.sandbox_faults import Account
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # of the examples in RFC 6238
 URL = "https://hooks.example.org/x"

@@ -20,11 +20,11 @@ from hooksync.core.errors import (
     HooksyncError,
     SecretError,
 )
-from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.clients import ENVIRON, PASSWORD, SEED, USERNAME, Clients
 from tests.clocks import BEGINNING, JumpingClock
+from tests.sandbox_faults import Account
 from tests.wire import Wire, answer, saying
 
 WITH_SEED = {**ENVIRON, "PRESERVICA_2FA_TOKEN": SEED}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import run_python
 from tests.conftest import SECRET, Place
 from tests.lanes import sampled
+from tests.sandbox_faults import Account
 
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 FILE = """\
