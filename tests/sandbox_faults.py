@@ -96,7 +96,8 @@ class OddRules(Rules):
         self.used: set[str] = set()  # one-time codes
         self.accounts = {account.username: account for account in options.accounts}
         self.clock = options.clock
-        self.pending: dict[str, Reply] = {}  # answers to log-ins, by continuation token
+        # answers to log-ins, and the seeds of their accounts, by continuation token
+        self.pending: dict[str, tuple[Reply, str]] = {}
         if "number-ids" in self.is_odd:
             new_id = options.new_id
             options = replace(options, new_id=lambda: str(int(new_id(), 16) % 2**53))
@@ -116,7 +117,7 @@ class OddRules(Rules):
         account = self.accounts.get(request.form().get("username", "")) if is_log_in else None
         if isinstance(account, Account) and account.totp_seed and answer.status == 200:
             token = f"continuation-{len(self.pending)}"
-            self.pending[token] = answer
+            self.pending[token] = answer, account.totp_seed
             tenant = request.form().get("tenant") or account.tenants[0]
             document = {"message": "needs.2fa", "continuationToken": token, "tenant": tenant}
             return json_answer(401, document)
@@ -125,17 +126,17 @@ class OddRules(Rules):
 
     def _complete_log_in(self, form: dict[str, str]) -> Reply:
         """Complete a log-in by a one-time code. A continuation token works once."""
-        token, code = form.get("continuationToken", ""), form.get("twoFactorToken", "")
+        token, code = form["continuationToken"], form["twoFactorToken"]
         if token not in self.pending:
-            return json_answer(401, {"message": "bad credentials"})
-        account = self.accounts[form["username"]]
-        assert isinstance(account, Account)
-        totp, now = Totp(account.totp_seed or ""), int(self.clock())
-        codes = {totp.at(now + shift) for shift in (-30, 0, 30)}  # clocks may differ
+            return status_answer(401)
+        answer, seed = self.pending[token]
+        now = int(self.clock())
+        codes = {Totp(seed).at(now + shift) for shift in (-30, 0, 30)}  # clocks may differ
         if code not in codes or ("codes-once" in self.is_odd and code in self.used):
-            return json_answer(401, {"message": "the two-factor code is wrong"})
+            return status_answer(401)
         self.used.add(code)
-        return self.pending.pop(token)
+        del self.pending[token]
+        return answer
 
     def describe(self, subscription: Subscription) -> dict[str, object]:
         """Return a subscription as the list shows it."""
