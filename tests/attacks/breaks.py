@@ -80,8 +80,8 @@ BREAKS = {
     "yaml": Break(
         "take directives",
         "config/yaml_loader.py",
-        "    if directive := _DIRECTIVE.search(text):",
-        "    if (directive := _DIRECTIVE.search(text)) and False:",
+        "(directive := _DIRECTIVE.search(text)):",
+        "(directive := _DIRECTIVE.search(text)) and False:",
     ),
     "bombs": Break(
         "read an answer to its end",
