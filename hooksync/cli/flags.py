@@ -217,7 +217,7 @@ _FLAGS: dict[str, Keywords] = {
     "--lock-timeout": {
         "type": number_between(float, 0, 86400),
         "metavar": "SECONDS",
-        "help": "longest wait for a different run (default: 60)",
+        "help": "wait for a run lock (default: 60; state in a file: 0)",
     },
     "--notify": {
         "type": partial(reference, "--notify"),

@@ -290,12 +290,13 @@ def _check_push(given: State, before: State, store: StateStore) -> None:
 
 
 def _check_address(old: str, new: str) -> None:
-    """Raise UsageError unless the new one is an address with the trigger of the old one."""
-    found = _ADDRESS.fullmatch(new)
-    if not found or found[1] != old.rpartition("/")[2]:
-        what = f'"{new}" is not an address with the trigger of {old}'
-        fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
-        raise UsageError(Problem(what, fix))
+    """Raise UsageError unless both are addresses with the same trigger."""
+    for address in (old, new):
+        found = _ADDRESS.fullmatch(address)
+        if not found or found[1] != old.rpartition("/")[2]:
+            what = f'"{address}" is not an address with the trigger that OLD and NEW share'
+            fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
+            raise UsageError(Problem(what, fix))
 
 
 def _line(record: SubscriptionRecord, records: TenancyRecords) -> str:

@@ -49,7 +49,9 @@ from hooksync.core.urls import (
 Environment = Mapping[str, str]
 
 _LOGIN = {CREDENTIALS["username"], CREDENTIALS["password"]}  # every log-in needs both
-_URL_FIX = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
+_URL_FIX = (
+    "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}; in it, a space is %20"
+)
 _SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
 
 
@@ -263,7 +265,7 @@ class Resolver:
             what = (
                 "the query of the URL contains what looks like a key: whoever reads the file has it"
             )
-            fix = "write a variable instead, as in ?code=${FN_KEY}"
+            fix = "write a variable instead, as in ?code=${FN_KEY}; a space in a part of it is %20"
             self._warnings.append(Problem(what, fix, written.location))
         if text is None or not self._is_judged_now(written):
             return text

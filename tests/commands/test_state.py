@@ -299,13 +299,14 @@ def test_move_changes_only_the_address_of_the_entries(settled: Folder) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "code", "what"),
     [
+        ("prod/catalogue", "prod/x", 64, '"prod/catalogue" is not an address'),
         ("prod/catalogue/MOVED", "prod/*/MOVED", 64, '"prod/*/MOVED" is not an address'),
         ("prod/catalogue/MOVED", "prod/\x1b/MOVED", 64, '"prod/\\x1b/MOVED" is not an address'),
         (
             "prod/catalogue/MOVED",
             "prod/x/INDEXED",
             64,
-            "is not an address with the trigger of prod/catalogue/MOVED",
+            "is not an address with the trigger that OLD and NEW share",
         ),
         ("prod/x/MOVED", "prod/y/MOVED", 64, 'OLD "prod/x/MOVED" matches no address in the state'),
         (
