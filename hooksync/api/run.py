@@ -251,7 +251,7 @@ def _plan_of(declared: Declared, run: Run, tenancies: Sequence[TenancyPlan]) -> 
         printable(", ".join(options.files)),
         selection=run.planner.selection,
         state=run.planner.place,
-        state_missing=run.planner.is_missing,
+        state_missing=run.planner.place is not None and run.planner.state is None,
         running=run.other,
         refusals=run_reasons(tenancies, declared.run_limits),
     )
@@ -325,16 +325,14 @@ def _undeclared_problem(records: TenancyRecords, flags: RunFlags) -> Problem:
 
 
 def _doubts(run: Run, tenancies: Sequence[TenancyPlan]) -> Iterator[Problem]:
-    """Warn of missing and of weak secrets, unless an error names them."""
-    errors: list[Problem] = []
+    """Warn of missing and of weak secrets, except in a tenancy whose errors come first."""
     refs = []
     for tenancy in tenancies:
-        errors += tenancy.errors
-        refs += [step.new.secret for step in tenancy.steps if step.secret]
+        if not tenancy.errors:
+            refs += [step.new.secret for step in tenancy.steps if step.secret]
     secrets, problems = run.secrets.look_up(refs)
     for problem in problems.values():
-        if problem not in errors:
-            yield replace(problem, what=f"{problem.what}: apply would stop")
+        yield replace(problem, what=f"{problem.what}: apply would stop")
     for ref, secret in secrets.items():
         if doubt := doubt_about(secret, ref):
             yield doubt

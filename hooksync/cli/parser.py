@@ -87,15 +87,13 @@ class _Parser(argparse.ArgumentParser):
         if not unknown:
             return found, unknown
         name = unknown[0].partition("=")[0]
-        if not name.startswith("-"):
-            fix = self._see_help
-            if name.endswith(YAML_ENDINGS) and "--file" in self._option_string_actions:
-                fix = f"did you mean --file {quote(name)}? ({fix})"
-            raise UsageError(Problem(f"unknown argument {name}", fix))
+        kind = "flag" if name.startswith("-") else "argument"
         fix = suggestion(name, list(self._option_string_actions), self._see_help)
         if name in ("--dryrun", "--dry-run"):
             fix = "`hooksync plan` shows what apply would do, and changes nothing"
-        raise UsageError(Problem(f"unknown flag {name}", fix))
+        if name.endswith(YAML_ENDINGS) and "--file" in self._option_string_actions:
+            fix = f"did you mean --file {quote(name)}? ({self._see_help})"
+        raise UsageError(Problem(f"unknown {kind} {name}", fix))
 
     @property
     def _see_help(self) -> str:

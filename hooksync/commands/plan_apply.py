@@ -172,10 +172,7 @@ def _refuse_wrong_ids(made: Plan, options: ApplyOptions) -> None:
             problems.append(Problem(what, "choose one with --tenancy"))
         elif not (live[identifier] or made.unread):
             what = f"no live subscription has the id {identifier}"
-            longer = [known for known in live if known.startswith(identifier)]
-            fix = f"`{options.flags.command('list')}` shows the ids"
-            if longer:
-                fix = f"write the id in full: {shortened(longer)}"
+            fix = f"write the id in full, as `{options.flags.command('list')}` shows it"
             problems.append(Problem(what, fix))
     if problems:
         raise HooksyncError(*made.all_errors, *problems)

@@ -113,9 +113,9 @@ def _word_unknown_key(violation: Violation, path: tuple[Any, ...], key: str) -> 
         known.append("x-...")
     listed = f"known: {', '.join(known)}"
     if not set(PRIVATE).isdisjoint(path):
-        for name in known:
-            if key.startswith((f"{name} ", f"{name}:")):
-                listed = f"write `{name}: ` with a colon and a space; {listed}"
+        source = key.partition(" ")[0].partition(":")[0]
+        if source in known:
+            listed = f"write `{source}: ` with a colon and a space; {listed}"
         return f"unknown key under {path[-1]}", listed
     fix = suggestion(key, known, listed)
     return (f'unknown key "{key}"' if QUOTABLE_KEY.fullmatch(key) else "unknown key"), fix

@@ -56,11 +56,6 @@ class Planner(Record, frozen=True):
     is_trusted: bool = True  # False: anybody could have written the state
     flags: RunFlags = NO_FLAGS  # of the run, for printed commands
 
-    @property
-    def is_missing(self) -> bool:
-        """Whether the run has a place for the state, but no state exists there."""
-        return self.place is not None and self.state is None
-
     def plan(self, fetched: Sequence[FetchedTenancy]) -> list[TenancyPlan]:
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
         comparisons = {comparison.tenancy.name: comparison for comparison in self._compare(fetched)}

@@ -42,6 +42,11 @@ def list_lines(plan: Plan) -> list[Line]:
     for tenancy in plan.tenancies:
         for step in tenancy.steps:
             rows.append(_row(tenancy.name, step))
+    return [*table_lines(rows), *unstyled(["", _summary(plan), *state_texts(plan)])]
+
+
+def _summary(plan: Plan) -> str:
+    """Count what is live and declared, the states of the secrets, and what was not read."""
     counts = plan.summary
     declared = counts["keep"] + counts["resubscribe"] + counts["adopt"]
     places = pluralised(len(plan.tenancies) - plan.unread, "tenancy")
@@ -54,7 +59,7 @@ def list_lines(plan: Plan) -> list[Line]:
         parts.append(f"secrets: {', '.join(counted)}")
     if plan.unread:
         parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
-    return [*table_lines(rows), *unstyled(["", f"{'; '.join(parts)}.", *state_texts(plan)])]
+    return f"{'; '.join(parts)}."
 
 
 def _row(tenancy: str, step: Step) -> tuple[str, str, str, str, str, str, str]:

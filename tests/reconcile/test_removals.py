@@ -302,11 +302,12 @@ def test_remove_in_a_tenancy_that_was_not_read_claims_nothing_about_the_id(place
     assert "error: prod: " in run.err
 
 
-def test_remove_with_the_short_id_of_a_plan_names_the_whole_id(place: Place) -> None:
+def test_remove_with_the_short_id_of_a_plan_asks_for_the_whole_id(place: Place) -> None:
     theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
     run = place.run("remove", "--yes", theirs[:8])
     what = f"no live subscription has the id {theirs[:8]}"
-    assert run.err.endswith(f"error: {what}\n  fix: write the id in full: {theirs}\n")
+    fix = "write the id in full, as `hooksync list` shows it"
+    assert run.err.endswith(f"error: {what}\n  fix: {fix}\n")
     assert len(place.box.subscriptions("DEMO")) == 1
 
 
