@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hooksync.config.checked_yaml import read_checked
 from hooksync.config.declarations import (
@@ -262,10 +262,7 @@ class _TenancyReader:
         if missing or url is None or triggers is None:
             return None
         secret = self._reference(fields, "secret")
-        plain = given_fields(model.PlainFields, fields)
-        adopted = fields.get("adopt", ())
-        plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
-        return SubscriptionDeclaration(name, url, triggers, secret, where, **plain)
+        return SubscriptionDeclaration(name, url, triggers, secret, where, **_plain_fields(fields))
 
     def _text(self, fields: YamlMap, key: str) -> Template | None:
         """Read a text that may hold `${NAME}`. If it is malformed, a problem is noted."""
@@ -296,6 +293,14 @@ class _TenancyReader:
 
     def _note(self, what: str, fix: str, where: model.Location) -> None:
         self._problems.append(Problem(what, fix, where))
+
+
+def _plain_fields(fields: YamlMap) -> dict[str, Any]:
+    """Return the fields of a subscription that the plan takes unchanged; one id is a tuple, too."""
+    plain = given_fields(model.PlainFields, fields)
+    adopted = fields.get("adopt", ())
+    plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
+    return plain
 
 
 def _read_triggers(

@@ -115,8 +115,7 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
         if len(found) > 1:
             found.sort(key=partial(_preference, declared, history))
     owned = [move for move in moved if is_owned(tenancy, move[0], history)]
-    if owned:
-        _pair_moved(pairs, owned, history)
+    _pair_moved(pairs, owned, history)
     return pairs
 
 
@@ -148,6 +147,8 @@ def _pair_moved(
 
     The declared one must have no live one, or only newer ones.
     """
+    if not moved:
+        return
     places = {local_name(declared): found for declared, found in pairs}
     moved.sort(key=lambda move: move[1].run, reverse=True)
     for live, entry in moved:

@@ -53,13 +53,17 @@ def _summary(plan: Plan) -> str:
     parts = [f"List: {len(plan.steps)} live in {places}, {declared} of them declared"]
     if counts["subscribe"]:
         parts.append(f"{counts['subscribe']} declared and not live")
-    states = Counter(secret_state(step) for step in plan.steps if step.secret)
-    if states:
-        counted = [f"{number} {state}" for state, number in sorted(states.items())]
-        parts.append(f"secrets: {', '.join(counted)}")
+    if secrets := _secret_counts(plan):
+        parts.append(f"secrets: {secrets}")
     if plan.unread:
         parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
     return f"{'; '.join(parts)}."
+
+
+def _secret_counts(plan: Plan) -> str:
+    """Count what is known of the secrets, e.g. `3 same, 1 unknown`; "" if nothing is compared."""
+    states = Counter(secret_state(step) for step in plan.steps if step.secret)
+    return ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
 
 
 def _row(tenancy: str, step: Step) -> tuple[str, str, str, str, str, str, str]:

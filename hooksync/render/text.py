@@ -212,14 +212,19 @@ def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str]:
         meaning = "adopts it: hooksync owns it from now on; secret taken as"
         remark += f"   {meaning} {step.new.secret}, which only an event can prove"
     elif step.action in ("unsubscribe", "leave"):
-        facts = [*(reason.text for reason in step.reasons), origin_words(step)]
-        if step.is_new:
-            facts.append("new")
-        if step.needs_review:
-            facts.append("removed only after a review")
-        shown = ", ".join(fact for fact in facts if fact not in ("", *name.split(", ")))
-        remark = f"{remark}   {shown}".rstrip()
+        shown = [fact for fact in _facts(step) if fact not in ("", *name.split(", "))]
+        remark = f"{remark}   {', '.join(shown)}".rstrip()
     return symbol, name, printable(step.trigger.shown), remark
+
+
+def _facts(step: Step) -> list[str]:
+    """List why a live subscription is removed or left, and how the state has it."""
+    facts = [*(reason.text for reason in step.reasons), origin_words(step)]
+    if step.is_new:
+        facts.append("new")
+    if step.needs_review:
+        facts.append("removed only after a review")
+    return facts
 
 
 def step_fields(step: Step) -> Iterator[tuple[str, str]]:
