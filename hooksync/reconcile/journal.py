@@ -234,13 +234,15 @@ class Journal:
         """Return what the state contains about a tenancy after this run."""
         tenancy = self._tenancies[applied.plan.name]
         addresses = declared_addresses(tenancy, state.url_salt)
+        paused = [declared.key for declared in tenancy.subscriptions if not declared.enabled]
+        wanted = addresses.keys() - {identity_digest(state.url_salt, key) for key in paused}
         records = applied.records
         entries = (*records.entries, *self._adopted(applied.plan, state))
         records = replace(records, entries=entries)
         if applied.listed is not None:
             shown = {live.id for live in applied.listed}
             now = self._clock.now()
-            records = without_needless(records, shown, addresses, now, applied.removed)
+            records = without_needless(records, shown, wanted, now, applied.removed)
             records = replace(records, foreign=tuple(sorted(shown - records.ids)))
         if applied.plan.has_changed and self._commit:
             records = replace(records, commit=self._commit)

@@ -109,8 +109,8 @@ def without_needless(
     """Drop the records that nobody needs, by the last list of an apply.
 
     An entry goes if its id is not listed, and its identity is undeclared or has a newer entry. An
-    attempt goes in the same case, but not within `EXPIRY`. `declared`: the declared identities.
-    `removed`: the ids that this run has removed.
+    attempt goes in the same case, but not within `EXPIRY`. `declared`: the identities that are
+    declared and not paused. `removed`: the ids that this run has removed.
     """
     left = [entry for entry in records.entries if entry.id in shown or entry.id not in removed]
     records = replace(records, entries=tuple(left))

@@ -133,6 +133,19 @@ def test_after_two_lost_responses_nothing_is_created_until_replace() -> None:
     assert (len(tenant.service.live), tenant.attempts) == (1, ())
 
 
+def test_a_paused_subscription_is_subscribed_again_without_its_old_attempts() -> None:
+    tenant = Tenant(tenancy(ONE))
+    tenant.service.on_subscribe = deque([lost()] * 2)
+    for _ in range(2):
+        tenant.apply()
+    tenant.wanted = tenancy(replace(ONE, enabled=False))
+    tenant.clock.advance(EXPIRY + 1)
+    tenant.apply()
+    assert tenant.attempts == ()
+    tenant.wanted = tenancy(ONE)
+    assert tenant.apply().is_as_declared
+
+
 def test_two_refused_responses_leave_no_attempt_and_no_refusal() -> None:
     tenant = Tenant(tenancy(ONE))
     tenant.service.on_subscribe = deque([rejected(400)] * 2)
