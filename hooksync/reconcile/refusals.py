@@ -156,7 +156,9 @@ def limit_reasons(
     counts = _ends_url if limit.policy else _counts
     number = len({step.old.key for step in plan.steps if counts(step)})
     is_over = _exceeds(limit, number, owned)
-    is_emptied = number == owned and not (tenancy.subscriptions or tenancy.not_selected)
+    is_named = any(NAMED_BY_REMOVE in step.reasons for step in plan.steps)
+    is_kept = is_named or tenancy.subscriptions or tenancy.not_selected
+    is_emptied = number == owned and not is_kept
     if not number or limit.percent == 100 or not (is_over or is_emptied):
         return []
     fix = _CEILING_FIX

@@ -233,6 +233,14 @@ def test_remove_takes_only_the_ids_that_it_names() -> None:
     assert not any(step.needs_review for step in plan.steps)
 
 
+def test_remove_takes_the_last_subscription_if_the_policy_allows_that_number() -> None:
+    options = Selection(remove=("a",))
+    for number, is_refused in ((1, False), (0, True)):
+        ceiling = UnsubscribeLimit(number=number, policy="policy.yaml:9")
+        plan = planned(tenancy(ceiling=ceiling), [live("a")], made("a", ONE), options=options)
+        assert bool(plan.refusals) is is_refused
+
+
 @pytest.mark.parametrize("flag", [True, False])
 def test_remove_refuses_what_an_address_keeps_or_replaces(flag: bool) -> None:
     options = Selection(remove=("a",))
