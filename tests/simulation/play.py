@@ -116,6 +116,7 @@ class Play:
         self.users: dict[str, set[str]] = {}  # names of runs, by the state that they used
         self.copies: list[str | None] = []
         self.misled: set[str] = set()
+        self.mistaken: set[tuple[str, Place]] = set()  # under which the state was misled
         self.made: dict[str, int] = {}  # ids that hooksync made, numbered
         self.noted = 0  # number of moments that `made` covers
         self.last_held: set[Held] = set()
@@ -444,7 +445,8 @@ class Play:
         counts = Counter[tuple[str, Place]]()
         for one in self.service.held():
             is_entry = (one.tenant.lower(), one.id) in entries
-            if one.id in self.in_time and not is_entry:
+            is_mistaken = (one.tenant, one.place) in self.mistaken
+            if one.id in self.in_time and not (is_entry or is_mistaken):
                 counts[one.tenant, one.place] += 1
         return counts
 
@@ -475,6 +477,9 @@ class Play:
                 is_wrong = entry.is_right is False or flags.get(entry.id, entry.flag) != entry.flag
                 if is_wrong and earlier.get(entry.id) != entry:
                     self.misled.add(entry.id)
+        for one in (*run.before, *run.after):
+            if one.id in self.misled:
+                self.mistaken.add((one.tenant, one.place))
 
     def _judge(self, run: Run, process: Process, where: str, laws: Iterable[Any]) -> None:
         figures = self.figures
