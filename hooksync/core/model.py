@@ -275,6 +275,7 @@ class ProbeResult(Record, frozen=True):
     seconds: float = 0.0  # how long a challenge took, to the end of the answer
     status: int | None = None  # of the answer
     content_type: str = ""  # of the answer
+    is_sent: bool = True  # False: no server took the request
 
 
 class LiveSubscription(Record, frozen=True):

@@ -146,7 +146,8 @@ def post(
     except ServiceError as error:  # it is in our own words, but may quote a certificate
         fix = _OWN_FIXES.get(error.kind, error.problems[0].fix)
         state: ReceiverState = "wrong-answer" if error.kind == "too-large" else "unreachable"
-        return ProbeResult(state, caller.redactor.quote(error.summary), fix)
+        is_sent = error.kind not in ("not-sent", "no-connection")
+        return ProbeResult(state, caller.redactor.quote(error.summary), fix, is_sent=is_sent)
 
 
 def _target(url: HookUrl, code: str) -> tuple[str, str]:

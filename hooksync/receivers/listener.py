@@ -30,6 +30,7 @@ from hooksync.receivers.events import (
 from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from hooksync.receivers.suite import Sender
 from hooksync.receivers.verdict import explain_refusal
+from hooksync.service.http import LISTEN
 
 MOST_REFUSED = 100  # refused events that are recorded in a run: anybody can send them
 
@@ -93,6 +94,7 @@ class Listener(LoopbackServer):
         answer = request.hand_to(self._receiver)
         ref = None
         passed_on = ""
+        is_own = self._target is not None and answer.signed_with is None
         if answer.signed_with is not None:
             ref = self._known.accepted[int(answer.signed_with)]
             if self._target:
@@ -105,7 +107,8 @@ class Listener(LoopbackServer):
                 self._done.set()
                 raise
             connection.close_connection = True  # so a client that reads no answer blocks nothing
-            connection.send(Reply(answer.status, answer.body))
+            headers = ((LISTEN, "1"),) if is_own else ()
+            connection.send(Reply(answer.status, answer.body, headers=headers))
 
     def _show(
         self, request: IncomingRequest, answer: Answer, ref: SecretRef | None, passed_on: str

@@ -47,6 +47,11 @@ _CODES = {
     "of one letter": "Z",
     "of 512 letters": "c0de" * 128,
 }
+_LISTEN = (
+    "this is hooksync listen: challenges and forged events do not reach your receiver, so the suite"
+    " proves nothing"
+)
+_LISTEN_FIX = "run the suite with the URL of the receiver itself"
 _TOGETHER = 5.0  # seconds that two deliveries wait for each other
 _PREFIX = EVENT_PREFIX.decode()
 # codes that a receiver must not sign; the rest of the second one is hex digits, and no event
@@ -85,6 +90,7 @@ class Trial(Record, frozen=True):
     features: frozenset[str] = frozenset()  # of a genuine event
     sent: Delivery = Delivery(b"", None)
     probe: ReceiverState | None = None  # of a challenge
+    is_last: bool = False  # no further test can prove anything, for the reason in `detail`
 
 
 class Sender:
@@ -114,9 +120,12 @@ class Sender:
         """Judge the answer to an event."""
         trial = Trial(name, kind, "failed", None, seconds, sent=sent)
         if isinstance(answer, ProbeResult):
-            return replace(trial, detail=answer.detail, fix=answer.fix)
+            is_last = not answer.is_sent
+            return replace(trial, detail=answer.detail, fix=answer.fix, is_last=is_last)
         right = TAKEN if kind == "genuine" else _REFUSING
         trial = replace(trial, status=answer.status)
+        if answer.is_of_listen and kind != "genuine":
+            return replace(trial, detail=_LISTEN, fix=_LISTEN_FIX, is_last=True)
         if answer.status not in right:
             return replace(trial, detail=self.caller.redactor.quote(answer.text))
         trial = replace(trial, state="passed")
@@ -136,6 +145,11 @@ def _warn_if_slow(trial: Trial) -> Trial:
     return replace(trial, state="warning", detail=detail, fix=fix)
 
 
+def _doubted(trial: Trial) -> Trial:
+    """Return a result as unproved if it passed."""
+    return replace(trial, state="unproved") if trial.state == "passed" else trial
+
+
 class Suite:
     """All tests of one receiver."""
 
@@ -147,13 +161,30 @@ class Suite:
         self._unproved: set[bool] = set()  # whether in chunks: 200 to such events proves nothing
 
     def run(self, others: Mapping[str, Secret]) -> Iterator[Trial]:
-        """Run all tests. `others`: further secrets that the receiver has, by their names."""
+        """Run all tests, or up to one after which no further test can prove anything.
+
+        `others`: further secrets that the receiver has, by their names.
+        """
+        for trial in self._tests(others):
+            yield trial
+            if trial.is_last:
+                break
+
+    def _tests(self, others: Mapping[str, Secret]) -> Iterator[Trial]:
         yield from self._challenged()
+        forms = self._forms(others)
+        # the simplest events come first: if both fail, a refused event proves nothing
+        simple = [self._send(*next(forms)) for _ in range(2)]
+        if simple[-1].is_last:
+            yield from simple
+        is_proof = any(trial.state != "failed" for trial in simple)
         for trial in self._forged():
             if trial.status in TAKEN and trial.name in (WRONG, WRONG_WHOLE):
                 self._unproved.add(trial.sent.is_chunked)
-            yield trial
-        for name, sent, features in self._forms(others):
+            yield trial if is_proof else _doubted(trial)
+        for trial in simple:
+            yield self._doubt(trial)
+        for name, sent, features in forms:
             yield self._send(name, sent, features)
         yield from self._repeated()
 
@@ -161,7 +192,8 @@ class Suite:
         """Challenge the receiver with codes that it must sign, and with codes that it must not."""
         sender = self._sender
         call = partial(challenge, sender.url, sender.secret, sender.caller)
-        yield self._challenge("challenge", call())
+        first = self._challenge("challenge", call())
+        yield first
         for name, code in _CODES.items():
             yield self._challenge(f"challenge {name}", call(code))
         signed_codes = []
@@ -176,14 +208,15 @@ class Suite:
             )
             detail = f"it signs {', '.join(signed_codes)}: anybody could let it sign a message"
             trial = replace(trial, state="failed", detail=detail, fix=fix)
-        yield trial
+        yield _doubted(trial) if first.state == "failed" else trial
 
     def _challenge(self, name: str, result: ProbeResult) -> Trial:
         trial = Trial(
             name, "challenge", "passed", result.status, result.seconds, probe=result.state
         )
         if result.state != "ready":
-            return replace(trial, state="failed", detail=result.detail, fix=result.fix)
+            trial = replace(trial, state="failed", detail=result.detail, fix=result.fix)
+            return replace(trial, is_last=not result.is_sent)
         if "html" in result.content_type:
             detail = "its challenge is answered as a web page; nobody knows if Preservica reads it"
             return replace(trial, state="warning", detail=detail, fix="answer application/json")
@@ -195,7 +228,9 @@ class Suite:
             yield self._sender.send(name, sent, "forged")
         sent = replace(self._event(), method="GET")
         trial = self._sender.send("sent with GET", sent, "method")
-        if trial.status in TAKEN:
+        if trial.is_last:
+            yield trial
+        elif trial.status in TAKEN:
             detail = "it answers 2xx to an event that was sent with GET"
             yield replace(trial, state="warning", detail=detail, fix="answer 405")
         else:
@@ -312,8 +347,11 @@ class Suite:
         """Send a genuine event."""
         trial = self._sender.send(name, sent)
         how = "in chunks" if sent.is_chunked else "in one piece"
-        trial = replace(trial, features=frozenset({how, *features}))
-        if trial.state != "failed" and sent.is_chunked in self._unproved:
+        return self._doubt(replace(trial, features=frozenset({how, *features})))
+
+    def _doubt(self, trial: Trial) -> Trial:
+        """Doubt the result of a genuine event if a forged one was accepted in the same form."""
+        if trial.state != "failed" and trial.sent.is_chunked in self._unproved:
             return replace(trial, state="unproved")
         return trial
 

@@ -95,6 +95,10 @@ _CONTENT = {
     "spaced": "it fails on JSON with spaces",
 }
 _TOO_LARGE = 413
+_NOT_FOUND = 404
+_GATEWAY = (502, 503, 504)
+_GATEWAY_HINT = "as a proxy does if the receiver behind it does not answer"
+_GATEWAY_FIX = "see whether the receiver behind the proxy runs, and the proxy's log"
 _LARGE = 100_000  # bytes
 _CONTENT_FIX = "answer 200 to each genuine event, whatever it holds"
 
@@ -140,6 +144,7 @@ class _Verdict:
 def explain(trials: Sequence[Trial], sender: Sender) -> list[Cause]:
     """Return the causes of all failures, then the warnings."""
     verdict = _Verdict(trials)
+    _explain_end(verdict)
     _explain_forged(verdict)
     _explain_challenges(verdict)
     _explain_series(verdict)
@@ -149,6 +154,16 @@ def explain(trials: Sequence[Trial], sender: Sender) -> list[Cause]:
     _explain_features(verdict, contents)
     _explain_rest(verdict)
     return [*verdict.causes, *_warnings(trials)]
+
+
+def _explain_end(verdict: _Verdict) -> None:
+    """Explain why the suite ended early, if it did."""
+    for trial in [trial for trial in verdict.rest if trial.is_last]:
+        has_answered = any(other.status is not None for other in verdict.trials)
+        before = (
+            "" if trial.status or not has_answered else "it answered before, and then no more: "
+        )
+        verdict.take([trial], f"{before}{trial.detail}", trial.fix)
 
 
 def _explain_forged(verdict: _Verdict) -> None:
@@ -186,6 +201,8 @@ def _explain_challenges(verdict: _Verdict) -> None:
             same += verdict.failed("forged")
         what = trial.detail
         fix = trial.fix
+        if trial.status == _NOT_FOUND and verdict.is_all():  # a wrong path is one cause
+            same += [other for other in verdict.failed() if other.status == _NOT_FOUND]
         if trial.status == verdict.refused_with and not verdict.is_all():
             what += (
                 ": so it answers an event that it refuses. The query does not reach it, or it reads"
@@ -198,13 +215,16 @@ def _explain_challenges(verdict: _Verdict) -> None:
 def _explain_series(verdict: _Verdict) -> None:
     """Explain failures of the work, and a receiver that fails from the second event on."""
     failed = verdict.failed()
-    first, *later = verdict.genuine
     is_refused = verdict.refused_with not in SERVER_ERRORS and verdict.refused_with is not None
     if not failed:
         return
+    first, *later = verdict.genuine
     if first.state != "failed" and len(failed) == len(later) > 1:
         what = f"it takes the first event, and fails from the second one on: {_answer(failed[0])}"
         verdict.take(failed, what, _LOG_FIX)
+    elif first.status in _GATEWAY:
+        errors = [trial for trial in failed if trial.status == first.status]
+        verdict.take(errors, f"{_answer(first)}, {_GATEWAY_HINT}", _GATEWAY_FIX)
     elif first.status in SERVER_ERRORS and is_refused:
         errors = [trial for trial in failed if trial.status == first.status]
         what = "it refuses forged events, so its verification is right; but its work fails"

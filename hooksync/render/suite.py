@@ -25,8 +25,8 @@ _INDENT = " " * 10
 def trial_line(trial: Trial, word: str = "") -> Line:
     """Write one test. `word`: instead of its state."""
     status = f"{trial.status} " if trial.status is not None else ""
-    took = f"{status}in {trial.seconds:.3f} s"
-    return trial.state, f"{word or trial.state:<10}{trial.name:<38}  {took}"
+    took = f"in {trial.seconds:.3f} s" if trial.seconds else ""
+    return trial.state, f"{word or trial.state:<10}{trial.name:<38}  {status}{took}".rstrip()
 
 
 def cause_lines(causes: Sequence[Cause]) -> list[Line]:

@@ -59,6 +59,9 @@ class Request(Record, frozen=True):
         return f"{self.method} {self.path}"
 
 
+LISTEN = "Hooksync-Listen"  # the header of an answer that is not of the receiver behind `listen`
+
+
 class Response(Record, frozen=True):
     """What came back, read to its end."""
 
@@ -70,6 +73,7 @@ class Response(Record, frozen=True):
     location: str | None = None  # the header as sent: where a redirect leads to
     has_next_page: bool = False  # a Link header names a next page
     content_type: str = ""  # the header as sent
+    is_of_listen: bool = False  # `hooksync listen` gave the answer, not the receiver behind it
 
     @property
     def text(self) -> str:
@@ -151,6 +155,7 @@ class Transport:
             response.headers.get("Location"),
             has_next_page="next" in response.links,
             content_type=response.headers.get("Content-Type", ""),
+            is_of_listen=LISTEN in response.headers,
         )
 
 

@@ -174,6 +174,17 @@ def test_listen_reports_at_its_start_that_the_receiver_of_forward_is_down() -> N
     assert warning.startswith("warning: the receiver of --forward is not ready: the server refuses")
 
 
+def test_the_suite_behind_listen_tests_nothing_and_reports_that() -> None:
+    with (
+        serving(BUGS["checks nothing"][0]()) as target,
+        listening(*NAMED, "--forward", target) as it,
+    ):
+        done = run("fire", "--url", it.url, *NAMED, "--suite")
+        it.end()
+    assert done.code == 1
+    assert "this is hooksync listen: challenges and forged events do not reach" in done.out
+
+
 def test_listen_shows_the_document_of_an_event() -> None:
     with listening(*NAMED, "--body") as one:
         one.send()

@@ -17,7 +17,7 @@ import pytest
 from pyPreservica import FlaskWebhookHandler
 from pyPreservica.webHooksAPI import LambdaURLHandler
 
-from hooksync.core.model import HookUrl, Secret
+from hooksync.core.model import HookUrl, ProbeResult, Secret
 from hooksync.receivers.events import Delivery
 from hooksync.receivers.http_server import IncomingRequest, LoopbackServer, Reply
 from hooksync.receivers.suite import FIRST, WRONG, Sender, Trial
@@ -184,6 +184,34 @@ def test_the_suite_fails_a_receiver_that_takes_what_a_test_vector_says_to_refuse
     vector: Any,
 ) -> None:
     assert fire_suite(lenient(vector))["exit_code"] == 1
+
+
+def test_a_server_that_is_not_there_is_one_failed_test_and_one_cause() -> None:
+    done = fire("http://127.0.0.1:1/hook", "--suite", "--format", "json")
+    [cause] = done.json["causes"]
+    assert (cause["tests"], done.json["summary"]["passed"]) == (["challenge"], 0)
+    assert "refuses connections" in cause["what"]
+
+
+def test_a_wrong_path_is_one_cause_and_nothing_passes() -> None:
+    found = fire_suite(bug(answer=lambda self, connection, request: Reply(404))())
+    assert [cause["what"] for cause in found["causes"]] == ["it answers 404, not 200"]
+    assert found["summary"]["passed"] == 0
+
+
+def test_a_receiver_that_dies_during_the_suite_is_named_as_such() -> None:
+    refused = ProbeResult("unreachable", "the server refuses connections", "", is_sent=False)
+    sender = Sender(HookUrl("", ""), Secret(""), NotImplemented)
+    first = sender.judge(FIRST, Delivery(b"", ""), Response(200, b"{}"))
+    gone = sender.judge("two at once", Delivery(b"", ""), refused)
+    [cause] = explain([Trial(WRONG, "forged", "passed", 401), first, gone], NotImplemented)
+    assert cause.what == "it answered before, and then no more: the server refuses connections"
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_proxy_whose_receiver_does_not_answer_is_no_failure_of_the_work(status: int) -> None:
+    [cause] = fire_suite(bug(check=lambda self, event: status)())["causes"]
+    assert "as a proxy does if the receiver behind it does not answer" in cause["what"]
 
 
 def test_text_shows_each_test_and_then_each_cause() -> None:
