@@ -107,7 +107,7 @@ class TenancyRecords(Record, frozen=True):
     def in_order(self) -> TenancyRecords:
         """Sort the records, so that equal states have equal texts."""
         entries = sorted(self.entries, key=attrgetter("address", "id"))
-        attempts = sorted(self.attempts, key=attrgetter("address", "run"))
+        attempts = sorted(self.attempts, key=attrgetter("address", "run", "identity"))
         return replace(self, entries=tuple(entries), attempts=tuple(attempts))
 
 
