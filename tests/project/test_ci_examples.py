@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -759,3 +760,20 @@ def test_kubernetes_applies_pushes_metrics_and_ends_with_the_exit_code_of_hooksy
     rules = "\n".join(rule["expr"] for rule in group["rules"])
     assert set(re.findall(r"hooksync_\w+", rules)) <= figures.keys()
     assert not re.search(r"hooksync_\w+ or ", rules)  # `or` drops the right side beside a 0
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_prometheus_accepts_the_alerts_of_kubernetes_and_of_the_page_on_monitoring(
+    tmp_path: Path,
+) -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    of_page = page.partition("```yaml\ngroups:\n")[2].partition("```")[0]
+    rules = {
+        "page": yaml.safe_load(f"groups:\n{of_page}"),
+        "kubernetes": load(KUBERNETES / "alerts.yml")["spec"],
+    }
+    for name, document in rules.items():
+        (tmp_path / f"{name}.yml").write_text(json.dumps(document), encoding="utf-8")
+        command = ["promtool", "check", "rules", f"{name}.yml"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
