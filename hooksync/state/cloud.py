@@ -80,6 +80,11 @@ class CloudBackend:
         """`where`: the name of an object, e.g. `s3://BUCKET/KEY`. Raises UsageError."""
         self.where = where
         scheme, _, name = where.partition("://")
+        if scheme not in _CLOUDS:
+            fix = (
+                "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
+            )
+            raise UsageError(Problem(f"no state can be kept at {printable(scheme)}://", fix))
         self._cloud = _CLOUDS[scheme]
         if not _NAME.fullmatch(name):
             fix = f"write {scheme}://BUCKET/KEY, e.g. {scheme}://museum/hooks.state.json"

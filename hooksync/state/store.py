@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from hooksync.core.clock import read_seconds
 from hooksync.core.context import Context
-from hooksync.core.errors import FileError, Interrupted, Problem, Refused, StateError, UsageError
+from hooksync.core.errors import FileError, Interrupted, Problem, Refused, StateError
 from hooksync.core.model import KEY_VARIABLE
 from hooksync.core.origin import find_origin
 from hooksync.core.output import escaped
@@ -42,7 +42,6 @@ StateStore: TypeAlias = "LocalStore | RemoteStore"
 EXPIRY_VARIABLE = "HOOKSYNC_LOCK_EXPIRY"
 
 _SUFFIX = ".state.json"
-_CLOUDS = ("s3", "az", "gs")
 _WAIT_FIX = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
 _INTERRUPTED = Problem("interrupted while it waited for a different run", "run it again")
 _POLL = 0.5  # seconds between two tries to get the run lock
@@ -79,18 +78,14 @@ OpenStore = Callable[[str, str, Context], StateStore]
 
 def _find_backend(where: str, environ: Mapping[str, str], folder: str) -> Backend | None:
     """Find the backend of a state; None: the state is a file. `folder`: of the hooks file."""
-    scheme, is_url, _ = where.partition("://")
     if where.startswith("git:"):
         from hooksync.state.git import GitBackend
 
         return GitBackend(where, folder, environ)
-    if is_url and scheme in _CLOUDS:
+    if "://" in where:
         from hooksync.state.cloud import CloudBackend
 
         return CloudBackend(where)
-    if is_url:
-        fix = "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
-        raise UsageError(Problem(f"no state can be kept at {printable(scheme)}://", fix))
     return None
 
 
