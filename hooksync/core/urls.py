@@ -52,7 +52,8 @@ _WITH_HOST = re.compile(
 _HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,11}|[a-z0-9._-]{0,6}))*")
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 _PAIR = re.compile("[^?&;]+")
-_VALUE = re.compile(r"(?<=[?&;=])[^?&;=]*={0,2}(?=[&;]|\Z)")
+# a value in a query; a pair without a name is a value
+QUERY_VALUE = re.compile(r"(?<=[?&;=])[^?&;=]*={0,2}(?=[&;]|\Z)")
 _WORD = re.compile("[A-Za-z0-9]{7,}")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
 _TO_OR_FROM_DIGITS = re.compile("(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
@@ -82,22 +83,6 @@ def masked_pair(pair: str) -> str:
     """Hide the value of a pair of a query; all of it if it has no value or a key-like name."""
     name, _, value = pair.partition("=")
     return f"{name}=***" if value.strip("=") and not is_like_key(name) else "***"
-
-
-def without_values(url: str) -> str:
-    """Return a URL without the values of its query. A pair without a name is a value."""
-    return _VALUE.sub("", url)
-
-
-def differing_values(shown: str, url: str, other: str) -> str:
-    """List the values of a query that differ from those of a URL that is the same otherwise.
-
-    They are written as in `shown`, the form of `url` that may be shown.
-    """
-    if without_values(url) != without_values(other):
-        return ""
-    values = zip(*map(_VALUE.findall, (shown, url, other)), strict=False)
-    return ", ".join(written for written, value, there in values if value != there)
 
 
 def has_literal_key(url: str) -> bool:

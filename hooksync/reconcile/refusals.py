@@ -6,15 +6,10 @@ from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 from hooksync.core.errors import Problem, pluralised, shortened
-from hooksync.core.model import (
-    DeclaredSubscription,
-    LiveSubscription,
-    Tenancy,
-    UnsubscribeLimit,
-)
+from hooksync.core.model import Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
-from hooksync.core.urls import differing_values, without_values
+from hooksync.core.urls import QUERY_VALUE
 from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import (
     NAMED_BY_REMOVE,
@@ -100,15 +95,10 @@ def wrong_ids(comparison: Comparison) -> Iterator[Problem]:
                     f" {declared.url.shown} is declared"
                 )
                 fix = "declare what is live, or correct the id; `hooksync list` shows the ids"
-                if values := _differing_values(declared, found):
+                if values := declared.url.differing_values(found.url):
                     what = f"whose live URL has a different value for {values}"
                     fix = "correct this value: copy it from where the receiver is deployed"
                 yield Problem(start + what, fix, declared.location)
-
-
-def _differing_values(declared: DeclaredSubscription, live: LiveSubscription) -> str:
-    url = declared.url
-    return differing_values(url.shown, url.identity, live.url.identity)
 
 
 def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:
@@ -119,12 +109,12 @@ def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:
     foreign = {}
     for step in plan.steps:
         if step.declared is None and step.origin == "foreign":
-            foreign[without_values(step.old.url.identity), step.trigger] = step.old
+            foreign[QUERY_VALUE.sub("", step.old.url.identity), step.trigger] = step.old
     for step in plan.steps:
-        live = foreign.get((without_values(step.shown.url.identity), step.trigger))
+        live = foreign.get((QUERY_VALUE.sub("", step.shown.url.identity), step.trigger))
         # `wrong_ids` reports an id to adopt
         if step.action == "subscribe" and live and live.id not in step.new.adopt:
-            values = _differing_values(step.new, live)
+            values = step.new.url.differing_values(live.url)
             what = f"{step.address} is new, but {live.id} differs from it only in {values}"
             yield Problem(what, _NEAR_FIX, plan.location)
 

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.model import live_url
+from hooksync.core.model import HookUrl, live_url
 from hooksync.core.urls import (
-    differing_values,
     is_like_key,
     is_loopback,
     is_plain_http,
@@ -450,4 +449,5 @@ def test_urls_that_differ_only_in_values_of_the_query_name_these(
     shown: str, url: str, other: str, differing: str
 ) -> None:
     start = "https://fn.example.net"
-    assert differing_values(start + shown, start + url, start + other) == differing
+    mine = HookUrl(start + shown, start + url)
+    assert mine.differing_values(HookUrl("", start + other)) == differing
