@@ -9,13 +9,16 @@ from hooksync.api.inputs import Declared, prepare
 from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
 from hooksync.commands.problems import confirm
+from hooksync.commands.receiving import declared_receiver
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised
-from hooksync.core.model import DeclaredSubscription
+from hooksync.core.model import Tenancy
 from hooksync.core.record import replace
-from hooksync.receivers.catch_up import LIMITS, send_again, updated_entities
+from hooksync.receivers.catch_up import INDEXED, LIMITS, send_again, updated_entities
+from hooksync.receivers.suite import Sender
+from hooksync.receivers.verdict import Cause
 from hooksync.reconcile.run import Run
-from hooksync.render.suite import trial_line
+from hooksync.render.suite import cause_lines, trial_line
 
 
 class CatchUpOptions(RunOptions, frozen=True):
@@ -35,24 +38,24 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
     with open_run(declared) as run:
         entities = updated_entities(run.clients[tenancy.name], moment)
         number = pluralised(len(entities), "entity")
-        context.terminal.message(f"{number} updated since {moment}. {LIMITS}")
+        receiver = subscription.url.shown
+        context.terminal.message(f"{number} updated since {moment}, for {receiver}. {LIMITS}")
         if options.is_dry_run or not entities:
             context.terminal.result("".join(f"{kind} {ref}\n" for kind, ref in entities))
             return ExitCode.DONE
-        question = f"{tenancy.where}: send {number} to {subscription.url.shown}."
+        question = f"{tenancy.where}: send {number} to {receiver}."
         confirm(question, context, is_confirmed=options.is_confirmed)
-        return _send(run, subscription, moment, entities)
+        return _send(run, tenancy, moment, entities)
 
 
 def _declared(options: CatchUpOptions, context: Context) -> Declared:
     """Read what the files declare for INDEXED at the address. An update proves no other trigger."""
-    glob = f"{options.address.removesuffix('/INDEXED')}/INDEXED"
-    declared = prepare(replace(options, targets=(glob,), uses_state=False), context)
-    found = [len(tenancy.subscriptions) for tenancy in declared.tenancies]
-    if found != [1]:
+    [entry] = declared_receiver(options, options.address, context).subscriptions
+    if INDEXED not in entry.triggers:
         what = f"{options.address} is not declared for INDEXED: an update proves no other trigger"
         raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
-    return declared
+    target = f"{options.address.removesuffix('/INDEXED')}/INDEXED"
+    return prepare(replace(options, targets=(target,), uses_state=False), context)
 
 
 def _moment(since: str, now: float) -> str:
@@ -65,20 +68,31 @@ def _moment(since: str, now: float) -> str:
     raise UsageError(Problem(what, "write a time such as 2026-11-30T14:00Z"))
 
 
-def _send(
-    run: Run, subscription: DeclaredSubscription, moment: str, entities: list[tuple[str, str]]
-) -> ExitCode:
-    """Send an event for each entity, and show those that the receiver refused."""
+def _send(run: Run, tenancy: Tenancy, moment: str, entities: list[tuple[str, str]]) -> ExitCode:
+    """Send an event for each entity, and show those that the receiver refused.
+
+    It ends if the receiver cannot be reached.
+    """
+    [subscription] = tenancy.subscriptions
     terminal = run.context.terminal
     secret = run.secrets.find_all((subscription.secret,))[subscription.secret]
+    sender = Sender(subscription.url, secret, run.caller)
+    tenant = run.clients[tenancy.name].tenant or ""
     failed = 0
     with terminal.progress("sending", len(entities)) as advance:
-        for trial in send_again(subscription.url, secret, run.caller, moment, entities):
+        for trial in send_again(sender, tenant, moment, entities):
             advance()
             if trial.state == "failed":
                 failed += 1
-                terminal.show([trial_line(trial)])
+                cause = Cause("failed", trial.detail, trial.fix, ())
+                causes = [cause] if trial.fix else []
+                terminal.show([trial_line(trial), *cause_lines(causes)])
+            if trial.is_last:
+                break
             if run.context.stop.is_set():
                 return terminal.interrupt_code
-    terminal.result(f"{len(entities) - failed} answered with success, {failed} failed.\n")
+    taken = sender.sent - failed
+    unsent = len(entities) - sender.sent
+    rest = f", {unsent} not sent" if unsent else ""
+    terminal.result(f"{taken} answered with success, {failed} failed{rest}.\n")
     return ExitCode.ERROR if failed else ExitCode.DONE

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
-from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import replace
-from hooksync.receivers.events import signed
+from hooksync.receivers.events import NewEvents, signed
 from hooksync.receivers.suite import Sender, Trial
 from hooksync.service.client import Preservica
-from hooksync.service.http import Caller
 
 MARK = "Hooksync-Catch-Up"  # the header that marks such an event; its value is the time
 INDEXED = "FULL_TEXT_INDEXED"
 LIMITS = (
-    "It cannot recover failed ingests, deletions, or how often and in which order something"
-    " happened. Its events have no identifiers. An entity that was changed for a different reason"
-    " gets an event, too, and work may be done twice."
+    "catch-up cannot recover failed ingests, deletions, or how often and in which order something"
+    " happened. Its events have the time of this run, and no identifiers, subscriptionId"
+    " or version. An entity that was changed for a different reason gets an event, too."
+    " Work may be done twice."
 )
 
 
@@ -37,16 +37,14 @@ def updated_entities(client: Preservica, moment: str) -> list[tuple[str, str]]:
 
 
 def send_again(
-    url: HookUrl, secret: Secret, caller: Caller, moment: str, entities: list[tuple[str, str]]
+    sender: Sender, tenant: str, moment: str, entities: list[tuple[str, str]]
 ) -> Iterator[Trial]:
-    """Send an event for each entity. A second run with the same `moment` makes the same events."""
-    sender = Sender(url, secret, caller)
+    """Send an event for each entity. Each run makes new events, so that work is done again."""
+    now = datetime.fromtimestamp(sender.caller.context.clock.now(), UTC)
+    template = {"tenant": tenant, "trigger": INDEXED}
+    new = NewEvents(now, INDEXED, {name: text for name, text in template.items() if text})
     for kind, reference in entities:
         entity = {"event": "FullTextIndexed", "entityType": kind, "entityRef": reference}
-        event = {
-            "timestamp": moment,
-            "trigger": INDEXED,
-            "events": [{**entity, "identifiers": []}],
-        }
-        sent = signed(json.dumps(event).encode(), secret)
+        event = new.make(events=[{**entity, "identifiers": []}])
+        sent = signed(json.dumps(event).encode(), sender.secret)
         yield sender.send(f"{kind} {reference}", replace(sent, marks=((MARK, moment),)))

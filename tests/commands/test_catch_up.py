@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,24 @@ def test_each_updated_entity_is_sent_once_as_a_signed_and_marked_event(tmp_path:
     assert "cannot recover failed ingests, deletions" in done.err
 
 
-def test_a_second_run_with_the_same_time_is_worked_on_no_second_time(tmp_path: Path) -> None:
+def test_a_second_run_is_worked_on_although_the_receiver_remembers_the_first(
+    tmp_path: Path,
+) -> None:
     hook = Hook()
     for _ in range(2):
         assert catch_up(tmp_path, "archive/catalogue", *SINCE, "--yes", hook=hook).code == 0
-    assert (len(hook.marks), len(hook.came)) == (6, 3)
+    assert (len(hook.marks), len(hook.came)) == (6, 6)
+    times = {datetime.fromisoformat(event["timestamp"]).tzinfo for event in hook.came}
+    assert (times, {event["tenant"] for event in hook.came}) == ({None}, {"DEMO"})
+
+
+def test_a_receiver_that_is_not_there_is_one_failure_with_its_fix(tmp_path: Path) -> None:
+    with Sandbox(SandboxOptions(updated_entities=3)) as box:
+        environ = {**LOG_IN, "BOX": box.url, "HOOK": "http://127.0.0.1:1/", "HOOK_SECRET": SECRET}
+        (tmp_path / "hooks.yaml").write_text(HOOKS)
+        done = hooksync(["catch-up", "archive/catalogue", *SINCE, "--yes"], environ, tmp_path)
+    assert (done.code, done.out.count("refuses connections"), "fix: " in done.out) == (1, 1, True)
+    assert done.out.endswith("0 answered with success, 1 failed, 2 not sent.\n")
 
 
 def test_a_dry_run_lists_the_entities_and_sends_nothing(tmp_path: Path) -> None:
@@ -112,7 +126,7 @@ def test_a_refused_event_is_shown_and_the_others_are_sent(tmp_path: Path) -> Non
             "is not a time in the past with its time zone",
         ),
         (["archive/catalogue", "--since", "2999-01-30T15:00:00Z"], "is not a time in the past"),
-        (["archive/none", *SINCE], "archive/none is not declared for INDEXED"),
+        (["archive/none", *SINCE], 'no file declares the address "archive/none"'),
         (["archive/catalogue"], "--since"),
     ],
 )
