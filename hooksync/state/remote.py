@@ -193,7 +193,7 @@ class RemoteStore:
     def _is_fresh(self) -> bool:
         """Whether the lock was renewed a short time ago."""
         age = self._clock.now() - self._renewed_at
-        return age < self._expiry * (1 - 1 / _RENEWALS)
+        return 0 <= age < self._expiry * (1 - 1 / _RENEWALS)  # below 0: the clock was set back
 
     def renew_until(self, done: Event) -> None:
         """Renew the run lock, in a thread of its own, until this run is done."""

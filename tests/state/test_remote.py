@@ -279,6 +279,16 @@ def test_a_lock_that_cannot_be_renewed_counts_as_lost_before_it_expires() -> Non
     store.check()  # no other run has taken the lock meanwhile
 
 
+def test_a_lock_is_not_trusted_for_longer_because_the_clock_was_set_back() -> None:
+    backend, clock = MemoryBackend(), JumpingClock()
+    store = open_one(backend, clock)
+    hold(store, ARCHIVIST)
+    backend.is_cut = True
+    clock.advance(-3600)
+    with pytest.raises(LockLost, match="cannot be renewed"):
+        store.check()
+
+
 def test_a_lock_can_be_taken_away_only_with_the_id_of_its_holder() -> None:
     backend = MemoryBackend()
     store = open_one(backend)
