@@ -70,14 +70,17 @@ def tenancy_digest(
 
 
 def _promises(tenancy: TenancyPlan, not_set: Container[str | None]) -> dict[str, dict[str, str]]:
-    """Return what a plan shows of each change, and promises, by live id or address.
+    """Return what a plan shows of each change, and promises, by the words that name the change.
 
-    It does not show whole URLs.
+    The words are such as `resubscribe prod/catalogue/INDEXED, replaces 9495ddbf`. A plan does not
+    show whole URLs.
     """
     promises = {}
     for step in filter(attrgetter("is_change"), tenancy.steps):
-        address = step.address or ""
-        shown = {"action": step.action, "address": address, "trigger": step.trigger.shown}
+        words = f"{step.action} {step.address or step.id}"
+        if step.address and step.id:
+            words += f", replaces {step.id}" if step.action == "resubscribe" else f", {step.id}"
+        shown = {"trigger": step.trigger.shown}
         if step.action != "unsubscribe":
             shown["url"] = step.new.url.shown
             shown["secret"] = str(step.new.secret)
@@ -86,7 +89,7 @@ def _promises(tenancy: TenancyPlan, not_set: Container[str | None]) -> dict[str,
             shown["probe"] = tenancy.probe
         for name, value in step.shown.content.items():
             shown[name] = json.dumps(value)
-        promises[step.id or address] = shown
+        promises[words] = shown
     return promises
 
 
@@ -127,21 +130,14 @@ def _step_differences(
     before: Mapping[str, dict[str, str]], after: Mapping[str, dict[str, str]]
 ) -> Iterator[str]:
     """Say which steps, and which fields of steps, are different."""
-    for name, promise in before.items():
-        words = _step_words(name, promise)
-        if name not in after:
+    for words, promise in before.items():
+        if words not in after:
             yield f"it would no longer {words}"
-        for path, was, would in compare(promise, after.get(name, promise)):
+        for path, was, would in compare(promise, after.get(words, promise)):
             yield f"{words}: {path[0]} was {was}, and is {would}"
-    for name, promise in after.items():
-        if name not in before:
-            yield f"it does not show that it would {_step_words(name, promise)}"
-
-
-def _step_words(name: str, promise: Mapping[str, str]) -> str:
-    """Name a step, e.g. `resubscribe prod/catalogue/INDEXED, replaces 9495ddbf`."""
-    words = f"{promise['action']} {promise['address'] or name}"
-    return f"{words}, replaces {name}" if promise["action"] == "resubscribe" else words
+    for words in after:
+        if words not in before:
+            yield f"it does not show that it would {words}"
 
 
 def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:

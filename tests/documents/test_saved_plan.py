@@ -221,6 +221,19 @@ def test_a_signed_plan_cannot_be_applied_again_after_a_newer_change(place: Place
     assert place.changing_calls == before
 
 
+def test_a_step_that_became_a_removal_is_named_once_and_not_field_by_field(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    assert place.run("plan", "--replace", "prod/*", "--out", "plan.json").code == 0
+    fewer(place)
+    run = place.run("apply", "plan.json")
+    assert run.code == 3
+    moved = next(each.id for each in place.box.subscriptions("DEMO") if each.trigger == "MOVED")
+    assert (
+        "is stale: it would no longer resubscribe prod/catalogue/MOVED,"
+        f" replaces {moved}, it does not show that it would unsubscribe {moved}\n"
+    ) in run.err
+
+
 def test_a_secret_that_was_rotated_since_makes_a_plan_stale(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     save(place, "--replace", "*/INDEXED")
