@@ -78,7 +78,7 @@ _CONNECTING: tuple[tuple[type[BaseException], FailureKind, str, str], ...] = (
     (ConnectionRefusedError, "not-sent", "{} refuses connections", _NOT_LISTENING),
     (ConnectionError, "cut", "the connection to {} was cut", _NETWORK),
     (TimeoutError, "no-connection", "no connection to {} within {:g} s", _NETWORK),
-    (BaseException, "cut", "no connection to {} could be made", _NETWORK),
+    (BaseException, "not-sent", "no connection to {} could be made", _NETWORK),
 )
 _FLAGS = {None: None, True: True, False: False, "true": True, "false": False}
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from contextlib import suppress
 from functools import partial
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooksync.core.errors import ServiceError
 from hooksync.service.responses import (
     LogIn,
     NotUnderstood,
+    explain_connecting,
     fix_for_status,
     read_created,
     read_json,
@@ -138,6 +141,13 @@ def test_a_demand_for_the_second_factor_is_distinguished_from_a_refusal() -> Non
     assert "c0ntinue" not in repr(found)
     assert read_log_in(body({"message": "bad credentials"})).message == "bad credentials"
     assert read_log_in(body({"message": 5})) == read_log_in(b"<html>") == LogIn()
+
+
+def test_without_a_route_to_the_server_no_call_counts_as_sent() -> None:
+    unreachable = OSError(errno.ENETUNREACH, "Network is unreachable")
+    error = explain_connecting(unreachable, 10, is_proxy=False)
+    assert (type(error), error.kind) == (ServiceError, "not-sent")
+    assert error.summary == "no connection to the server could be made"
 
 
 @pytest.mark.parametrize("status", range(300, 600))
