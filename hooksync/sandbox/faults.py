@@ -82,7 +82,9 @@ def read_fault(spec: str, kinds: Mapping[str, str] = KINDS) -> Fault:
     if match and match["kind"] in kinds and match["call"] in (*CALL_NAMES, "any"):
         unit = kinds[match["kind"]]
         number = float(match["number"] or 0)
-        is_right = number in range(200, 600) if unit == "-N" else bool(unit) == bool(number)
+        is_right = (
+            number in range(200, 600) if unit == "-N" else bool(unit) == bool(match["number"])
+        )
         if is_right:
             times = math.inf if match["times"] == "*" else int(match["times"] or 1)
             return Fault(match["kind"], match["call"], number, times, int(match["skip"] or 0))
