@@ -140,11 +140,9 @@ def limit_reasons(
 ) -> list[Problem]:
     """Return how a plan violates a limit of the file or of the policy.
 
-    Duplicate, paused and replaced subscriptions, and those that `remove` names, do not count. For a
-    policy, all whose URL ends do. `owned`: the number of owned ones, without duplicates.
+    `owned`: the number of subscriptions that hooksync owns, without duplicates.
     """
-    counts = _ends_url if limit.policy else _counts
-    number = len({step.old.key for step in plan.steps if counts(step)})
+    number = _number_removed(plan, limit)
     is_over = _exceeds(limit, number, owned)
     is_named = any(NAMED_BY_REMOVE in step.reasons for step in plan.steps)
     is_kept = is_named or tenancy.subscriptions or tenancy.not_selected
@@ -163,6 +161,16 @@ def limit_reasons(
     if is_emptied:
         removed = f"all it owns ({number}), since none is declared"
     return [Problem(f"{tenancy.name}: would {does} {removed}{setting}", fix, tenancy.location)]
+
+
+def _number_removed(plan: TenancyPlan, limit: UnsubscribeLimit) -> int:
+    """Count the removals to which a limit applies; a duplicate is not counted again.
+
+    Paused and replaced subscriptions, and those that `remove` names, do not count. For a policy,
+    all whose URL ends do.
+    """
+    counts = _ends_url if limit.policy else _counts
+    return len({step.old.key for step in plan.steps if counts(step)})
 
 
 def _exceeds(limit: UnsubscribeLimit, removed: int, owned: int) -> bool:
