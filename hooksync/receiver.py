@@ -43,6 +43,8 @@ _RETRY_AFTER = "30"  # seconds
 _LONGEST_WAIT = 3600.0  # seconds between two tries of an event in an inbox
 _PAUSE = 0.5  # seconds between two looks into an inbox without work
 _CLEANING = 60.0  # seconds between two deletions of old rows
+_PATIENCE = 60.0  # seconds that an event may be due before an inbox reports that nothing takes it
+_ASYNCHRONOUS = "work is asynchronous: give run(lambda event: asyncio.run(work(event)))"
 _LOG = logging.getLogger("hooksync.receiver")
 
 
@@ -148,19 +150,26 @@ class Memory(Protocol):
     """What a receiver records about events, so that it works once on each.
 
     Give `Receiver` any object with these three methods, each of them atomic. They may be
-    asynchronous if you await `receive_async`. `claim` is a new random text for each delivery.
-    After a crash, an event stays in progress until its claim expires. Then the next delivery may
-    work on it. So a claim must last longer than the longest work.
+    asynchronous if you await `receive_async`; then no `await` may separate the look-up and the
+    claim. `claim` is a new random text for each delivery. After a crash, or if `done` raises, an
+    event stays in progress until its claim expires. Then the next delivery may work on it. So a
+    claim must last longer than the longest work.
     """
 
     def begin(self, key: str, claim: str, /) -> Progress | Awaitable[Progress]:
-        """Claim an event, unless it is done, or an earlier claim on it has not expired."""
+        """Claim an event, and return "new". Return "done" if it is done.
+
+        Return "busy" if an earlier claim on it has not expired.
+        """
 
     def done(self, key: str, claim: str, /) -> object:
         """Record that work on an event has succeeded, even if its claim has expired."""
 
     def failed(self, key: str, claim: str, /) -> object:
-        """Give up a claim, so that the event is new when it is delivered again."""
+        """Give up a claim, so that the event is new when it is delivered again.
+
+        Do nothing if the event has a different claim by now.
+        """
 
 
 class ProcessMemory:
@@ -346,6 +355,7 @@ class Inbox:
         self.first_wait = first_wait
         self.keep = keep
         self.expiry = expiry
+        self._reported = 0.0  # when `put` reported last that events wait
         # event: JSON, NULL once it is done; due: when to try it, NULL if it is done or given up
         columns = "event TEXT, due REAL, tries INTEGER, error TEXT, came REAL"
         self._store = _Store(path, columns, "FULL")
@@ -359,16 +369,22 @@ class Inbox:
             " VALUES (?, ?, ?, 0, '', ?)",
             *(key, json.dumps(event), now, now),
         )
+        _, [[oldest]] = self._store.run("SELECT min(due) FROM events")
+        if oldest is not None and now > max(oldest, self._reported) + _PATIENCE:
+            self._reported = now
+            _LOG.error("events wait for more than a minute: does a thread still call run(work)?")
         return changed == 1
 
     def run(self, work: Work, stop: threading.Event | None = None) -> None:
         """Call `work` with each event, until `stop` is set. An exception means: try again later.
 
-        If a process dies during the work, the event is tried again after `expiry` seconds. So work
-        that is done twice must do no harm. Raises TypeError if `work` is asynchronous.
+        One call works on one event at a time; more threads may call it, too. If a process ends
+        during the work, even by an ordinary stop, that counts as a try, and the event is tried
+        again after `expiry` seconds. So work that is done twice must do no harm. Raises TypeError
+        if `work` is asynchronous.
         """
         if inspect.iscoroutinefunction(work):
-            raise TypeError("work is asynchronous: give lambda event: asyncio.run(work(event))")
+            raise TypeError(_ASYNCHRONOUS)
         stop = stop or threading.Event()
         while not stop.is_set():
             try:
@@ -394,18 +410,18 @@ class Inbox:
 
     def retry(self, key: str) -> None:
         """Try an event again that was given up. Raises KeyError if there is none with this key."""
-        self._change_given_up(key, "UPDATE events SET due = 0, tries = 0")
+        self._change_given_up(key, "UPDATE events SET due = ?, tries = 0", time.time())
 
     def drop(self, key: str) -> None:
         """Remove an event that was given up. Raises KeyError if there is none with this key."""
         self._change_given_up(key, "DELETE FROM events")
 
-    def _change_given_up(self, key: str, change: str) -> None:
+    def _change_given_up(self, key: str, change: str, *values: object) -> None:
         changed, _ = self._store.run(
-            f"{change} WHERE key = ? AND due IS NULL AND event IS NOT NULL", key
+            f"{change} WHERE key = ? AND due IS NULL AND event IS NOT NULL", *values, key
         )
         if not changed:
-            raise KeyError(key)
+            raise KeyError(f"no event that was given up has the key {key}")
 
     def _work_on_next(self, work: Work) -> bool:
         """Work on the event that is due first. Returns False if no event is due."""
@@ -431,11 +447,12 @@ class Inbox:
     def _try(self, work: Work, key: str, event: Event, tries: int) -> None:
         """Work on an event, and record the result."""
         try:
-            _refuse_awaitable(work(event))
+            _refuse_awaitable(work(event), _ASYNCHRONOUS)
         except Exception as error:
-            _LOG.exception("try %s of %s failed: event %s", tries, self.tries, key)
+            end = "" if tries < self.tries else "; given up"
+            _LOG.exception("try %s of %s failed: event %s%s", tries, self.tries, key, end)
             wait = min(_LONGEST_WAIT, self.first_wait * 4.0 ** (tries - 1))
-            due = time.time() + wait if tries < self.tries else None
+            due = None if end else time.time() + wait
             text = f"{type(error).__name__}: {error}"
             self._store.run(
                 "UPDATE events SET due = ?, error = ? WHERE key = ? AND event IS NOT NULL",
@@ -633,16 +650,17 @@ def _check_types(query: object, headers: Any, body: object) -> None:
 async def _called(function: Callable[..., object], *values: object) -> object:
     """Call a function. Raises TypeError if it is asynchronous."""
     result = function(*values)
-    _refuse_awaitable(result)
+    cure = "work or the memory is asynchronous: await receive_async(...) instead"
+    _refuse_awaitable(result, cure)
     return result
 
 
-def _refuse_awaitable(result: object) -> None:
+def _refuse_awaitable(result: object, message: str) -> None:
     """Raise TypeError if a function of the user that must not be asynchronous is."""
     if isinstance(result, Coroutine):
         result.close()  # or Python warns that it was never awaited
     if isinstance(result, Awaitable):
-        raise TypeError("work or the memory is asynchronous: await receive_async(...) instead")
+        raise TypeError(message)
 
 
 async def _awaited(function: Callable[..., object], *values: object) -> object:

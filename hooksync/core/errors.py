@@ -153,10 +153,10 @@ class Rejected(ServiceError):
         self.status = status  # the HTTP status
 
 
-def shortened(names: Sequence[str], most: int = _MOST_NAMED) -> str:
+def shortened(names: Sequence[str], most: int = _MOST_NAMED, separator: str = ", ") -> str:
     """List the first few names, and count the others."""
     more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    return separator.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def pluralised(number: int, noun: str) -> str:

@@ -32,8 +32,7 @@ _UNPROVED = (
     " drops events and still answers 200, so its 200 proves nothing"
 )
 _UNPROVED_FIX = (
-    f"{_REFUSE_FIX}; pyPreservica's handlers do this: docs/from-pypreservica.md shows how to move"
-    " from them"
+    f"{_REFUSE_FIX}; pyPreservica's handlers do this, and hooksync.receiver can replace them"
 )
 # forged events that were accepted -> what that shows, and the fix; the first row counts
 _ACCEPTED = (

@@ -35,7 +35,7 @@ def cause_lines(causes: Sequence[Cause]) -> list[Line]:
     for cause in causes:
         lines += [("", ""), (cause.severity, f"{cause.severity:<10}{cause.what}")]
         if cause.tests:
-            lines += unstyled([f"{_INDENT}tests: {shortened(cause.tests)}"])
+            lines += unstyled([f"{_INDENT}tests: {shortened(cause.tests, separator='; ')}"])
         lines += unstyled([f"{_INDENT}  fix: {cause.fix}"])
     return lines
 

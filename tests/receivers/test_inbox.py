@@ -96,7 +96,7 @@ def test_an_event_whose_tries_all_fail_is_kept_with_its_error_and_can_be_tried_b
     box.drop(second.key)
     assert box.given_up() == []
     for key in (first.key, second.key, "unknown"):
-        with pytest.raises(KeyError):
+        with pytest.raises(KeyError, match="no event that was given up has the key"):
             box.retry(key)
 
 
@@ -283,6 +283,39 @@ def test_a_cancelled_delivery_is_stored_or_not_answered(box: Inbox) -> None:
 
 async def later(event: Event) -> None:
     """Asynchronous work."""
+
+
+def test_events_that_wait_while_nothing_works_on_them_are_reported_once_a_minute(
+    box: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    deliver(box)
+    deliver(box, event(2))
+    assert not caplog.records
+    rows(box, "UPDATE events SET due = due - 100")
+    deliver(box, event(3))
+    deliver(box, event(4))
+    [record] = caplog.records
+    assert (record.levelname, "does a thread still call run(work)?" in record.message) == (
+        "ERROR",
+        True,
+    )
+
+
+def test_work_that_returns_a_coroutine_is_an_error_with_its_cure(box: Inbox) -> None:
+    deliver(box)
+    while box._work_on_next(lambda event: later(event)):
+        pass
+    [stored] = box.given_up()
+    assert "give run(lambda event: asyncio.run(work(event)))" in stored.error
+
+
+def test_the_log_of_the_last_try_states_that_the_event_is_given_up(
+    box: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    deliver(box)
+    work_off(box, fails=3)
+    ends = [record.message.endswith("; given up") for record in caplog.records]
+    assert ends == [False, False, True]
 
 
 def test_an_inbox_refuses_what_would_lose_events(box: Inbox) -> None:
