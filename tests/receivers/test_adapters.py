@@ -44,7 +44,7 @@ def test_the_suite_finds_no_fault_with_an_adapter(server: str, kind: str, tmp_pa
     with started(["-c", code], tmp_path, SECRETS) as running:
         given = ["fire", "--suite", "--url", running.url, "--secret", "env:HOOK_SECRET"]
         done = hooksync(given, dict(SECRETS))
-    assert ", 0 failed." in done.out
+    assert ", 0 failed" in done.out  # a slow machine adds warnings
     assert (done.code, done.err) == (0, "")
 
 
