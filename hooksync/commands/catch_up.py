@@ -15,7 +15,7 @@ from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised
 from hooksync.core.model import Tenancy
 from hooksync.core.record import replace
 from hooksync.receivers.catch_up import INDEXED, LIMITS, send_again, updated_entities
-from hooksync.receivers.suite import Sender
+from hooksync.receivers.suite import Sender, Trial
 from hooksync.receivers.verdict import Cause
 from hooksync.reconcile.run import Run
 from hooksync.render.suite import cause_lines, trial_line
@@ -69,30 +69,30 @@ def _moment(since: str, now: float) -> str:
 
 
 def _send(run: Run, tenancy: Tenancy, moment: str, entities: list[tuple[str, str]]) -> ExitCode:
-    """Send an event for each entity, and show those that the receiver refused.
-
-    It ends if the receiver cannot be reached.
-    """
+    """Send an event for each entity, and show those that the receiver refused."""
     [subscription] = tenancy.subscriptions
-    terminal = run.context.terminal
+    context = run.context
     secret = run.secrets.find_all((subscription.secret,))[subscription.secret]
     sender = Sender(subscription.url, secret, run.caller)
     tenant = run.clients[tenancy.name].tenant or ""
     failed = 0
-    with terminal.progress("sending", len(entities)) as advance:
+    with context.terminal.progress("sending", len(entities)) as advance:
         for trial in send_again(sender, tenant, moment, entities):
             advance()
             if trial.state == "failed":
                 failed += 1
-                cause = Cause("failed", trial.detail, trial.fix, ())
-                causes = [cause] if trial.fix else []
-                terminal.show([trial_line(trial), *cause_lines(causes)])
-            if trial.is_last:
-                break
-            if run.context.stop.is_set():
-                return terminal.interrupt_code
+                _show(trial, context)
+            if context.stop.is_set():
+                return context.terminal.interrupt_code
     taken = sender.sent - failed
     unsent = len(entities) - sender.sent
     rest = f", {unsent} not sent" if unsent else ""
-    terminal.result(f"{taken} answered with success, {failed} failed{rest}.\n")
+    context.terminal.result(f"{taken} answered with success, {failed} failed{rest}.\n")
     return ExitCode.ERROR if failed else ExitCode.DONE
+
+
+def _show(trial: Trial, context: Context) -> None:
+    """Show an event that failed, and why if that is known."""
+    context.terminal.show([trial_line(trial)])
+    if trial.fix:
+        context.terminal.show(cause_lines([Cause("failed", trial.detail, trial.fix, ())]))

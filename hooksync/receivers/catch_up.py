@@ -39,12 +39,17 @@ def updated_entities(client: Preservica, moment: str) -> list[tuple[str, str]]:
 def send_again(
     sender: Sender, tenant: str, moment: str, entities: list[tuple[str, str]]
 ) -> Iterator[Trial]:
-    """Send an event for each entity. Each run makes new events, so that work is done again."""
+    """Send an event for each entity, until the receiver cannot be reached.
+
+    Each run makes new events, so that work is done again.
+    """
     now = datetime.fromtimestamp(sender.caller.context.clock.now(), UTC)
-    template = {"tenant": tenant, "trigger": INDEXED}
-    new = NewEvents(now, INDEXED, {name: text for name, text in template.items() if text})
+    new = NewEvents(now, INDEXED, {"tenant": tenant, "trigger": INDEXED})
     for kind, reference in entities:
         entity = {"event": "FullTextIndexed", "entityType": kind, "entityRef": reference}
         event = new.make(events=[{**entity, "identifiers": []}])
         sent = signed(json.dumps(event).encode(), sender.secret)
-        yield sender.send(f"{kind} {reference}", replace(sent, marks=((MARK, moment),)))
+        trial = sender.send(f"{kind} {reference}", replace(sent, marks=((MARK, moment),)))
+        yield trial
+        if trial.is_last:
+            break
