@@ -141,7 +141,7 @@ class Output:
         self.written.add(path)
 
     def create_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
-        """Write a file that does not exist yet. If that fails, it may leave an empty file.
+        """Write a file that does not exist yet, or leave nothing.
 
         Bytes are written unchanged. Raises FileExistsError if the name is taken, and FileError if
         the text contains a secret, or for any other reason.
@@ -150,10 +150,15 @@ class Output:
         self.checked(data.decode("utf-8", "replace"), path)
         try:
             os.close(os.open(path, _NEW_FILE, mode))
-            _replace(os.path.abspath(path), data, mode)
         except FileExistsError:
             raise
         except (OSError, ValueError) as error:
+            raise FileError(_unwritable(path, error)) from error
+        try:
+            _replace(os.path.abspath(path), data, mode)
+        except OSError as error:
+            with suppress(OSError):
+                os.unlink(path)
             raise FileError(_unwritable(path, error)) from error
 
     def checked(self, text: str, what: str) -> str:

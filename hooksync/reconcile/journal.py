@@ -17,6 +17,7 @@ from hooksync.core.model import (
     LiveSubscriptions,
     SecretRef,
     SubscriptionKey,
+    Tenancy,
 )
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, not_begun
@@ -129,8 +130,11 @@ class Journal:
 
         Raises StateError if the state cannot be written: nothing may be made then.
         """
-        steps = [step for plan in plans for step in plan.steps]
-        made = [step.new.secret for step in steps if step.creates or step.action == "adopt"]
+        made = []
+        for plan in plans:
+            for step in plan.steps:
+                if step.creates or step.action == "adopt":
+                    made.append(step.new.secret)
         if not made:
             return
         self._derive_keys(made)
@@ -234,16 +238,16 @@ class Journal:
         """Return what the state contains about a tenancy after this run."""
         tenancy = self._tenancies[applied.plan.name]
         addresses = declared_addresses(tenancy, state.url_salt)
-        paused = [declared.key for declared in tenancy.subscriptions if not declared.enabled]
-        wanted = addresses.keys() - {identity_digest(state.url_salt, key) for key in paused}
         records = applied.records
         entries = (*records.entries, *self._adopted(applied.plan, state))
         records = replace(records, entries=entries)
         if applied.listed is not None:
             shown = {live.id for live in applied.listed}
+            wanted = _wanted(tenancy, state.url_salt)
             now = self._clock.now()
             records = without_needless(records, shown, wanted, now, applied.removed)
-            records = replace(records, foreign=tuple(sorted(shown - records.ids)))
+            foreign = sorted(shown - records.ids)
+            records = replace(records, foreign=tuple(foreign))
         if applied.plan.has_changed and self._commit:
             records = replace(records, commit=self._commit)
 
@@ -252,6 +256,15 @@ class Journal:
             return replace(record, address=addresses.get(record.identity, former))
 
         return records.changed(named)
+
+
+def _wanted(tenancy: Tenancy, url_salt: str) -> set[str]:
+    """Return the identities that are declared and not paused."""
+    wanted = set(declared_addresses(tenancy, url_salt))
+    for declared in tenancy.subscriptions:
+        if not declared.enabled:
+            wanted.discard(identity_digest(url_salt, declared.key))
+    return wanted
 
 
 def _news(before: TenancyPlan, after: TenancyPlan) -> Iterator[Step]:
@@ -287,6 +300,8 @@ def _changes(plans: Iterable[TenancyPlan]) -> str:
 
 def _not_replaced(plan: TenancyPlan, records: TenancyRecords, state: State) -> list[Attempt]:
     """Leave out the attempts without an id of what --replace names: a list showed none of them."""
-    made = [step for step in plan.steps if step.creates and REQUESTED in step.reasons]
-    named = {identity_digest(state.url_salt, step.new.key) for step in made}
+    named = set()
+    for step in plan.steps:
+        if step.creates and REQUESTED in step.reasons:
+            named.add(identity_digest(state.url_salt, step.new.key))
     return [attempt for attempt in records.attempts if attempt.id or attempt.identity not in named]
