@@ -279,6 +279,9 @@ def _explain_rest(verdict: _Verdict) -> None:
                     " proxy drops the header or changes the body"
                 )
                 fix = "log the header and the number of bytes as your code gets them"
+            elif verdict.is_all():
+                what += ": no known mistake in signing explains it; it may have a different secret"
+                fix = "give `hooksync check` the same --url and --secret"
         verdict.take(same, what, fix)
 
 

@@ -214,6 +214,11 @@ def test_a_proxy_whose_receiver_does_not_answer_is_no_failure_of_the_work(status
     assert "as a proxy does if the receiver behind it does not answer" in cause["what"]
 
 
+def test_an_event_that_is_refused_for_an_unknown_reason_may_be_under_a_different_secret() -> None:
+    with serving(BUGS["a wrong secret"][0]()) as url:
+        assert "it may have a different secret" in fire(url).out
+
+
 def test_text_shows_each_test_and_then_each_cause() -> None:
     with serving(BUGS["strict trigger"][0]()) as url:
         done = fire(url, "--suite")
