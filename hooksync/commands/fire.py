@@ -12,8 +12,9 @@ from hooksync.commands.receiving import declared_receiver, open_receiver, receiv
 from hooksync.config.files import read_event, read_log, recorded_events
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, FileError, Problem, pluralised
-from hooksync.core.model import Secret, SecretRef, Trigger
+from hooksync.core.errors import ExitCode, FileError, Problem, pluralised, suggestion
+from hooksync.core.model import TRIGGER_NAMES, Secret, SecretRef, Trigger
+from hooksync.core.redaction import printable
 from hooksync.receivers.events import (
     SIGNATURE,
     Delivery,
@@ -88,6 +89,9 @@ def _new_events(
 ) -> NewEvents:
     """Return a maker of new events. They resemble the event `body`, if there is one."""
     trigger = Trigger.named(options.trigger) if options.trigger else declared
+    if options.trigger and trigger not in TRIGGER_NAMES.values():
+        fix = suggestion(options.trigger, [*TRIGGER_NAMES], "it is sent as it is written")
+        context.terminal.warn(Problem(f"unknown trigger {printable(options.trigger)}", fix))
     now = datetime.fromtimestamp(context.clock.now(), UTC)
     if body is None:
         return NewEvents(now, trigger)

@@ -219,6 +219,13 @@ def test_an_event_that_is_refused_for_an_unknown_reason_may_be_under_a_different
         assert "it may have a different secret" in fire(url).out
 
 
+def test_a_misspelt_trigger_is_sent_with_a_warning_that_suggests_the_right_one() -> None:
+    with serving(Good()) as url:
+        done = fire(url, "--trigger", "INDEXD")
+        assert fire(url, "--trigger", "INDEXED").err == ""
+    assert (done.code, "did you mean INDEXED?" in done.err) == (0, True)
+
+
 def test_text_shows_each_test_and_then_each_cause() -> None:
     with serving(BUGS["strict trigger"][0]()) as url:
         done = fire(url, "--suite")
