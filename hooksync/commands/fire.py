@@ -64,7 +64,10 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
         sender = Sender(receiver.url, first, run.caller)
         if options.replay is not None:
             return _replay(options.replay, sender, secrets)
-        others = {str(ref): other for ref, other in secrets.items() if other is not first}
+        others = {}
+        for ref, other in secrets.items():
+            if other is not first:
+                others[str(ref)] = other
         return _send_new(options, sender, receiver.trigger, others)
 
 

@@ -222,7 +222,10 @@ def forget(options: ForgetOptions, context: Context) -> ExitCode:
 
 def _selected(state: State, options: ForgetOptions) -> tuple[Sequence[TenancyRecords], set[str]]:
     """Find the tenancies, and the addresses to forget there. Raises UsageError for a vain glob."""
-    tenancies = [each for each in state.tenancies if options.server in (None, each.server)]
+    tenancies = []
+    for each in state.tenancies:
+        if options.server in (None, each.server):
+            tenancies.append(each)
     if options.tenant:
         tenancies = [each for each in tenancies if each.tenant == options.tenant.casefold()]
     names = replace(state, tenancies=tuple(tenancies)).addresses

@@ -234,7 +234,9 @@ class _TenancyReader:
             settings["limit"] = model.UnsubscribeLimit.read(limit)
         if "credentials" in fields:
             login = fields["credentials"]
-            refs = {name: self._reference(login, name, model.CREDENTIALS[name]) for name in login}
+            refs = {}
+            for name in login:
+                refs[name] = self._reference(login, name, model.CREDENTIALS[name])
             settings["credentials"] = model.CredentialRefs(**refs)
         for name in ("server", "tenant"):
             if name in fields and (text := self._text(fields, name)):

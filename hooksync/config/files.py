@@ -95,7 +95,10 @@ def _files_in(directory: str) -> tuple[list[str], list[str]]:
     for folder, folders, names in os.walk(directory):
         folders[:] = sorted(name for name in folders if name[0] != ".")
         paths += [os.path.join(folder, name) for name in sorted(names) if is_hooks_file(name)]
-    here = [path for path in paths if os.path.dirname(path) == directory.rstrip(os.sep)]
+    here = []
+    for path in paths:
+        if os.path.dirname(path) == directory.rstrip(os.sep):
+            here.append(path)
     return here, paths[len(here) :]
 
 
@@ -193,7 +196,10 @@ def climbs(path: str) -> bool:
 
     Such a path has names that the file need not have, in a text that hooksync records.
     """
-    names = [name for name in path.split(os.sep) if name not in ("", ".")]
+    names = []
+    for name in path.split(os.sep):
+        if name not in ("", "."):
+            names.append(name)
     while names and names[0] == "..":
         names.pop(0)
     return ".." in names

@@ -194,7 +194,9 @@ def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> It
     if rules.files is None:
         return
     folder = os.path.dirname(follow_links(policy))
-    globs = [os.path.normpath(os.path.join(folder, glob)) for glob in rules.files]
+    globs = []
+    for glob in rules.files:
+        globs.append(os.path.normpath(os.path.join(folder, glob)))
     for file in tenancy.files:
         path = follow_links(file)
         if file == STDIN or not any(_is_at(path, glob) for glob in globs):

@@ -84,7 +84,10 @@ def find_git(path: str, environ: Mapping[str, str], seconds: float) -> Git | Non
             return None
         folder = above
     inherited = process_environ(environ)
-    kept = {name: inherited[name] for name in inherited if not _NOT_INHERITED.fullmatch(name)}
+    kept = {}
+    for name in inherited:
+        if not _NOT_INHERITED.fullmatch(name):
+            kept[name] = inherited[name]
     return Git(folder, kept | _ADDED_VARIABLES, seconds)
 
 

@@ -196,7 +196,10 @@ class Output:
     def _found(self, text: str) -> list[Span]:
         """Find known values in a text, except those that are public."""
         spans = self.redactor.find(text, SHORTEST_MASKED)
-        secret = {value for _, _, value in spans if not self._is_public(value)}
+        secret = set()
+        for _, _, value in spans:
+            if not self._is_public(value):
+                secret.add(value)
         return [span for span in spans if span[2] in secret]
 
     def _is_public(self, value: str) -> bool:

@@ -149,7 +149,10 @@ def _type_of(schema: Schema, document: Schema) -> Any:
     for name in [names] if isinstance(names, str) else names:
         kind = _type_of_kind(name, schema, document)
         keywords = {} if isinstance(kind, type(Struct)) else _LIMITS.get(name, {})
-        limits = {ours: schema[word] for word, ours in keywords.items() if word in schema}
+        limits = {}
+        for word, ours in keywords.items():
+            if word in schema:
+                limits[ours] = schema[word]
         kinds.append(Annotated[kind, Meta(**limits)] if limits else kind)
     return reduce(or_, kinds)
 

@@ -105,7 +105,10 @@ def pass_on(
 ) -> Response | ProbeResult:
     """Forward a request: the unchanged body, and all headers but those of the connection."""
     of_connection = _OF_A_CONNECTION.split()
-    kept = {name: value for name, value in headers.items() if name not in of_connection}
+    kept = {}
+    for name, value in headers.items():
+        if name not in of_connection:
+            kept[name] = value
     sent = iter([body]) if "transfer-encoding" in headers else body
     return post(url, caller, "event", headers=kept, body=sent)
 

@@ -104,7 +104,10 @@ class Execution(Record, frozen=True):
             live = self._poll_list(self._unmatched)
         except HooksyncError as error:
             return self.unverified(error.summary)
-        removed = [runner.step.id for runner in self.runners if runner.removal is Call.DONE]
+        removed = []
+        for runner in self.runners:
+            if runner.removal is Call.DONE:
+                removed.append(runner.step.id)
         plan = self._finish()
         return AppliedTenancy(plan, self.ledger.records, live, frozenset(removed))
 

@@ -187,7 +187,10 @@ def content_changes(
     if reported == declared.content:
         return ()
     known = {name: value for name, value in reported.items() if value is not None}
-    wanted = {name: value for name, value in declared.content.items() if name in known}
+    wanted = {}
+    for name, value in declared.content.items():
+        if name in known:
+            wanted[name] = value
     return tuple(Change(str(path[0]), *pair) for path, *pair in compare(known, wanted))
 
 

@@ -237,7 +237,10 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
             yield name, _value_words(value)
     for change in step.changes:
         yield change.field, f"{_value_words(change.live)} -> {_value_words(change.declared)}"
-    shown = [reason for reason in step.reasons if reason.code not in ("new", "flag-changed")]
+    shown = []
+    for reason in step.reasons:
+        if reason.code not in ("new", "flag-changed"):
+            shown.append(reason)
     if step.action in ("subscribe", "resubscribe", "keep") and shown:
         yield "reason", ", ".join(reason.text for reason in shown)
     if step.secret is not None:
@@ -415,9 +418,10 @@ def _verified_words(verified: Plan, plan: Plan) -> str:
     exceptions = [*_doubts(verified).values()]
     if unsettled := verified.results()["unsettled"]:
         exceptions.append(f"{unsettled} unsettled")
-    adopted = [
-        step for step in verified.steps if step.action == "adopt" or step.evidence == "adopted"
-    ]
+    adopted = []
+    for step in verified.steps:
+        if step.action == "adopt" or step.evidence == "adopted":
+            adopted.append(step)
     if adopted:
         exceptions.append(f"{pluralised(len(adopted), 'secret')} taken as adopted")
     return ", except ".join([what, *exceptions])

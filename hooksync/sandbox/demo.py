@@ -183,9 +183,10 @@ def _give(tour: Tour, box: Sandbox, receiver: ReceiverServer) -> None:
 
 def clean_environ() -> dict[str, str]:
     """Return the environment for commands: the user's, without tenancies and proxies."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.upper().startswith(_LEFT_OUT)
-    }
+    kept = {}
+    for name, value in os.environ.items():
+        if not name.upper().startswith(_LEFT_OUT):
+            kept[name] = value
     kept["PYTHONIOENCODING"] = "utf-8"
     kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))
     return kept

@@ -112,7 +112,10 @@ def without_needless(
     attempt goes in the same case, but not within `EXPIRY`. `declared`: the identities that are
     declared and not paused. `removed`: the ids that this run has removed.
     """
-    left = [entry for entry in records.entries if entry.id in shown or entry.id not in removed]
+    left = []
+    for entry in records.entries:
+        if entry.id in shown or entry.id not in removed:
+            left.append(entry)
     records = replace(records, entries=tuple(left))
     newest = newest_runs(records)
 
