@@ -1,6 +1,7 @@
 import io
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -125,12 +126,8 @@ def test_file_without_permission_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.skipif(not os.access("/proc/kmsg", os.R_OK), reason="needs Linux, and root")
 def test_a_link_to_a_file_of_the_system_that_may_block_ends_at_once(tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").symlink_to("/proc/kmsg")
-    try:
-        found = read(tmp_path / "hooks.yaml")
-    except FileError as error:
-        assert "cannot be read" in str(error)
-    else:  # the system has just logged something
-        assert found
+    with suppress(FileError):
+        assert read(tmp_path / "hooks.yaml")  # if the system has just logged something
 
 
 def test_file_of_50_mb_is_refused_with_the_limit(tmp_path: Path) -> None:
