@@ -70,14 +70,19 @@ class Declared(Record, frozen=True):
 
 
 def prepare(
-    options: RunOptions, context: Context, *, needs_login: bool = True, receipt: Plan | None = None
+    options: RunOptions,
+    context: Context,
+    *,
+    needs_login: bool = True,
+    receipt: Plan | None = None,
+    document: declarations.Document | None = None,
 ) -> Declared:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
     `needs_login`: also raise if no tenancy can log in; the error names all missing variables.
-    `receipt`: a saved plan, which chooses the tenancies.
+    `receipt`: a saved plan, which chooses the tenancies. `document`: the files, if they were read.
     """
-    document = read_files(options, context)
+    document = document or read_files(options, context)
     if receipt:
         names = {tenancy.name for tenancy in receipt.ready_tenancies}
         entries = tuple(entry for entry in document.tenancies if entry.name in names)

@@ -83,6 +83,8 @@ def open_run(
         check_lock = partial(_check_lock, store, context.stop, failures)
         caller = held.enter_context(connect(declared, check_lock))
         pool = held.enter_context(make_pool(options.parallelism, context.stop))
+        if not is_apply:
+            list_wait = 0.0
         yield Run(
             context,
             declared.tenancies,
@@ -92,7 +94,7 @@ def open_run(
             caller,
             planner,
             store,
-            list_wait if is_apply else 0.0,
+            list_wait,
             failures,
             None if is_apply else _other_run(store),
         )

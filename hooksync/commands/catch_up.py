@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from hooksync.api.inputs import Declared, prepare
+from hooksync.api.inputs import Declared, prepare, read_files
 from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
 from hooksync.commands.problems import confirm
@@ -50,12 +50,14 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
 
 def _declared(options: CatchUpOptions, context: Context) -> Declared:
     """Read what the files declare for INDEXED at the address. An update proves no other trigger."""
-    [entry] = declared_receiver(options, options.address, context).subscriptions
+    document = read_files(options, context)
+    [entry] = declared_receiver(document, options.address).subscriptions
     if INDEXED not in entry.triggers:
         what = f"{options.address} is not declared for INDEXED: an update proves no other trigger"
         raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
     target = f"{options.address.removesuffix('/INDEXED')}/INDEXED"
-    return prepare(replace(options, targets=(target,), uses_state=False), context)
+    options = replace(options, targets=(target,), uses_state=False)
+    return prepare(options, context, document=document)
 
 
 def _moment(since: str, now: float) -> str:

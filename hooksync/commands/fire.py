@@ -7,12 +7,20 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
+from hooksync.api.inputs import read_files
 from hooksync.api.options import FileOptions
 from hooksync.commands.receiving import declared_receiver, open_receiver, receiver_at
 from hooksync.config.files import read_event, read_log, recorded_events
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, FileError, Problem, pluralised, suggestion
+from hooksync.core.errors import (
+    ExitCode,
+    FileError,
+    Problem,
+    UsageError,
+    pluralised,
+    suggestion,
+)
 from hooksync.core.model import TRIGGER_NAMES, Secret, SecretRef, Trigger
 from hooksync.core.redaction import printable
 from hooksync.receivers.events import (
@@ -28,6 +36,9 @@ from hooksync.receivers.verdict import Cause, explain, explain_refusal
 from hooksync.receivers.worklog import LOG_WAIT, judge_log
 from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
+_NO_RECEIVER = Problem(
+    "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
+)
 _NOT_TESTED = "Not tested: whether signatures are compared in constant time"
 _NO_LOG = "; without --log, whether each entity of an event is worked on, and only once"
 
@@ -56,8 +67,10 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
     """
     if options.url:
         tenancy = receiver_at(options.url, options.secrets)
+    elif options.address:
+        tenancy = declared_receiver(read_files(options, context), options.address)
     else:
-        tenancy = declared_receiver(options, options.address, context)
+        raise UsageError(_NO_RECEIVER)
     with open_receiver(tenancy, options, options.timeout, context) as (run, receiver):
         secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
         first = next(iter(secrets.values()))

@@ -90,17 +90,11 @@ def open_receiver(
 
 
 def declared_receiver(
-    options: FileOptions, address: str | None, context: Context
+    document: declarations.Document, address: str
 ) -> declarations.TenancyDeclaration:
-    """Find a subscription of the hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
-    if not address:
-        raise UsageError(
-            Problem(
-                "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
-            )
-        )
+    """Find a subscription of hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
     known = {}
-    for tenancy in read_files(options, context).tenancies:
+    for tenancy in document.tenancies:
         for entry in tenancy.subscriptions:
             name = f"{tenancy.name}/{entry.name}"
             known[name] = replace(tenancy, subscriptions=(entry,))

@@ -223,11 +223,10 @@ def forget(options: ForgetOptions, context: Context) -> ExitCode:
 def _selected(state: State, options: ForgetOptions) -> tuple[Sequence[TenancyRecords], set[str]]:
     """Find the tenancies, and the addresses to forget there. Raises UsageError for a vain glob."""
     tenancies = []
-    for each in state.tenancies:
-        if options.server in (None, each.server):
-            tenancies.append(each)
-    if options.tenant:
-        tenancies = [each for each in tenancies if each.tenant == options.tenant.casefold()]
+    for records in state.tenancies:
+        is_server = options.server in (None, records.server)
+        if is_server and (not options.tenant or records.tenant == options.tenant.casefold()):
+            tenancies.append(records)
     names = replace(state, tenancies=tuple(tenancies)).addresses
     refuse_unmatched("GLOB", options.globs, names, "address in the state")
     return tenancies, {name for name in names if matches_any(name, options.globs)}

@@ -243,9 +243,8 @@ class Journal:
         records = replace(records, entries=entries)
         if applied.listed is not None:
             shown = {live.id for live in applied.listed}
-            wanted = _wanted(tenancy, state.url_salt)
-            now = self._clock.now()
-            records = without_needless(records, shown, wanted, now, applied.removed)
+            wanted = addresses.keys() - _paused(tenancy, state.url_salt)
+            records = without_needless(records, shown, wanted, self._clock.now(), applied.removed)
             foreign = sorted(shown - records.ids)
             records = replace(records, foreign=tuple(foreign))
         if applied.plan.has_changed and self._commit:
@@ -258,13 +257,13 @@ class Journal:
         return records.changed(named)
 
 
-def _wanted(tenancy: Tenancy, url_salt: str) -> set[str]:
-    """Return the identities that are declared and not paused."""
-    wanted = set(declared_addresses(tenancy, url_salt))
+def _paused(tenancy: Tenancy, url_salt: str) -> set[str]:
+    """Return the identities that are declared as paused."""
+    paused = set()
     for declared in tenancy.subscriptions:
         if not declared.enabled:
-            wanted.discard(identity_digest(url_salt, declared.key))
-    return wanted
+            paused.add(identity_digest(url_salt, declared.key))
+    return paused
 
 
 def _news(before: TenancyPlan, after: TenancyPlan) -> Iterator[Step]:

@@ -106,14 +106,15 @@ def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:
 
     Then a value may be wrong, and the receiver would get each event twice.
     """
+    new = [step for step in plan.steps if step.action == "subscribe"]
     foreign = {}
     for step in plan.steps:
-        if step.declared is None and step.origin == "foreign":
+        if new and step.declared is None and step.origin == "foreign":
             foreign[QUERY_VALUE.sub("", step.old.url.identity), step.trigger] = step.old
-    for step in plan.steps:
-        live = foreign.get((QUERY_VALUE.sub("", step.shown.url.identity), step.trigger))
+    for step in new:
+        live = foreign.get((QUERY_VALUE.sub("", step.new.url.identity), step.trigger))
         # `wrong_ids` reports an id to adopt
-        if step.action == "subscribe" and live and live.id not in step.new.adopt:
+        if live and live.id not in step.new.adopt:
             values = step.new.url.differing_values(live.url)
             what = f"{step.address} is new, but {live.id} differs from it only in {values}"
             yield Problem(what, _NEAR_FIX, plan.location)

@@ -113,7 +113,8 @@ def _check_whole(state: State) -> None:
         tenancy = records.key
         unique.append(("tenancies", *tenancy))
         unique += [("entries", *tenancy, entry.id) for entry in records.entries]
-        unique += [("attempts", *tenancy, each.identity, each.run) for each in records.attempts]
+        for attempt in records.attempts:
+            unique.append(("attempts", *tenancy, attempt.identity, attempt.run))
     for (kind, *words), number in Counter(unique).items():
         if number > 1:
             raise InvalidDocument(f"two {kind} for {' '.join(map(quoted, words))}")

@@ -168,7 +168,10 @@ class State(Record, frozen=True, dict=True):
     def with_records(self, changed: Iterable[TenancyRecords], salts: Iterable[Salt] = ()) -> State:
         """Replace the records of tenancies, and drop unused salts. `salts`: of new records."""
         by_tenancy = self.by_tenancy | {records.key: records for records in changed}
-        tenancies = [one for one in by_tenancy.values() if one != TenancyRecords(*one.key)]
+        tenancies = []
+        for records in by_tenancy.values():
+            if records != TenancyRecords(*records.key):
+                tenancies.append(records)
         used = {record.salt for records in tenancies for record in records.subscriptions}
         known = self.salts_by_id() | {salt.id: salt for salt in salts}
         used_salts = tuple(known[name] for name in used if name)

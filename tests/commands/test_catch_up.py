@@ -59,7 +59,7 @@ def catch_up(folder: Path, *arguments: str, hook: Hook, number: int = 3) -> Run:
     with Sandbox(options) as box, LoopbackServer(0, hook.respond) as server:
         url = f"http://127.0.0.1:{server.port}/hook"
         environ = {**LOG_IN, "BOX": box.url, "HOOK": url, "HOOK_SECRET": SECRET}
-        return hooksync(["catch-up", *arguments], environ, folder)
+        return hooksync(["catch-up", *arguments], environ, folder, HOOKS)
 
 
 def test_each_updated_entity_is_sent_once_as_a_signed_and_marked_event(tmp_path: Path) -> None:
@@ -90,6 +90,12 @@ def test_a_receiver_that_is_not_there_is_one_failure_with_its_fix(tmp_path: Path
         done = hooksync(["catch-up", "archive/catalogue", *SINCE, "--yes"], environ, tmp_path)
     assert (done.code, done.out.count("refuses connections"), "fix: " in done.out) == (1, 1, True)
     assert done.out.endswith("0 answered with success, 1 failed, 2 not sent.\n")
+
+
+def test_a_hooks_file_on_standard_input_is_read_once(tmp_path: Path) -> None:
+    hook = Hook()
+    done = catch_up(tmp_path, "archive/catalogue", "-f", "-", *SINCE, "--yes", hook=hook)
+    assert (done.code, done.out) == (0, "3 answered with success, 0 failed.\n"), done.err
 
 
 def test_a_dry_run_lists_the_entities_and_sends_nothing(tmp_path: Path) -> None:
