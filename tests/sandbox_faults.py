@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pyotp
 
 from hooksync.receivers.http_server import Connection, IncomingRequest, Reply, json_answer
-from hooksync.sandbox import accounts, faults
+from hooksync.sandbox import faults, tenancies
 from hooksync.sandbox.faults import Fault, call_name
 from hooksync.sandbox.server import status_answer
 from hooksync.sandbox.tenancies import TOKEN_HEADER, Rules, SandboxOptions, Subscription
@@ -71,7 +71,7 @@ def send_half(connection: Connection, answer: Reply) -> None:
 
 
 @dataclass(frozen=True)
-class Account(accounts.Account):
+class Account(tenancies.Account):
     """An account that needs a second factor if it has a seed (base32)."""
 
     totp_seed: str | None = field(default=None, repr=False)

@@ -25,11 +25,10 @@ from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
 from hooksync.receivers.http_server import PortError
 from hooksync.sandbox import demo as tour
-from hooksync.sandbox.accounts import PASSWORD, TENANT, Account
 from hooksync.sandbox.faults import SandboxError
 from hooksync.sandbox.receiver import ReceiverServer
 from hooksync.sandbox.server import Sandbox
-from hooksync.sandbox.tenancies import TRAITS, SandboxOptions
+from hooksync.sandbox.tenancies import PASSWORD, TENANT, TRAITS, Account, SandboxOptions
 
 _FIX = "give different flags; `hooksync sandbox --help` explains them"
 _PORT_FIX = "choose different ports with --port and --receiver-port; 0 is any free one"

@@ -73,9 +73,9 @@ class Reply:
 class Refusal(Exception):
     """The service refuses: a status, and a message for the JSON body."""
 
-    def __init__(self, status: int, message: str, **more: str) -> None:
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
-        self.answer = json_answer(status, {"message": message, **more})
+        self.answer = json_answer(status, {"message": message})
 
 
 def json_answer(status: int, document: object, *headers: tuple[str, str]) -> Reply:

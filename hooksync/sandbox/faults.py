@@ -30,10 +30,8 @@ CALL_NAMES = (*CALLS.values(), "unsubscribe")
 # The name of a kind -> what the user must write after it: an HTTP status (N) or seconds (S).
 KINDS = {"status": "-N", "retry-after": "-S", "slow": "-S", "cut": "", "commit-cut": ""}
 
-_SPEC = re.compile(
-    r"(?P<kind>[a-z0-9-]+?)(-(?P<number>\d{1,5}(\.\d{1,3})?))?@(?P<call>[a-z0-9-]+)"
-    r"(:(?P<times>\d{1,9}|\*))?(:(?P<skip>\d{1,9}))?"
-)
+_NUMBERS = {"-N": "-([2-5][0-9]{2})", "-S": r"-([0-9]{1,5}(?:\.[0-9]{1,3})?)", "": "()"}
+_CALL = rf"({'|'.join(CALL_NAMES)}|any)(?::([0-9]{{1,9}}|\*))?(?::([0-9]{{1,9}}))?"
 
 
 class SandboxError(ValueError):
@@ -55,9 +53,8 @@ class Fault:
     kind: str  # a name in `KINDS`
     call: str  # a name in `CALL_NAMES`, or "any"
     number: float = 0.0  # a status or seconds
-    times: float = 1  # how often it goes wrong; infinite: always
+    times: float = 1  # how often it goes wrong from now on; infinite: always
     skip: int = 0  # how many calls go right first
-    met: int = 0  # how many calls were counted so far
 
 
 def next_fault(faults: Iterable[Fault], call: str) -> Fault | None:
@@ -67,27 +64,22 @@ def next_fault(faults: Iterable[Fault], call: str) -> Fault | None:
     `status-503@list:2` followed by `cut@list` is two 503s, then a cut.
     """
     for fault in faults:
-        is_over = fault.met >= fault.skip + fault.times
-        if is_over or fault.call not in (call, "any"):
-            continue
-        fault.met += 1
-        if fault.met > fault.skip:
-            return fault
+        if fault.call in (call, "any") and fault.times:
+            if not fault.skip:
+                fault.times -= 1
+                return fault
+            fault.skip -= 1
     return None
 
 
 def read_fault(spec: str, kinds: Mapping[str, str] = KINDS) -> Fault:
     """Read a fault as a user writes it. Raises `SandboxError` if it is invalid."""
-    match = _SPEC.fullmatch(spec)
-    if match and match["kind"] in kinds and match["call"] in (*CALL_NAMES, "any"):
-        unit = kinds[match["kind"]]
-        number = float(match["number"] or 0)
-        is_right = (
-            number in range(200, 600) if unit == "-N" else bool(unit) == bool(match["number"])
-        )
-        if is_right:
-            times = math.inf if match["times"] == "*" else int(match["times"] or 1)
-            return Fault(match["kind"], match["call"], number, times, int(match["skip"] or 0))
+    for kind, unit in kinds.items():
+        match = re.fullmatch(f"{kind}{_NUMBERS[unit]}@{_CALL}", spec)
+        if match:
+            number, call, times, skip = match.groups()
+            limit = math.inf if times == "*" else int(times or 1)
+            return Fault(kind, call, float(number or 0), limit, int(skip or 0))
     known = ", ".join(name + unit for name, unit in KINDS.items())
     raise SandboxError(
         f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2;'

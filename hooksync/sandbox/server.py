@@ -42,7 +42,7 @@ class Sandbox(LoopbackServer):
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first, even if the list lags."""
-        return self.rules.tenancies.held_by(tenant)
+        return self.rules.held_by(tenant)
 
     def seed(
         self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True
@@ -52,11 +52,11 @@ class Sandbox(LoopbackServer):
         `trigger`: as on the wire.
         """
         made = Subscription(url, trigger, secret, include_identifiers)
-        return self.rules.tenancies.add(tenant, made, by_hand=True).id
+        return self.rules.keep(tenant, made).id
 
     def remove(self, tenant: str, subscription_id: str) -> None:
         """Remove a subscription by hand. Raises `Refusal` if the id is unknown."""
-        self.rules.tenancies.remove(tenant, subscription_id, by_hand=True)
+        self.rules.remove(tenant, subscription_id)
 
     def _challenge(self, url: str, secret: str) -> str | None:
         reason = challenge_receiver(url, secret, _CHALLENGE_TIMEOUT)

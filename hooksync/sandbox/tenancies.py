@@ -1,8 +1,12 @@
-"""The subscriptions of the sandbox, in memory, and its answer to each call. No sockets.
+"""The accounts and subscriptions of the sandbox, in memory, and the answer to each call.
 
 `Rules` takes a request and returns an answer. Its only call to the outside is the challenge of a
 receiver, through a function that it is given. If nobody knows how the real service behaves, a trait
-chooses a behaviour. Only the list may lag behind the subscriptions; refusals never do.
+chooses a behaviour. Only the list may lag behind the subscriptions; refusals never do. Tokens do
+not expire. No sockets.
+
+Source: Preservica's page on the Access Token API, and pyPreservica 4.2.2; not verified on a live
+tenancy.
 """
 
 from __future__ import annotations
@@ -12,15 +16,21 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from urllib.parse import parse_qsl
 
 from hooksync.receivers.http_server import IncomingRequest, Log, Refusal, Reply, json_answer
-from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, Session
 from hooksync.sandbox.faults import call_name
 
+# Sample values for a server on loopback; they protect nothing.
+USERNAME = "archivist@example.org"
+PASSWORD = "sandbox-password"  # noqa: S105  shown in the help
+TENANT = "DEMO"
+ROLE = "ROLE_SDB_MANAGER_USER"
+
+WEBHOOK_ROLES = {ROLE, "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"}
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
 TRIGGERS = (
     "MOVED",
@@ -43,6 +53,16 @@ TRAITS = ("refuse-duplicates", "answer-without-id", "no-challenge")
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """A person or a program that may log in."""
+
+    username: str = USERNAME
+    password: str = field(default=PASSWORD, repr=False)
+    tenants: tuple[str, ...] = (TENANT,)  # a log-in that names none goes to the first
+    roles: tuple[str, ...] = (ROLE,)
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """One subscription as the service holds it."""
 
@@ -50,7 +70,7 @@ class Subscription:
     trigger: str  # as on the wire
     secret: str = field(repr=False)  # no call returns it
     include_identifiers: bool = True
-    id: str = ""  # `Tenancies` sets it and the following ones
+    id: str = ""  # `Rules` sets it and the following ones
     listed_from: float = 0.0  # on the clock of the options
     listed_until: float = math.inf  # on the same clock; infinite: the subscription is not removed
 
@@ -72,13 +92,23 @@ class SandboxOptions:
     log: Log = lambda kind, what, result: None
 
 
-class Tenancies:
-    """The subscriptions of every tenant. Thread-safe."""
+class Rules:
+    """The service: its accounts, its subscriptions, its rules. Thread-safe.
 
-    def __init__(self, options: SandboxOptions) -> None:
+    `challenge` takes a URL and a secret, and challenges the receiver. It returns why the receiver
+    failed, or None if it passed.
+    """
+
+    triggers: ClassVar[tuple[str, ...]] = TRIGGERS  # that subscriptions may have
+
+    def __init__(
+        self, options: SandboxOptions, challenge: Callable[[str, str], str | None]
+    ) -> None:
         self._options = options
-        self._lock = threading.RLock()
+        self._challenge = challenge
+        self._lock = threading.Lock()  # for changes of subscriptions
         self._kept: dict[str, dict[str, Subscription]] = {}  # by tenant, then by id
+        self._sessions: dict[str, tuple[Account, str]] = {}  # account and tenant, by token
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first."""
@@ -92,36 +122,31 @@ class Tenancies:
         )
 
     def _all(self, tenant: str) -> list[Subscription]:
-        with self._lock:
-            return list(self._kept.get(tenant, {}).values())
+        return list(self._kept.get(tenant, {}).values())
 
-    def add(
-        self, tenant: str, subscription: Subscription, *, by_hand: bool = False
-    ) -> Subscription:
-        """Keep a subscription, and return it with its id.
+    def keep(self, tenant: str, subscription: Subscription) -> Subscription:
+        """Keep a subscription, and return it with its id. No trait applies."""
+        made = replace(subscription, id=self._options.new_id())
+        self._kept.setdefault(tenant, {})[made.id] = made
+        return made
 
-        `by_hand`: not through a call, so traits and lag do not apply. Raises `Refusal` for a
-        duplicate, if a trait says so.
+    def add(self, tenant: str, subscription: Subscription) -> Subscription:
+        """Keep a subscription that the list may show later, and return it with its id.
+
+        Raises `Refusal` for a duplicate, if a trait says so.
         """
-        wanted = (subscription.url, subscription.trigger)
         listed_from = self._options.clock() + self._options.list_lag_additions
         with self._lock:
             held = [(other.url, other.trigger) for other in self.held_by(tenant)]
-            if "refuse-duplicates" in self._options.traits and not by_hand and wanted in held:
+            is_held = (subscription.url, subscription.trigger) in held
+            if is_held and "refuse-duplicates" in self._options.traits:
                 raise Refusal(409, "there is already a subscription for this URL and trigger")
-            made = replace(
-                subscription,
-                id=self._options.new_id(),
-                listed_from=0.0 if by_hand else listed_from,
-            )
-            self._kept.setdefault(tenant, {})[made.id] = made
-        return made
+            return self.keep(tenant, replace(subscription, listed_from=listed_from))
 
-    def remove(self, tenant: str, subscription_id: str, *, by_hand: bool = False) -> None:
-        """Remove a subscription.
+    def remove(self, tenant: str, subscription_id: str) -> None:
+        """Remove a subscription that the list may still show for a while.
 
-        `by_hand`: not through a call, so the list stops showing it at once. Raises `Refusal` if the
-        tenant has no subscription with this id.
+        Raises `Refusal` if the tenant has no subscription with this id.
         """
         until = self._options.clock() + self._options.list_lag_removals
         with self._lock:
@@ -129,31 +154,18 @@ class Tenancies:
             found = kept.get(subscription_id)
             if found is None or found.listed_until < math.inf:
                 raise Refusal(404, f"there is no subscription {subscription_id}")
-            kept[found.id] = replace(found, listed_until=0.0 if by_hand else until)
-
-
-class Rules:
-    """The service: its accounts, its tenancies, its rules.
-
-    `challenge` takes a URL and a secret, and challenges the receiver. It returns why the receiver
-    failed, or None if it passed.
-    """
-
-    triggers: ClassVar[tuple[str, ...]] = TRIGGERS  # that subscriptions may have
-
-    def __init__(
-        self, options: SandboxOptions, challenge: Callable[[str, str], str | None]
-    ) -> None:
-        self._accounts = Accounts(options.accounts)
-        self.tenancies = Tenancies(options)
-        self._traits = options.traits
-        self._updated_entities = options.updated_entities
-        self._challenge = challenge
+            kept[found.id] = replace(found, listed_until=until)
 
     def answer(self, request: IncomingRequest) -> Reply:
         """Carry out a request, or refuse it."""
         try:
-            return self._carry_out(request)
+            name = call_name(request)
+            if name == "login":
+                return json_answer(200, self._log_in(request.form()))
+            token = request.headers.get(TOKEN_HEADER)
+            if token not in self._sessions:
+                raise Refusal(401, "the access token is unknown or expired")
+            return self._carry_out(name, request, *self._sessions[token])
         except Refusal as refusal:
             return refusal.answer
 
@@ -166,18 +178,24 @@ class Rules:
             "includeIdentifiers": subscription.include_identifiers,
         }
 
-    def _carry_out(self, request: IncomingRequest) -> Reply:
-        name = call_name(request)
-        match name:
-            case "login":
-                return json_answer(200, self._accounts.log_in(request.form()))
-            case "unknown":
-                raise Refusal(404, f"there is no {request.method} {request.path}")
-        session = self._accounts.session(request.headers.get(TOKEN_HEADER, ""))
-        return self._carry_out_for(session, name, request)
+    def _log_in(self, form: dict[str, str]) -> dict[str, object]:
+        credentials = (form.get("username"), form.get("password"))
+        for account in self._options.accounts:
+            tenant = form.get("tenant") or account.tenants[0]
+            if (account.username, account.password) == credentials and tenant in account.tenants:
+                token = str(uuid.uuid4())
+                self._sessions[token] = (account, tenant)
+                user = {"user": account.username, "tenant": tenant}
+                return {"success": True, "token": token, **user}
+        raise Refusal(401, "bad credentials")
 
-    def _carry_out_for(self, session: Session, name: str, request: IncomingRequest) -> Reply:
-        account, tenant = session
+    def _carry_out(
+        self, name: str, request: IncomingRequest, account: Account, tenant: str
+    ) -> Reply:
+        is_webhook_call = name in ("list", "subscribe", "unsubscribe")
+        if is_webhook_call and WEBHOOK_ROLES.isdisjoint(account.roles):
+            known = ", ".join(sorted(WEBHOOK_ROLES))
+            raise Refusal(403, f"the account needs one of the roles {known}")
         match name:
             case "version":
                 return Reply(200, _VERSION_XML.encode(), "application/xml")
@@ -185,64 +203,59 @@ class Rules:
                 return json_answer(200, {"roles": list(account.roles)})
             case "updated":
                 return self._updated(request)
-        if WEBHOOK_ROLES.isdisjoint(account.roles):
-            known = ", ".join(sorted(WEBHOOK_ROLES))
-            raise Refusal(403, f"the account needs one of the roles {known}")
-        if name == "list":
-            listed = self.tenancies.listed_for(tenant)
-            return json_answer(200, [self.describe(subscription) for subscription in listed])
-        if name == "subscribe":
-            return self._subscribe(tenant, request.body)
-        self.tenancies.remove(tenant, request.path.rpartition("/")[2])
-        return Reply(204)
+            case "list":
+                return json_answer(200, [*map(self.describe, self.listed_for(tenant))])
+            case "subscribe":
+                return self._subscribe(tenant, request.body)
+            case "unsubscribe":
+                self.remove(tenant, request.path.rpartition("/")[2])
+                return Reply(204)
+        raise Refusal(404, f"there is no {request.method} {request.path}")
 
     def _updated(self, request: IncomingRequest) -> Reply:
-        """List what was updated since a time: pages of assets with made-up references.
-
-        Source: pyPreservica 4.2.2, entityAPI.py; not verified on a live tenancy.
-        """
+        """List what was updated since a time: pages of assets with made-up references."""
         query = dict(parse_qsl(request.query))
         start = int(query.get("start", 0))
-        end = min(start + int(query.get("max", 50)), self._updated_entities)
+        number = self._options.updated_entities
+        end = min(start + int(query.get("max", 50)), number)
         entities = ""
-        for number in range(start, end):
-            reference = uuid.uuid5(uuid.NAMESPACE_URL, f"asset {number}")
-            entities += f'<Entity title="asset {number}" ref="{reference}" type="IO"/>'
+        for asset in range(start, end):
+            reference = uuid.uuid5(uuid.NAMESPACE_URL, f"asset {asset}")
+            entities += f'<Entity title="asset {asset}" ref="{reference}" type="IO"/>'
         host = f"http://{request.headers.get('host', '')}{request.path}"
-        more = f"<Next>{host}?start={end}</Next>" if end < self._updated_entities else ""
-        total = f"<TotalResults>{self._updated_entities}</TotalResults>"
-        body = f"<Entities>{entities}</Entities><Paging>{total}{more}</Paging>"
+        more = f"<Next>{host}?start={end}</Next>" if end < number else ""
+        paging = f"<TotalResults>{number}</TotalResults>{more}"
+        body = f"<Entities>{entities}</Entities><Paging>{paging}</Paging>"
         text = f'<EntitiesResponse xmlns="{_ENTITY_API}">{body}</EntitiesResponse>'
         return Reply(200, text.encode(), "application/xml")
 
     def _subscribe(self, tenant: str, body: bytes) -> Reply:
-        wanted = _read_subscription(body, self.triggers)
-        if "no-challenge" not in self._traits:
+        wanted = self._read_subscription(body)
+        if "no-challenge" not in self._options.traits:
             reason = self._challenge(wanted.url, wanted.secret)
             if reason is not None:
                 raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
-        document = self.describe(self.tenancies.add(tenant, wanted))
-        if "answer-without-id" in self._traits:
+        document = self.describe(self.add(tenant, wanted))
+        if "answer-without-id" in self._options.traits:
             del document["id"]
         return json_answer(200, document)
 
-
-def _read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
-    """Read the JSON of a new subscription. Raises `Refusal` with a reason if it is invalid."""
-    try:
-        document = dict(json.loads(body))
-    except (ValueError, TypeError, RecursionError):
-        raise Refusal(400, "the body is not a JSON object") from None
-    url = str(document.get("url"))
-    if not url.startswith(("http://", "https://")):
-        raise Refusal(400, "url is not an http or https URL")
-    trigger = str(document.get("triggerType"))
-    if trigger not in triggers:
-        raise Refusal(400, f"triggerType is not one of {', '.join(triggers)}")
-    secret = document.get("secret")
-    if not isinstance(secret, str) or not secret or not secret.isascii():
-        raise Refusal(400, "secret is not text in ASCII characters")
-    flag = document.get("includeIdentifiers", False)
-    if flag not in ("true", "false", True, False):
-        raise Refusal(400, 'includeIdentifiers is neither "true" nor "false"')
-    return Subscription(url, trigger, secret, flag in ("true", True))
+    def _read_subscription(self, body: bytes) -> Subscription:
+        """Read the JSON of a new subscription. Raises `Refusal` if it is invalid."""
+        try:
+            document = dict(json.loads(body))
+        except (ValueError, TypeError, RecursionError):
+            raise Refusal(400, "the body is not a JSON object") from None
+        url = str(document.get("url"))
+        trigger = str(document.get("triggerType"))
+        secret = document.get("secret")
+        flag = document.get("includeIdentifiers", False)
+        for name, is_right in (
+            ("url", url.startswith(("http://", "https://"))),
+            ("triggerType", trigger in self.triggers),
+            ("secret", isinstance(secret, str) and secret != "" and secret.isascii()),
+            ("includeIdentifiers", flag in ("true", "false", True, False)),
+        ):
+            if not is_right:
+                raise Refusal(400, f"{name} is missing or invalid")
+        return Subscription(url, trigger, str(secret), flag in ("true", True))

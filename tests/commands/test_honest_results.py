@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.conftest import HOOKS, Place, owning
 from tests.terminals import Terminal
 

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.conftest import Place
 from tests.state_makers import written
 

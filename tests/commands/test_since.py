@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, Run, hooksync
 from tests.config.test_since import ENVIRON, Repository

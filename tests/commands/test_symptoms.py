@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
 from tests.commands.test_listing import change

@@ -7,8 +7,7 @@ import shlex
 
 import pytest
 
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.command_line import PASSWORD, USERNAME
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place, unprobed
 from tests.terminals import Terminal

@@ -18,8 +18,7 @@ from hooksync.core.errors import HooksyncError, Refused
 from hooksync.core.origin import find_origin
 from hooksync.core.signing import PlanKey
 from hooksync.render.json_text import canonical
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.command_line import run_python
 from tests.conftest import HIDDEN, HOOKS, SECRET, URL_KEY, Place, Run, owning
 from tests.schemas import assert_fits

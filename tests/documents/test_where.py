@@ -12,8 +12,7 @@ import pytest
 from hooksync.api.receipt import tenancy_digest
 from hooksync.core.model import Server
 from hooksync.core.signing import plan_key
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.boxes import Sandbox
 from tests.conftest import HOOKS, Place
 from tests.documents.test_saved_plan import save

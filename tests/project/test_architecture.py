@@ -25,7 +25,10 @@ ALWAYS_THERE = {"__future__"} | sys.stdlib_module_names
 # Only these modules import each library. A ~ marks an import inside a function, which keeps the
 # start-up fast.
 LIBRARIES = {
-    "requests": {"service.connections", "service.http", "service.responses"},
+    "requests": {
+        *("service.connections", "service.http", "service.responses"),
+        "sandbox.receiver",  # the other end: it challenges receivers
+    },
     "urllib3": {"service.connections", "service.http"},
     "filelock": {"~state.local"},
     "yaml": {"config.yaml_loader"},

@@ -25,8 +25,7 @@ import pytest
 
 from hooksync.cli.arguments import read_arguments
 from hooksync.cli.parser import Help
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
 from tests.boxes import Receiver, Sandbox

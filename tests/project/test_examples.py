@@ -12,8 +12,7 @@ from shutil import copytree
 
 import pytest
 
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import PASSWORD, ROOT, USERNAME, hooksync
 from tests.conftest import unprobed

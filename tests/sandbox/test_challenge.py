@@ -21,8 +21,7 @@ SECRET = "a secret of the receiver"
 TIMEOUT = 5.0
 CODE = "0123456789abcdef"
 RIGHT = sign_challenge(SECRET.encode(), CODE.encode())
-NO_CODE = "its answer does not repeat the challengeCode"
-WRONG = "its challengeResponse is wrong; it may use a different secret"
+WRONG = "its answer is wrong; it may use a different secret"
 
 
 @pytest.fixture
@@ -71,26 +70,11 @@ def test_challenge_is_a_post_that_adds_the_code_to_the_query(
     ("status", "document", "reason"),
     [
         (201, {"challengeCode": CODE, "challengeResponse": RIGHT}, "it answered 201, not 200"),
-        (404, {}, "it answered 404, not 200"),
-        (200, [], NO_CODE),
-        (200, {}, NO_CODE),
-        (200, {"challengeCode": "other", "challengeResponse": RIGHT}, NO_CODE),
-        (200, {"challengeCode": CODE}, WRONG),
-        (
-            200,
-            {"challengeCode": CODE, "challengeResponse": 5},
-            WRONG,
-        ),
-        (
-            200,
-            {"challengeCode": CODE, "challengeResponse": RIGHT.upper()},
-            WRONG,
-        ),
-        (
-            200,
-            {"challengeCode": CODE, "challengeResponse": "\ud800"},
-            WRONG,
-        ),
+        (200, [], WRONG),
+        (200, 5, "its answer is not a JSON object"),
+        (200, {"challengeCode": "other", "challengeResponse": RIGHT}, WRONG),
+        (200, {"challengeCode": CODE, "challengeResponse": RIGHT.upper()}, WRONG),
+        (200, {"challengeCode": CODE, "challengeResponse": "\ud800"}, WRONG),
     ],
 )
 def test_a_wrong_answer_fails_the_challenge_with_its_reason(

@@ -163,8 +163,8 @@ class Play:
     def person(self, person: Person) -> None:
         """Change the tenancy by hand."""
         tenancy = person.tenancy % self.history.tenancies
-        tenant, tenancies = TENANTS[tenancy], self.service.tenancies
-        there = tenancies.held_by(tenant)
+        tenant, rules = TENANTS[tenancy], self.service.rules
+        there = rules.held_by(tenant)
         one = there[person.which % len(there)] if there else None
         match person.kind:
             case "subscribe":
@@ -180,11 +180,11 @@ class Play:
             case "repair":
                 self._repair(tenancy, person)
             case "unsubscribe" if one:
-                self.service.change(lambda: tenancies.remove(tenant, one.id))
+                self.service.change(lambda: rules.remove(tenant, one.id))
             case "duplicate" if one and "refuse-duplicates" not in self.history.traits:
                 given = one.secret if person.to % 2 else self._somebodys_secret(person.to)
                 copy = Subscription(one.url, one.trigger, given, one.include_identifiers)
-                self.service.change(lambda: tenancies.add(tenant, copy))
+                self.service.change(lambda: rules.add(tenant, copy))
 
     def _repair(self, tenancy: int, person: Person) -> None:
         """Create a missing declared subscription by hand, perhaps with a different secret."""
@@ -195,11 +195,11 @@ class Play:
             one = missing[person.which % len(missing)]
             given = one.secret if person.to % 2 else self._somebodys_secret(person.to)
             made = Subscription(one.url, one.trigger, given, one.flag)
-            self.service.change(lambda: self.service.tenancies.add(TENANTS[tenancy], made))
+            self.service.change(lambda: self.service.rules.add(TENANTS[tenancy], made))
 
     def _add(self, tenant: str, url: str, to: int, given: str) -> None:
         made = Subscription(url, TRIGGER_NAMES[TRIGGERS[to % len(TRIGGERS)]], given, to % 3 != 0)
-        self.service.change(lambda: self.service.tenancies.add(tenant, made))
+        self.service.change(lambda: self.service.rules.add(tenant, made))
 
     def _somebodys_secret(self, number: int) -> str:
         return secret("somebody", number % VALUES)

@@ -23,9 +23,8 @@ from hooksync.core.errors import AnswerLost, Problem, ServiceError, StateError
 from hooksync.core.model import Secret
 from hooksync.receiver import sign_challenge
 from hooksync.receivers import http_server
-from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.faults import call_name
-from hooksync.sandbox.tenancies import TOKEN_HEADER, SandboxOptions, Subscription
+from hooksync.sandbox.tenancies import TOKEN_HEADER, Account, SandboxOptions, Subscription
 from hooksync.service.http import Request, Response
 from hooksync.service.worker_pool import T, WorkerPool
 from hooksync.state.fingerprints import Key, Salt
@@ -107,7 +106,6 @@ class Service:
             clock=self.now,
         )
         self.rules = OddRules(options, lambda url, secret: None)
-        self.tenancies = self.rules.tenancies
         self.tenants = tuple(tenants)
         self.there: tuple[Held, ...] = ()
         self.is_changed = True  # since `there` was looked up
@@ -128,9 +126,7 @@ class Service:
         """Return the subscriptions that the service really holds."""
         if self.is_changed:
             self.there = tuple(
-                _held(tenant, one)
-                for tenant in self.tenants
-                for one in self.tenancies.held_by(tenant)
+                _held(tenant, one) for tenant in self.tenants for one in self.rules.held_by(tenant)
             )
             self.is_changed = False
         return self.there
@@ -149,7 +145,7 @@ class Service:
 
     def shown(self, tenant: str) -> tuple[Held, ...]:
         """Return the subscriptions that a list shows now."""
-        return tuple(_held(tenant, one) for one in self.tenancies.listed_for(tenant))
+        return tuple(_held(tenant, one) for one in self.rules.listed_for(tenant))
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, and carry out the late calls that fall due."""

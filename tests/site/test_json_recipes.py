@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.backends import find_program
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, PASSWORD, USERNAME, hooksync

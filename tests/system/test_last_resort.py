@@ -20,8 +20,7 @@ from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions
 from hooksync.core.context import Context
 from hooksync.core.errors import internal_error_text
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from hooksync.service.http import Request, Response, Transport
 from tests.command_line import run_python
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place, unprobed
