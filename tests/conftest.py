@@ -4,6 +4,7 @@ which hooksync runs. Also settings of pytest.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -26,8 +27,9 @@ from tests.boxes import Receiver, Sandbox
 from tests.clients import Clients
 from tests.command_line import PASSWORD, Run, hooksync, hooksync_process
 from tests.site.browser import browser
+from tests.stretching import real_scrypt, stretch_cheaply
 
-__all__ = ["backend", "browser", "servers"]  # fixtures for all tests
+__all__ = ["backend", "browser", "real_scrypt", "servers"]  # fixtures for all tests
 
 # The number of examples that Hypothesis draws, by the value of -m. Examples have no deadline: their
 # time depends on how busy the machine is.
@@ -180,6 +182,7 @@ def make_environ(**more: str) -> dict[str, str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hashlib.scrypt = stretch_cheaply  # type: ignore[assignment]
     # under nohup or in the background of a shell, these signals are ignored, also by the children
     # of tests
     for name, handler in (("SIGHUP", signal.SIG_DFL), ("SIGINT", signal.default_int_handler)):

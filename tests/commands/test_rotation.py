@@ -121,6 +121,7 @@ def test_an_unreadable_state_is_an_error_before_any_call(made: Place, text: str)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_scrypt")
 def test_a_targeted_run_after_a_killed_run_settles_only_its_own_target(place: Place) -> None:
     place.box.faults.add("stall-30@list:1:1")  # the verification
     with place.popen("apply", "--yes") as process:

@@ -14,6 +14,8 @@ from hooksync.core.errors import StateError
 from hooksync.core.model import Secret
 from hooksync.state.fingerprints import Key, KeyRing, Salt, SecretWithSalt, derive_key
 
+pytestmark = pytest.mark.usefixtures("real_scrypt")
+
 ONE, TWO = Secret("the-first-shared-secret"), Secret("the-second-shared-secret")
 SALT, OTHER_SALT = Salt("env:A#61616161", "61" * 16), Salt("env:B#62626262", "62" * 16)
 

@@ -26,6 +26,7 @@ from tests.schemas import assert_fits
 from tests.state_makers import written
 
 resource = pytest.importorskip("resource")
+pytestmark = pytest.mark.usefixtures("real_scrypt")
 
 ONE = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]")
 FULL = "/dev/full"  # only a shell writes to it, by redirection

@@ -14,6 +14,8 @@ import pytest
 from tests.lanes import sampled
 from tests.system.kills import SIGNALS, WAYS, Kill, carry_out, draw
 
+pytestmark = pytest.mark.usefixtures("real_scrypt")
+
 SEED = os.environ.get("HOOKSYNC_KILL_SEED", "hooksync")
 NUMBER = len(WAYS) * len(SIGNALS)
 

@@ -13,6 +13,8 @@ from hooksync.state.local import LocalStore
 from tests.conftest import HOOKS, Place
 from tests.lanes import sampled
 
+pytestmark = pytest.mark.usefixtures("real_scrypt")
+
 LATENCY = 0.05  # seconds that each call takes
 APPLY = ("apply", "--yes")
 SINCE = 1_800_000_000

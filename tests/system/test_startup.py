@@ -11,6 +11,8 @@ from tests.conftest import SECRET, Place
 from tests.lanes import sampled
 from tests.sandbox_faults import Account
 
+pytestmark = pytest.mark.usefixtures("real_scrypt")
+
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 FILE = """\
 version: 1
