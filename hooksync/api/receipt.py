@@ -24,7 +24,7 @@ from hooksync.core.record import UNSET, convert, read_shown, replace
 from hooksync.core.redaction import printable
 from hooksync.core.schema import check_document
 from hooksync.core.signing import PlanKey, is_same, parse_json, plan_key
-from hooksync.reconcile.diff import compare
+from hooksync.reconcile.diff import differing
 from hooksync.reconcile.plan import Plan, TenancyPlan
 from hooksync.render.json_text import canonical
 
@@ -133,8 +133,9 @@ def _step_differences(
     for words, promise in before.items():
         if words not in after:
             yield f"it would no longer {words}"
-        for path, was, would in compare(promise, after.get(words, promise)):
-            yield f"{words}: {path[0]} was {was}, and is {would}"
+        now = after.get(words, promise)
+        for name in differing(promise, now):
+            yield f"{words}: {name} was {promise.get(name)}, and is {now.get(name)}"
     for words in after:
         if words not in before:
             yield f"it does not show that it would {words}"

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
 from hooksync.core.record import Record, Shown
-from hooksync.core.urls import QUERY_VALUE, masked_url, normal_url
+from hooksync.core.urls import masked_url, normal_url
 
 KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"  # of the key that plans and states are signed with
 
@@ -209,17 +209,6 @@ class HookUrl(Shown):
 
     def __repr__(self) -> str:
         return f"HookUrl({self.shown!r})"
-
-    def differing_values(self, other: HookUrl) -> str:
-        """List the values of its query that differ from a URL that is the same otherwise.
-
-        They are written as in the form that may be shown.
-        """
-        urls = (self.identity, other.identity)
-        if len({QUERY_VALUE.sub("", url) for url in urls}) > 1:
-            return ""
-        values = zip(*map(QUERY_VALUE.findall, (self.shown, *urls)), strict=False)
-        return ", ".join(written for written, value, there in values if value != there)
 
     def to_json(self) -> object:
         """Return the form that may be shown."""

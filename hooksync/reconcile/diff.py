@@ -10,9 +10,8 @@ secret is unknown, a difference never replaces it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from hooksync.core.clock import rfc3339
@@ -21,8 +20,6 @@ from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscription,
     LiveSubscriptions,
-    Secret,
-    SecretRef,
     SecretState,
     Tenancy,
     matches_any,
@@ -60,12 +57,12 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
     step_order,
 )
-from hooksync.state.fingerprints import Salt, SecretWithSalt, identity_digest
+from hooksync.state.fingerprints import identity_digest
 from hooksync.state.history import History, local_name
-from hooksync.state.model import Attempt, StateEntry
+from hooksync.state.model import StateEntry
 
-Nested = Mapping[str, Any]  # nested data as in JSON
 Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to keep comes first
+Recorded = list[tuple[LiveSubscription, StateEntry]]
 
 
 def empty_plan(
@@ -101,7 +98,7 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
     """
     pairs: Pairs = [(declared, []) for declared in (*tenancy.subscriptions, *tenancy.not_selected)]
     places = {declared.key: found for declared, found in pairs}
-    others: list[tuple[LiveSubscription, StateEntry]] = []
+    others: Recorded = []
     for subscription in live:
         entry = history.entries.get(subscription.id)
         if owns_url(tenancy.protect, subscription.url.full):
@@ -114,18 +111,16 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
     for declared, found in pairs:
         if len(found) > 1:
             found.sort(key=partial(_preference, declared, history))
-    owned = [move for move in moved if is_owned(tenancy, move[0], history)]
-    _pair_moved(pairs, owned, history)
+    if moved:
+        _pair_moved(pairs, [move for move in moved if is_owned(tenancy, move[0], history)], history)
     return pairs
 
 
-def _pair_respelt(
-    pairs: Pairs, others: Iterable[tuple[LiveSubscription, StateEntry]], url_salt: str
-) -> list[tuple[LiveSubscription, StateEntry]]:
+def _pair_respelt(pairs: Pairs, others: Recorded, url_salt: str) -> Recorded:
     """Pair live subscriptions whose URL the service spells differently than the file.
 
-    `others`: live subscriptions that are not paired, with their entries. Returns those that were
-    made for a URL and trigger that no file declares.
+    `others`: live subscriptions that are not paired. Returns those that were made for a URL and
+    trigger that no file declares.
     """
     made_for = {identity_digest(url_salt, pair[0].key): pair for pair in pairs}
     moved = []
@@ -140,29 +135,19 @@ def _pair_respelt(
     return moved
 
 
-def _pair_moved(
-    pairs: Pairs, moved: list[tuple[LiveSubscription, StateEntry]], history: History
-) -> None:
+def _pair_moved(pairs: Pairs, moved: Recorded, history: History) -> None:
     """Pair live subscriptions with declared ones of the same address.
 
     The declared one must have no live one, or only newer ones.
     """
-    if not moved:
-        return
     places = {local_name(declared): found for declared, found in pairs}
     moved.sort(key=lambda move: move[1].run, reverse=True)
     for live, entry in moved:
         found = places.get(entry.local_name)
         if found is None or not entry.local_name.endswith(f"/{live.trigger.short}"):
             continue
-        if all(_run(other, history) > entry.run for other in found):
+        if all(history.run_of(other) > entry.run for other in found):
             found.append(live)
-
-
-def _run(live: LiveSubscription, history: History) -> int:
-    """Return the run that made a live subscription; 0: the state does not have it."""
-    record = history.record(live.id)
-    return record.run if record else 0
 
 
 def _preference(
@@ -176,37 +161,28 @@ def _preference(
     is_adopted = live.id in declared.adopt and history.record(live.id) is None
     is_entry = live.id in history.entries
     is_wrong = bool(content_changes(declared, live, history))
-    return not is_adopted, not is_entry, -_run(live, history), is_wrong
+    return not is_adopted, not is_entry, -history.run_of(live), is_wrong
 
 
 def content_changes(
     declared: DeclaredSubscription, live: LiveSubscription, history: History
 ) -> tuple[Change, ...]:
     """List the fields that differ in a pair; a field whose live value is unknown never does."""
-    reported = history.content_of(live)
-    if reported == declared.content:
-        return ()
-    known = {name: value for name, value in reported.items() if value is not None}
-    wanted = {}
-    for name, value in declared.content.items():
-        if name in known:
-            wanted[name] = value
-    return tuple(Change(str(path[0]), *pair) for path, *pair in compare(known, wanted))
+    wanted = declared.content
+    known = {}
+    for name, value in history.content_of(live).items():
+        known[name] = wanted[name] if value is None else value
+    return tuple(Change(name, known[name], wanted[name]) for name in differing(known, wanted))
 
 
-def compare(before: Nested, after: Nested) -> list[tuple[list[str | int], Any, Any]]:
-    """List the paths at which nested data differ, sorted, with both values (None: missing)."""
+def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """List the fields that differ between two flat dictionaries, sorted."""
     if before == after:
         return []
     from deepdiff import DeepDiff  # only here: its import takes as long as the rest of a plan
-    from deepdiff.helper import notpresent
 
-    found = []
-    for level in chain(*DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0).values()):
-        was = None if level.t1 is notpresent else level.t1
-        wants = None if level.t2 is notpresent else level.t2
-        found.append((level.path(output_format="list"), was, wants))
-    return sorted(found, key=lambda difference: str(difference[0]))
+    found = DeepDiff(before, after, threshold_to_diff_deeper=0)
+    return sorted(found.affected_root_keys)
 
 
 def is_owned(tenancy: Tenancy, live: LiveSubscription, history: History) -> bool:
@@ -254,15 +230,6 @@ class Comparison(Record, frozen=True):
         steps.sort(key=step_order)
         return replace(empty_plan(self.tenancy), live_count=len(self.live), steps=tuple(steps))
 
-    def fingerprinted(
-        self, secrets: Mapping[SecretRef, Secret], salts: Mapping[str, Salt]
-    ) -> Iterator[tuple[StateEntry, SecretWithSalt]]:
-        """Yield the entries of what is kept or replaced, with the declared secret and the salt."""
-        for declared, found in self.pairs:
-            entry = self.history.entries.get(found[0].id) if found else None
-            if entry and declared.secret in secrets:
-                yield entry, (secrets[declared.secret], salts[entry.salt])
-
     def _steps(self) -> Iterator[Step]:
         """Make the steps, in any order."""
         paired = {live.id for _, found in self.pairs for live in found}
@@ -274,38 +241,27 @@ class Comparison(Record, frozen=True):
             yield from self._declared_steps(declared, found)
         for _, found in self.pairs[selected:]:
             for live in found:
-                yield self._step("leave", None, live, [NOT_TARGETED])
+                yield self._step("leave", None, live, NOT_TARGETED)
 
     def _declared_steps(
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
     ) -> Iterator[Step]:
         """Decide the steps of a declared subscription and of its duplicates, or of a paused one."""
+        is_named = matches_any(declared.address, self.selection.replace)
+        requested = [REQUESTED] if is_named else []
+        extra = found
+        reasons = [PAUSED]
         if declared.enabled:
-            is_named = matches_any(declared.address, self.selection.replace)
-            requested = [REQUESTED] if is_named else []
             yield self._first_step(declared, found[0] if found else None, requested)
-            for live in found[1:]:
-                is_free = is_named or is_owned(self.tenancy, live, self.history)
-                reasons = [DUPLICATE, *requested]
-                yield self._removal(declared, live, reasons, is_free=is_free)
-            return
-        for live in found:
-            yield self._removal(declared, live, [PAUSED], is_free=False)
-        if not found:
-            yield self._step("keep", declared, None, [PAUSED])
-
-    def _removal(
-        self,
-        declared: DeclaredSubscription,
-        live: LiveSubscription,
-        reasons: Sequence[Reason],
-        *,
-        is_free: bool,
-    ) -> Step:
-        """Remove a live subscription if it is free to go, or if the state has it; or leave it."""
-        is_recorded = self.history.is_trusted and self.history.record(live.id) is not None
-        action: Action = "unsubscribe" if is_free or is_recorded else "leave"
-        return self._step(action, declared, live, reasons)
+            extra = found[1:]
+            reasons = [DUPLICATE, *requested]
+        elif not found:
+            yield self._step("keep", declared, None, PAUSED)
+        for live in extra:
+            is_free = declared.enabled and (is_named or is_owned(self.tenancy, live, self.history))
+            is_recorded = self.history.is_trusted and self.history.record(live.id) is not None
+            action: Action = "unsubscribe" if is_free or is_recorded else "leave"
+            yield self._step(action, declared, live, *reasons)
 
     def _first_step(
         self,
@@ -314,24 +270,21 @@ class Comparison(Record, frozen=True):
         requested: Sequence[Reason],
     ) -> Step:
         """Decide the step of a declared subscription. `live`: the one to keep or to replace."""
+        # whether the state has an entry of this name that is no longer live
+        is_lost = local_name(declared) in self.history.lost_names
         if live is None:
-            reasons = [REMOVED_OUTSIDE if self._is_lost(declared) else NEW, *requested]
-            return self._step("subscribe", declared, None, reasons)
+            reason = REMOVED_OUTSIDE if is_lost else NEW
+            return self._step("subscribe", declared, None, reason, *requested)
         is_unknown = self.history.has_state and self.history.record(live.id) is None
         if is_unknown and not requested:
             # --adopt takes nothing that was replaced outside this state
-            is_lost = self._is_lost(declared)
             is_named = not is_lost and matches_any(declared.address, self.selection.adopt)
             if is_named or live.id in declared.adopt:
-                return self._step("adopt", declared, live, [ADOPT])
+                return self._step("adopt", declared, live, ADOPT)
             reason = REPLACED_OUTSIDE if is_lost else SECRET_UNKNOWN
-            return self._step("keep", declared, live, [reason])
+            return self._step("keep", declared, live, reason)
         reasons = [*self._differences(declared, live), *requested]
-        return self._step("resubscribe" if reasons else "keep", declared, live, reasons)
-
-    def _is_lost(self, declared: DeclaredSubscription) -> bool:
-        """Whether the state has an entry of this name that is no longer live."""
-        return local_name(declared) in self.history.lost_names
+        return self._step("resubscribe" if reasons else "keep", declared, live, *reasons)
 
     def _differences(
         self, declared: DeclaredSubscription, live: LiveSubscription
@@ -351,16 +304,15 @@ class Comparison(Record, frozen=True):
 
     def _secret(self, declared: DeclaredSubscription, live: LiveSubscription | None) -> SecretState:
         """Return what is known of a declared secret, compared with the live one."""
-        if declared.secret in self.history.no_value:
-            return self.history.no_value[declared.secret]
-        return self.states.get(live.id, "unknown") if live else "unknown"
+        known = self.states.get(live.id, "unknown") if live else "unknown"
+        return self.history.no_value.get(declared.secret, known)
 
     def _step(
         self,
         action: Action,
         declared: DeclaredSubscription | None,
         live: LiveSubscription | None,
-        reasons: Sequence[Reason] = (),
+        *reasons: Reason,
     ) -> Step:
         """Make a step, with what is known of both sides."""
         known = self._recorded(live) if live else {}
@@ -368,22 +320,26 @@ class Comparison(Record, frozen=True):
             known |= {"address": declared.address, "name": declared.name}
             if action in NEEDS_DECLARED and PAUSED not in reasons:
                 known["secret"] = self._secret(declared, live)
-        if declared and live and action in ("adopt", "resubscribe"):
-            known["changes"] = content_changes(declared, live, self.history)
+            if live and action in ("adopt", "resubscribe"):
+                known["changes"] = content_changes(declared, live, self.history)
         if action == "keep" and known.get("secret") == "same":
             known["evidence"] = "adopted" if known["origin"] == "adopted" else "response"
-        return Step(action, declared, live, tuple(reasons), **known)
+        return Step(action, declared, live, reasons, **known)
 
     def _recorded(self, live: LiveSubscription) -> dict[str, Any]:
         """Return what the state has about a live subscription, as fields of a step."""
-        record = self.history.record(live.id)
+        history = self.history
+        if not history.has_state:
+            return {"origin": "unknown"}
+        record = history.record(live.id)
         if record is None:
-            has_state = self.history.has_state
-            seen = self.history.seen
-            is_new = seen is not None and live.id not in seen and has_state
-            return {"origin": "foreign" if has_state else "unknown", "is_new": is_new}
+            is_new = history.seen is not None and live.id not in history.seen
+            return {"origin": "foreign", "is_new": is_new}
+        origin: Origin = "found"
+        if entry := history.entries.get(live.id):
+            origin = "adopted" if entry.is_adopted else "made"
         name = record.local_name.partition("/")[0]
-        return {"origin": _origin(record), "made_at": rfc3339(record.at), "name": name}
+        return {"origin": origin, "made_at": rfc3339(record.at), "name": name}
 
     def _removal_alone(self, step: Step) -> Step:
         """Remove what `remove` names, unless it is protected, or an address keeps or replaces it.
@@ -399,7 +355,7 @@ class Comparison(Record, frozen=True):
         else:
             reasons = (*step.reasons, NAMED_BY_REMOVE)
             return replace(step, action="unsubscribe", reasons=reasons)
-        return self._step("leave", None, step.old, [reason])
+        return self._step("leave", None, step.old, reason)
 
     def _undeclared_step(self, live: LiveSubscription) -> Step:
         """Decide the step of a live subscription that is paired with no declared one."""
@@ -409,13 +365,6 @@ class Comparison(Record, frozen=True):
         if self.selection.target and not matches_any(former, self.selection.target):
             reason = NOT_TARGETED
         if reason:
-            return self._step("leave", None, live, [reason])
+            return self._step("leave", None, live, reason)
         reason = NO_LONGER_DECLARED if record else NOT_DECLARED
-        return self._step("unsubscribe", None, live, [reason])
-
-
-def _origin(record: StateEntry | Attempt) -> Origin:
-    """Return how the state has a live subscription."""
-    if isinstance(record, Attempt):
-        return "found"
-    return "adopted" if record.is_adopted else "made"
+        return self._step("unsubscribe", None, live, reason)

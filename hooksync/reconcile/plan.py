@@ -264,9 +264,9 @@ class _Counted:
         return sum(step.has_unknown_secret for step in self.steps)
 
     @property
-    def has_drift(self) -> bool:
-        """Whether live differs from declared, or something could not be compared."""
-        return any(step.differs for step in self.steps)
+    def has_changed(self) -> bool:
+        """Whether apply changed anything, or may have."""
+        return bool(self.results().keys() & {"done", "half-done", "unsettled"})
 
     def counts(self) -> Counter[str]:
         """Count the steps of each action."""
@@ -284,10 +284,9 @@ class _Counted:
     def summarised(self) -> dict[str, int]:
         """Return the count of each outcome, or of each action in a plan; and unknown secrets."""
         results = self.results()
-        counts = results or self.counts()
         names: tuple[str, ...] = RESULTS if results else ACTIONS
-        numbers = {name: counts[name] for name in names}
-        return {**numbers, "secret_unknown": self.secret_unknown}
+        counts = {**dict.fromkeys(names, 0), **(results or self.counts())}
+        return {**counts, "secret_unknown": self.secret_unknown}
 
 
 class TenancyPlan(Record, _Counted, frozen=True, dict=True):
@@ -337,7 +336,7 @@ class TenancyPlan(Record, _Counted, frozen=True, dict=True):
     @property
     def has_drift(self) -> bool:
         """Whether live differs from declared, or something is not known."""
-        return bool(self.open_attempts) or super().has_drift
+        return bool(self.open_attempts) or any(step.differs for step in self.steps)
 
     @property
     def is_ready(self) -> bool:
@@ -352,11 +351,6 @@ class TenancyPlan(Record, _Counted, frozen=True, dict=True):
     def awaits_attempt(self) -> bool:
         """Whether any step would."""
         return any(self.awaits(step) for step in self.steps)
-
-    @property
-    def has_changed(self) -> bool:
-        """Whether anything in the tenancy was changed, or may have been."""
-        return bool(self.results().keys() & {"done", "half-done", "unsettled"})
 
     @property
     def is_as_declared(self) -> bool:
@@ -458,11 +452,6 @@ class Plan(Record, _Counted, frozen=True, dict=True):
     def has_drift(self) -> bool:
         """Whether live or the state differs from declared, or something could not be compared."""
         return bool(self.undeclared) or any(tenancy.has_drift for tenancy in self.tenancies)
-
-    @property
-    def has_changed(self) -> bool:
-        """Whether apply changed anything, or may have."""
-        return any(tenancy.has_changed for tenancy in self.tenancies)
 
     @property
     def all_refusals(self) -> tuple[Problem, ...]:

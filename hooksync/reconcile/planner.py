@@ -7,7 +7,8 @@ scrypt takes is spent here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import Problem, StateError
@@ -17,13 +18,13 @@ from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
 from hooksync.reconcile.plan import Selection, TenancyPlan
 from hooksync.reconcile.refusals import (
+    judge_ids,
     limit_reasons,
+    list_unproven,
     misplaced,
     near_duplicates,
-    needless_ids,
     raised_limit,
     refuse_unproven,
-    wrong_ids,
     wrong_removals,
 )
 from hooksync.state.fingerprints import KeyRing, SecretWithSalt
@@ -60,14 +61,17 @@ class Planner(Record, frozen=True):
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
         comparisons = {comparison.tenancy.name: comparison for comparison in self._compare(fetched)}
         plans = []
+        unproven = {}
         for item in fetched:
-            if item.tenancy.name in comparisons:
-                plans.append(self._judged(comparisons[item.tenancy.name]))
-            else:
-                plans.append(empty_plan(item.tenancy, item.errors, item.refusals))
-        blocked = {name: comparison.history.blocked for name, comparison in comparisons.items()}
+            plan = empty_plan(item.tenancy, item.errors, item.refusals)
+            tried: Container[str | None] = ()
+            if comparison := comparisons.get(plan.name):
+                plan = self._judged(comparison)
+                tried = comparison.history.blocked
+            unproven[plan.name] = list_unproven(plan, tried)
+            plans.append(plan)
         is_empty = not (self.state and self.state.addresses)
-        return refuse_unproven(plans, blocked, self.flags, is_empty=is_empty)
+        return refuse_unproven(plans, unproven, self.flags, is_empty=is_empty)
 
     def _compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
         """Pair what is declared and live in each tenancy, and then compare all secrets."""
@@ -77,22 +81,23 @@ class Planner(Record, frozen=True):
         secrets, problems = self.secrets.look_up(refs)
         no_value = {ref: self.secrets.state_without(ref) for ref in problems}
         salts = state.salts_by_id()
-        paired = [self._paired(item, state, no_value) for item in read]
-        fingerprinted = [[*comparison.fingerprinted(secrets, salts)] for comparison in paired]
-        needed = {secret for entries in fingerprinted for _, secret in entries}
+        comparisons = [self._paired(item, state, no_value) for item in read]
+        # the entries of what is kept or replaced, with the declared secrets and the salts
+        salted: list[tuple[Tenancy, StateEntry, SecretWithSalt]] = []
+        for comparison in comparisons:
+            for declared, found in comparison.pairs:
+                entry = comparison.history.entries.get(found[0].id) if found else None
+                if entry and declared.secret in secrets:
+                    secret = secrets[declared.secret], salts[entry.salt]
+                    salted.append((comparison.tenancy, entry, secret))
+        needed = {secret for _, _, secret in salted}
         self._check_work(len(needed), len(refs))
         self.ring.derive(needed)
-        return [*map(self._compared, paired, fingerprinted)]
-
-    def _compared(
-        self, comparison: Comparison, fingerprinted: Iterable[tuple[StateEntry, SecretWithSalt]]
-    ) -> Comparison:
-        """Compare the declared secrets with those that live subscriptions were made with."""
-        states: dict[str, SecretState] = {}
-        for entry, secret in fingerprinted:
-            is_same = entry.is_made_with(self.ring.key(*secret), comparison.tenancy.key)
-            states[entry.id] = "same" if is_same else "changed"
-        return replace(comparison, states=states)
+        states = defaultdict[str, dict[str, SecretState]](dict)  # by the tenancy's name
+        for tenancy, entry, secret in salted:
+            is_same = entry.is_made_with(self.ring.key(*secret), tenancy.key)
+            states[tenancy.name][entry.id] = "same" if is_same else "changed"
+        return [replace(item, states=states[item.tenancy.name]) for item in comparisons]
 
     def _paired(
         self, item: FetchedTenancy, state: State, no_value: Mapping[SecretRef, SecretState]
@@ -121,19 +126,19 @@ class Planner(Record, frozen=True):
         named = self.selection.remove
         if named:
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
-        found = (
+        wrong, ignored = judge_ids(comparison)
+        warnings = (
             *misplaced(plan, comparison, self.flags),
             *near_duplicates(plan),
-            *needless_ids(comparison),
+            *ignored,
             *raised_limit(tenancy, owned),
         )
-        warnings = dict.fromkeys(found)
         return replace(
             plan,
             refusals=tuple(refusals),
             over_limit=tuple(over_limit),
-            warnings=tuple(warnings),
-            errors=tuple(dict.fromkeys(wrong_ids(comparison))),
+            warnings=warnings,
+            errors=wrong,
             open_attempts=history.open_addresses,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
-from hooksync.core.errors import Problem, pluralised, shortened
+from hooksync.core.errors import Problem, shortened
 from hooksync.core.model import Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
@@ -13,7 +13,6 @@ from hooksync.core.urls import QUERY_VALUE
 from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import (
     NAMED_BY_REMOVE,
-    NO_LONGER_DECLARED,
     PAUSED,
     PROTECTED,
     REPLACED_OUTSIDE,
@@ -38,10 +37,15 @@ _NEAR_FIX = (
 )
 _LEFT_PAUSED = "paused, but live, and the state does not have it"
 _LEFT_TWIN = "live more than once: the receiver gets each event again, and hooksync does not own it"
-_MOST_ADDRESSES = 5  # that a fix names one by one if globs can name all
+_WRONG_ID_FIX = (
+    "declare what is live; or correct the id, or a value of the URL: `hooksync list` shows the ids"
+)
+_MOST_ADDRESSES = 2  # of a tenancy, that a fix names one by one if a glob can name all
 _CEILING_FIX = (
     "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
 )
+
+Unproven = defaultdict[str, list[str]]  # addresses, by what is not known
 
 
 def misplaced(plan: TenancyPlan, comparison: Comparison, flags: RunFlags) -> Iterator[Problem]:
@@ -50,55 +54,48 @@ def misplaced(plan: TenancyPlan, comparison: Comparison, flags: RunFlags) -> Ite
     Then the file may belong to a different tenancy; or a name and its URL changed at once.
     """
     tenancy = comparison.tenancy
-    changed = sum(step.action == "unsubscribe" or _moves_url(step) for step in plan.steps)
     recorded = {entry.address for entry in comparison.history.entries.values()}
-    if not (changed and recorded and comparison.pairs):
-        return
-    if recorded.isdisjoint(subscription.address for subscription, _ in comparison.pairs):
+    declared = [subscription.address for subscription, _ in comparison.pairs]
+    is_other = recorded and declared and recorded.isdisjoint(declared)
+    if is_other and any(map(_ends_url, plan.steps)):
         what = (
             f"{tenancy.name}: the state has none of this file's addresses for {tenancy.where},"
-            f" and the plan moves or removes {pluralised(changed, 'subscription')}"
+            " and the plan moves or removes subscriptions"
         )
-        fix = "check that `server` and `tenant` are those that this file is meant for"
-        if moves := _renames(plan, flags):
-            fix = f"if a name and its URL changed at once: {' and '.join(moves)}; otherwise {fix}"
+        move = flags.command("state move", "OLD", "NEW")
+        fix = (
+            "check that `server` and `tenant` are those that this file is meant for; if a name"
+            f" and its URL changed at once, first `{move}` with both addresses"
+        )
         yield Problem(what, fix, tenancy.location)
 
 
-def _renames(plan: TenancyPlan, flags: RunFlags) -> list[str]:
-    """Word the commands that rename what was removed, if what is new has one other name."""
-    gone = {step.trigger: step for step in plan.steps if NO_LONGER_DECLARED in step.reasons}
-    new = [step for step in plan.steps if step.action == "subscribe" and step.trigger in gone]
-    moves = []
-    for step in new:
-        former = f"{plan.name}/{gone[step.trigger].name}/{step.trigger.short}"
-        moves.append(f"`{flags.command('state move', former, step.new.address)}`")
-    names = {(gone[step.trigger].name, step.name) for step in new}
-    return moves if len(names) == 1 else []
+def judge_ids(comparison: Comparison) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Judge the ids to adopt. Return problems of wrong ids, and of ids that are ignored.
 
-
-def wrong_ids(comparison: Comparison) -> Iterator[Problem]:
-    """Report each id to adopt that is live with a different URL or trigger than declared.
-
-    The subscriptions of one name have the same ids, and so the same problems.
+    A wrong id is live with a different URL or trigger than declared. After a lost state, an ignored
+    id would vouch for any secret. The subscriptions of one name have the same ids.
     """
+    asking = [declared for declared in comparison.tenancy.subscriptions if declared.adopt]
+    keys = {(declared.name, declared.key) for declared in asking}
     live = {subscription.id: subscription for subscription in comparison.live}
-    keys = {(declared.name, declared.key) for declared in comparison.tenancy.subscriptions}
-    for declared in comparison.tenancy.subscriptions:
+    wrong = []
+    ignored = []
+    for declared in asking:
         for identifier in declared.adopt:
             found = live.get(identifier)
-            is_recorded = comparison.history.record(identifier) is not None
-            if found and not is_recorded and (declared.name, found.key) not in keys:
-                start = f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, "
-                what = (
-                    f"which is live as {found.url.shown} {found.trigger.shown}, and"
-                    f" {declared.url.shown} is declared"
+            what = f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, which is"
+            if found is None or comparison.history.record(identifier):
+                what += f" ignored: {'the state has it' if found else 'it is not live'}"
+                fix = "remove the id from the file"
+                ignored.append(Problem(what, fix, declared.location))
+            elif (declared.name, found.key) not in keys:
+                what += (
+                    f" live as {found.url.shown} {found.trigger.shown}, and {declared.url.shown} is"
+                    " declared"
                 )
-                fix = "declare what is live, or correct the id; `hooksync list` shows the ids"
-                if values := declared.url.differing_values(found.url):
-                    what = f"whose live URL has a different value for {values}"
-                    fix = "correct this value: copy it from where the receiver is deployed"
-                yield Problem(start + what, fix, declared.location)
+                wrong.append(Problem(what, _WRONG_ID_FIX, declared.location))
+    return tuple(dict.fromkeys(wrong)), tuple(dict.fromkeys(ignored))
 
 
 def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:
@@ -110,30 +107,21 @@ def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:
     foreign = {}
     for step in plan.steps:
         if new and step.declared is None and step.origin == "foreign":
-            foreign[QUERY_VALUE.sub("", step.old.url.identity), step.trigger] = step.old
+            foreign[_without_values(step)] = step.id
     for step in new:
-        live = foreign.get((QUERY_VALUE.sub("", step.new.url.identity), step.trigger))
-        # `wrong_ids` reports an id to adopt
-        if live and live.id not in step.new.adopt:
-            values = step.new.url.differing_values(live.url)
-            what = f"{step.address} is new, but {live.id} differs from it only in {values}"
+        identifier = foreign.get(_without_values(step))
+        # `judge_ids` reports an id to adopt
+        if identifier and identifier not in step.new.adopt:
+            what = (
+                f"{step.address} is new, but {identifier} differs from it only in values of the"
+                " URL's query"
+            )
             yield Problem(what, _NEAR_FIX, plan.location)
 
 
-def needless_ids(comparison: Comparison) -> Iterator[Problem]:
-    """Name the ids to adopt that are ignored.
-
-    After a lost state, they would vouch for any secret.
-    """
-    live_ids = {subscription.id for subscription in comparison.live}
-    for declared in comparison.tenancy.subscriptions:
-        for identifier in declared.adopt:
-            is_live = identifier in live_ids
-            if not is_live or comparison.history.record(identifier):
-                why = "the state has it" if is_live else "it is not live"
-                name = f"{declared.tenancy}/{declared.name}"
-                what = f"{name}: `adopt` names {identifier}, which is ignored: {why}"
-                yield Problem(what, "remove the id from the file", declared.location)
+def _without_values(step: Step) -> tuple[str, str]:
+    """Return the URL without the values of its query, and the trigger."""
+    return QUERY_VALUE.sub("", step.shown.url.identity), step.trigger
 
 
 def limit_reasons(
@@ -141,37 +129,29 @@ def limit_reasons(
 ) -> list[Problem]:
     """Return how a plan violates a limit of the file or of the policy.
 
-    `owned`: the number of subscriptions that hooksync owns, without duplicates.
-    """
-    number = _number_removed(plan, limit)
-    is_over = _exceeds(limit, number, owned)
-    is_named = any(NAMED_BY_REMOVE in step.reasons for step in plan.steps)
-    is_kept = is_named or tenancy.subscriptions or tenancy.not_selected
-    is_emptied = number == owned and not is_kept
-    if not number or limit.percent == 100 or not (is_over or is_emptied):
-        return []
-    fix = _CEILING_FIX
-    does = "remove or move"
-    setting = f": the policy has max_unsubscribe: {limit} ({limit.policy})"
-    if not limit.policy:
-        needed = "100%" if is_emptied else number
-        fix = _LIMIT_FIX.format(number=needed, tenancy=tenancy.name)
-        does = "unsubscribe"
-        setting = f": limits.unsubscribe is {limit}" if is_over else ""
-    removed = f"{number} of the {owned} it owns"
-    if is_emptied:
-        removed = f"all it owns ({number}), since none is declared"
-    return [Problem(f"{tenancy.name}: would {does} {removed}{setting}", fix, tenancy.location)]
-
-
-def _number_removed(plan: TenancyPlan, limit: UnsubscribeLimit) -> int:
-    """Count the removals to which a limit applies; a duplicate is not counted again.
-
-    Paused and replaced subscriptions, and those that `remove` names, do not count. For a policy,
-    all whose URL ends do.
+    `owned`: the number of subscriptions that hooksync owns, without duplicates. For the file,
+    paused and replaced subscriptions, and those that `remove` names, do not count as removed; for a
+    policy, all whose URL ends do. A duplicate is not counted again.
     """
     counts = _ends_url if limit.policy else _counts
-    return len({step.old.key for step in plan.steps if counts(step)})
+    number = len({step.old.key for step in plan.steps if counts(step)})
+    if not number or limit.percent == 100:
+        return []
+    is_over = _exceeds(limit, number, owned)
+    is_emptied = number == owned and not (tenancy.subscriptions or tenancy.not_selected)
+    if limit.policy and is_over:
+        what = f"remove or move {number} of the {owned} it owns: the policy has max_unsubscribe"
+        what += f": {limit} ({limit.policy})"
+        fix = _CEILING_FIX
+    elif is_emptied and not limit.policy:
+        what = f"unsubscribe all it owns ({number}), since none is declared"
+        fix = _LIMIT_FIX.format(number="100%", tenancy=tenancy.name)
+    elif is_over:
+        what = f"unsubscribe {number} of the {owned} it owns: limits.unsubscribe is {limit}"
+        fix = _LIMIT_FIX.format(number=number, tenancy=tenancy.name)
+    else:
+        return []
+    return [Problem(f"{tenancy.name}: would {what}", fix, tenancy.location)]
 
 
 def _exceeds(limit: UnsubscribeLimit, removed: int, owned: int) -> bool:
@@ -233,80 +213,62 @@ def run_reasons(
 
 def _ends_url(step: Step) -> bool:
     """Whether a live URL ends by a step: a policy counts this as an unsubscribe."""
-    is_paused = step.removes and PAUSED in step.reasons
-    return _removes_undeclared(step) or _moves_url(step) or is_paused
+    if not step.removes:
+        return False
+    if step.declared is None or PAUSED in step.reasons or URL_CHANGED in step.reasons:
+        return True
+    # a duplicate; what is resubscribed may be spelled differently
+    return step.action == "unsubscribe" and step.old.url.identity != step.declared.url.identity
 
 
 def _counts(step: Step) -> bool:
-    return _removes_undeclared(step) and NAMED_BY_REMOVE not in step.reasons
-
-
-def _removes_undeclared(step: Step) -> bool:
-    return step.action == "unsubscribe" and step.declared is None
-
-
-def _moves_url(step: Step) -> bool:
-    """Whether a step removes a live URL, and the declared subscription has a different one."""
-    if not step.removes or step.declared is None:
-        return False
-    return URL_CHANGED in step.reasons or (
-        step.action == "unsubscribe" and step.old.url.identity != step.declared.url.identity
-    )
+    """Whether a step counts for the limit of the file."""
+    is_removal = step.action == "unsubscribe" and step.declared is None
+    return is_removal and NAMED_BY_REMOVE not in step.reasons
 
 
 def refuse_unproven(
     plans: Sequence[TenancyPlan],
-    blocked: Mapping[str, Container[str | None]],
+    unproven: Mapping[str, Unproven],
     flags: RunFlags,
     *,
     is_empty: bool,
 ) -> list[TenancyPlan]:
-    """Refuse unknown secrets, and what would be created under two open attempts.
+    """Refuse what is not known, by tenancy in `unproven`.
 
     One command names all addresses of a tenancy: hooksync would refuse a part of them because of
     the others. It also names those of the other tenancies with the same kinds of problems.
-    `blocked`: the addresses under which too many attempts are open, by tenancy. `is_empty`:
-    whether the state has no subscription.
+    `is_empty`: whether the state has no subscription.
     """
-    unproven = {plan.name: _unproven(plan, blocked) for plan in plans}
-    alike = defaultdict[frozenset[str], list[TenancyPlan]](list)
+    alike = defaultdict[frozenset[str], Unproven](lambda: defaultdict(list))
     for plan in plans:
-        alike[frozenset(unproven[plan.name])].append(plan)
-    refused = {}
-    for group in alike.values():
-        fix = _unproven_fix(_globs(group, unproven), flags, is_empty=is_empty)
-        for plan in group:
-            problems = []
-            for why, addresses in unproven[plan.name].items():
-                what = f"{plan.name}: {why}: {shortened(addresses)}"
-                problems.append(Problem(what, fix, plan.location))
-            refused[plan.name] = replace(plan, refusals=(*plan.refusals, *problems))
-    return [refused[plan.name] for plan in plans]
+        kinds = unproven[plan.name]
+        for why, addresses in kinds.items():
+            alike[frozenset(kinds)][why] += _globs(plan, addresses)
+    fixes = {kinds: _unproven_fix(alike[kinds], flags, is_empty=is_empty) for kinds in alike}
+    refused = []
+    for plan in plans:
+        refusals = [*plan.refusals]
+        kinds = unproven[plan.name]
+        for why, addresses in kinds.items():
+            what = f"{plan.name}: {why}: {shortened(addresses)}"
+            refusals.append(Problem(what, fixes[frozenset(kinds)], plan.location))
+        refused.append(replace(plan, refusals=tuple(refusals)))
+    return refused
 
 
-def _globs(
-    group: Sequence[TenancyPlan], unproven: Mapping[str, Mapping[str, list[str]]]
-) -> Mapping[str, list[str]]:
-    """Return the addresses of several tenancies, by what is not known.
+def _globs(plan: TenancyPlan, addresses: list[str]) -> list[str]:
+    """Return one glob instead of many addresses, if they are all that a tenancy has."""
+    is_all = len(addresses) == plan.declared_count > _MOST_ADDRESSES
+    return [f"{plan.name}/*"] if is_all else addresses
 
-    If they are many, and all that a tenancy has are of one kind, a glob replaces them.
+
+def list_unproven(plan: TenancyPlan, tried: Container[str | None]) -> Unproven:
+    """List the addresses whose secrets are unknown, and those not to be created again.
+
+    `tried`: the addresses under which too many attempts are open.
     """
-    globs = defaultdict[str, list[str]](list)
-    for plan in group:
-        declared = {step.address for step in plan.steps if step.address}
-        for why, addresses in unproven[plan.name].items():
-            is_all = len(addresses) == len(declared)
-            is_many = len(group) * len(addresses) > _MOST_ADDRESSES
-            globs[why] += [f"{plan.name}/*"] if is_all and is_many else addresses
-    return globs
-
-
-def _unproven(
-    plan: TenancyPlan, blocked: Mapping[str, Container[str | None]]
-) -> Mapping[str, list[str]]:
-    """List the addresses of a plan about which too little is known, by what is not known."""
-    tried = blocked.get(plan.name, ())
-    unproven = defaultdict[str, list[str]](list)
+    unproven: Unproven = defaultdict(list)
     for step in plan.steps:
         if REPLACED_OUTSIDE in step.reasons:
             unproven[_OUTSIDE].append(step.new.address)
@@ -317,11 +279,11 @@ def _unproven(
     return unproven
 
 
-def _unproven_fix(globs: Mapping[str, list[str]], flags: RunFlags, *, is_empty: bool) -> str:
-    """Word what a person can do. `globs`: of addresses, by what is not known."""
-    outside = globs.get(_OUTSIDE, [])
-    unknown = globs.get(SECRET_UNKNOWN.text, [])
-    tried = globs.get(_TRIED, [])
+def _unproven_fix(globs: Unproven, flags: RunFlags, *, is_empty: bool) -> str:
+    """Word what a person can do. `globs`: of addresses."""
+    outside = globs[_OUTSIDE]
+    unknown = globs[SECRET_UNKNOWN.text]
+    tried = globs[_TRIED]
     again = flags.applying([*outside, *unknown, *tried])
     fix = f"`{again}` makes new subscriptions with the declared secrets"
     if unknown:

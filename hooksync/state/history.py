@@ -47,6 +47,11 @@ class History(Record, frozen=True):
         """Return the record of a live subscription. An attempt: no response confirmed it."""
         return self.entries.get(identifier) or self.found.get(identifier)
 
+    def run_of(self, live: LiveSubscription) -> int:
+        """Return the run that made a live subscription; 0: the state does not have it."""
+        record = self.record(live.id)
+        return record.run if record else 0
+
     def content_of(self, live: LiveSubscription) -> Content:
         """Return the compared fields of a live subscription.
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.model import HookUrl, live_url
+from hooksync.core.model import live_url
 from hooksync.core.urls import (
+    QUERY_VALUE,
     is_like_key,
     is_loopback,
     is_plain_http,
@@ -431,23 +432,17 @@ def test_a_random_segment_of_a_path_is_hardly_ever_taken_for_words(alphabet: str
 
 
 @pytest.mark.parametrize(
-    ("shown", "url", "other", "differing"),
+    ("url", "other", "is_same"),
     [
-        ("/a?code=${KEY}&v=1", "/a?code=k1&v=1", "/a?code=k2&v=1", "${KEY}"),
-        ("/a?a=${A}&b=${B}", "/a?a=1&b=2", "/a?a=3&b=4", "${A}, ${B}"),
-        ("/a?code=${KEY}", "/a?code=k1==", "/a?code=k2==", "${KEY}"),
-        ("/a?${KEY}", "/a?k1==", "/a?k2==", "${KEY}"),
-        ("/a?v=1", "/a?v=1", "/a?v=2", "1"),
-        ("/a?code=${KEY}", "/a?code=k1", "/a?code=k1", ""),
-        ("/a?code=${KEY}", "/a?code=k1", "/b?code=k2", ""),
-        ("/a?code=${KEY}", "/a?code=k1", "/a?client=k2", ""),
-        ("/a?code=${KEY}", "/a?code=k1", "/a", ""),
-        ("/a=1?b=2", "/a=1?b=2", "/a=3?b=2", ""),
+        ("/a?code=k1&v=1", "/a?code=k2==&v=2", True),
+        ("/a?k1==", "/a?k2==", True),
+        ("/a?code=k1", "/b?code=k2", False),
+        ("/a?code=k1", "/a?client=k2", False),
+        ("/a?code=k1", "/a", False),
+        ("/a=1?b=2", "/a=3?b=2", False),
     ],
 )
-def test_urls_that_differ_only_in_values_of_the_query_name_these(
-    shown: str, url: str, other: str, differing: str
+def test_urls_that_differ_only_in_values_of_the_query_are_recognised(
+    url: str, other: str, is_same: bool
 ) -> None:
-    start = "https://fn.example.net"
-    mine = HookUrl(start + shown, start + url)
-    assert mine.differing_values(HookUrl("", start + other)) == differing
+    assert (QUERY_VALUE.sub("", url) == QUERY_VALUE.sub("", other)) == is_same

@@ -176,7 +176,7 @@ def test_one_command_names_the_tenancies_with_the_same_problem_and_no_other() ->
     [replacing] = [fix for fix in set(fixes) if "--adopt" not in fix]
     assert replacing.startswith("`hooksync apply --replace t07/catalogue/MOVED`")
     [adopting] = set(fixes) - {replacing}
-    assert adopting.count("--adopt 't") == 39
+    assert adopting.count("--adopt t") == 39
     assert "t07" not in adopting
 
 
