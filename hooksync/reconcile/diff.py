@@ -20,17 +20,17 @@ from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscription,
     LiveSubscriptions,
+    SecretRef,
     SecretState,
     Tenancy,
     matches_any,
 )
-from hooksync.core.record import Record, field, replace
+from hooksync.core.record import Record, replace
 from hooksync.core.urls import is_respelling, owns_url
 from hooksync.reconcile.plan import (
     ADOPT,
     DUPLICATE,
     NAMED_BY_REMOVE,
-    NEEDS_DECLARED,
     NEW,
     NO_LONGER_DECLARED,
     NOT_DECLARED,
@@ -57,7 +57,7 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
     step_order,
 )
-from hooksync.state.fingerprints import identity_digest
+from hooksync.state.fingerprints import KeyRing, SecretWithSalt, identity_digest
 from hooksync.state.history import History, local_name
 from hooksync.state.model import StateEntry
 
@@ -219,8 +219,10 @@ class Comparison(Record, frozen=True):
     selection: Selection
     history: History
     pairs: Pairs  # of `pair`
-    # how the secrets of entries compare with the declared ones, by live id
-    states: Mapping[str, SecretState] = field(default_factory=dict)
+    ring: KeyRing  # with the keys of the secrets
+    # the declared secrets, with the salts of the entries to compare them with, by live id
+    secrets: Mapping[str, SecretWithSalt]
+    no_value: Mapping[SecretRef, SecretState]  # why references have no value in this run
 
     def plan(self) -> TenancyPlan:
         """Decide on exactly one step for each declared and each live subscription."""
@@ -241,7 +243,7 @@ class Comparison(Record, frozen=True):
             yield from self._declared_steps(declared, found)
         for _, found in self.pairs[selected:]:
             for live in found:
-                yield self._step("leave", None, live, NOT_TARGETED)
+                yield self._step("leave", None, live, [NOT_TARGETED])
 
     def _declared_steps(
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
@@ -256,12 +258,12 @@ class Comparison(Record, frozen=True):
             extra = found[1:]
             reasons = [DUPLICATE, *requested]
         elif not found:
-            yield self._step("keep", declared, None, PAUSED)
+            yield self._step("keep", declared, None, [PAUSED])
         for live in extra:
             is_free = declared.enabled and (is_named or is_owned(self.tenancy, live, self.history))
             is_recorded = self.history.is_trusted and self.history.record(live.id) is not None
             action: Action = "unsubscribe" if is_free or is_recorded else "leave"
-            yield self._step(action, declared, live, *reasons)
+            yield self._step(action, declared, live, reasons)
 
     def _first_step(
         self,
@@ -270,24 +272,26 @@ class Comparison(Record, frozen=True):
         requested: Sequence[Reason],
     ) -> Step:
         """Decide the step of a declared subscription. `live`: the one to keep or to replace."""
+        action: Action = "keep"
+        secret = self._secret(declared, live)
         # whether the state has an entry of this name that is no longer live
         is_lost = local_name(declared) in self.history.lost_names
+        # --adopt takes nothing that was replaced outside this state
+        is_named = not is_lost and matches_any(declared.address, self.selection.adopt)
+        reasons = [REPLACED_OUTSIDE if is_lost else SECRET_UNKNOWN]
         if live is None:
-            reason = REMOVED_OUTSIDE if is_lost else NEW
-            return self._step("subscribe", declared, None, reason, *requested)
-        is_unknown = self.history.has_state and self.history.record(live.id) is None
-        if is_unknown and not requested:
-            # --adopt takes nothing that was replaced outside this state
-            is_named = not is_lost and matches_any(declared.address, self.selection.adopt)
-            if is_named or live.id in declared.adopt:
-                return self._step("adopt", declared, live, ADOPT)
-            reason = REPLACED_OUTSIDE if is_lost else SECRET_UNKNOWN
-            return self._step("keep", declared, live, reason)
-        reasons = [*self._differences(declared, live), *requested]
-        return self._step("resubscribe" if reasons else "keep", declared, live, *reasons)
+            action = "subscribe"
+            reasons = [REMOVED_OUTSIDE if is_lost else NEW, *requested]
+        elif requested or self.history.record(live.id) or not self.history.has_state:
+            reasons = [*self._differences(declared, live, secret), *requested]
+            action = "resubscribe" if reasons else "keep"
+        elif is_named or live.id in declared.adopt:
+            action = "adopt"
+            reasons = [ADOPT]
+        return self._step(action, declared, live, reasons, secret)
 
     def _differences(
-        self, declared: DeclaredSubscription, live: LiveSubscription
+        self, declared: DeclaredSubscription, live: LiveSubscription, secret: SecretState
     ) -> Iterator[Reason]:
         """Return how a declared subscription differs from its live one."""
         if live.url.identity != declared.url.identity:
@@ -299,32 +303,36 @@ class Comparison(Record, frozen=True):
             yield Reason("flag-changed", f"{change.field} differs")
         if live.id in self.history.found:
             yield UNCONFIRMED
-        elif self._secret(declared, live) == "changed":
+        elif secret == "changed":
             yield SECRET_CHANGED
 
     def _secret(self, declared: DeclaredSubscription, live: LiveSubscription | None) -> SecretState:
         """Return what is known of a declared secret, compared with the live one."""
-        known = self.states.get(live.id, "unknown") if live else "unknown"
-        return self.history.no_value.get(declared.secret, known)
+        if declared.secret in self.no_value:
+            return self.no_value[declared.secret]
+        if live is None or live.id not in self.secrets:
+            return "unknown"
+        key = self.ring.key(*self.secrets[live.id])
+        is_same = self.history.entries[live.id].is_made_with(key, self.tenancy.key)
+        return "same" if is_same else "changed"
 
     def _step(
         self,
         action: Action,
         declared: DeclaredSubscription | None,
         live: LiveSubscription | None,
-        *reasons: Reason,
+        reasons: Sequence[Reason],
+        secret: SecretState | None = None,
     ) -> Step:
         """Make a step, with what is known of both sides."""
         known = self._recorded(live) if live else {}
         if declared:
             known |= {"address": declared.address, "name": declared.name}
-            if action in NEEDS_DECLARED and PAUSED not in reasons:
-                known["secret"] = self._secret(declared, live)
             if live and action in ("adopt", "resubscribe"):
                 known["changes"] = content_changes(declared, live, self.history)
-        if action == "keep" and known.get("secret") == "same":
+        if action == "keep" and secret == "same":
             known["evidence"] = "adopted" if known["origin"] == "adopted" else "response"
-        return Step(action, declared, live, reasons, **known)
+        return Step(action, declared, live, tuple(reasons), secret=secret, **known)
 
     def _recorded(self, live: LiveSubscription) -> dict[str, Any]:
         """Return what the state has about a live subscription, as fields of a step."""
@@ -355,7 +363,7 @@ class Comparison(Record, frozen=True):
         else:
             reasons = (*step.reasons, NAMED_BY_REMOVE)
             return replace(step, action="unsubscribe", reasons=reasons)
-        return self._step("leave", None, step.old, reason)
+        return self._step("leave", None, step.old, [reason])
 
     def _undeclared_step(self, live: LiveSubscription) -> Step:
         """Decide the step of a live subscription that is paired with no declared one."""
@@ -365,6 +373,6 @@ class Comparison(Record, frozen=True):
         if self.selection.target and not matches_any(former, self.selection.target):
             reason = NOT_TARGETED
         if reason:
-            return self._step("leave", None, live, reason)
+            return self._step("leave", None, live, [reason])
         reason = NO_LONGER_DECLARED if record else NOT_DECLARED
-        return self._step("unsubscribe", None, live, reason)
+        return self._step("unsubscribe", None, live, [reason])

@@ -7,12 +7,11 @@ scrypt takes is spent here.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import Problem, StateError
-from hooksync.core.model import LiveSubscriptions, SecretRef, SecretState, Tenancy
+from hooksync.core.model import LiveSubscriptions, Secret, SecretRef, SecretState, Tenancy
 from hooksync.core.record import Record, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
@@ -27,9 +26,9 @@ from hooksync.reconcile.refusals import (
     refuse_unproven,
     wrong_removals,
 )
-from hooksync.state.fingerprints import KeyRing, SecretWithSalt
+from hooksync.state.fingerprints import KeyRing
 from hooksync.state.history import history_of
-from hooksync.state.model import NO_STATE, State, StateEntry
+from hooksync.state.model import NO_STATE, State
 
 # a state may ask scrypt to work on MOST_SALTS salts for each declared reference, and on FEW_SALTS
 # more, because references may have changed
@@ -74,44 +73,40 @@ class Planner(Record, frozen=True):
         return refuse_unproven(plans, unproven, self.flags, is_empty=is_empty)
 
     def _compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
-        """Pair what is declared and live in each tenancy, and then compare all secrets."""
-        state = self.state or NO_STATE
+        """Pair what is declared and live in each tenancy, and derive the keys of all secrets."""
         read = [item for item in fetched if item.live is not None]
         refs = {declared.secret for item in read for declared in item.tenancy.subscriptions}
         secrets, problems = self.secrets.look_up(refs)
         no_value = {ref: self.secrets.state_without(ref) for ref in problems}
-        salts = state.salts_by_id()
-        comparisons = [self._paired(item, state, no_value) for item in read]
-        # the entries of what is kept or replaced, with the declared secrets and the salts
-        salted: list[tuple[Tenancy, StateEntry, SecretWithSalt]] = []
-        for comparison in comparisons:
-            for declared, found in comparison.pairs:
-                entry = comparison.history.entries.get(found[0].id) if found else None
-                if entry and declared.secret in secrets:
-                    secret = secrets[declared.secret], salts[entry.salt]
-                    salted.append((comparison.tenancy, entry, secret))
-        needed = {secret for _, _, secret in salted}
+        comparisons = [self._paired(item, secrets, no_value) for item in read]
+        needed = {secret for comparison in comparisons for secret in comparison.secrets.values()}
         self._check_work(len(needed), len(refs))
         self.ring.derive(needed)
-        states = defaultdict[str, dict[str, SecretState]](dict)  # by the tenancy's name
-        for tenancy, entry, secret in salted:
-            is_same = entry.is_made_with(self.ring.key(*secret), tenancy.key)
-            states[tenancy.name][entry.id] = "same" if is_same else "changed"
-        return [replace(item, states=states[item.tenancy.name]) for item in comparisons]
+        return comparisons
 
     def _paired(
-        self, item: FetchedTenancy, state: State, no_value: Mapping[SecretRef, SecretState]
+        self,
+        item: FetchedTenancy,
+        values: Mapping[SecretRef, Secret],
+        no_value: Mapping[SecretRef, SecretState],
     ) -> Comparison:
         """Pair what is declared and live in a tenancy, with what the state has about it."""
+        state = self.state or NO_STATE
         live = item.live or ()
         history = replace(
             history_of(state, item.tenancy, live),
-            no_value=no_value,
             is_trusted=self.is_trusted,
             has_state=self.place is not None,
         )
         pairs = pair(item.tenancy, live, history)
-        return Comparison(item.tenancy, live, self.selection, history, pairs)
+        secrets = {}
+        for declared, found in pairs:
+            entry = history.entries.get(found[0].id) if found else None
+            if entry and declared.secret in values:
+                secrets[entry.id] = values[declared.secret], state.salts_by_id[entry.salt]
+        return Comparison(
+            item.tenancy, live, self.selection, history, pairs, self.ring, secrets, no_value
+        )
 
     def _judged(self, comparison: Comparison) -> TenancyPlan:
         """Plan a tenancy, and list why the plan may not be carried out."""
@@ -138,7 +133,7 @@ class Planner(Record, frozen=True):
             refusals=tuple(refusals),
             over_limit=tuple(over_limit),
             warnings=warnings,
-            errors=wrong,
+            errors=tuple(wrong),
             open_attempts=history.open_addresses,
         )
 

@@ -70,32 +70,32 @@ def misplaced(plan: TenancyPlan, comparison: Comparison, flags: RunFlags) -> Ite
         yield Problem(what, fix, tenancy.location)
 
 
-def judge_ids(comparison: Comparison) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+def judge_ids(comparison: Comparison) -> tuple[list[Problem], list[Problem]]:
     """Judge the ids to adopt. Return problems of wrong ids, and of ids that are ignored.
 
     A wrong id is live with a different URL or trigger than declared. After a lost state, an ignored
-    id would vouch for any secret. The subscriptions of one name have the same ids.
+    id would vouch for any secret.
     """
-    asking = [declared for declared in comparison.tenancy.subscriptions if declared.adopt]
-    keys = {(declared.name, declared.key) for declared in asking}
     live = {subscription.id: subscription for subscription in comparison.live}
+    subscriptions = comparison.tenancy.subscriptions
+    keys = {(declared.name, declared.key) for declared in subscriptions}
     wrong = []
     ignored = []
-    for declared in asking:
+    # the subscriptions of one name have the same ids
+    for declared in {declared.name: declared for declared in subscriptions}.values():
         for identifier in declared.adopt:
             found = live.get(identifier)
             what = f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, which is"
             if found is None or comparison.history.record(identifier):
                 what += f" ignored: {'the state has it' if found else 'it is not live'}"
-                fix = "remove the id from the file"
-                ignored.append(Problem(what, fix, declared.location))
+                ignored.append(Problem(what, "remove the id from the file", declared.location))
             elif (declared.name, found.key) not in keys:
                 what += (
                     f" live as {found.url.shown} {found.trigger.shown}, and {declared.url.shown} is"
                     " declared"
                 )
                 wrong.append(Problem(what, _WRONG_ID_FIX, declared.location))
-    return tuple(dict.fromkeys(wrong)), tuple(dict.fromkeys(ignored))
+    return wrong, ignored
 
 
 def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:

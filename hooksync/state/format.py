@@ -118,7 +118,7 @@ def _check_whole(state: State) -> None:
     for (kind, *words), number in Counter(unique).items():
         if number > 1:
             raise InvalidDocument(f"two {kind} for {' '.join(map(quoted, words))}")
-    salts = state.salts_by_id()
+    salts = state.salts_by_id
     for records in state.tenancies:
         for record in records.subscriptions:
             _check_record(record, salts, state.serial)

@@ -14,8 +14,6 @@ from hooksync.core.model import (
     Content,
     DeclaredSubscription,
     LiveSubscription,
-    SecretRef,
-    SecretState,
     Tenancy,
 )
 from hooksync.core.record import Record, field, replace
@@ -33,8 +31,6 @@ class History(Record, frozen=True):
     url_salt: str = ""  # hex
     found: Mapping[str, Attempt] = field(default_factory=dict)  # by the live id that a list shows
     lost_names: frozenset[str] = frozenset()  # local names of entries that the list lacks
-    # why references have no value in this run
-    no_value: Mapping[SecretRef, SecretState] = field(default_factory=dict)
     # addresses under which too many attempts are open; None: of an identity that is not declared
     blocked: frozenset[str | None] = frozenset()
     open_addresses: tuple[str, ...] = ()  # of open attempts that no list shows

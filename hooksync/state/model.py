@@ -149,8 +149,9 @@ class State(Record, frozen=True, dict=True):
         records = [record for tenancy in self.tenancies for record in tenancy.subscriptions]
         return sorted({record.address for record in records})
 
+    @cached_property
     def salts_by_id(self) -> dict[str, Salt]:
-        """Return the salts by the id under which records name them."""
+        """The salts by the id under which records name them."""
         return {salt.id: salt for salt in self.salts}
 
     def salts_for(
@@ -173,7 +174,7 @@ class State(Record, frozen=True, dict=True):
             if records != TenancyRecords(*records.key):
                 tenancies.append(records)
         used = {record.salt for records in tenancies for record in records.subscriptions}
-        known = self.salts_by_id() | {salt.id: salt for salt in salts}
+        known = self.salts_by_id | {salt.id: salt for salt in salts}
         used_salts = tuple(known[name] for name in used if name)
         return replace(self, salts=used_salts, tenancies=tuple(tenancies))
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hooksync.api.receipt import read_saved_plan
 from hooksync.core.errors import Problem
-from hooksync.core.model import LiveSubscription, Tenancy
+from hooksync.core.model import LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Selection
 from hooksync.render.html import html
@@ -24,13 +24,13 @@ from hooksync.render.listing import list_lines, live_only
 from hooksync.render.markdown import markdown
 from hooksync.render.renderers import plan_json
 from hooksync.render.text import plain, plan_lines
-from hooksync.state.history import History
+from tests import state_makers
 from tests.command_line import Run
 from tests.conftest import HOOKS, SECRET, Place, owning
 from tests.makers import lists_of_live, tenancies
-from tests.reconcile.planning import make_plan, run_of
+from tests.reconcile.planning import VALUE, derive, planned, run_of
 from tests.schemas import assert_fits
-from tests.state_makers import entry
+from tests.state_makers import SALT, entry
 
 KEY = "a-key-that-signs-plans-0123456789"
 DESCRIBED = "        description: Rebuilds the index\n"
@@ -153,7 +153,7 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
     one: Tenancy, there: tuple[LiveSubscription, ...], text: str
 ) -> None:
     there = tuple(replace(each, id=f"{each.id}{text}") for each in there)
-    plan = run_of(make_plan(one, there, Selection()))
+    plan = run_of(planned(one, there))
     seen = live_only(plan)
     document = checked(plan_json(seen))
     steps = document["tenancies"][0]["steps"]
@@ -266,13 +266,12 @@ def test_a_saved_plan_is_shown_exactly_as_it_was_printed(
     states: st.DataObject,
     shows_kept: bool,
 ) -> None:
-    known = st.dictionaries(
-        st.sampled_from([each.id for each in there] or [""]), st.sampled_from(["same", "changed"])
-    )
-    compared = states.draw(known)
-    history = History({each: entry(identifier=each) for each in compared}, "00")
+    ids = st.sampled_from([each.id for each in there] or [""])
+    keys = st.sampled_from([state_makers.KEY, derive((Secret(VALUE), SALT))])
+    known = states.draw(st.dictionaries(ids, keys))
+    entries = [entry(identifier=each, key=key) for each, key in known.items()]
     options = Selection(target=("*",) * is_targeted)
-    plan = make_plan(one, there, options, history, compared)
+    plan = planned(one, there, *entries, options=options)
     lines = st.builds(
         Problem, st.from_regex(r"[a-z(): ]{1,9}", fullmatch=True), st.just("see to it (soon)")
     )

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 from hooksync.config.secret_sources import SecretSources
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretState, Tenancy
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import Comparison, pair
 from hooksync.reconcile.plan import Plan, Selection, Step, TenancyPlan, completed
@@ -59,11 +58,11 @@ def make_plan(
     live: Sequence[LiveSubscription],
     options: Selection = PLAIN,
     history: History = NOTHING,
-    states: Mapping[str, SecretState] = MappingProxyType({}),
 ) -> TenancyPlan:
     """Return the plan of a tenancy without refusals and warnings."""
     pairs = pair(wanted, tuple(live), history)
-    return Comparison(wanted, tuple(live), options, history, pairs, states).plan()
+    ring = KeyRing(1, derive)
+    return Comparison(wanted, tuple(live), options, history, pairs, ring, {}, {}).plan()
 
 
 def planner(

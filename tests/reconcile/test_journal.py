@@ -356,7 +356,7 @@ def test_an_adopted_subscription_has_the_declared_secret_and_flag_and_is_owned()
     tenant.apply()
     [entry] = tenant.records.entries
     assert (entry.is_adopted, entry.content) == (True, {"include_identifiers": False})
-    salt = tenant.state.salts_by_id()[entry.salt]
+    salt = tenant.state.salts_by_id[entry.salt]
     assert entry.is_made_with(derive((Secret(tenant.value), salt)), PROD)
     assert told(tenant.plan()) == ["keep theirs"]
     tenant.wanted = tenancy(declared("https://h.example/x", name="x"), owns="made")

@@ -381,7 +381,7 @@ class Play:
         if state is None:
             return ()
         there = {(one.tenant.lower(), one.id): one for one in self.service.held()}
-        salts = state.salts_by_id()
+        salts = state.salts_by_id
 
         def is_right(tenancy: TenancyKey, record: Any) -> bool | None:
             one = there.get((tenancy.tenant, record.id))
