@@ -26,7 +26,6 @@ class ListenOptions(SecretOptions, frozen=True):
     forward: str | None = None  # a URL
     record: str | None = None  # a folder; it is made if it does not exist
     shows_body: bool = False  # show the document of each event
-    timeout: float = 30.0  # seconds
 
 
 def listen(options: ListenOptions, context: Context) -> ExitCode:
@@ -39,7 +38,7 @@ def listen(options: ListenOptions, context: Context) -> ExitCode:
         target = None
         if options.forward:
             named = receiver_at(options.forward, known.accepted)
-            opened = open_receiver(named, options, options.timeout, context)
+            opened = open_receiver(named, options, context)
             run, declared = running.enter_context(opened)
             target = Sender(declared.url, known.secrets[first], run.caller)
         try:

@@ -1,7 +1,4 @@
-"""The commands `sandbox` and `demo`. Only the command line starts the sandbox.
-
-`SANDBOX` in commands.py explains faults and traits.
-"""
+"""The commands `sandbox` and `demo`. Only the command line starts the sandbox."""
 
 from __future__ import annotations
 
@@ -23,12 +20,12 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, StartError, UsageError
 from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
-from hooksync.receivers.http_server import PortError
+from hooksync.receivers.http_server import Log, PortError
 from hooksync.sandbox import demo as tour
 from hooksync.sandbox.faults import SandboxError
 from hooksync.sandbox.receiver import ReceiverServer
 from hooksync.sandbox.server import Sandbox
-from hooksync.sandbox.tenancies import PASSWORD, TENANT, TRAITS, Account, SandboxOptions
+from hooksync.sandbox.tenancies import TENANT, Account, SandboxOptions
 
 _FIX = "give different flags; `hooksync sandbox --help` explains them"
 _PORT_FIX = "choose different ports with --port and --receiver-port; 0 is any free one"
@@ -36,75 +33,48 @@ _TOUR_FIX = (
     "allow connections to 127.0.0.1; if nothing blocks them, report this as a bug of hooksync, with"
     " the output above; nothing is left behind"
 )
-_PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable with a different password
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variable>.+))?")
 _SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
+
+Secrets = Mapping[str, tuple[str, str]]  # the variable and the secret of each receiver
 
 
 class SandboxFlags(Record, frozen=True):
     """The flags of `sandbox`."""
 
-    port: int
-    faults: Sequence[str]
-    traits: Sequence[str]
-    list_lag: float  # seconds
-    tenant: Sequence[str]
-    receiver: Sequence[str]  # NAME=ENV or NAME
-    receiver_port: int
-    write_hooks: str | None  # path
+    port: int = 0  # 0: any free one
+    faults: Sequence[str] = ()
+    traits: Sequence[str] = ()
+    list_lag: float = 0.0  # seconds
+    tenants: tuple[str, ...] = (TENANT,)
+    receivers: Sequence[str] = ("catalogue",)  # NAME=ENV or NAME
+    receiver_port: int = 0  # 0: any free one
+    write_hooks: str | None = None  # path
 
 
-class NamedReceiver(Record, frozen=True):
-    """A receiver of the sandbox, its secret, and the variable that the hooks file names for it."""
-
-    HIDDEN = ("secret",)
-
-    name: str
-    variable: str
-    secret: str
-
-
-def demo(context: Context) -> ExitCode:
+def demo(_: object, context: Context) -> ExitCode:
     """Show what hooksync does, on a sandbox."""
-    signals: list[int] = []
-
-    def announce(text: str) -> None:
-        if signals:
-            raise KeyboardInterrupt  # the running command has ended
-        _say(context, text)
-
-    with catch_signals(signals.append):
-        try:
-            tour.run_demo(announce)
-        except KeyboardInterrupt:
-            return ExitCode(128 + signals[0])
-        except (OSError, SandboxError) as error:
-            raise StartError(Problem(f"the tour ends early: {error}", _TOUR_FIX)) from None
+    try:
+        tour.run_demo(lambda text: context.terminal.result(f"{text}\n"))
+    except (OSError, SandboxError) as error:
+        raise StartError(Problem(f"the tour ends early: {error}", _TOUR_FIX)) from None
     return ExitCode.DONE
 
 
 def sandbox(flags: SandboxFlags, context: Context) -> ExitCode:
     """Run a sandbox with receivers until a signal."""
     gc.enable()  # `main` disables it, but the sandbox runs for a long time
-    receivers = [
-        _read_receiver(written, context.environ) for written in flags.receiver or ["catalogue"]
-    ]
-    named = {receiver.name: receiver for receiver in receivers}  # the last one of each name
+    named = _read_receivers(flags.receivers, context.environ)
     done = threading.Event()
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         try:
-            options = _read_options(flags, context)
-            _say(context, _start(running, flags, options, tuple(named.values()), context))
+            context.terminal.result(_start(running, flags, named, context))
         except PortError as error:
             raise StartError(Problem(str(error), _PORT_FIX)) from None
         except SandboxError as error:
             raise UsageError(Problem(str(error), _FIX)) from None
         SYSTEM_CLOCK.wait(done, math.inf)
     return ExitCode.DONE
-
-
-def _say(context: Context, text: str) -> None:
-    context.terminal.result(f"{text}\n")
 
 
 def _log(context: Context, kind: str, what: str, result: object) -> None:
@@ -115,17 +85,45 @@ def _log(context: Context, kind: str, what: str, result: object) -> None:
     context.terminal.message(f"{time} {kind:<9} {what} -> {result}")
 
 
-def _read_options(flags: SandboxFlags, context: Context) -> SandboxOptions:
-    """Read how the sandbox is to behave. Raises UsageError or SandboxError."""
-    for name in flags.traits:
-        if name not in TRAITS:
-            raise UsageError(
-                Problem(f'unknown trait "{name}"', f"write one of: {', '.join(TRAITS)}")
-            )
-    account = Account(
-        password=context.environ.get(_PASSWORD_ENV) or PASSWORD,
-        tenants=tuple(flags.tenant or [TENANT]),
-    )
+def _read_receivers(receivers: Sequence[str], environ: Mapping[str, str]) -> Secrets:
+    """Read each `NAME=ENV` or `NAME`. A receiver without a variable gets a random secret."""
+    named = {}
+    for written in receivers:
+        found = _RECEIVER.fullmatch(written)
+        if not found:
+            what = f'receiver "{written}" is not of the form NAME=ENV'
+            raise UsageError(Problem(what, "write, for example, catalogue=HOOK_SECRET"))
+        name = found["name"]
+        if variable := found["variable"]:
+            secret = environ.get(variable)
+        else:
+            variable = f"{name.replace('-', '_').upper()}_SECRET"
+            secret = secrets.token_hex(32)
+        if not secret:
+            what = f"the environment variable {variable} is not set"
+            raise UsageError(Problem(what, "export it first"))
+        named[name] = variable, secret
+    return named
+
+
+def _start(running: ExitStack, flags: SandboxFlags, named: Secrets, context: Context) -> str:
+    """Start the sandbox and its receivers. Returns the text that tells the user how to use them."""
+    log = partial(_log, context)
+    account = Account(tenants=flags.tenants)
+    box = running.enter_context(Sandbox(_options(flags, account, log)))
+    shared = {name: (secret,) for name, (_, secret) in named.items()}
+    server = running.enter_context(ReceiverServer(shared, flags.receiver_port, log))
+    folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
+    lines = [f"sandbox  {box.url}  tenants {' '.join(account.tenants)}"]
+    lines += [f"receiver {server.url(name)}" for name in named]
+    hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
+    exports = hooks.with_suffix(".env")
+    _create(exports, _exports(box.url, account, named), context)
+    _create(hooks, _hooks(server, named), context)
+    return "\n".join([*lines, "", _pasted(hooks, exports)])
+
+
+def _options(flags: SandboxFlags, account: Account, log: Log) -> SandboxOptions:
     return SandboxOptions(
         (account,),
         flags.traits,
@@ -133,84 +131,47 @@ def _read_options(flags: SandboxFlags, context: Context) -> SandboxOptions:
         port=flags.port,
         list_lag_additions=flags.list_lag,
         list_lag_removals=flags.list_lag,
-        log=partial(_log, context),
+        log=log,
     )
 
 
-def _read_receiver(written: str, environ: Mapping[str, str]) -> NamedReceiver:
-    """Read `NAME=ENV` or `NAME`. A receiver without a variable gets a random secret."""
-    found = _RECEIVER.fullmatch(written)
-    if not found:
-        what = f'receiver "{written}" is not of the form NAME=ENV'
-        raise UsageError(Problem(what, "write, for example, catalogue=HOOK_SECRET"))
-    name = found["name"]
-    if variable := found["variable"]:
-        return NamedReceiver(name, variable, _env(variable, environ))
-    variable = f"{name.replace('-', '_').upper()}_SECRET"
-    return NamedReceiver(name, variable, secrets.token_hex(32))
-
-
-def _env(name: str, environ: Mapping[str, str]) -> str:
-    value = environ.get(name)
-    if not value:
-        raise UsageError(Problem(f"the environment variable {name} is not set", "export it first"))
-    return value
-
-
-def _start(
-    running: ExitStack,
-    flags: SandboxFlags,
-    options: SandboxOptions,
-    receivers: Sequence[NamedReceiver],
-    context: Context,
-) -> str:
-    """Start the sandbox and its receivers. Returns the text that tells the user how to use them."""
-    box = running.enter_context(Sandbox(options))
-    shared = {receiver.name: (receiver.secret,) for receiver in receivers}
-    server = running.enter_context(ReceiverServer(shared, flags.receiver_port, options.log))
-    folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
-    hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
-    account = options.accounts[0]
-    exports = _write_files(hooks, receivers, server, context, url=box.url, account=account)
-    text = f"sandbox  {box.url}  tenants {' '.join(account.tenants)}\n"
-    for receiver in receivers:
-        text += f"receiver {server.url(receiver.name)}\n"
+def _pasted(hooks: Path, exports: Path) -> str:
+    """Return what the user pastes into a second terminal."""
     hooks_path = shlex.quote(str(hooks))
     exports_path = shlex.quote(str(exports))
-    return f"{text}\n{_SECOND_TERMINAL}\n\nexport HOOKSYNC_FILE={hooks_path}\n. {exports_path}"
+    return f"{_SECOND_TERMINAL}\n\nexport HOOKSYNC_FILE={hooks_path}\n. {exports_path}\n"
 
 
-def _write_files(
-    hooks: Path,
-    receivers: Sequence[NamedReceiver],
-    server: ReceiverServer,
-    context: Context,
-    *,
-    url: str,
-    account: Account,
-) -> Path:
-    """Write the hooks file and a file with its variables. Returns the path of the second file."""
+def _exports(url: str, account: Account, named: Secrets) -> str:
+    """Write the variables of the hooks file for a shell."""
     variables = {
         "PRESERVICA_SERVER": url,
         "PRESERVICA_TENANT": account.tenants[0],
         "PRESERVICA_USERNAME": account.username,
         "PRESERVICA_PASSWORD": account.password,
+        **dict(named.values()),
     }
-    text = "version: 1\ntenancies:\n  sandbox:\n    subscriptions:\n"
-    for receiver in receivers:
-        variables[receiver.variable] = receiver.secret
-        text += f"""\
-      "{receiver.name}":
-        url: {server.url(receiver.name)}
-        triggers: [INDEXED, MOVED]
-        secret: {{env: {receiver.variable}}}
-"""
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
-    exports = hooks.with_suffix(".env")
-    for path, content in ((exports, "".join(lines)), (hooks, text)):
-        try:
-            context.output.create_file(str(path), content, mode=0o600)
-        except FileExistsError:
-            fix = "leave out --write-hooks to keep it, or name a different file"
-            raise FileError(Problem(f"{path} exists already", fix)) from None
-    return exports
+    return "".join(lines)
+
+
+def _hooks(server: ReceiverServer, named: Secrets) -> str:
+    """Write a hooks file that declares the receivers."""
+    text = "version: 1\ntenancies:\n  sandbox:\n    subscriptions:\n"
+    for name, (variable, _) in named.items():
+        text += f"""\
+      "{name}":
+        url: {server.url(name)}
+        triggers: [INDEXED, MOVED]
+        secret: {{env: {variable}}}
+"""
+    return text
+
+
+def _create(path: Path, text: str, context: Context) -> None:
+    """Write a file that only this user can read. Raises FileError if it exists."""
+    try:
+        context.output.create_file(str(path), text, mode=0o600)
+    except FileExistsError:
+        fix = "leave out --write-hooks to keep it, or name a different file"
+        raise FileError(Problem(f"{path} exists already", fix)) from None

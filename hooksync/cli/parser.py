@@ -11,7 +11,7 @@ from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from hooksync.cli.flags import add_help
+from hooksync.cli.flags import FLAGS, SHORT
 from hooksync.config.files import YAML_ENDINGS
 from hooksync.core.errors import Problem, UsageError, suggestion
 
@@ -36,6 +36,7 @@ example: hooksync plan -f hooks.yaml
 
 Given = dict[str, Any]  # the values of flags and arguments, by the fields of the options
 Run = Callable[[Given, "Context"], "ExitCode"]
+Load = Callable[[], Run]
 
 
 class Command(NamedTuple):
@@ -44,11 +45,9 @@ class Command(NamedTuple):
     name: str
     help: str  # a phrase; the description by default
     epilog: str  # below the flags, with an example
-    add_flags: Callable[[argparse.ArgumentParser], None]
-    load: Callable[[], Run] | None  # imports what runs it; None: only its actions can be run
+    flags: Mapping[str, Sequence[str]]  # by the title of their group; flags.py has them
+    load: Load | None  # imports what runs it; None: only its actions can be run
     description: str = ""
-    # raises UsageError for flags that conflict
-    check: Callable[[argparse.Namespace], None] | None = None
     actions: tuple[Command, ...] = ()
 
 
@@ -162,10 +161,20 @@ def _add_commands(parser: argparse.ArgumentParser, dest: str, commands: Iterable
             epilog=command.epilog,
         )
         made.set_defaults(entry=command)
-        command.add_flags(made)
-        add_help(made)
+        _add_flags(made, command.flags)
         if command.actions:
             _add_commands(made, "action", command.actions)
         made.usage = f"{made.prog} [flags]"
         for action in made._get_positional_actions():
             made.usage += " " + made._get_formatter()._format_args(action, "")
+
+
+def _add_flags(parser: argparse.ArgumentParser, flags: Mapping[str, Sequence[str]]) -> None:
+    """Add flags and arguments to a parser in groups, and --help to the last group."""
+    groups = {**flags, "more": (*flags.get("more", ()), "--help")}
+    for title, keys in groups.items():
+        group = parser.add_argument_group(title)
+        for key in keys:
+            name = key.rpartition(" ")[2]  # a command may precede it
+            names = [SHORT[name], name] if name in SHORT else [name]
+            group.add_argument(*names, **FLAGS[key])

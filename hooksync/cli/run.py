@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Event
 
-from hooksync.cli.arguments import read_arguments
-from hooksync.cli.parser import Help, NoCommand
+from hooksync.cli.commands import read_arguments
+from hooksync.cli.parser import Given, Help, NoCommand
 from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
 from hooksync.config.files import YAML_ENDINGS
 from hooksync.config.variable_files import gather
@@ -66,7 +66,7 @@ def _run_command(
     """Run the command that a command line names. `begun`: set before the first change."""
     with catch_signals(interrupts.handle):
         try:
-            arguments = read_arguments(argv, os.environ)
+            load, given = read_arguments(argv, os.environ)
         except Help as text:
             output.result(str(text))
             return ExitCode.DONE
@@ -74,31 +74,22 @@ def _run_command(
             output.message(str(text).rstrip("\n"))
             return ExitCode.USAGE
         terminal = ConsoleTerminal(
-            output, interrupts, is_verbose=arguments.verbose, is_quiet=arguments.is_quiet
+            output, interrupts, is_verbose=given["verbose"], is_quiet=given["is_quiet"]
         )
-        context = Context(
-            _environ(arguments, output, terminal),
-            sys.stdin.buffer,
-            terminal,
-            interrupts.stop,
-            output=output,
-            begun=begun,
-        )
-        code: ExitCode = arguments.entry.load()(vars(arguments), context)
-        return code
+        environ = _environ(given, output, terminal)
+        stdin = sys.stdin.buffer
+        context = Context(environ, stdin, terminal, interrupts.stop, output=output, begun=begun)
+        return load()(given, context)
 
 
-def _environ(
-    arguments: argparse.Namespace, output: Output, terminal: ConsoleTerminal
-) -> Mapping[str, str]:
+def _environ(given: Given, output: Output, terminal: ConsoleTerminal) -> Mapping[str, str]:
     """Add variables from --env-file, and from pyPreservica's file if the command logs in."""
-    given = vars(arguments)
     logs_in = "credentials" in given and given.get("from_live", True) is not None
-    env_files = given.get("env_files", [])
+    env_files = given.get("env_files") or ()
     if not (logs_in or env_files):
         return os.environ
-    credentials = (arguments.credentials or "") if logs_in else None
-    environ, warnings = gather(tuple(env_files), credentials, os.environ)
+    credentials = (given["credentials"] or "") if logs_in else None
+    environ, warnings = gather(env_files, credentials, os.environ)
     for warning in warnings:
         terminal.warn(warning)
     for name in ("PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"):

@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 
-from hooksync.api.inputs import Declared, prepare
+from hooksync.api.inputs import prepare
 from hooksync.api.opening import open_run
-from hooksync.api.options import RunOptions
-from hooksync.commands.receiving import open_receiver, receiver_at
+from hooksync.commands.receiving import ReceiverOptions, named_receiver, open_receiver
 from hooksync.config.secret_sources import doubt_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problem
-from hooksync.core.model import DeclaredSubscription, SecretRef, Tenancy
+from hooksync.core.model import DeclaredSubscription, Tenancy
 from hooksync.core.output import Format
 from hooksync.core.record import replace
 from hooksync.receivers.challenges import probe_all
@@ -24,29 +23,26 @@ from hooksync.reconcile.run import Run
 from hooksync.render.check import Finding, check_json, check_lines, receiver_finding, secret_finding
 
 
-class CheckOptions(RunOptions, frozen=True):
+class CheckOptions(ReceiverOptions, frozen=True):
     """The flags of `check`."""
 
-    HIDDEN = ("url",)
-
     format: Format = "text"
-    url: str | None = None  # of one receiver; None: those of hooks files
-    secrets: tuple[SecretRef, ...] = ()  # of that receiver
 
 
 def check(options: CheckOptions, context: Context) -> ExitCode:
     """Check each tenancy and each receiver; with --url, only that receiver."""
     begun = rfc3339(context.clock.now())
-    places: dict[str, str] = {}
+    findings: list[Finding] = []
+    places: dict[str, str] = {}  # server and tenant
     warnings: tuple[Problem, ...] = ()
-    if options.url:
-        named = receiver_at(options.url, options.secrets)
-        with open_receiver(named, options, options.timeout, context) as (run, receiver):
-            findings = list(_check_receivers([receiver], (), run))
+    if named := named_receiver(options):
+        with open_receiver(named, options, context) as (run, receiver):
+            findings += _check_receivers([receiver], (), run)
     else:
         declared = prepare(replace(options, uses_state=False), context, needs_login=False)
         warnings = declared.warnings
-        findings, places = _check_tenancies(declared)
+        with open_run(declared) as run:
+            _check_tenancies(run, findings, places)
     code = _exit_code(findings, context)
     if options.format == "text":
         context.terminal.show([*check_lines(findings, places)])
@@ -64,22 +60,19 @@ def _exit_code(findings: Iterable[Finding], context: Context) -> ExitCode:
     return ExitCode.ERROR if has_failed else ExitCode.DONE
 
 
-def _check_tenancies(declared: Declared) -> tuple[list[Finding], dict[str, str]]:
-    """Check all tenancies in parallel, then all receivers. Also returns each server and tenant."""
-    findings: list[Finding] = []
+def _check_tenancies(run: Run, findings: list[Finding], places: dict[str, str]) -> None:
+    """Check all tenancies in parallel, then all receivers. Adds findings and places."""
+    checks = [partial(_check_service, run, tenancy) for tenancy in run.tenancies]
+    for several in run.pool.run(checks):
+        findings += several or ()  # None: interrupted
     subscriptions: list[DeclaredSubscription] = []
     never = set()
-    places = {}
-    with open_run(declared) as run:
-        results = run.pool.run([partial(_check_service, run, tenancy) for tenancy in run.tenancies])
-        for tenancy, several in zip(run.tenancies, results, strict=True):
-            findings += several or ()  # None: interrupted
-            subscriptions += tenancy.subscriptions
-            places[tenancy.name] = run.located(tenancy).where
-            if tenancy.probe == "never":
-                never.add(tenancy.name)
-        findings += _check_receivers(subscriptions, never, run)
-    return findings, places
+    for tenancy in run.tenancies:
+        places[tenancy.name] = run.located(tenancy).where
+        subscriptions += tenancy.subscriptions
+        if tenancy.probe == "never":
+            never.add(tenancy.name)
+    findings += _check_receivers(subscriptions, never, run)
 
 
 def _check_service(run: Run, tenancy: Tenancy) -> list[Finding]:
@@ -117,10 +110,10 @@ def _check_receivers(
             targets.append((declared.url, secrets[declared.secret]))
     answers = probe_all(targets, run.pool, run.caller)
     for declared in named:
-        if declared.secret in missing:
+        secret = secrets.get(declared.secret)
+        if secret is None:
             yield secret_finding(declared, "failed", missing[declared.secret])
             continue
-        secret = secrets[declared.secret]
         if doubt := doubt_about(secret, declared.secret):
             yield secret_finding(declared, "warning", doubt)
         answer = answers.get((declared.url, secret))

@@ -8,8 +8,12 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from hooksync.api.inputs import read_files
-from hooksync.api.options import FileOptions
-from hooksync.commands.receiving import declared_receiver, open_receiver, receiver_at
+from hooksync.commands.receiving import (
+    ReceiverOptions,
+    declared_receiver,
+    named_receiver,
+    open_receiver,
+)
 from hooksync.config.files import read_event, read_log, recorded_events
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
@@ -43,15 +47,9 @@ _NOT_TESTED = "Not tested: whether signatures are compared in constant time"
 _NO_LOG = "; without --log, whether each entity of an event is worked on, and only once"
 
 
-class FireOptions(FileOptions, frozen=True):
-    """The flags of `fire`."""
+class FireOptions(ReceiverOptions, frozen=True):
+    """The flags of `fire`. Of several secrets, the first one signs."""
 
-    HIDDEN = ("url",)
-
-    url: str | None = None  # of the receiver; None: that of `address`
-    secrets: tuple[SecretRef, ...] = ()  # the first one signs
-    address: str | None = None  # of a declared subscription
-    timeout: float = 30.0  # seconds
     trigger: str | None = None
     event: str | None = None  # path of an event to send; with --suite, new events resemble it
     is_suite: bool = False
@@ -65,13 +63,13 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
 
     Returns DONE if the receiver accepted and refused everything as it should.
     """
-    if options.url:
-        tenancy = receiver_at(options.url, options.secrets)
-    elif options.address:
+    _refuse_combinations(options)
+    tenancy = named_receiver(options)
+    if tenancy is None and options.address:
         tenancy = declared_receiver(read_files(options, context), options.address)
-    else:
+    if tenancy is None:
         raise UsageError(_NO_RECEIVER)
-    with open_receiver(tenancy, options, options.timeout, context) as (run, receiver):
+    with open_receiver(tenancy, options, context) as (run, receiver):
         secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
         first = next(iter(secrets.values()))
         sender = Sender(receiver.url, first, run.caller)
@@ -82,6 +80,15 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
             if other is not first:
                 others[str(ref)] = other
         return _send_new(options, sender, receiver.trigger, others)
+
+
+def _refuse_combinations(options: FireOptions) -> None:
+    """Raise UsageError for flags that contradict each other."""
+    if options.replay is not None and (options.is_suite or options.event or options.trigger):
+        what = "--replay cannot be combined with --suite, --event or --trigger"
+        raise UsageError(Problem(what, "send recorded events, or new ones"))
+    if not options.is_suite and (options.log or options.format != "text"):
+        raise UsageError(Problem("--log and --format need --suite", "add --suite"))
 
 
 def _send_new(

@@ -32,7 +32,7 @@ from hooksync.core.errors import (
 from hooksync.core.output import Format
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.core.run_flags import Verb
+from hooksync.core.run_flags import SELECTING, Verb
 from hooksync.reconcile.plan import Plan, completed
 from hooksync.render.renderers import plan_json
 from hooksync.render.text import expected_answer, plain, plan_lines, question
@@ -64,11 +64,19 @@ class ApplyOptions(ShownOptions, frozen=True):
 
 def plan(options: PlanOptions, context: Context, open_run: OpenRun = open_run) -> ExitCode:
     """Make and show a plan. With --out, save what apply would carry out, and mark the rest."""
+    if options.is_quiet and options.format != "text":
+        raise UsageError(Problem("--quiet cannot be combined with --format", "leave out one"))
     return _run("plan", partial(_plan, options, context, open_run), options, context)
 
 
 def apply(options: ApplyOptions, context: Context, open_run: OpenRun = open_run) -> ExitCode:
     """Plan, ask, apply and verify. A saved plan needs no answer, but must equal the new plan."""
+    selecting = [flag for flag, *_ in options.flags.given if flag in SELECTING]
+    if options.saved_plan and selecting:
+        what = f"{', '.join(dict.fromkeys(selecting))} cannot be combined with a saved plan"
+        raise UsageError(Problem(what, "give such flags to `hooksync plan --out`"))
+    if options.max_age and not options.saved_plan:
+        raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
     return _run("apply", partial(_apply, options, context, open_run), options, context)
 
 

@@ -34,13 +34,13 @@ _LIBRARIES = (
 class SchemaOptions(Record, frozen=True):
     """The flags of `schema`."""
 
-    kind: SchemaKind
+    kind: SchemaKind = "hooks"
 
 
 class VersionOptions(Record, frozen=True):
     """The flags of `version`."""
 
-    format: Literal["text", "json"]
+    format: Literal["text", "json"] = "text"
 
 
 def schema(options: SchemaOptions, context: Context) -> ExitCode:
@@ -49,7 +49,7 @@ def schema(options: SchemaOptions, context: Context) -> ExitCode:
     return ExitCode.DONE
 
 
-def generate(context: Context) -> ExitCode:
+def generate(_: object, context: Context) -> ExitCode:
     """Print a new secret: letters, digits, `-` and `_`. No other command prints a secret."""
     context.terminal.result(f"{secrets.token_urlsafe(_RANDOM_BYTES)}\n")
     return ExitCode.DONE

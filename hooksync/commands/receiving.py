@@ -16,7 +16,7 @@ from hooksync.api.inputs import (
     read_files,
 )
 from hooksync.api.opening import open_run
-from hooksync.api.options import FileOptions, RunOptions
+from hooksync.api.options import RunOptions
 from hooksync.config import declarations
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import resolve_subscriptions, url_problem
@@ -44,10 +44,19 @@ _TRIGGER = Trigger.named("INDEXED")  # of events for a receiver that no file dec
 _MOST_CALLS = 2  # at a time: `fire` may send one event twice at once
 
 
-class SecretOptions(FileOptions, frozen=True):
+class SecretOptions(RunOptions, frozen=True):
     """Which secrets events may be signed with."""
 
     secrets: tuple[SecretRef, ...] = ()  # () and no named files: those of the default hooks file
+
+
+class ReceiverOptions(SecretOptions, frozen=True):
+    """Which receiver to call."""
+
+    HIDDEN = ("url",)
+
+    url: str | None = None  # None: what hooks files declare
+    address: str | None = None  # of a declared subscription
 
 
 def find_secrets(options: SecretOptions, context: Context) -> KnownSecrets:
@@ -76,7 +85,7 @@ def find_secrets(options: SecretOptions, context: Context) -> KnownSecrets:
 
 @contextmanager
 def open_receiver(
-    tenancy: declarations.TenancyDeclaration, options: FileOptions, timeout: float, context: Context
+    tenancy: declarations.TenancyDeclaration, options: RunOptions, context: Context
 ) -> Iterator[tuple[Run, DeclaredSubscription]]:
     """Open a run for the only receiver of a tenancy. Raises FileError or Refused."""
     if problems := list(reference_problems([tenancy])):
@@ -84,7 +93,7 @@ def open_receiver(
     mask_url_variables([tenancy], context)
     private = private_receivers(hold_to_policy(options, [tenancy], context))
     declared, *_ = resolve_subscriptions(tenancy, context.environ)
-    settings = RunOptions((), uses_state=False, timeout=timeout, parallelism=_MOST_CALLS)
+    settings = RunOptions((), uses_state=False, timeout=options.timeout, parallelism=_MOST_CALLS)
     with open_run(Declared((), (), settings, context, private)) as run:
         yield run, declared
 
@@ -106,6 +115,19 @@ def declared_receiver(
         advice = f"known: {shortened([*known])}"
         raise UsageError(Problem(what, suggestion(address, [*known], advice)))
     return known[address]
+
+
+def named_receiver(options: ReceiverOptions) -> declarations.TenancyDeclaration | None:
+    """Return the receiver that --url and --secret name. None: hooks files declare the receivers."""
+    if bool(options.url) != bool(options.secrets):
+        fix = "name one receiver by --url URL --secret env:NAME, or leave out both"
+        raise UsageError(Problem("--url and --secret need each other", fix))
+    if not options.url:
+        return None
+    if options.names_files or options.address or options.tenancies or options.targets:
+        what = "--url cannot be combined with --file, --tenancy, --target or an address"
+        raise UsageError(Problem(what, "name either one receiver, or hooks files"))
+    return receiver_at(options.url, options.secrets)
 
 
 def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyDeclaration:

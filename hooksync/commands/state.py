@@ -6,7 +6,8 @@ It never reads the hooks file. All output goes through `context.terminal`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from hooksync.commands.problems import confirm
 from hooksync.config.declarations import refuse_unmatched
@@ -41,61 +42,46 @@ _ADDRESS = re.compile(r"[\w-]+/[\w-]+/(\w+)", re.ASCII)
 
 
 class StateOptions(Record, frozen=True):
-    """The flags of `state show` and `state pull`; the other actions have more."""
+    """The flags of all actions of `state`."""
 
+    action: Literal["show", "pull", "push", "unlock", "move", "forget"]
     files: tuple[str, ...]  # hooks files; the default state is beside the first one
-    state: str | None  # where the state is; None: beside the first hooks file
+    state: str | None = None  # where the state is; None: beside the first hooks file
+    lock_timeout: float | None = None  # seconds
+    is_confirmed: bool = False
+    path: str = "-"  # of the state to push
+    is_forced: bool = False  # push even an older or an unrelated state
+    id: str = ""  # of the run to take the run lock away from
+    old: str = ""  # the address to rename
+    new: str = ""  # its new address
+    globs: Globs = ()  # of the addresses to forget
+    server: str | None = None  # forget only what is recorded for this host; None: any
+    tenant: str | None = None  # forget only what is recorded for this tenant; None: any
 
 
-class ChangeOptions(StateOptions, frozen=True):
-    """The flags of the actions that hold the run lock."""
-
-    lock_timeout: float | None  # seconds
-
-
-class PushOptions(ChangeOptions, frozen=True):
-    """The flags of `state push`."""
-
-    path: str
-    is_forced: bool
-
-
-class UnlockOptions(StateOptions, frozen=True):
-    """The flags of `state unlock`."""
-
-    id: str  # of the run
-    is_confirmed: bool
+def run_action(
+    options: StateOptions, context: Context, open_store: OpenStore = open_store
+) -> ExitCode:
+    """Carry out an action. Raises UsageError if the state has no place."""
+    place = state_place(options.files[0], options.state)
+    if place is None:
+        what = "a hooks file on standard input has no state beside it"
+        raise UsageError(Problem(what, "name the state with --state or HOOKSYNC_STATE"))
+    act = _ACTIONS[options.action]
+    act(options, open_store(place, options.files[0], context), context)
+    return ExitCode.DONE
 
 
-class MoveOptions(ChangeOptions, frozen=True):
-    """The flags of `state move`."""
-
-    old: str  # an address
-    new: str  # a different one
-
-
-class ForgetOptions(ChangeOptions, frozen=True):
-    """The flags of `state forget`."""
-
-    globs: Globs  # of addresses
-    server: str | None  # only what is recorded for this host; None: any
-    tenant: str | None  # only what is recorded for this tenant; None: any
-    is_confirmed: bool
-
-
-def show(options: StateOptions, context: Context) -> ExitCode:
+def show(_: StateOptions, store: StateStore, context: Context) -> None:
     """List what the state contains, and who holds the run lock."""
-    store = _find_state(options, context)
-    text = _read(store)
-    state = _inspected(text, store, context)
+    state = _inspected(_read(store), store, context)
     holder = store.holder()
-    held = f"{holder.id}: {holder}" if holder else "not held"
     lines = [
         f"state         {store.where}",
         f"state format  {STATE_FORMAT}",
         f"serial        {state.serial}",
         f"signed        {'yes' if state.signature else 'no'}",
-        f"run lock      {held}",
+        f"run lock      {f'{holder.id}: {holder}' if holder else 'not held'}",
         "",
     ]
     entries: list[str] = []
@@ -108,15 +94,13 @@ def show(options: StateOptions, context: Context) -> ExitCode:
         attempted = "may have been made: a run has not ended, or did not learn the result:"
         lines += ["", attempted, *attempts]
     context.terminal.show([("", line) for line in lines])
-    return ExitCode.DONE
 
 
-def pull(options: StateOptions, context: Context) -> ExitCode:
+def pull(_: StateOptions, store: StateStore, context: Context) -> None:
     """Print the text of the state as it is stored.
 
     An invalid state only causes warnings: the user may pull it to repair it.
     """
-    store = _find_state(options, context)
     text = _read(store)
     form: Form = "json"
     try:
@@ -126,12 +110,10 @@ def pull(options: StateOptions, context: Context) -> ExitCode:
         for problem in error.problems:
             context.terminal.warn(problem)
     context.terminal.result(text, form)
-    return ExitCode.DONE
 
 
-def push(options: PushOptions, context: Context) -> ExitCode:
+def push(options: StateOptions, store: StateStore, context: Context) -> None:
     """Replace the state with a file. Without --force, the file must not be older or unrelated."""
-    store = _find_state(options, context)
     given = _given(options.path, context)
     with run_lock(store, options.lock_timeout, context):
         text = store.read()
@@ -144,20 +126,16 @@ def push(options: PushOptions, context: Context) -> ExitCode:
         same = replace(given, serial=before.serial, signature=before.signature)
         if same == before and not reason_against(before, store.where, store.key):
             context.terminal.result(f"nothing to do: {store.where} contains the same state\n")
-            return ExitCode.DONE
+            return
         if not options.is_forced:
             _check_push(given, before, store)
         after = replace(given, serial=max(given.serial, before.serial) + 1)
         store.write(written_text(after, store), text, "state push")
     context.terminal.result(f"pushed to {store.where}: serial {after.serial}\n")
-    return ExitCode.DONE
 
 
-def unlock(
-    options: UnlockOptions, context: Context, open_store: OpenStore = open_store
-) -> ExitCode:
+def unlock(options: StateOptions, store: StateStore, context: Context) -> None:
     """Take the run lock away from its holder, which can no longer write the state."""
-    store = _find_state(options, context, open_store)
     store.read()
     holder = store.holder()
     if holder and holder.id == options.id:
@@ -166,61 +144,58 @@ def unlock(
     store.unlock(options.id)
     held = holder or "an unknown run"
     context.terminal.result(f"the run lock of {store.where} was taken away from {held}\n")
-    return ExitCode.DONE
 
 
-def move(options: MoveOptions, context: Context) -> ExitCode:
+def move(options: StateOptions, store: StateStore, context: Context) -> None:
     """Give the entries and attempts of one address a different address."""
-    store = _find_state(options, context)
     old = options.old
     new = options.new
-    _check_address(old, new)
+    for address in (old, new):
+        found = _ADDRESS.fullmatch(address)
+        if not found or found[1] != old.rpartition("/")[2]:
+            what = f'"{address}" is not an address with the trigger that OLD and NEW share'
+            fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
+            raise UsageError(Problem(what, fix))
+
+    def moved(record: SubscriptionRecord) -> SubscriptionRecord:
+        return replace(record, address=new) if record.address == old else record
 
     def change(state: State) -> State:
         refuse_unmatched("OLD", [old], state.addresses, "address in the state")
         if new in state.addresses:
             fix = "choose a different name, or remove its entry with `hooksync state forget`"
             raise Refused(Problem(f"the state {store.where} already contains {new}", fix))
-
-        def moved(record: SubscriptionRecord) -> SubscriptionRecord:
-            return replace(record, address=new) if record.address == old else record
-
         return state.with_records(records.changed(moved) for records in state.tenancies)
 
     _read(store)  # before the run lock, which creates files
     with run_lock(store, options.lock_timeout, context):
         update(store, change, f"state move {old} {new}")
     context.terminal.result(f"moved {old} to {new}\n")
-    return ExitCode.DONE
 
 
-def forget(options: ForgetOptions, context: Context) -> ExitCode:
+def forget(options: StateOptions, store: StateStore, context: Context) -> None:
     """Remove entries and attempts."""
-    store = _find_state(options, context)
     _read(store)  # before the run lock, which creates files
     with run_lock(store, options.lock_timeout, context):
-        state = read_state(_read(store), store.where)
-        tenancies, names = _selected(state, options)
-        lines = []
-        for records in tenancies:
-            for record in records.subscriptions:
-                if record.address in names:
-                    lines.append(_line(record, records))
-        number = pluralised(len(lines), "entry")
-        loss = "What is live then counts as not in the state, and its secret as unknown."
-        question = "\n".join([*lines, f"Forget {number}? {loss}"])
-        confirm(question, context, is_confirmed=options.is_confirmed)
+        tenancies, names = _selected(read_state(_read(store), store.where), options)
 
         def kept(record: SubscriptionRecord) -> SubscriptionRecord | None:
             return None if record.address in names else record
 
+        lines = []
+        for records in tenancies:
+            forgotten = [record for record in records.subscriptions if record.address in names]
+            lines += [_line(record, records) for record in forgotten]
+        number = pluralised(len(lines), "entry")
+        loss = "What is live then counts as not in the state, and its secret as unknown."
+        question = "\n".join([*lines, f"Forget {number}? {loss}"])
+        confirm(question, context, is_confirmed=options.is_confirmed)
         rest = [records.changed(kept) for records in tenancies]
         update(store, lambda now: now.with_records(rest), f"state forget: {number}")
     context.terminal.result("".join(f"forgot {line}\n" for line in lines))
-    return ExitCode.DONE
 
 
-def _selected(state: State, options: ForgetOptions) -> tuple[Sequence[TenancyRecords], set[str]]:
+def _selected(state: State, options: StateOptions) -> tuple[Sequence[TenancyRecords], set[str]]:
     """Find the tenancies, and the addresses to forget there. Raises UsageError for a vain glob."""
     tenancies = []
     for records in state.tenancies:
@@ -230,17 +205,6 @@ def _selected(state: State, options: ForgetOptions) -> tuple[Sequence[TenancyRec
     names = replace(state, tenancies=tuple(tenancies)).addresses
     refuse_unmatched("GLOB", options.globs, names, "address in the state")
     return tenancies, {name for name in names if matches_any(name, options.globs)}
-
-
-def _find_state(
-    options: StateOptions, context: Context, open_store: OpenStore = open_store
-) -> StateStore:
-    """Find the store of the state. Raises UsageError if the state has no place."""
-    place = state_place(options.files[0], options.state)
-    if place is None:
-        what = "a hooks file on standard input has no state beside it"
-        raise UsageError(Problem(what, "name the state with --state or HOOKSYNC_STATE"))
-    return open_store(place, options.files[0], context)
 
 
 def _read(store: StateStore) -> str:
@@ -291,16 +255,6 @@ def _check_push(given: State, before: State, store: StateStore) -> None:
     raise Refused(Problem(what, fix))
 
 
-def _check_address(old: str, new: str) -> None:
-    """Raise UsageError unless both are addresses with the same trigger."""
-    for address in (old, new):
-        found = _ADDRESS.fullmatch(address)
-        if not found or found[1] != old.rpartition("/")[2]:
-            what = f'"{address}" is not an address with the trigger that OLD and NEW share'
-            fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
-            raise UsageError(Problem(what, fix))
-
-
 def _line(record: SubscriptionRecord, records: TenancyRecords) -> str:
     """Write a record for people."""
     verb = "tried"
@@ -308,3 +262,13 @@ def _line(record: SubscriptionRecord, records: TenancyRecords) -> str:
         verb = "adopted" if record.is_adopted else "made"
     parts = [f"{records.key}", record.address, record.id, f"{verb} {rfc3339(record.at)}"]
     return "  ".join(filter(None, parts))
+
+
+_ACTIONS: dict[str, Callable[[StateOptions, StateStore, Context], None]] = {
+    "show": show,
+    "pull": pull,
+    "push": push,
+    "unlock": unlock,
+    "move": move,
+    "forget": forget,
+}

@@ -48,10 +48,6 @@ _VERSION_XML = (  # of Preservica, as this sandbox reports it
 )
 
 
-# behaviours that the real service may have; the help explains each
-TRAITS = ("refuse-duplicates", "answer-without-id", "no-challenge")
-
-
 @dataclass(frozen=True, slots=True)
 class Account:
     """A person or a program that may log in."""
@@ -80,7 +76,7 @@ class SandboxOptions:
     """How a sandbox behaves."""
 
     accounts: tuple[Account, ...] = (Account(),)
-    traits: Collection[str] = ()  # names in `TRAITS`
+    traits: Collection[str] = ()  # behaviours that the real service may have; the help has them
     faults: Sequence[str] = ()  # as `faults.read_fault` takes them
     port: int = 0  # 0: any that is free
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex  # for each subscription that is kept

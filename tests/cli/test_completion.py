@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.arguments import make_parser
+from hooksync.cli.commands import make_parser
 from hooksync.cli.completion import all_actions, completion_script
 from tests.backends import missing
 from tests.command_line import ROOT, hooksync

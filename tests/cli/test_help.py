@@ -8,8 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from hooksync.cli.arguments import make_parser
-from hooksync.cli.commands import GROUPS
+from hooksync.cli.commands import GROUPS, make_parser
 from tests.site.cli import LONGEST, WIDEST, chains, help_of, parser_of
 
 
@@ -27,16 +26,21 @@ def test_a_help_text_has_an_example_and_fits_a_terminal_of_80_columns_and_40_lin
     assert re.match(rf"\s+{command}\b", example)
 
 
-def test_each_flag_is_a_field_of_the_options_of_its_command() -> None:
+def test_each_flag_is_a_field_of_its_commands_options_which_have_the_other_defaults() -> None:
     for command in [command for group in GROUPS.values() for command in group]:
         for action in command.actions or [command]:
             used = action.load.__code__.co_names  # the options follow their module
             for module, name in pairwise(used):
                 if name.endswith(("Options", "Flags")):
-                    fields = getattr(import_module(module), name).__struct_fields__
+                    options = getattr(import_module(module), name)
+                    fields = options.__struct_fields__
+                    needed = fields[: len(fields) - len(options.__struct_defaults__)]
                     chain = (command.name, action.name)[: 1 + bool(command.actions)]
-                    flags = {taken.dest for taken in parser_of(chain)._actions}
+                    parser = parser_of(chain)
+                    flags = {taken.dest for taken in parser._actions}
                     assert flags - {"help", "verbose", "env_files"} <= set(fields), chain
+                    required = {taken.dest for taken in parser._actions if taken.required}
+                    assert set(needed) <= required | {"files", "action"}, chain
 
 
 def test_the_help_of_hooksync_groups_its_commands() -> None:

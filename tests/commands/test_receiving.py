@@ -65,7 +65,7 @@ def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() 
         (["--url", "https://hook.example.org"], "error: --url and --secret need each other"),
         (
             ["--url", "https://hook.example.org", "--secret", SECRET],
-            "error: --secret is neither env:NAME nor file:PATH",
+            "error: argument --secret: the value is neither env:NAME nor file:PATH",
         ),
         (
             ["--url", "https://hook.example.org", "--secret", "env:HOOKSYNC_PLAN_KEY"],
@@ -73,7 +73,7 @@ def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() 
         ),
         (
             ["--url", "https://hook.example.org", *NAMED, "-f", "x"],
-            "error: --file cannot be combined with --url",
+            "error: --url cannot be combined with --file",
         ),
         ([*NAMED], "error: --url and --secret need each other"),
     ],
@@ -281,6 +281,6 @@ def test_fire_reports_refused_connections_unknown_addresses_and_wrong_arguments(
     assert (done.code, 'no file declares the address "archive/none"' in done.err) == (64, True)
     assert "error: no receiver is named" in run("fire").err
     assert (
-        "error: an address cannot be combined with --url"
+        "error: --url cannot be combined with --file, --tenancy, --target or an address"
         in run("fire", "a/b", "--url", url, *NAMED).err
     )

@@ -92,7 +92,7 @@ def test_the_secret_flag_accepts_no_program(place: Place) -> None:
     arguments = ("--secret", "command:sh", "--allow-commands")
     run = place.run("fire", "--url", "http://127.0.0.1:1/", *arguments)
     assert run.code == 64
-    assert "name its place, never the secret itself" in run.err
+    assert "name the place of the secret, never the secret itself" in run.err
 
 
 # files that set variables

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hooksync.commands.state import UnlockOptions, unlock
+from hooksync.commands.state import StateOptions, run_action
 from hooksync.core.errors import Interrupted, Refused
 from hooksync.core.record import replace
 from hooksync.state.contract import Holder
@@ -453,10 +453,10 @@ def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False)
     def find(where: str, *_: object) -> RemoteStore:
         return RemoteStore(backend, clock, terminal.message)
 
-    options = UnlockOptions(("-",), state="memory", id=identifier, is_confirmed=yes)
+    options = StateOptions("unlock", ("-",), state="memory", id=identifier, is_confirmed=yes)
     context = make_context(terminal=terminal, stop=stop, clock=clock)
     with find("memory").hold(HOLDER):
-        assert unlock(options, context, find) == 0
+        assert run_action(options, context, find) == 0
         assert backend.content.lock is None
     return backend
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from hooksync.api.options import RunOptions
-from hooksync.cli.arguments import read_arguments
+from hooksync.cli.commands import read_arguments
 from hooksync.core.run_flags import Verb
 
 OPTIONS = RunOptions(
@@ -36,11 +36,10 @@ NEEDED = {
 @pytest.mark.parametrize("verb", get_args(Verb))
 def test_each_command_accepts_every_flag_that_it_repeats(verb: Verb) -> None:
     words = shlex.split(OPTIONS.flags.command(verb, *NEEDED.get(verb, [])))
-    arguments = read_arguments(words[1:], {})
-    assert arguments.files == ["my hooks.yaml", "b"]
-    assert arguments.state == "git:state"
+    _, given = read_arguments(words[1:], {})
+    assert given["files"] == ["my hooks.yaml", "b"]
+    assert given["state"] == "git:state"
     if verb == "apply":
-        given = vars(arguments)
         assert given["replace"] == ["prod/a/MOVED"]
         assert given["targets"] == ["prod/*/MOVED"]
         assert (given["is_confirmed"], given["timeout"]) == (True, 60)
@@ -48,7 +47,7 @@ def test_each_command_accepts_every_flag_that_it_repeats(verb: Verb) -> None:
 
 def test_a_saved_plan_is_applied_without_the_flags_that_select() -> None:
     words = shlex.split(OPTIONS.flags.command("apply", "p q.json", selects=False))
-    assert read_arguments(words[1:], {}).saved_plan == "p q.json"
+    assert read_arguments(words[1:], {})[1]["saved_plan"] == "p q.json"
 
 
 def test_a_command_that_replaces_an_address_does_not_adopt_it_too() -> None:

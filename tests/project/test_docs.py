@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.arguments import read_arguments
+from hooksync.cli.commands import read_arguments
 from hooksync.cli.parser import Help
 from hooksync.sandbox.tenancies import Account, SandboxOptions
 from hooksync.state.contract import Holder
@@ -184,20 +184,20 @@ class Stage:
 
     def play_sandbox(self, arguments: list[str]) -> None:
         """Set up the sandbox and its receivers as a start with these arguments would."""
-        args = read_arguments(["sandbox", *arguments], {})
-        assert f":{args.port}" == SERVICE[-5:]
+        _, given = read_arguments(["sandbox", *arguments], {})
+        assert f":{given['port']}" == SERVICE[-5:]
         servers = {int(RECEIVERS[-4:]): self.receiver, int(VENDOR[-4:]): self.vendor}
-        for written in args.receiver:
+        for written in given["receivers"] or ():
             name, _, secret = written.partition("=")
-            servers[args.receiver_port].set_secret(name, self.environ[secret])
-        for fault in args.faults:
+            servers[given["receiver_port"]].set_secret(name, self.environ[secret])
+        for fault in given["faults"] or ():
             self.box.faults.add(fault)
 
     def play_listen(self, arguments: list[str]) -> None:
         """Give the receivers the secrets with which a page starts `hooksync listen`."""
-        args = read_arguments(["listen", *arguments], {})
-        assert f":{args.port}" == RECEIVERS[-5:]
-        secrets = [self.environ[str(ref).removeprefix("env:")] for ref in args.secrets]
+        _, given = read_arguments(["listen", *arguments], {})
+        assert f":{given['port']}" == RECEIVERS[-5:]
+        secrets = [self.environ[str(ref).removeprefix("env:")] for ref in given["secrets"]]
         for name in NAMES:
             self.receiver.set_secret(name, *secrets)
 

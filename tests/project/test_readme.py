@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.arguments import make_parser
+from hooksync.cli.commands import make_parser
 from hooksync.core.errors import ExitCode
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, ROOT, Run, hooksync

@@ -404,10 +404,10 @@ def test_a_folder_is_replayed_in_order_with_the_recorded_signatures(tmp_path: Pa
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ("--replay . --suite", "--suite cannot be combined with --replay"),
+        ("--replay . --suite", "--replay cannot be combined with --suite"),
         ("--log x", "--log and --format need --suite"),
         ("--format json", "--log and --format need --suite"),
-        ("--replay . --event x", "--event cannot be combined with --replay"),
+        ("--replay . --event x", "--replay cannot be combined with --suite, --event"),
     ],
 )
 def test_flags_of_fire_that_contradict_each_other_are_usage_errors(flags: str, told: str) -> None:

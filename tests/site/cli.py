@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.arguments import make_parser, read_arguments
+from hooksync.cli.commands import make_parser, read_arguments
 from hooksync.cli.parser import Help
 from tests.site.parts import page_with
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hooksync.cli.arguments import make_parser
+from hooksync.cli.commands import make_parser
 from tests.command_line import ROOT
 from tests.site.parts import DOCS
 

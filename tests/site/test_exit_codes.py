@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from hooksync.cli.arguments import make_parser
+from hooksync.cli.commands import make_parser
 from hooksync.core.errors import ExitCode
 from tests.project.test_readme import blocks
 from tests.site.cli import chains, help_of
