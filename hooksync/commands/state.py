@@ -76,12 +76,13 @@ def show(_: StateOptions, store: StateStore, context: Context) -> None:
     """List what the state contains, and who holds the run lock."""
     state = _inspected(_read(store), store, context)
     holder = store.holder()
+    held = f"{holder.id}: {holder}" if holder else "not held"
     lines = [
         f"state         {store.where}",
         f"state format  {STATE_FORMAT}",
         f"serial        {state.serial}",
         f"signed        {'yes' if state.signature else 'no'}",
-        f"run lock      {f'{holder.id}: {holder}' if holder else 'not held'}",
+        f"run lock      {held}",
         "",
     ]
     entries: list[str] = []
