@@ -92,11 +92,11 @@ def prepare(
         entries, options = _changed_entries(entries, options, context)
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context, uses_settings=True)
-    tenancies, more = resolve(entries, context.environ, needs_login=needs_login)
+    tenancies, warnings = resolve(entries, context.environ, needs_login=needs_login)
     run_limits = policy.run_limits if policy else {}
     return Declared(
         tuple(_chosen(tenancy, options.targets, policy) for tenancy in tenancies),
-        (*document.warnings, *more, *key_warnings(options.policy, context.environ)),
+        (*warnings, *key_warnings(options.policy, context.environ)),
         options,
         context,
         private_receivers(policy),

@@ -10,11 +10,12 @@ from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
 from hooksync.commands.problems import confirm
 from hooksync.commands.receiving import declared_receiver
+from hooksync.config.declarations import addresses
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised
 from hooksync.core.model import Tenancy
 from hooksync.core.record import replace
-from hooksync.receivers.catch_up import INDEXED, LIMITS, send_again, updated_entities
+from hooksync.receivers.catch_up import LIMITS, send_again, updated_entities
 from hooksync.receivers.suite import Sender, Trial
 from hooksync.receivers.verdict import Cause
 from hooksync.reconcile.run import Run
@@ -51,11 +52,11 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
 def _declared(options: CatchUpOptions, context: Context) -> Declared:
     """Read what the files declare for INDEXED at the address. An update proves no other trigger."""
     document = read_files(options, context)
-    [entry] = declared_receiver(document, options.address).subscriptions
-    if INDEXED not in entry.triggers:
+    declared_receiver(document, options.address)
+    target = f"{options.address.removesuffix('/INDEXED')}/INDEXED"
+    if target not in addresses(document.tenancies):
         what = f"{options.address} is not declared for INDEXED: an update proves no other trigger"
         raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
-    target = f"{options.address.removesuffix('/INDEXED')}/INDEXED"
     options = replace(options, targets=(target,), uses_state=False)
     return prepare(options, context, document=document)
 

@@ -30,7 +30,7 @@ from hooksync.core.errors import (
     shortened,
     suggestion,
 )
-from hooksync.core.model import DeclaredSubscription, Location, SecretRef, Trigger
+from hooksync.core.model import DeclaredSubscription, HookUrl, Location, SecretRef, Trigger
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import parse_template
@@ -87,12 +87,16 @@ def find_secrets(options: SecretOptions, context: Context) -> KnownSecrets:
 def open_receiver(
     tenancy: declarations.TenancyDeclaration, options: RunOptions, context: Context
 ) -> Iterator[tuple[Run, DeclaredSubscription]]:
-    """Open a run for the only receiver of a tenancy. Raises FileError or Refused."""
+    """Open a run for the first receiver of a tenancy. Raises FileError or Refused."""
     if problems := list(reference_problems([tenancy])):
         raise FileError(*problems)
     mask_url_variables([tenancy], context)
     private = private_receivers(hold_to_policy(options, [tenancy], context))
-    declared, *_ = resolve_subscriptions(tenancy, context.environ)
+    only = replace(tenancy, subscriptions=tenancy.subscriptions[:1])
+    [declared] = resolve_subscriptions(only, context.environ)
+    if not tenancy.name:  # its URL may contain keys that the shell filled in
+        full = declared.url.full
+        declared = replace(declared, url=HookUrl(masked_url(declared.url.shown), full))
     settings = RunOptions((), uses_state=False, timeout=options.timeout, parallelism=_MOST_CALLS)
     with open_run(Declared((), (), settings, context, private)) as run:
         yield run, declared
@@ -102,14 +106,12 @@ def declared_receiver(
     document: declarations.Document, address: str
 ) -> declarations.TenancyDeclaration:
     """Find a subscription of hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
-    known = {}
+    known: dict[str, declarations.TenancyDeclaration] = {}
     for tenancy in document.tenancies:
         for entry in tenancy.subscriptions:
-            name = f"{tenancy.name}/{entry.name}"
-            known[name] = replace(tenancy, subscriptions=(entry,))
-            for trigger in entry.triggers:
-                only = replace(entry, triggers=(trigger,))
-                known[f"{name}/{trigger.short}"] = replace(tenancy, subscriptions=(only,))
+            only = replace(tenancy, subscriptions=(entry,))
+            known.setdefault(f"{tenancy.name}/{entry.name}", only)
+            known[entry.address] = only
     if address not in known:
         what = f'no file declares the address "{printable(address)}"'
         advice = f"known: {shortened([*known])}"
@@ -142,11 +144,11 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
         raise UsageError(Problem(f"--url contains {error}", fix)) from None
     if template.literal is not None and (problem := url_problem(template.literal, "--url", None)):
         raise UsageError(problem)
-    # the URL may contain keys that the shell filled in, so its text is not shown
-    shown = replace(template, text=masked_url(template.text))
-    _, name, _ = split_url(shown.text)
-    entry = declarations.SubscriptionDeclaration(name, shown, (_TRIGGER,), secrets[0], _HERE)
-    others = (replace(entry, secret=ref, triggers=()) for ref in secrets[1:])
-    return declarations.TenancyDeclaration(
-        "", declarations.Settings(server=_NO_SERVER), (entry, *others), _HERE
-    )
+    _, name, _ = split_url(masked_url(url))
+    entries = []
+    for ref in secrets:  # the first signs events; the others are judged as well
+        entries.append(
+            DeclaredSubscription("", name, HookUrl(url, url, _HERE), _TRIGGER, ref, _HERE)
+        )
+    settings = declarations.Settings(server=_NO_SERVER)
+    return declarations.TenancyDeclaration("", settings, tuple(entries), _HERE)

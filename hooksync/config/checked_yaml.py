@@ -20,7 +20,7 @@ from hooksync.config.yaml_loader import (
     QUOTABLE_NAME,
     YamlMap,
     read_yaml,
-    write_entry,
+    write_yaml,
 )
 from hooksync.core.errors import FileError, Problem, suggestion
 from hooksync.core.model import Location
@@ -77,13 +77,13 @@ def find_schema_errors(kind: SchemaKind, data: YamlMap, file: str) -> Iterator[P
         path = tuple(violation.absolute_path)
         where = Location(file, 1, 1)
         if path:
-            where = reduce(getitem, path[:-1], data).places[path[-1]]
+            where = reduce(getitem, path[:-1], data).place(path[-1])
         if violation.validator == "additionalProperties":
             mapping = violation.instance
             for key in _unknown_keys(violation):
-                yield Problem(*_word_unknown_key(violation, path, key), mapping.key_places[key])
+                yield Problem(*_word_unknown_key(violation, path, key), mapping.key_place(key))
         elif "propertyNames" in violation.relative_schema_path:
-            where = reduce(getitem, path, data).key_places[violation.instance]
+            where = reduce(getitem, path, data).key_place(violation.instance)
             most = violation.schema["maxLength"]
             fix = f"use letters, digits, - and _ only, and at most {most} of them"
             yield Problem("this is not a valid name", fix, where)
@@ -181,4 +181,4 @@ def _fix(kind: SchemaKind, violation: Violation, path: tuple[Any, ...], *, is_pr
     examples = violation.schema.get("examples", [violation.schema.get("default")])
     if isinstance(path[-1], int) or examples[0] is None:
         return f"`hooksync schema --kind {kind}` describes it"
-    return f"write {write_entry(path[-1], examples[0])}"
+    return f"write {write_yaml({path[-1]: examples[0]}, is_flow=True)[1:-2]}"

@@ -2,8 +2,7 @@
 
 `select` keeps the tenancies that --tenancy and --target match.
 
-The module `resolve` judges the texts. It judges a text without `${NAME}` when its file is read, and
-any other text when it is filled in. Messages never quote a text: `Template.subject` names it.
+Messages never quote a text with variables: `Template.subject` names it.
 """
 
 from __future__ import annotations
@@ -24,16 +23,6 @@ ON_DEVICE = (
 _VALIDATE_HINT = "`hooksync validate` needs no credentials"
 
 
-class SubscriptionDeclaration(model.PlainFields, frozen=True):
-    """One subscription as the file declares it, its defaults already in place."""
-
-    name: str
-    url: Template
-    triggers: tuple[model.Trigger, ...]  # each once; empty only if a problem was reported
-    secret: model.SecretRef
-    location: model.Location  # of its name
-
-
 class Settings(model.PlainSettings, frozen=True):
     """Everything that a tenancy declares, except its subscriptions.
 
@@ -49,7 +38,7 @@ class TenancyDeclaration(Record, frozen=True):
 
     name: str
     settings: Settings
-    subscriptions: tuple[SubscriptionDeclaration, ...]
+    subscriptions: tuple[model.DeclaredSubscription, ...]
     # of its name, in the file with its settings; without settings, in the first file that names it
     location: model.Location
     files: tuple[str, ...] = ()  # that declare a part of it, or whose defaults it takes
@@ -61,8 +50,12 @@ class Document(Record, frozen=True):
     HIDDEN = ("texts",)
 
     tenancies: tuple[TenancyDeclaration, ...]
-    warnings: tuple[Problem, ...] = ()
     texts: tuple[bytes, ...] = ()  # of all files, with those whose defaults apply
+
+
+def url_template(subscription: model.DeclaredSubscription) -> Template:
+    """Return the URL of a declared subscription as it is written."""
+    return parse_template(subscription.url.shown, subscription.url.location)
 
 
 def in_order(problems: Iterable[Problem], files: Sequence[str] = ()) -> list[Problem]:
@@ -146,12 +139,7 @@ def _may_match(glob: str, entry: TenancyDeclaration) -> bool:
 
 def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
     """List the addresses of all subscriptions."""
-    return [
-        model.address_of(entry.name, subscription.name, trigger)
-        for entry in entries
-        for subscription in entry.subscriptions
-        for trigger in subscription.triggers
-    ]
+    return [subscription.address for entry in entries for subscription in entry.subscriptions]
 
 
 def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str], noun: str) -> None:

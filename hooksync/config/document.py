@@ -1,29 +1,28 @@
-"""Read hooks files into one document, check it without the environment, report all problems.
+"""Read hooks files into one document, and report all problems.
 
 The caller has loaded the files. This module reads only the packaged schema, and the files whose
-defaults other files take. Rules about one subscription and its defaults are checked while its file
-is read. Rules that compare subscriptions, tenancies or files are checked after all files were read.
+defaults other files take. The module `resolve` judges servers and URLs.
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from hooksync.config.checked_yaml import read_checked
 from hooksync.config.declarations import (
     Document,
     Settings,
-    SubscriptionDeclaration,
     TenancyDeclaration,
     in_order,
     name_values,
 )
 from hooksync.config.files import Source, follow_links, read_defaults
 from hooksync.config.references import reference_problems
-from hooksync.config.resolve import check_entries
+from hooksync.config.resolve import same_tenancy_problems
 from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem, suggestion
@@ -34,6 +33,7 @@ Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
 Read = Callable[[str], Source]
 Names = Mapping[str, None]  # of the known triggers, in order
 
+_PLACE = attrgetter("settings.server", "settings.tenant")  # of a tenancy, as written
 # how to add a field that a subscription lacks
 _ADVICE = {
     "trigger": "add trigger: INDEXED (or a different one), here or under defaults",
@@ -58,15 +58,13 @@ def read_document(
         if not tenancies:
             where = model.Location(names[0], 1, 1) if names else None
             problems.append(Problem("no tenancy is declared", "write one under tenancies", where))
-        faults, warnings = check_entries(tenancies)
-        problems += faults
+        problems += same_tenancy_problems(tenancies, _PLACE)
         problems += reference_problems(tenancies)
         for find in judges:
             problems += find(tenancies)
     if problems:
         raise FileError(*in_order(problems, names))
-    texts = tuple(source.data for source in files.sources)
-    return Document(tenancies, tuple(in_order(warnings, names)), texts)
+    return Document(tenancies, tuple(source.data for source in files.sources))
 
 
 class _HooksFile(NamedTuple):
@@ -104,7 +102,7 @@ class _Files:
         defaults = data.get("defaults", YamlMap())
         if isinstance(defaults, YamlMap):
             return _HooksFile(tenancies, defaults, (name,))
-        where = data.places["defaults"]
+        where = data.place("defaults")
         path = os.path.join(os.path.dirname(name), defaults)
         identity = follow_links(path)
         try:
@@ -131,9 +129,6 @@ def _known_triggers(files: _Files) -> Names:
 def _read_tenancies(files: _Files, problems: list[Problem]) -> tuple[TenancyDeclaration, ...]:
     """Read the tenancies, each from all files that declare a part of it; note the problems."""
     known = _known_triggers(files)
-    for data in files.parsed.values():  # also if no subscription takes these defaults
-        if isinstance(data.get("defaults"), YamlMap):
-            _read_triggers(data["defaults"], known, problems)
     parts: defaultdict[str, list[_HooksFile]] = defaultdict(list)
     for file in files.files:
         for name in file.tenancies:
@@ -146,18 +141,10 @@ def _read_tenancies(files: _Files, problems: list[Problem]) -> tuple[TenancyDecl
         tenancies.append(tenancy)
         first = with_variable.setdefault(reader.variable, tenancy)
         if reader.variable and first is not tenancy:  # they would share secrets
-            what = f'"{first.name}" and "{name}" have the same ${{TENANCY}}, {reader.variable}'
-            problems.append(_twice(what, "rename one of the two", tenancy.location, first.location))
+            same = f"have the same ${{TENANCY}}, {reader.variable}"
+            what = f'"{first.name}" and "{name}" {same}; the other place is {first.location}'
+            problems.append(Problem(what, "rename one of the two", tenancy.location))
     return tuple(tenancies)
-
-
-def _has_settings(fields: YamlMap) -> bool:
-    """Whether a tenancy has more in a file than subscriptions and notes."""
-    return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
-
-
-def _twice(what: str, fix: str, here: model.Location, other: model.Location) -> Problem:
-    return Problem(f"{what}; the other place is {other}", fix, here)
 
 
 class _TenancyReader:
@@ -170,6 +157,8 @@ class _TenancyReader:
         self._values = name_values(name)
         self._known_triggers = triggers
         self._problems = problems
+        self._places: dict[str, model.Location] = {}  # of the subscriptions
+        self._declared: dict[tuple[str, model.Trigger], model.DeclaredSubscription] = {}
 
     def read(self, files: Sequence[_HooksFile]) -> TenancyDeclaration:
         """Read the tenancy from the files that declare a part of it.
@@ -177,50 +166,95 @@ class _TenancyReader:
         The file that has settings decides its settings and default subscriptions. If none has
         settings, the defaults of all must give the same.
         """
-        with_settings = [file for file in files if _has_settings(file.tenancies[self._name])]
+        with_settings = [*filter(self._has_settings, files)]
         deciding = with_settings or files
-        where = deciding[0].tenancies.key_places[self._name]
+        where = deciding[0].tenancies.key_place(self._name)
         settings = self._settings_of(deciding[0])
         for file in deciding[1:]:
             if with_settings or self._settings_of(file) != settings:
-                what = f'two files give tenancy "{self._name}" settings'
-                here = file.tenancies.key_places[self._name]
-                fix = "write its settings in one of the files"
-                self._problems.append(_twice(what, fix, here, where))
-        subscriptions = self._subscriptions_of(files, deciding, where)
-        names = dict.fromkeys(name for file in files for name in file.names)
-        return TenancyDeclaration(self._name, settings, subscriptions, where, tuple(names))
-
-    def _subscriptions_of(
-        self, files: Sequence[_HooksFile], deciding: Sequence[_HooksFile], where: model.Location
-    ) -> tuple[SubscriptionDeclaration, ...]:
-        """Read the subscriptions of all files; only `deciding` files add default ones."""
-        declared: dict[str, SubscriptionDeclaration] = {}
-        has_subscriptions = False
+                what = f'two files give tenancy "{self._name}" settings; the other place is {where}'
+                here = file.tenancies.key_place(self._name)
+                self._note(what, "write its settings in one of the files", here)
+        names: dict[str, None] = {}
         for file in files:
-            has_subscriptions |= "subscriptions" in file.tenancies[self._name]
-            has_subscriptions |= "subscriptions" in file.defaults
-            common = file.defaults.get("subscriptions") if file in deciding else None
-            for entry in self._entries_of(file, common or YamlMap()):
-                first = declared.setdefault(entry.name, entry)
-                if first.location != entry.location:  # two files may take one default subscription
-                    what = f'subscription "{entry.name}" is declared twice'
-                    fix = "rename one of the two, or remove it"
-                    self._problems.append(_twice(what, fix, entry.location, first.location))
-        if not has_subscriptions:
+            names.update(dict.fromkeys(file.names))
+            self._read_subscriptions(file, takes_defaults=file in deciding)
+        if not any(map(self._has_subscriptions, files)):
             fix = "declare its subscriptions, under `subscriptions:`"
             self._note(f'tenancy "{self._name}" has no subscriptions', fix, where)
-        return tuple(declared.values())
+        subscriptions = tuple(self._declared.values())
+        return TenancyDeclaration(self._name, settings, subscriptions, where, tuple(names))
 
-    def _entries_of(self, file: _HooksFile, common: YamlMap) -> Iterator[SubscriptionDeclaration]:
-        """Read the subscriptions of one file, merged over the default ones, `common`."""
+    def _has_settings(self, file: _HooksFile) -> bool:
+        """Whether the file has more of the tenancy than subscriptions and notes."""
+        fields = file.tenancies[self._name]
+        return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
+
+    def _has_subscriptions(self, file: _HooksFile) -> bool:
+        return "subscriptions" in file.tenancies[self._name] or "subscriptions" in file.defaults
+
+    def _read_subscriptions(self, file: _HooksFile, *, takes_defaults: bool) -> None:
+        """Read the subscriptions of a file, merged over the default ones if it takes these."""
         none = YamlMap()
+        common = file.defaults.get("subscriptions", none) if takes_defaults else none
         entries = YamlMap(file.tenancies[self._name].get("subscriptions", none), common)
         for name, fields in entries.items():
+            here = entries.key_place(name)
+            first = self._places.setdefault(name, here)
+            if first != here:  # two files may take one default subscription
+                what = f'subscription "{name}" is declared twice; the other place is {first}'
+                self._note(what, "rename one of the two, or remove it", here)
             layers = (fields, common.get(name, none), file.defaults)
-            entry = self._subscription(name, entries.key_places[name], layers)
-            if entry is not None:
-                yield entry
+            self._read_subscription(name, here, [layer for layer in layers if layer])
+
+    def _read_subscription(
+        self, name: str, where: model.Location, layers: Sequence[YamlMap]
+    ) -> None:
+        """Add a subscription for each of its triggers. If that is impossible, note problems.
+
+        `layers`: its own fields, those of the default subscription of its name, and the defaults.
+        """
+        fields = layers[0] if len(layers) == 1 else YamlMap(*layers)  # most have one: no copy
+        triggers = self._triggers_of(layers)
+        missing = [] if triggers else ["trigger"]
+        missing += [key for key in ("secret", "url") if key not in fields]
+        for key in missing:
+            self._note(f'"{name}" has no {key}', _ADVICE[key], where)
+        written = self._text(fields, "url") if "url" in fields else None
+        if missing or written is None:
+            return
+        url = model.HookUrl(written.text, written.literal or written.text, written.location)
+        secret = self._reference(fields, "secret")
+        plain = _plain_fields(fields)
+        for trigger in triggers:
+            self._declared[name, trigger] = model.DeclaredSubscription(
+                self._name, name, url, trigger, secret, where, **plain
+            )
+
+    def _triggers_of(self, layers: Sequence[YamlMap]) -> list[model.Trigger]:
+        """Read `trigger` or `triggers` of the first fields that have one of them."""
+        for fields in layers:
+            if "trigger" in fields and "triggers" in fields:
+                what = "both trigger and triggers are given"
+                self._note(what, "keep one of the two", fields.key_place("triggers"))
+            if "trigger" in fields:
+                return [self._trigger(fields, "trigger")]
+            if "triggers" in fields:
+                names = fields["triggers"]
+                return [self._trigger(names, index) for index in range(len(names))]
+        return []
+
+    def _trigger(self, holder: Any, key: str | int) -> model.Trigger:
+        name = holder[key]
+        trigger = model.Trigger.named(name)
+        if name not in self._known_triggers:
+            shown = dict.fromkeys(
+                model.Trigger.named(other).short for other in self._known_triggers
+            )
+            advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
+            fix = suggestion(name.upper(), [*self._known_triggers], advice)
+            self._note(f'unknown trigger "{name}"', fix, holder.place(key))
+        return trigger
 
     def _settings_of(self, file: _HooksFile) -> Settings:
         """Read the settings. A setting that is left out gets its default."""
@@ -243,32 +277,9 @@ class _TenancyReader:
                 settings[name] = text
         return Settings(**settings)
 
-    def _subscription(
-        self, name: str, where: model.Location, layers: Sequence[YamlMap]
-    ) -> SubscriptionDeclaration | None:
-        """Read a subscription. If that is impossible, problems are noted.
-
-        `layers`: its own fields, those of the default subscription of its name, and the defaults.
-        """
-        layers = [layer for layer in layers if layer]
-        fields = layers[0] if len(layers) == 1 else YamlMap(*layers)  # most have one: no copy
-        triggers = None
-        for layer in layers:
-            if triggers is None:
-                triggers = _read_triggers(layer, self._known_triggers, self._problems)
-        missing = [] if triggers else ["trigger"]
-        missing += [key for key in ("secret", "url") if key not in fields]
-        for key in missing:
-            self._note(f'"{name}" has no {key}', _ADVICE[key], where)
-        url = self._text(fields, "url") if "url" in fields else None
-        if missing or url is None or triggers is None:
-            return None
-        secret = self._reference(fields, "secret")
-        return SubscriptionDeclaration(name, url, triggers, secret, where, **_plain_fields(fields))
-
     def _text(self, fields: YamlMap, key: str) -> Template | None:
         """Read a text that may hold `${NAME}`. If it is malformed, a problem is noted."""
-        where = fields.places[key]
+        where = fields.place(key)
         try:
             return parse_template(self._filled_in(fields[key]), where)
         except ValueError as error:
@@ -276,7 +287,7 @@ class _TenancyReader:
             return None
 
     def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef:
-        where = fields.places[key]
+        where = fields.place(key)
         ((kind, value),) = fields[key].items()
         if kind != "command":
             value = self._filled_in(value)
@@ -303,27 +314,3 @@ def _plain_fields(fields: YamlMap) -> dict[str, Any]:
     adopted = fields.get("adopt", ())
     plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
     return plain
-
-
-def _read_triggers(
-    fields: YamlMap, known: Names, problems: list[Problem]
-) -> tuple[model.Trigger, ...] | None:
-    """Read `trigger` or `triggers`, and note problems. Returns None if neither is given."""
-    if "trigger" in fields:
-        written = [(fields["trigger"], fields.places["trigger"])]
-    elif "triggers" in fields:
-        written = list(zip(fields["triggers"], fields["triggers"].places, strict=True))
-    else:
-        return None
-    if "trigger" in fields and "triggers" in fields:
-        where = fields.key_places["triggers"]
-        problems.append(
-            Problem("both trigger and triggers are given", "keep one of the two", where)
-        )
-    for name, where in written:
-        if name not in known:
-            shown = dict.fromkeys(model.Trigger.named(other).short for other in known)
-            advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
-            fix = suggestion(name.upper(), [*known], advice)
-            problems.append(Problem(f'unknown trigger "{name}"', fix, where))
-    return tuple(dict.fromkeys(model.Trigger.named(name) for name, _ in written))

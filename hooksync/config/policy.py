@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from hooksync.config.checked_yaml import read_checked
-from hooksync.config.declarations import TenancyDeclaration, name_values
+from hooksync.config.declarations import TenancyDeclaration, name_values, url_template
 from hooksync.config.files import STDIN, follow_links, lies_in, read_settings
 from hooksync.config.references import VariableUse, named_refs, uses_of
 from hooksync.config.yaml_loader import YamlMap
@@ -149,7 +149,7 @@ class Policy(Record, frozen=True):
         yield from _file_breaches(rules, tenancy, self.file)
         yield from _server_breaches(rules, tenancy, environ)
         for entry in tenancy.subscriptions:
-            yield from _receiver_breaches(rules, entry.url, environ)
+            yield from _receiver_breaches(rules, url_template(entry), environ)
         for use in uses_of(tenancy):
             if use.name and not use.is_usual:
                 yield from _variable_breaches(rules, use)
@@ -158,7 +158,7 @@ class Policy(Record, frozen=True):
 
 def _place(field: str, data: YamlMap, file: str) -> str:
     """Return where a policy has a field."""
-    return f"{file}:{data.key_places[field].line}" if field in data else f"{file} has no {field}"
+    return f"{file}:{data.key_place(field).line}" if field in data else f"{file} has no {field}"
 
 
 def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Iterator[Breach]:
@@ -171,11 +171,11 @@ def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Iterator[Breac
         for denied in _denied(getattr(tenancy.settings, field), values):
             yield field, f'tenancy "{tenancy.name}" has `{field}: {denied}`', tenancy.location
     for entry in tenancy.subscriptions:
-        for trigger in entry.triggers:
-            names = {trigger.short, str(trigger)}
-            if rules.triggers is not None and names.isdisjoint(rules.triggers):
-                what = f'"{entry.name}" has the trigger {trigger.shown}'
-                yield "triggers", what, entry.location
+        trigger = entry.trigger
+        names = {trigger.short, str(trigger)}
+        if rules.triggers is not None and names.isdisjoint(rules.triggers):
+            what = f'"{entry.name}" has the trigger {trigger.shown}'
+            yield "triggers", what, entry.location
 
 
 def _denied(value: str | frozenset[str], allowed: Allowed | None) -> list[str]:
@@ -244,7 +244,8 @@ def _filled_or_prefix(written: Template, environ: Environment) -> tuple[str, boo
     with suppress(MissingVariableError):
         if environ is not None or written.literal is not None:
             return written.fill(environ or {}), True
-    return str(written.parts[0]), False
+    _, before = next(written.variables())
+    return before, False
 
 
 def host_breaches(

@@ -15,6 +15,7 @@ from hooksync.config.declarations import (
     TenancyDeclaration,
     is_own,
     reference_problem,
+    url_template,
 )
 from hooksync.config.files import climbs, is_device, real_path
 from hooksync.core.errors import Problem
@@ -67,8 +68,7 @@ def uses_of(tenancy: TenancyDeclaration) -> Iterator[VariableUse]:
         yield _reference_use(ref, where, is_usual=ref == usual[field])
     for entry in tenancy.subscriptions:
         yield _reference_use(entry.secret, entry.secret.location)
-        if entry.url.literal is None:
-            yield from _url_variable_uses(entry.url)
+        yield from _url_variable_uses(url_template(entry))
 
 
 def _reference_use(
@@ -84,20 +84,11 @@ def _url_variable_uses(url: Template) -> Iterator[VariableUse]:
     So is a variable right after the host or port, because its value may extend them. A variable
     without a default counts as empty: a policy judges the whole host when it is filled in.
     """
-    text = ""
-    starts: list[tuple[str, int]] = []
-    for part in url.parts:
-        if isinstance(part, str):
-            text += part
-        else:
-            starts.append((part.name, len(text)))
-            text += part.default or ""
-    _, netloc, tail = split_url(text)
-    # a value that begins with a slash would make a host of what follows `https:/`
-    has_host = "://" in text or not netloc.endswith(":")
-    end = len(text) - len(tail) if has_host else len(text)
-    for name, start in starts:
-        yield VariableUse(name, "place" if start <= end else "url", url.location)
+    for name, before in url.variables():
+        _, netloc, tail = split_url(before)
+        # a value that begins with a slash would make a host of what follows `https:/`
+        has_host = "://" in before or not netloc.endswith(":")
+        yield VariableUse(name, "url" if tail and has_host else "place", url.location)
 
 
 def named_refs(tenancy: TenancyDeclaration) -> list[SecretRef]:

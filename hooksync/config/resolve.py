@@ -1,8 +1,7 @@
 """Turn declarations into tenancies: fill in everything but secrets, and check the rules.
 
-Pure: the environment is an argument. A text without `${NAME}` is judged when its file is read, any
-other text when it is filled in. So each is judged once, by the same functions. Messages name
-variables; they never quote what variables hold.
+Pure: the environment is an argument. `validate` has none, and judges the texts without `${NAME}`.
+Messages name variables; they never quote what variables hold.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from operator import attrgetter
 from typing import Any
 
 from hooksync.config.declarations import (
-    SubscriptionDeclaration,
     TenancyDeclaration,
     in_order,
     reference_problem,
     set_fix,
     unset_words,
+    url_template,
 )
 from hooksync.config.references import refs_of
 from hooksync.core.errors import FileError, Problem
@@ -27,19 +26,17 @@ from hooksync.core.model import (
     Environ,
     HookUrl,
     Location,
-    PlainFields,
     PlainSettings,
     SecretRef,
     Server,
+    SubscriptionKey,
     Tenancy,
-    Trigger,
 )
 from hooksync.core.record import fields_of, replace
 from hooksync.core.template import MissingVariableError, Template, has_bare_dollar
 from hooksync.core.urls import (
     has_literal_key,
     is_plain_http,
-    normal_url,
     owns_url,
     server_fault,
     server_url,
@@ -55,16 +52,14 @@ _URL_FIX = (
 _SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
 
 
-def check_entries(entries: Sequence[TenancyDeclaration]) -> tuple[list[Problem], list[Problem]]:
-    """Judge everything in the files that does not depend on a variable.
-
-    Returns problems and warnings.
-    """
-    problems = [*_same_tenancy_problems(entries, _written_identity)]
-    warnings: list[Problem] = []
+def check_as_written(
+    warnings: list[Problem], entries: Sequence[TenancyDeclaration]
+) -> list[Problem]:
+    """Return the problems of everything that does not depend on a variable; note the warnings."""
+    problems: list[Problem] = []
     for entry in entries:  # only for the problems: without variables, a tenancy is incomplete
-        Resolver(entry, None, problems, warnings).resolve_tenancy()
-    return problems, warnings
+        _Resolver(entry, None, problems, warnings).resolve_tenancy()
+    return problems
 
 
 def resolve(
@@ -75,8 +70,7 @@ def resolve(
 ) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
     """Fill in the values of environment variables.
 
-    Returns the tenancies in the order of the entries, and the warnings that `check_entries` could
-    not give yet.
+    Returns the tenancies in the order of the entries, and warnings.
 
     If `needs_login`, at least one tenancy must have a log-in. Raises FileError with every problem;
     it then names all variables that are not set, also those of secrets.
@@ -85,10 +79,10 @@ def resolve(
     warnings = _override_warnings(entries, environ)
     tenancies = []
     for entry in entries:
-        tenancy = Resolver(entry, environ, problems, warnings).resolve_tenancy()
+        tenancy = _Resolver(entry, environ, problems, warnings).resolve_tenancy()
         if tenancy:
             tenancies.append(tenancy)
-    problems += _same_tenancy_problems(tenancies, attrgetter("key"))
+    problems += same_tenancy_problems(tenancies, attrgetter("key"))
     unset = [_unset(entry, environ) for entry in entries]
     has_login = not entries
     for missing in unset:
@@ -123,7 +117,7 @@ def resolve_subscriptions(
     Raises FileError with every problem.
     """
     problems: list[Problem] = []
-    subscriptions = Resolver(entry, environ, problems, []).resolve_subscriptions()
+    subscriptions = _Resolver(entry, environ, problems, []).resolve_subscriptions()
     if problems:
         raise FileError(*dict.fromkeys(problems))
     return subscriptions
@@ -140,7 +134,7 @@ def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Envir
         settings = tenancy.settings
         shown.update(settings.server.names, settings.tenant.names)
         for entry in tenancy.subscriptions:
-            used.update(entry.url.names)
+            used.update(url_template(entry).names)
     return {environ.get(name, "") for name in used - shown} - {""}
 
 
@@ -175,10 +169,10 @@ def url_problem(
     return None
 
 
-class Resolver:
+class _Resolver:
     """Fills in and judges one tenancy, and adds problems and warnings to the lists of its caller.
 
-    If `environ` is None, it takes texts as they are written.
+    A text is judged as soon as it is known. If `environ` is None, those with variables are unknown.
     """
 
     def __init__(
@@ -191,8 +185,7 @@ class Resolver:
         self._problems = problems
         self._warnings = warnings
         self._entry = entry
-        self._environ = environ or {}
-        self._is_as_written = environ is None
+        self._environ = environ
 
     def resolve_tenancy(self) -> Tenancy | None:
         """Fill everything in, and judge it. Returns None if there is no valid server."""
@@ -213,62 +206,53 @@ class Resolver:
         text = self._fill(written, "server")
         if text is None:
             return None
-        if self._is_judged_now(written):
-            subject = written.subject("the server")
-            where = written.location or self._entry.location
-            problem = server_problem(text, subject, where, allow_http=settings.allow_http)
-            if problem:
-                self._problems.append(problem)
-                return None
-            if is_plain_http(text):
-                what = (
-                    f"the password is sent to {server_url(text)} in plaintext: it can be read in"
-                    " transit"
-                )
-                fix = "use https, and remove `allow_http: true`"
-                self._warnings.append(Problem(what, fix, where))
+        subject = written.subject("the server")
+        where = written.location or self._entry.location
+        problem = server_problem(text, subject, where, allow_http=settings.allow_http)
+        if problem:
+            self._problems.append(problem)
+            return None
+        if is_plain_http(text):
+            what = (
+                f"the password is sent to {server_url(text)} in plaintext: it can be read in"
+                " transit"
+            )
+            fix = "use https, and remove `allow_http: true`"
+            self._warnings.append(Problem(what, fix, where))
         return Server(server_url(text))
 
     def resolve_subscriptions(self) -> tuple[DeclaredSubscription, ...]:
         """Fill in the subscriptions whose URLs are known and valid.
 
-        Each entry makes one subscription for each of its triggers. No two may have the same URL and
-        trigger.
+        No two may have the same URL and trigger.
         """
         subscriptions = []
-        seen: dict[tuple[str, Trigger], SubscriptionDeclaration] = {}
+        seen: dict[SubscriptionKey, DeclaredSubscription] = {}
         for entry in self._entry.subscriptions:
-            text = self._resolve_url(entry)
-            identity = entry.url.text if text is None else normal_url(text)
-            for trigger in entry.triggers:
-                first = seen.setdefault((identity, trigger), entry)
-                if first is not entry:
-                    same = f'the URL and the trigger {trigger.short} of "{first.name}"'
-                    what = f'"{entry.name}" has {same} ({first.location})'
-                    self._problems.append(Problem(what, "remove one of the two", entry.location))
-                if text is not None and not self._is_as_written:
-                    subscriptions.append(self._declared(entry, text, trigger))
+            written = url_template(entry)
+            text = self._resolve_url(written)
+            if text is not None:
+                if written.names:
+                    entry = replace(entry, url=HookUrl(written.text, text))
+                subscriptions.append(entry)
+            first = seen.setdefault(entry.key, entry)
+            if first is not entry:
+                same = f'the URL and the trigger {entry.trigger.short} of "{first.name}"'
+                what = f'"{entry.name}" has {same} ({first.location})'
+                self._problems.append(Problem(what, "remove one of the two", entry.location))
         return tuple(subscriptions)
 
-    def _declared(
-        self, entry: SubscriptionDeclaration, text: str, trigger: Trigger
-    ) -> DeclaredSubscription:
-        url = HookUrl(entry.url.text, text)
-        named = (self._entry.name, entry.name, url, trigger, entry.secret, entry.location)
-        return DeclaredSubscription(*named, **fields_of(PlainFields, entry))
-
-    def _resolve_url(self, entry: SubscriptionDeclaration) -> str | None:
+    def _resolve_url(self, written: Template) -> str | None:
         """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
-        written = entry.url
-        text = self._fill(written, "URL")
-        if self._is_as_written and has_literal_key(written.text):
+        if has_literal_key(written.text):
             what = (
                 "the query of the URL contains what looks like a key: whoever reads the file has it"
             )
             fix = "write a variable instead, as in ?code=${FN_KEY}; a space in a part of it is %20"
             self._warnings.append(Problem(what, fix, written.location))
-        if text is None or not self._is_judged_now(written):
-            return text
+        text = self._fill(written, "URL")
+        if text is None:
+            return None
         subject = written.subject("the URL")
         problem = url_problem(text, subject, written.location, self._entry.settings)
         if problem:
@@ -279,20 +263,13 @@ class Resolver:
             self._warnings.append(Problem(what, "use https", written.location))
         return text
 
-    def _is_judged_now(self, written: Template) -> bool:
-        """Whether a text is judged in this pass.
-
-        If `environ` is None, texts without variables are judged, otherwise those with variables.
-        """
-        return (written.literal is not None) == self._is_as_written
-
     def _fill(self, written: Template, noun: str) -> str | None:
         """Fill in a text. None: it is not known. If a variable is not set, a problem is noted."""
-        if self._is_as_written:
-            if has_bare_dollar(written.text):
-                fix = "write ${NAME} to fill in a variable, or $$ for a dollar sign"
-                what = f"the {noun} contains a $ without braces, which is sent as it is"
-                self._warnings.append(Problem(what, fix, written.location))
+        if has_bare_dollar(written.text):
+            fix = "write ${NAME} to fill in a variable, or $$ for a dollar sign"
+            what = f"the {noun} contains a $ without braces, which is sent as it is"
+            self._warnings.append(Problem(what, fix, written.location))
+        if self._environ is None:
             return written.literal
         try:
             return written.fill(self._environ)
@@ -325,12 +302,7 @@ def _override_warnings(
     return warnings
 
 
-def _written_identity(entry: TenancyDeclaration) -> Hashable:
-    """Return the server and the tenant as they are written."""
-    return entry.settings.server.text, entry.settings.tenant.text
-
-
-def _same_tenancy_problems(
+def same_tenancy_problems(
     entries: Iterable[TenancyDeclaration | Tenancy], identity: Callable[[Any], Hashable]
 ) -> Iterator[Problem]:
     """Refuse two entries for the same tenancy: they would undo each other's changes.

@@ -129,9 +129,7 @@ class _MergeBase:
 
 def _comparable(tenancy: TenancyDeclaration) -> object:
     """Return what a plan depends on: everything but places, order and notes."""
-    subscriptions = {}
+    subscriptions = set()
     for entry in tenancy.subscriptions:
-        triggers = tuple(sorted(entry.triggers))
-        comparable = replace(entry, triggers=triggers, location=_NOWHERE, **_NO_NOTES)
-        subscriptions[entry.name] = comparable
+        subscriptions.add(replace(entry, location=_NOWHERE, **_NO_NOTES))
     return tenancy.settings, subscriptions

@@ -11,7 +11,9 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
+from datetime import date
 from functools import lru_cache
+from io import StringIO
 from sys import intern
 from typing import Any, NoReturn
 
@@ -28,28 +30,25 @@ from yaml.events import (
 
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CREDENTIALS, SECRET_KINDS, Location
-from hooksync.core.record import Record, replace
+from hooksync.core.record import replace
 
-has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten times slower
-
-# one of yaml.events; all events of the parsers have a mark, but the type stubs say otherwise
+# one of yaml.events; all events of the parser have a mark, but the type stubs say otherwise
 Event = Any
-# for each mapping around a node, the key whose value contains the node; for each list, None
-Path = tuple[object, ...]
+Mark = Any  # a place as the parser notes it; a Location of each node would take a fifth of the time
 
 # unknown keys that messages may quote, because they look like names of fields; a key such as
 # `secret:abc`, where a space is missing, may contain a secret
 QUOTABLE_KEY = re.compile("[A-Za-z_-]{1,32}")
 QUOTABLE_NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # a name that is not valid may be a secret
 PRIVATE = ("secret", "credentials")  # what is written below one of these keys may be a secret
+# the types that YAML 1.1 may give to scalars without quotes, in words for messages
+KINDS = {bool: "true or false", int: "a number", float: "a number", date: "a date"}
 
-_TAG = "tag:yaml.org,2002:"
-_Dumper: Any = yaml.CSafeDumper if has_fast_parser else yaml.SafeDumper
 _NO_FOLDING = 2**31 - 1  # columns
 _resolver: Any = yaml.resolver.Resolver()
 # first characters of plain scalars that YAML 1.1 may read as a different type than text
 _FIRST_LETTERS = frozenset(_resolver.yaml_implicit_resolvers)
-_LONGEST_NUMBER = 1000  # characters; Python is slow with longer ones, or refuses them
+_WHOLE_NUMBER = re.compile("-?(?:0|[1-9][0-9]{0,17})")
 _MOST_NODES = 1_500_000  # names and values in one file; 10,000 subscriptions take 120,000
 # nodes, with one more for each character of the file; nodes that aliases repeat count, too
 _BASE_NODE_LIMIT = 200_000
@@ -58,30 +57,32 @@ _MOST_PROBLEMS = 1000  # in one file; nobody would read more
 _PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS}
 
 
-class Timestamp(Record, frozen=True):
-    """A scalar that YAML 1.1 reads as a date, or as a date with a time."""
-
-
-# the types that YAML 1.1 may give to scalars without quotes, in words for messages
-KINDS = {bool: "true or false", int: "a number", float: "a number", Timestamp: "a date"}
-
-
 class YamlMap(dict[str, Any]):
     """A mapping. To jsonschema it is a dict like any other."""
 
-    __slots__ = ("key_places", "places")
+    __slots__ = ("_marks",)
 
     def __init__(self, *mappings: YamlMap) -> None:
         """Join mappings. If several have a key, the earliest wins."""
         super().__init__()
-        # where each key is written; a merged key is in the mapping that it came from
-        self.key_places: dict[str, Location] = {}
-        # where each value is written; for an alias, where the alias is
-        self.places: dict[str, Location] = {}
-        for mapping in filter(None, reversed(mappings)):
+        # where each key and each value are written; of a merged key, where it came from
+        self._marks: dict[str, tuple[Mark, Mark]] = {}
+        for mapping in reversed(mappings):
             self.update(mapping)
-            self.key_places.update(mapping.key_places)
-            self.places.update(mapping.places)
+            self._marks.update(mapping._marks)
+
+    def add(self, key: str, value: object, key_mark: Mark, mark: Mark) -> None:
+        """Add a key with its value, and the places of both."""
+        self[key] = value
+        self._marks[key] = key_mark, mark
+
+    def key_place(self, key: str) -> Location:
+        """Return where a key is written."""
+        return _location(self._marks[key][0])
+
+    def place(self, key: str) -> Location:
+        """Return where the value of a key is written; for an alias, where the alias is."""
+        return _location(self._marks[key][1])
 
     def __repr__(self) -> str:
         """Return a short text: jsonschema puts it into messages, and aliases can make data huge."""
@@ -91,36 +92,44 @@ class YamlMap(dict[str, Any]):
 class YamlList(list[Any]):
     """A list. To jsonschema it is a list like any other."""
 
-    __slots__ = ("places",)
+    __slots__ = ("_marks",)
 
     def __init__(self) -> None:
         super().__init__()
-        self.places: list[Location] = []  # where each item is written
+        self._marks: list[Mark] = []
+
+    def add(self, item: object, mark: Mark) -> None:
+        """Add an item with its place."""
+        self.append(item)
+        self._marks.append(mark)
+
+    def place(self, index: int) -> Location:
+        """Return where an item is written."""
+        return _location(self._marks[index])
 
     def __repr__(self) -> str:
         return "YamlList(...)"
 
 
-def read_yaml(
-    file: str, data: bytes, *, fast: bool = has_fast_parser
-) -> tuple[YamlMap, list[Problem]]:
+def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
     """Read one file. Returns its top level, and the problems that did not stop the reader.
 
     Raises FileError, with all problems so far, if the reader cannot go on.
     """
-    text = read_text(file, data)
+    text = _read_text(file, data)
     # before parsing: libyaml compares each %TAG with all earlier ones, which may take long
     if "%" in text and (directive := _DIRECTIVE.search(text)):  # the search takes 20 ms
         fix = "remove the line; in a text of several lines, indent it"
         what = "directives (lines that begin with %) are not supported"
-        raise FileError(Problem(what, fix, place_after(file, text[: directive.end() - 1])))
-    loader = yaml.CSafeLoader(text) if fast else yaml.SafeLoader(text)
-    most_nodes = min(_MOST_NODES, _BASE_NODE_LIMIT + len(text))
-    reader = _Reader(file, loader.get_event, most_nodes)
+        raise FileError(Problem(what, fix, _place_after(file, text[: directive.end() - 1])))
+    stream: Any = StringIO(text)
+    stream.name = file  # each mark then has it
+    loader = yaml.CSafeLoader(stream)
+    reader = _Reader(loader.get_event, min(_MOST_NODES, _BASE_NODE_LIMIT + len(text)))
     try:
         return reader.read_document(), reader.problems
     except yaml.MarkedYAMLError as error:
-        problem = _syntax_problem(file, text, error)
+        problem = _syntax_problem(text, error)
         raise FileError(*reader.problems, problem) from None  # the error may quote the text
     finally:
         loader.dispose()
@@ -128,33 +137,31 @@ def read_yaml(
 
 @lru_cache(maxsize=1024)
 def read_plain(text: str) -> object:
-    """Read a scalar without quotes as YAML 1.1 does: None, bool, int, float, Timestamp, or text.
+    """Read a scalar without quotes by its type in YAML 1.1: None, bool, int, float, date, or text.
 
-    E.g. `off` is false, `0123` is 83 and `12:30:45` is 45045. A number that is too long to convert,
-    or has no digit (`0x_`), is infinite.
+    E.g. `off` is false. Only a plain whole number is an int. Any other number, such as `0123` or
+    `12:30:45`, is infinite, because no field takes it. A date is the first of all.
     """
-    kind = _resolver.resolve(yaml.ScalarNode, text, (True, False)).removeprefix(_TAG)
+    kind = _resolver.resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() in ("yes", "true", "on")
     if kind == "timestamp":
-        return Timestamp()
-    if kind not in ("null", "bool", "int", "float"):  # also `<<` and `=`
+        return date.min
+    if kind not in ("int", "float"):  # also `<<` and `=`
         return text
-    try:
-        if len(text) <= _LONGEST_NUMBER:
-            node = yaml.ScalarNode(_TAG + kind, text)
-            return yaml.constructor.SafeConstructor().construct_object(node)
-    except (ValueError, OverflowError):
-        pass
-    return float("inf")
+    return int(text) if _WHOLE_NUMBER.fullmatch(text) else float("inf")
 
 
-def _syntax_problem(file: str, text: str, error: Any) -> Problem:
+def _syntax_problem(text: str, error: Any) -> Problem:
     """Put an error of the parser into our own words, because its text may quote the file."""
     mark = error.problem_mark
     if error.context_mark and not text[mark.index :].strip():  # it read to the end of the file
         fix = "close the quotation mark or bracket that begins here, or write `: ` after the name"
-        return Problem("not valid YAML", fix, _location(file, error.context_mark))
+        return Problem("not valid YAML", fix, _location(error.context_mark))
     # libyaml adds a line break to the last line, so its mark may be after the end of the file
-    where = min(_location(file, mark), place_after(file, text))
+    where = min(_location(mark), _place_after(mark.name, text))
     line = _LINE_BREAK.split(text)[where.line - 1]
     start = where.column - 1
     indentation = len(line) - len(line.lstrip("\t -?"))
@@ -177,12 +184,10 @@ def _syntax_problem(file: str, text: str, error: Any) -> Problem:
 class _Reader:
     """Reads the one document of a file, event by event."""
 
-    def __init__(self, file: str, next_event: Callable[[], Event], most_nodes: int) -> None:
-        self.file = file
+    def __init__(self, next_event: Callable[[], Event], most_nodes: int) -> None:
         self.problems: list[Problem] = []
         self._next = next_event
-        # by anchor: a node and its size; None while the node is being read
-        self._anchors: dict[str, tuple[object, int] | None] = {}
+        self._anchors: dict[str, tuple[object, int]] = {}  # a node and its size, by anchor
         self._nodes = 0  # nodes read so far; each alias counts the nodes that it repeats
         self._most_nodes = most_nodes
 
@@ -190,11 +195,12 @@ class _Reader:
         """Read the file to its end. Raises FileError if it is not one mapping."""
         self._next()  # the start of the stream
         fix = "begin with `version: 1`"
-        if not isinstance(self._next(), DocumentStartEvent):
-            where = Location(self.file, 1, 1)
-            raise FileError(*self.problems, Problem("the file is empty", fix, where))
+        event = self._next()
+        if not isinstance(event, DocumentStartEvent):
+            where = Location(event.start_mark.name, 1, 1)
+            raise FileError(Problem("the file is empty", fix, where))
         top_event = self._next()
-        top = self._read(top_event, (), "")
+        top = self._read(top_event, 0, is_private=False)
         self._next()  # the end of the document
         event = self._next()
         if not isinstance(event, StreamEndEvent):
@@ -204,10 +210,10 @@ class _Reader:
             self._fail(top_event, "the top level is not a mapping", fix)
         return top
 
-    def _read(self, event: Event, path: Path, key: object) -> object:
+    def _read(self, event: Event, depth: int, *, is_private: bool) -> object:
         """Read the node that begins with an event.
 
-        `key`: of which it is the value; None: it is an item of a list, or itself a key.
+        `depth`: the number of nodes around it; `is_private`: whether it may contain a secret.
         """
         self._nodes += 1
         if self._nodes > self._most_nodes:
@@ -221,49 +227,43 @@ class _Reader:
             self._add_problem(event, "tags (`!...`) are not supported", fix)
         anchor = event.anchor
         nodes_before = self._nodes - 1
-        if anchor is not None:
-            self._anchors[anchor] = None
+        self._anchors.pop(anchor, None)  # within the node, no alias may refer to it
         node: object
         if isinstance(event, ScalarEvent):
             node = event.value
             if event.implicit[0] and event.value[:1] in _FIRST_LETTERS:  # without quotes
                 node = read_plain(event.value)
         else:
-            node = self._read_container(event, (*path, key))
+            node = self._read_container(event, depth + 1, is_private=is_private)
         if anchor is not None:
             self._anchors[anchor] = node, self._nodes - nodes_before
         return node
 
-    def _read_container(self, event: Event, path: Path) -> YamlMap | YamlList:
-        if len(path) > _DEEPEST:
+    def _read_container(self, event: Event, depth: int, *, is_private: bool) -> YamlMap | YamlList:
+        if depth > _DEEPEST:
             what = f"nested deeper than {_DEEPEST} levels"
             self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
-        is_map = isinstance(event, MappingStartEvent)
-        return self._read_map(path) if is_map else self._read_list(path)
-
-    def _read_list(self, path: Path) -> YamlList:
+        if isinstance(event, MappingStartEvent):
+            return self._read_map(depth, is_private=is_private)
         node = YamlList()
         event = self._next()
         while not isinstance(event, SequenceEndEvent):
-            node.append(self._read(event, path, None))
-            node.places.append(_location(self.file, event.start_mark))
+            # hooks files have no names in lists, so a key in a list may be a secret
+            node.add(self._read(event, depth, is_private=True), event.start_mark)
             event = self._next()
         return node
 
-    def _read_map(self, path: Path) -> YamlMap:
+    def _read_map(self, depth: int, *, is_private: bool) -> YamlMap:
         node = YamlMap()
         key_event = self._next()
         while not isinstance(key_event, MappingEndEvent):
-            key = self._read(key_event, path, None)
+            key = self._read(key_event, depth, is_private=True)
             event = self._next()
-            value = self._read(event, path, key)
+            value = self._read(event, depth, is_private=is_private or key in PRIVATE)
             if isinstance(key, str) and key not in node:
-                key = intern(key)
-                node[key] = value
-                node.key_places[key] = _location(self.file, key_event.start_mark)
-                node.places[key] = _location(self.file, event.start_mark)
+                node.add(intern(key), value, key_event.start_mark, event.start_mark)
             else:
-                self._refuse_key(node, key, key_event, path)
+                self._refuse_key(node, key, key_event, is_private=is_private)
             key_event = self._next()
         return self._merged(node) if "<<" in node else node
 
@@ -276,7 +276,7 @@ class _Reader:
         sources = merged if isinstance(merged, YamlList) else [merged]
         if not all(isinstance(source, YamlMap) for source in sources):
             what = "`<<` takes a mapping or a list of mappings"
-            where = node.places["<<"]
+            where = node.place("<<")
             self.problems.append(Problem(what, "merge an alias, as in `<<: *common`", where))
             return node
         joined = YamlMap(node, *sources)
@@ -285,25 +285,19 @@ class _Reader:
 
     def _resolve_alias(self, event: Event) -> object:
         if event.anchor not in self._anchors:
-            what = "this alias (`*name`) refers to no anchor"
+            what = "this alias (`*name`) refers to no anchor of a node that ends above it"
             fix = "define the anchor above it (`&name`), or put the text in quotation marks"
             self._add_problem(event, what, fix)
             return None
-        anchored = self._anchors[event.anchor]
-        if anchored is None:
-            what = "an alias inside the node that it refers to"
-            self._fail(event, what, "move the anchor to a different node")
-        node, size = anchored
+        node, size = self._anchors[event.anchor]
         self._nodes += size - 1  # the alias itself is counted already
         return node
 
-    def _refuse_key(self, node: YamlMap, key: object, event: Event, path: Path) -> None:
+    def _refuse_key(self, node: YamlMap, key: object, event: Event, *, is_private: bool) -> None:
         if isinstance(key, str):
-            # hooks files have no names in lists, so a key in a list may be a secret
-            is_private = any(name in path for name in (None, *PRIVATE))
             is_quotable = key in _PRIVATE_FIELDS if is_private else QUOTABLE_NAME.fullmatch(key)
             name = f' "{key}"' if is_quotable else ""
-            first = node.key_places[key]
+            first = node.key_place(key)
             what = f"duplicate key{name}, first at {first.line}:{first.column}"
             fix = "keep one of the two"
         else:
@@ -312,7 +306,7 @@ class _Reader:
         self._add_problem(event, what, fix)
 
     def _add_problem(self, event: Event, what: str, fix: str) -> None:
-        self.problems.append(Problem(what, fix, _location(self.file, event.start_mark)))
+        self.problems.append(Problem(what, fix, _location(event.start_mark)))
         if len(self.problems) >= _MOST_PROBLEMS:
             raise FileError(*self.problems)
 
@@ -321,17 +315,16 @@ class _Reader:
         raise FileError(*self.problems)
 
 
-def _location(file: str, mark: Any) -> Location:
-    return Location(file, mark.line + 1, mark.column + 1)
+def _location(mark: Mark) -> Location:
+    return Location(mark.name, mark.line + 1, mark.column + 1)
 
 
 _DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_SAVE_AS_UTF8 = "save the file as UTF-8"
 
 
-def read_text(file: str, data: bytes) -> str:
+def _read_text(file: str, data: bytes) -> str:
     """Decode a file as UTF-8, and drop a byte order mark at its start.
 
     Raises FileError, with the line and column, for other encodings and for characters that YAML
@@ -341,33 +334,35 @@ def read_text(file: str, data: bytes) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        where = place_after(file, data[: error.start].decode("utf-8"))
+        where = _place_after(file, data[: error.start].decode("utf-8"))
         # `from None`, because the UnicodeDecodeError would quote the bytes
-        raise FileError(Problem("this byte is not UTF-8", _SAVE_AS_UTF8, where)) from None
+        raise FileError(
+            Problem("this byte is not UTF-8", "save the file as UTF-8", where)
+        ) from None
     forbidden = _FORBIDDEN.search(text)
     if forbidden:
         what = f"character U+{ord(forbidden[0]):04X} is not allowed in YAML"
         fix = 'remove this character, or write it as an escape, as in "\\x07"'
-        raise FileError(Problem(what, fix, place_after(file, text[: forbidden.start()])))
+        raise FileError(Problem(what, fix, _place_after(file, text[: forbidden.start()])))
     return text
 
 
-def place_after(file: str, before: str) -> Location:
+def _place_after(file: str, before: str) -> Location:
     """Return the place right after a text."""
     lines = _LINE_BREAK.split(before)
     return Location(file, len(lines), len(lines[-1]) + 1)
 
 
-def write_yaml(document: object) -> str:
-    """Return data as YAML in ASCII. Texts that `read_plain` would convert are quoted."""
-    return yaml.dump(
-        document, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=_NO_FOLDING
-    )
+def write_yaml(document: object, *, is_flow: bool | None = None) -> str:
+    """Return data as YAML in ASCII. Texts that `read_plain` would convert are quoted.
 
-
-def write_entry(key: str, value: object) -> str:
-    """Return one entry of a mapping as YAML, on one line."""
+    `is_flow`: whether to write it on one line, in braces.
+    """
     text: str = yaml.dump(
-        {key: value}, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=_NO_FOLDING
+        document,
+        Dumper=yaml.CSafeDumper,
+        sort_keys=False,
+        default_flow_style=is_flow,
+        width=_NO_FOLDING,
     )
-    return text[1:-2]
+    return text

@@ -199,12 +199,13 @@ class SubscriptionKey(Record, frozen=True, order=True):
 class HookUrl(Shown):
     """A receiver's URL, in the form that may be shown and the form that is sent."""
 
-    __slots__ = ("full", "identity", "shown")
+    __slots__ = ("full", "identity", "location", "shown")
 
-    def __init__(self, shown: str, full: str) -> None:
+    def __init__(self, shown: str, full: str, location: Location | None = None) -> None:
         # as the file writes it, with `${NAME}`; if no file declares it, what may be a key is masked
         self.shown = shown
         self.full = full  # may hold a key; goes to the service and the receiver, nowhere else
+        self.location = location  # of the text in the file; None: it has no place there
         self.identity: str = normal_url(full)
 
     def __repr__(self) -> str:
@@ -241,7 +242,10 @@ COMPARED: Content = {"include_identifiers": True}
 
 
 class DeclaredSubscription(PlainFields, frozen=True):
-    """One declared subscription: a named entry of the file, with one of its triggers."""
+    """One declared subscription: a named entry of the file, with one of its triggers.
+
+    Until its variables are filled in, both forms of the URL are as written.
+    """
 
     tenancy: str
     name: str
@@ -262,8 +266,8 @@ class DeclaredSubscription(PlainFields, frozen=True):
 
     @property
     def address(self) -> str:
-        """Its name in commands and reports: `tenancy/name/TRIGGER`."""
-        return address_of(self.tenancy, self.name, self.trigger)
+        """Its name in commands and reports, e.g. `archive-prod/catalogue/INDEXED`."""
+        return f"{self.tenancy}/{self.name}/{self.trigger.short}"
 
 
 class ProbeResult(Record, frozen=True):
@@ -410,11 +414,6 @@ def live_url(url: str, declared: Mapping[str, str]) -> HookUrl:
     is shown; otherwise it is masked.
     """
     return HookUrl(declared.get(normal_url(url)) or masked_url(url), url)
-
-
-def address_of(tenancy: str, name: str, trigger: Trigger) -> str:
-    """Return the address of a declared subscription, e.g. `archive-prod/catalogue/INDEXED`."""
-    return f"{tenancy}/{name}/{trigger.short}"
 
 
 Globs: TypeAlias = tuple[str, ...]  # patterns for addresses, or for names of tenancies

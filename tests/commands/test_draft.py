@@ -19,7 +19,7 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import HookUrl, LiveSubscription
 from hooksync.core.record import replace
-from hooksync.core.template import Reference, Template, parse_template
+from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, normal_url, url_fault
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
@@ -54,15 +54,15 @@ def environment_of(text: str, held: list[Held]) -> dict[str, str]:
     """
     document = read_document([Source("hooks.yaml", text.encode())])
     entries = document.tenancies[0].subscriptions
-    told: defaultdict[Template, set[tuple[str, bool]]] = defaultdict(set)
+    told: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
     for entry in entries:
-        told[entry.url] |= {(str(trigger), entry.include_identifiers) for trigger in entry.triggers}
+        told[entry.url.shown].add((str(entry.trigger), entry.include_identifiers))
     there: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
     for url, trigger, flag in held:
         if url_fault(url) is None:  # the export leaves out a URL with a fault
             there[normal_url(url)].add((trigger, flag))
     found: dict[str, str] = {}
-    for template, triggers in sorted(told.items(), key=lambda one: _width(one[0])):
+    for template, triggers in sorted(told.items(), key=lambda item: _width(item[0])):
         spellings = [url for url, _, _ in held if there.get(normal_url(url)) == triggers]
         match = next(match for url in spellings if (match := re.fullmatch(_pattern(template), url)))
         found |= match.groupdict()
@@ -70,19 +70,22 @@ def environment_of(text: str, held: list[Held]) -> dict[str, str]:
     return found
 
 
-def _width(template: Template) -> tuple[int, int]:
+_TOKEN = re.compile(r"(\$\$|\$\{\w+\})")
+
+
+def _width(text: str) -> tuple[int, int]:
     """Return a sort key: templates that fit few URLs come first."""
-    written = sum(len(part) for part in template.parts if not isinstance(part, Reference))
-    return len(template.names), -written
+    return text.count("${"), -len(_TOKEN.sub("", text))
 
 
-def _pattern(template: Template) -> str:
-    return "".join(
-        f"(?P<{part.name}>{'[^/?]' if '_PATH' in part.name else '[^&]'}+)"
-        if isinstance(part, Reference)
-        else re.escape(part)
-        for part in template.parts
-    )
+def _pattern(text: str) -> str:
+    pattern = ""
+    for part in _TOKEN.split(text):
+        if part.startswith("${"):
+            pattern += f"(?P<{part[2:-1]}>{'[^/?]' if '_PATH' in part else '[^&]'}+)"
+        else:
+            pattern += re.escape(part.replace("$$", "$"))
+    return pattern
 
 
 _WORDS = st.text(st.sampled_from("aZ09-_.~%$:{}'\"!*,;@/ é#\\?&="), max_size=8)

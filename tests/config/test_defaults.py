@@ -1,14 +1,16 @@
 """Defaults of a different file, default subscriptions, and `${tenancy}`."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import pytest
 
-from hooksync.config.declarations import Document, SubscriptionDeclaration, name_values
+from hooksync.config.declarations import Document, name_values
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
+from hooksync.config.resolve import check_as_written
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import SecretRef, Trigger
+from hooksync.core.model import DeclaredSubscription, SecretRef
 
 DEFAULTS = """\
 version: 1
@@ -45,7 +47,8 @@ def read(files: Mapping[str, str], *names: str) -> Document:
             raise FileError(Problem(f"there is no file {name}", "name one")) from None
 
     named = names or [name for name in files if "defaults" not in name]
-    return read_document([source(name) for name in named], read=source)
+    judges = [partial(check_as_written, [])]
+    return read_document([source(name) for name in named], judges, read=source)
 
 
 def folder(*tenancies: str, defaults: str = DEFAULTS) -> dict[str, str]:
@@ -53,9 +56,9 @@ def folder(*tenancies: str, defaults: str = DEFAULTS) -> dict[str, str]:
     return {**files, "hooks/../defaults.yaml": defaults}
 
 
-def subscriptions_of(files: Mapping[str, str]) -> dict[str, SubscriptionDeclaration]:
+def subscriptions_of(files: Mapping[str, str]) -> dict[str, DeclaredSubscription]:
     (tenancy,) = read(files).tenancies
-    return {entry.name: entry for entry in tenancy.subscriptions}
+    return {f"{entry.name}/{entry.trigger.short}": entry for entry in tenancy.subscriptions}
 
 
 def problems_of(files: Mapping[str, str], *names: str) -> list[str]:
@@ -80,34 +83,35 @@ def test_each_tenancy_has_the_default_subscriptions_with_its_own_name_filled_in(
     urls = []
     for tenancy in read(files).tenancies:
         for entry in tenancy.subscriptions:
-            urls.append(entry.url.literal)
+            urls.append(entry.url.full)
             assert entry.secret == SecretRef(
                 "env", f"{name_values(tenancy.name)['TENANCY']}_HOOK_SECRET"
             )
     assert urls == [
         f"https://hooks.example.net/{name}/{receiver}"
         for name in ("t-01", "t-02")
-        for receiver in ("catalogue", "alert")
+        for receiver in ("catalogue", "catalogue", "alert")
     ]
 
 
 def test_a_subscription_is_merged_over_the_default_one_of_its_name_field_by_field() -> None:
     own = "    subscriptions: {catalogue: {trigger: INDEXED}, alert: {enabled: false}}\n"
     entries = subscriptions_of(folder(BLOCK + own))
-    assert entries["catalogue"].triggers == (Trigger("FULL_TEXT_INDEXED"),)
-    assert entries["catalogue"].url.literal == "https://hooks.example.net/t-01/catalogue"
-    assert entries["catalogue"].location.file == "hooks/1.yaml"
-    assert not entries["alert"].enabled
-    assert not entries["alert"].include_identifiers
-    assert entries["alert"].triggers == (Trigger("MOVED"),)
+    catalogue, alert = entries["catalogue/INDEXED"], entries["alert/MOVED"]
+    assert len(entries) == 2
+    assert catalogue.url.full == "https://hooks.example.net/t-01/catalogue"
+    assert catalogue.location.file == "hooks/1.yaml"
+    assert not alert.enabled
+    assert not alert.include_identifiers
 
 
+BY_DEFAULT = ["catalogue/INDEXED", "catalogue/MOVED", "alert/MOVED"]
 BLOCK = "version: 1\ndefaults: ../defaults.yaml\ntenancies:\n  t-01:\n    server: h\n"
 
 
 @pytest.mark.parametrize("own", ["", "    subscriptions: {}\n"])
 def test_no_subscriptions_beside_default_ones_declares_no_further_ones(own: str) -> None:
-    assert list(subscriptions_of(folder(BLOCK + own))) == ["catalogue", "alert"]
+    assert list(subscriptions_of(folder(BLOCK + own))) == BY_DEFAULT
 
 
 def test_required_fields_are_checked_after_merging() -> None:
@@ -169,8 +173,7 @@ def test_a_file_whose_defaults_cannot_be_taken_is_reported_where_it_is_named(
 def test_default_subscriptions_belong_to_the_file_with_the_settings_of_a_tenancy() -> None:
     more = "    subscriptions: {more: {url: https://h/more}}\n"
     part = BLOCK.replace("    server: h\n", more)
-    (tenancy,) = read(folder(BLOCK, part)).tenancies
-    assert [entry.name for entry in tenancy.subscriptions] == ["catalogue", "alert", "more"]
+    assert list(subscriptions_of(folder(BLOCK, part))) == [*BY_DEFAULT, "more/MOVED"]
     assert problems_of(folder(BLOCK, part.replace("more:", "alert:", 1))) == [
         'hooks/2.yaml:5:21: subscription "alert" is declared twice; the other place is'
         " hooks/../defaults.yaml:13:5"
@@ -179,8 +182,7 @@ def test_default_subscriptions_belong_to_the_file_with_the_settings_of_a_tenancy
 
 def test_two_parts_without_settings_may_take_the_same_default_subscriptions() -> None:
     part = BLOCK.replace("    server: h\n", "    subscriptions: {}\n")
-    (tenancy,) = read(folder(part, part)).tenancies
-    assert [entry.name for entry in tenancy.subscriptions] == ["catalogue", "alert"]
+    assert list(subscriptions_of(folder(part, part))) == BY_DEFAULT
 
 
 def test_two_tenancies_with_the_same_name_of_variables_are_refused() -> None:
@@ -215,4 +217,4 @@ def test_no_variable_is_read_that_has_the_name_of_a_placeholder(name: str) -> No
 
 def test_an_escaped_placeholder_is_text() -> None:
     text = BLOCK + "    subscriptions: {alert: {url: 'https://h/$${tenancy}'}}\n"
-    assert subscriptions_of(folder(text))["alert"].url.literal == "https://h/${tenancy}"
+    assert subscriptions_of(folder(text))["alert/MOVED"].url.full == "https://h/${tenancy}"

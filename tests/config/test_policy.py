@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -19,7 +20,7 @@ from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.policy import Policy, host_breaches, read_policy
 from hooksync.config.references import uses_of
-from hooksync.config.yaml_loader import YamlMap
+from hooksync.config.yaml_loader import read_yaml
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.schema import read_schema
 from hooksync.core.template import parse_template
@@ -60,9 +61,7 @@ WRITTEN = parse_template("a literal text", HERE)
 
 
 def policy_with(**fields: list[str]) -> Policy:
-    data = YamlMap()
-    data.update(fields)
-    data.key_places.update(dict.fromkeys(fields, HERE))
+    data, _ = read_yaml("policy.yaml", json.dumps(fields).encode())
     return Policy("policy.yaml", data)
 
 

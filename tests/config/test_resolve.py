@@ -6,9 +6,9 @@ import pytest
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
-from hooksync.config.resolve import Environment, resolve, url_environment_values
+from hooksync.config.resolve import Environment, check_as_written, resolve, url_environment_values
 from hooksync.config.variable_files import gather
-from hooksync.core.errors import FileError
+from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
     CredentialRefs,
     HookUrl,
@@ -248,10 +248,12 @@ def test_two_spellings_of_one_tenancy_are_refused(one: str, two: str) -> None:
 
 def test_plain_http_gives_one_warning_as_soon_as_the_url_is_known() -> None:
     text = TWINS.replace("https://${A}", "http://${A}").replace("https://${B}", "http://host-b/")
-    document = read_document([Source("hooks.yaml", text.encode())])
-    _, warnings = resolve(document.tenancies, {"A": "host-a"})
-    assert [str(warning.where) for warning in document.warnings] == ["hooks.yaml:7:16"]
-    assert [str(warning.where) for warning in warnings] == ["hooks.yaml:6:16"]
+    entries = entries_of(text)
+    as_written: list[Problem] = []
+    check_as_written(as_written, entries)
+    assert [str(warning.where) for warning in as_written] == ["hooks.yaml:7:16"]
+    _, warnings = resolve(entries, {"A": "host-a"})
+    assert [str(warning.where) for warning in warnings] == ["hooks.yaml:6:16", "hooks.yaml:7:16"]
     assert warnings[0].what.startswith("the URL, with ${A} filled in, is plain http")
 
 
@@ -270,10 +272,11 @@ def test_a_key_that_is_not_filled_in_or_written_out_gives_a_warning(
     path: str, warning: str | None
 ) -> None:
     text = TWINS.replace("https://${A}/", f"https://h.example/{path}")
-    document = read_document([Source("hooks.yaml", text.encode())])
-    found = [problem.what for problem in document.warnings]
+    warnings: list[Problem] = []
+    check_as_written(warnings, entries_of(text))
+    found = [problem.what for problem in warnings]
     assert (found == []) if warning is None else (warning in found[0] and len(found) == 1)
-    assert "x7Jk29" not in str(document.warnings)
+    assert "x7Jk29" not in str(warnings)
 
 
 def test_filled_in_value_is_not_in_the_repr_of_a_tenancy() -> None:

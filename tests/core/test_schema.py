@@ -3,15 +3,17 @@
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.config.checked_yaml import find_schema_errors, find_violations
-from hooksync.config.yaml_loader import Timestamp, YamlList, YamlMap
+from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core.errors import InvalidDocument, Problem
 from hooksync.core.model import (
     SECRET_KINDS,
@@ -36,6 +38,7 @@ from hooksync.state.fingerprints import Salt
 from hooksync.state.model import Attempt, StateEntry, TenancyRecords
 
 SCHEMA = read_schema("hooks")
+MARK = yaml.Mark("hooks.yaml", 0, 0, 0, None, 0)
 
 
 CHECKED: tuple[SchemaKind, ...] = ("hooks", "policy", "plan", "state")  # the files that are read
@@ -56,7 +59,7 @@ scalars = st.one_of(
     st.integers(),
     st.floats(),
     st.text(),
-    st.just(Timestamp()),
+    st.just(date.min),
 )
 anything = st.recursive(
     scalars,
@@ -231,14 +234,12 @@ def with_places(node: Any) -> Any:
     if isinstance(node, dict):
         mapping = YamlMap()
         for key, value in node.items():
-            mapping[key] = with_places(value)
-            mapping.key_places[key] = mapping.places[key] = Location("hooks.yaml", 1, 1)
+            mapping.add(key, with_places(value), MARK, MARK)
         return mapping
     if isinstance(node, list):
         items = YamlList()
         for value in node:
-            items.append(with_places(value))
-            items.places.append(Location("hooks.yaml", 1, 1))
+            items.add(with_places(value), MARK)
         return items
     return node
 
