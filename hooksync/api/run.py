@@ -8,29 +8,31 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
 from threading import Event
 
 from hooksync.api.inputs import Declared, prepare
-from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
 from hooksync.api.receipt import check_against
-from hooksync.config.secret_sources import doubt_about
-from hooksync.core.clock import rfc3339
+from hooksync.config import declarations
+from hooksync.config.secret_sources import SecretSources, doubt_about, sources_of
+from hooksync.core.clock import Pauses, read_seconds, rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import (
     ExitCode,
     HooksyncError,
     Problem,
     SecretError,
+    UsageError,
     pluralised,
     problems_of,
 )
 from hooksync.core.git import find_commit, lacks_commit
-from hooksync.core.model import KEY_VARIABLE
+from hooksync.core.model import KEY_VARIABLE, SecretRef, process_environ
 from hooksync.core.origin import find_origin
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
@@ -39,6 +41,7 @@ from hooksync.core.signing import plan_key
 from hooksync.reconcile.apply import apply_plans
 from hooksync.reconcile.plan import (
     Plan,
+    Selection,
     Step,
     TenancyPlan,
     completed,
@@ -46,10 +49,17 @@ from hooksync.reconcile.plan import (
     not_begun,
     without_unreviewed,
 )
+from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.probing import ask_receivers
 from hooksync.reconcile.refusals import run_reasons, step_warnings
 from hooksync.reconcile.run import Run
+from hooksync.service.client import Preservica
+from hooksync.service.http import PAUSES, Caller, Transport, proxy_credentials
+from hooksync.service.worker_pool import WorkerPool
+from hooksync.state.contract import LockLost
+from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, derive_key
 from hooksync.state.model import NO_STATE, TenancyRecords
+from hooksync.state.store import OpenStore, StateStore, load_state, open_store, run_lock
 
 __all__ = [
     "Declared",
@@ -68,8 +78,13 @@ _UNDECLARED_FIX = (
 )
 _OLD_FIX = "update the checkout, for example by `git pull`, and plan again"
 
+LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
+
 Names = str | Sequence[str]
 ReportProgress = Callable[[str, int, int], None]
+Derive = Callable[[SecretWithSalt], Key]
+# `open_run`, or a function that calls it with other arguments
+OpenRun = Callable[..., AbstractContextManager[Run]]
 
 
 def load(
@@ -183,6 +198,159 @@ def apply(declared: Declared, shown: Plan | None = None) -> Plan:
         return carry_out(
             declared, run, challenge(declared, run, made), is_reviewed=shown is not None
         )
+
+
+@contextmanager
+def open_run(
+    declared: Declared,
+    *,
+    is_apply: bool = False,
+    find_store: OpenStore = open_store,
+    pauses: Pauses = PAUSES,
+    make_transport: Callable[..., Transport] = Transport,
+    make_pool: type[WorkerPool] = WorkerPool,
+    derive: Derive = derive_key,
+) -> Iterator[Run]:
+    """Open the state, connections, threads and secrets of a run. All are closed at its end.
+
+    Raises FileError if the state cannot be read: no plan is made without it. An apply holds the run
+    lock of the state until the end. Raises Refused if a different run holds the lock.
+
+    The arguments after `is_apply` are for tests.
+    """
+    context = declared.context
+    failures: list[Exception] = []
+    with ExitStack() as held:
+        store = _open_store(declared, find_store, held, is_apply=is_apply)
+        secrets = sources_of(context)
+        planner = _make_planner(declared, secrets, store, derive, is_apply=is_apply)
+        _mask_what_a_service_may_quote(declared, secrets)
+        transport = _open_transport(declared, make_transport, held)
+        check_lock = partial(_check_lock, store, context.stop, failures)
+        caller = Caller(transport, context, pauses, declared.private_receivers, check_lock)
+        yield Run(
+            context,
+            declared.tenancies,
+            _make_clients(declared, caller, secrets),
+            secrets,
+            held.enter_context(make_pool(declared.options.parallelism, context.stop)),
+            caller,
+            planner,
+            store,
+            _list_wait(context, is_apply=is_apply),
+            failures,
+            None if is_apply else _other_run(store),
+        )
+
+
+def _open_store(
+    declared: Declared, find_store: OpenStore, held: ExitStack, *, is_apply: bool
+) -> StateStore | None:
+    """Find the store of the state, if the run has one. An apply holds its run lock."""
+    place = declared.state
+    options = declared.options
+    store = find_store(place, options.files[0], declared.context) if place else None
+    if is_apply:
+        if store is None:
+            raise UsageError(Problem("the run has no state", "name one with --state"))
+        held.enter_context(run_lock(store, options.lock_timeout, declared.context))
+    return store
+
+
+def _open_transport(
+    declared: Declared, make_transport: Callable[..., Transport], held: ExitStack
+) -> Transport:
+    """Open the connections of a run."""
+    options = declared.options
+    environ = process_environ(declared.context.environ)
+    transport = make_transport(options.timeout, options.parallelism, environ)
+    return held.enter_context(closing(transport))
+
+
+def _list_wait(context: Context, *, is_apply: bool) -> float:
+    """Return the seconds that a run waits for a list that lags: only an apply waits."""
+    seconds = read_seconds(context.environ, LIST_WAIT_VARIABLE, default=30, minimum=0, maximum=900)
+    return seconds if is_apply else 0.0
+
+
+def _make_clients(
+    declared: Declared, caller: Caller, secrets: SecretSources
+) -> dict[str, Preservica]:
+    clients = {}
+    for tenancy in declared.tenancies:
+        clients[tenancy.name] = Preservica(tenancy, caller, secrets.find_all)
+    return clients
+
+
+def _mask_what_a_service_may_quote(declared: Declared, secrets: SecretSources) -> None:
+    """Let the redactor learn the secrets of a run, even those that the run will not use.
+
+    It learns a password when the log-in reads it.
+    """
+    environ = declared.context.environ
+    redactor = declared.context.output.redactor
+    redactor.learn([environ.get(KEY_VARIABLE, ""), *proxy_credentials(process_environ(environ))])
+    refs: list[SecretRef] = []
+    for tenancy in declared.tenancies:
+        refs += [tenancy.credentials.username, tenancy.credentials.totp]
+        refs += [subscription.secret for subscription in tenancy.subscriptions]
+    secrets.look_up(refs)
+
+
+def _check_lock(store: StateStore | None, stop: Event, failures: list[Exception]) -> None:
+    """Let a lost run lock end the run as an interrupt does. Raises LockLost."""
+    try:
+        if store:
+            store.check()
+    except LockLost as error:
+        stop.set()
+        failures.append(error)
+        raise
+
+
+def _other_run(store: StateStore | None) -> Problem | None:
+    """Report a different run that holds the run lock of a state; None if nobody does."""
+    holder = store.holder() if store else None
+    if holder is None:
+        return None
+    what = f"another run holds the run lock: {holder}: what follows may be half done"
+    return Problem(what, "run this again when that run has ended")
+
+
+def _make_planner(
+    declared: Declared,
+    secrets: SecretSources,
+    store: StateStore | None,
+    derive: Derive,
+    *,
+    is_apply: bool,
+) -> Planner:
+    """Read the state. Raises UsageError for targets that match no known address."""
+    state = load_state(store, writes=is_apply) if store else None
+    options = declared.options
+    if options.targets and not declared.receipt:  # a saved plan is compared tenancy by tenancy
+        known = []
+        for tenancy in declared.tenancies:
+            known += [*tenancy.subscriptions, *tenancy.not_selected]
+        addresses = [subscription.address for subscription in known]
+        addresses += state.addresses if state else ()
+        declarations.refuse_unmatched("--target", options.targets, addresses, "address")
+    return Planner(
+        Selection(
+            options.tenancies,
+            options.targets,
+            options.replace,
+            options.adopt,
+            options.since or "",
+            options.remove,
+        ),
+        state,
+        secrets,
+        KeyRing(options.parallelism, derive),
+        declared.state,
+        is_trusted=not options.policy or bool(store and store.key),
+        flags=options.flags,
+    )
 
 
 def make_plan(declared: Declared, run: Run) -> Plan:

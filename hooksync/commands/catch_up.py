@@ -6,8 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from hooksync.api.inputs import Declared, prepare, read_files
-from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
+from hooksync.api.run import open_run
 from hooksync.commands.problems import confirm
 from hooksync.commands.receiving import declared_receiver
 from hooksync.config.declarations import addresses

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 
 from hooksync.api.inputs import prepare
-from hooksync.api.opening import open_run
+from hooksync.api.run import open_run
 from hooksync.commands.receiving import ReceiverOptions, named_receiver, open_receiver
 from hooksync.config.secret_sources import doubt_about
 from hooksync.core.clock import rfc3339

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from hooksync.api.inputs import Declared
-from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
+from hooksync.api.run import open_run
 from hooksync.config.secret_sources import sources_of
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, SecretError, exit_of

@@ -14,7 +14,7 @@ from functools import partial
 
 from hooksync.api import run as library
 from hooksync.api.inputs import Declared, prepare, prepare_saved
-from hooksync.api.opening import OpenRun, open_run
+from hooksync.api.run import OpenRun, open_run
 from hooksync.commands.notice import WatchedOptions, watched
 from hooksync.commands.problems import show_plan, show_problems
 from hooksync.config.files import YAML_ENDINGS, follow_links

@@ -15,7 +15,7 @@ from hooksync.api.inputs import (
     private_receivers,
     read_files,
 )
-from hooksync.api.opening import open_run
+from hooksync.api.run import open_run
 from hooksync.api.options import RunOptions
 from hooksync.config import declarations
 from hooksync.config.references import reference_problems

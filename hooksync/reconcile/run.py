@@ -1,6 +1,6 @@
 """A run against tenancies: what it has opened, and the reading and planning of its tenancies.
 
-An error in one tenancy does not stop the others. api/opening.py opens runs.
+An error in one tenancy does not stop the others. api/run.py opens runs.
 """
 
 from __future__ import annotations

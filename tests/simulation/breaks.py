@@ -147,9 +147,9 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "take no run lock",
-        "api/opening.py",
-        "    if not is_apply:\n        yield store\n",
-        "    if True:\n        yield store\n",
+        "api/run.py",
+        "            held.enter_context(run_lock(store, options.lock_timeout, context))\n",
+        "",
     ),
     Break(
         "never ask a lagging list again",
@@ -184,7 +184,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "change the tenancy without asking whether the run lock is lost",
-        "api/opening.py",
+        "api/run.py",
         "            store.check()\n",
         "            pass\n",
         begin=400,

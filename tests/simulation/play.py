@@ -18,8 +18,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from hooksync.api.opening import connect, open_run
 from hooksync.api.options import RunOptions
+from hooksync.api.run import open_run
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.clock import Pauses
@@ -324,11 +324,8 @@ class Play:
         opening = partial(
             open_run,
             find_store=lambda name, file, context: self._store(name, process),
-            connect=partial(
-                connect,
-                pauses=PATIENCE,
-                make_transport=lambda timeout, connections, environ: process,
-            ),
+            pauses=PATIENCE,
+            make_transport=lambda timeout, connections, environ: process,
             make_pool=self.pool,
             derive=cheap_key,
         )

@@ -15,7 +15,7 @@ from functools import partial
 
 import pytest
 
-from hooksync.api.opening import connect, open_run
+from hooksync.api.run import open_run
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions
 from hooksync.core.context import Context
@@ -102,7 +102,7 @@ def apply(place: Place, fails: Fails, screen: Screen | None = None) -> Ended:
         report=str(report),
     )
     context = make_context(place.environ, terminal=screen)
-    opening = partial(open_run, connect=partial(connect, make_transport=network))
+    opening = partial(open_run, make_transport=network)
     code = int(plan_apply.apply(options, context, opening))
     said = "\n".join(screen.err)
     assert not [hidden for hidden in HIDDEN if hidden in said + "".join(screen.out)]
