@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -43,9 +43,7 @@ def sealed(plan: Plan, key: PlanKey | None) -> Plan:
     """Add the digest of each tenancy; if there is a key, also the signature and its end."""
     tenancies = []
     for tenancy in plan.tenancies:
-        not_set = {step.address for step in tenancy.steps if step.secret in NO_VALUE}
-        digest_of = tenancy_digest(tenancy, plan.id, key, not_set)
-        tenancies.append(replace(tenancy, digest=digest_of))
+        tenancies.append(replace(tenancy, digest=tenancy_digest(tenancy, tenancy, plan.id, key)))
     plan = replace(plan, tenancies=tuple(tenancies))
     if key is None:
         return plan
@@ -55,26 +53,27 @@ def sealed(plan: Plan, key: PlanKey | None) -> Plan:
 
 
 def tenancy_digest(
-    tenancy: TenancyPlan, plan_id: str, key: PlanKey | None, not_set: Container[str | None] = ()
+    tenancy: TenancyPlan, saved: TenancyPlan, plan_id: str, key: PlanKey | None
 ) -> str:
     """Return a digest of the steps that change something, and of what they depend on.
 
-    Its key is the plan key. If there is none, it is the plan's id, which is random. `not_set`:
-    addresses whose secrets were not set when the plan was made, so they were not compared.
+    Its key is the plan key. If there is none, it is the plan's id, which is random. `saved`: the
+    tenancy as the saved plan has it.
     """
     urls = sorted((step.address, step.new.url.full) for step in tenancy.steps if step.creates)
-    promises = _promises(tenancy, not_set)
+    promises = _promises(tenancy, saved)
     text = canonical([plan_id, tenancy.server, tenancy.tenant, promises, urls])
     made_under = key.value if key else bytes.fromhex(plan_id)
     return f"hmac-sha256:{hmac.digest(made_under, _TENANCY_DOMAIN + text, 'sha256').hex()}"
 
 
-def _promises(tenancy: TenancyPlan, not_set: Container[str | None]) -> dict[str, dict[str, str]]:
+def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, str]]:
     """Return what a plan shows of each change, and promises, by the words that name the change.
 
     The words are such as `resubscribe prod/catalogue/INDEXED, replaces 9495ddbf`. A plan does not
-    show whole URLs.
+    show whole URLs. A secret that was not set when the plan was saved was not compared.
     """
+    not_set = {step.address for step in saved.steps if step.secret in NO_VALUE}
     promises = {}
     for step in filter(attrgetter("is_change"), tenancy.steps):
         words = f"{step.action} {step.address or step.id}"
@@ -82,11 +81,13 @@ def _promises(tenancy: TenancyPlan, not_set: Container[str | None]) -> dict[str,
             words += f", replaces {step.id}" if step.action == "resubscribe" else f", {step.id}"
         shown = {"trigger": step.trigger.shown}
         if step.action != "unsubscribe":
-            shown["url"] = step.new.url.shown
-            shown["secret"] = str(step.new.secret)
-            shown["secret state"] = "not-set" if step.address in not_set else str(step.secret)
-            shown["replacement"] = tenancy.replacement
-            shown["probe"] = tenancy.probe
+            shown |= {
+                "url": step.new.url.shown,
+                "secret": str(step.new.secret),
+                "secret state": "not-set" if step.address in not_set else str(step.secret),
+                "replacement": tenancy.replacement,
+                "probe": tenancy.probe,
+            }
         for name, value in step.shown.content.items():
             shown[name] = json.dumps(value)
         promises[words] = shown
@@ -115,30 +116,24 @@ def _differences(
     receipt: Plan, saved: TenancyPlan, now: TenancyPlan, key: PlanKey | None
 ) -> list[str]:
     """Say in the words of a plan what a saved plan shows, and what would be done now."""
-    not_set = {step.address for step in saved.steps if step.secret in NO_VALUE}
-    then = saved.digest or tenancy_digest(saved, receipt.id, key, not_set)
     found = []
     if saved.where != now.where:
         found.append(f"it was made for {saved.where}, and would change {now.where}")
-    found += _step_differences(_promises(saved, not_set), _promises(now, not_set))
-    if not (found or is_same(then, tenancy_digest(now, receipt.id, key, not_set))):
+    before = _promises(saved, saved)
+    after = _promises(now, saved)
+    for words in sorted(before | after):
+        if words not in after:
+            found.append(f"it would no longer {words}")
+        elif words not in before:
+            found.append(f"it does not show that it would {words}")
+        else:
+            for name in differing(before[words], after[words]):
+                change = f"{name} was {before[words][name]}, and is {after[words][name]}"
+                found.append(f"{words}: {change}")
+    then = saved.digest or tenancy_digest(saved, saved, receipt.id, key)
+    if not (found or is_same(then, tenancy_digest(now, saved, receipt.id, key))):
         found.append("a value that plans do not show is different, for example in a URL")
     return found
-
-
-def _step_differences(
-    before: Mapping[str, dict[str, str]], after: Mapping[str, dict[str, str]]
-) -> Iterator[str]:
-    """Say which steps, and which fields of steps, are different."""
-    for words, promise in before.items():
-        if words not in after:
-            yield f"it would no longer {words}"
-        now = after.get(words, promise)
-        for name in differing(promise, now):
-            yield f"{words}: {name} was {promise.get(name)}, and is {now.get(name)}"
-    for words in after:
-        if words not in before:
-            yield f"it does not show that it would {words}"
 
 
 def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:

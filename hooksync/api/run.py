@@ -36,7 +36,6 @@ from hooksync.core.model import KEY_VARIABLE, SecretRef, process_environ
 from hooksync.core.origin import find_origin
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.core.run_flags import RunFlags
 from hooksync.core.signing import plan_key
 from hooksync.reconcile.apply import apply_plans
 from hooksync.reconcile.plan import (
@@ -58,7 +57,7 @@ from hooksync.service.http import PAUSES, Caller, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost
 from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, derive_key
-from hooksync.state.model import NO_STATE, TenancyRecords
+from hooksync.state.model import NO_STATE
 from hooksync.state.store import OpenStore, StateStore, load_state, open_store, run_lock
 
 __all__ = [
@@ -73,10 +72,6 @@ __all__ = [
     "plan",
 ]
 
-_UNDECLARED_FIX = (
-    "check `server` and `tenant`, or declare the tenancy again, or, to stop managing it, `{forget}`"
-)
-_OLD_FIX = "update the checkout, for example by `git pull`, and plan again"
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 
@@ -189,15 +184,11 @@ def apply(declared: Declared, shown: Plan | None = None) -> Plan:
     `shown`: a plan of the same `declared`. Only its tenancies are applied, and each is refused if
     its steps are no longer the same.
     """
-    if shown:
-        names = {tenancy.name for tenancy in shown.ready_tenancies}
-        tenancies = tuple(tenancy for tenancy in declared.tenancies if tenancy.name in names)
-        declared = replace(declared, tenancies=tenancies, receipt=shown)
+    declared = replace(declared, receipt=shown or declared.receipt)
     with open_run(declared, is_apply=True) as run:
         made = make_plan_for_apply(declared, run)
-        return carry_out(
-            declared, run, challenge(declared, run, made), is_reviewed=shown is not None
-        )
+        made = challenge(declared, run, made)
+        return carry_out(declared, run, made, is_reviewed=shown is not None)
 
 
 @contextmanager
@@ -431,17 +422,17 @@ def _warned_of_age(
 ) -> list[TenancyPlan]:
     """Warn of changes to a tenancy whose last change is of a commit that the checkout lacks."""
     state = run.planner.state or NO_STATE
-    commits = {state.of(tenancy.key).commit for tenancy in tenancies if tenancy.has_changes}
-    lacked = set()
-    for commit in commits:
-        if commit and lacks_commit(declared.options.files[0], run.context.environ, commit):
-            lacked.add(commit)
+    lacked: dict[str | None, bool] = {None: False}
     warned = []
     for tenancy in tenancies:
         commit = state.of(tenancy.key).commit
-        if tenancy.has_changes and commit in lacked:
-            what = f"the checkout does not contain the commit {commit[:7]}, which was applied last"
-            problem = Problem(f"{what}: this plan may undo its changes", _OLD_FIX)
+        if tenancy.has_changes and commit and commit not in lacked:
+            file = declared.options.files[0]
+            lacked[commit] = lacks_commit(file, run.context.environ, commit)
+        if tenancy.has_changes and lacked[commit]:
+            what = f"the checkout does not contain the commit {commit:.7}, which was applied last"
+            fix = "update the checkout, for example by `git pull`, and plan again"
+            problem = Problem(f"{what}: this plan may undo its changes", fix)
             tenancy = replace(tenancy, warnings=(*tenancy.warnings, problem))
         warned.append(tenancy)
     return warned
@@ -451,7 +442,7 @@ def _with_tenancies(
     declared: Declared, run: Run, plan: Plan, tenancies: Sequence[TenancyPlan]
 ) -> Plan:
     """Fill in the tenancies, and all that follows from them."""
-    undeclared = _undeclared(declared, run, tenancies)
+    undeclared = tuple(_undeclared(declared, run, tenancies))
     plan = replace(plan, tenancies=tuple(tenancies), undeclared=undeclared)
     warnings = [plan.running] if plan.running else []
     warnings += [*declared.warnings, *_doubts(run, tenancies)]
@@ -464,32 +455,26 @@ def _with_tenancies(
     return completed(plan, interrupted=context.terminal.interrupt_code if is_interrupted else None)
 
 
-def _undeclared(declared: Declared, run: Run, plans: Sequence[TenancyPlan]) -> tuple[Problem, ...]:
+def _undeclared(declared: Declared, run: Run, plans: Sequence[TenancyPlan]) -> Iterator[Problem]:
     """Report the tenancies that the state contains and no file declares."""
     state = run.planner.state
     options = declared.options
-    is_part = options.tenancies or options.targets or declared.receipt
-    if state is None or is_part:
-        return ()
+    if state is None or options.tenancies or options.targets or declared.receipt:
+        return
     keys = {plan.key for plan in plans}
     # an unread tenancy may lack its tenant, which the log-in reports: only the server counts
     unread = {plan.server for plan in plans if plan.live_count is None}
-    problems = []
     for records in state.tenancies:
-        if records.entries and records.key not in keys and records.server not in unread:
-            problems.append(_undeclared_problem(records, options.flags))
-    return tuple(problems)
-
-
-def _undeclared_problem(records: TenancyRecords, flags: RunFlags) -> Problem:
-    """Report a tenancy that no file declares."""
-    key = records.key
-    number = pluralised(len(records.entries), "subscription")
-    what = f"no file declares {number} of the state on {printable(str(key))} any more"
-    globs = {f"{entry.address.partition('/')[0]}/*" for entry in records.entries}
-    tenant = ("--tenant", key.tenant) if key.tenant else ()
-    forget = flags.command("state forget", *sorted(globs), "--server", key.server, *tenant)
-    return Problem(what, _UNDECLARED_FIX.format(forget=forget))
+        key = records.key
+        if not records.entries or key in keys or key.server in unread:
+            continue
+        number = pluralised(len(records.entries), "subscription")
+        globs = {f"{entry.address.partition('/')[0]}/*" for entry in records.entries}
+        tenant = ("--tenant", key.tenant) if key.tenant else ()
+        where = [*sorted(globs), "--server", key.server, *tenant]
+        forget = options.flags.command("state forget", *where)
+        what = f"no file declares {number} of the state on {key} any more"
+        yield Problem(what, f"declare the tenancy again, or, to stop managing it, `{forget}`")
 
 
 def _doubts(run: Run, tenancies: Sequence[TenancyPlan]) -> Iterator[Problem]:

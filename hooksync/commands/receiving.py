@@ -15,8 +15,8 @@ from hooksync.api.inputs import (
     private_receivers,
     read_files,
 )
-from hooksync.api.run import open_run
 from hooksync.api.options import RunOptions
+from hooksync.api.run import open_run
 from hooksync.config import declarations
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import resolve_subscriptions, url_problem

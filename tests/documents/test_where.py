@@ -143,18 +143,16 @@ def test_a_plan_is_refused_if_the_log_in_leads_to_a_different_tenant(place: Plac
 def test_the_digest_of_a_tenancy_depends_on_plan_key_address_and_url() -> None:
     first, second = "0" * 32, "1" * 32
     one = declared("https://fn.example.net/?code=KEY")
+    others = declared("https://fn.example.net/?code=KEZ"), declared(one.url.full, name="other")
+    plans = [planned(tenancy(each), []) for each in (one, *others)]
     made = {
-        tenancy_digest(planned(tenancy(each), []), plan_id, key)
-        for each in (
-            one,
-            declared("https://fn.example.net/?code=KEZ"),
-            declared(one.url.full, name="other"),
-        )
+        tenancy_digest(plan, plan, plan_id, key)
+        for plan in plans
         for plan_id in (first, second)
         for key in (None, plan_key(KEY), plan_key(KEY[::-1]))
     }
     assert len(made) == 18
-    assert tenancy_digest(planned(tenancy(one), []), first, None) in made
+    assert tenancy_digest(plans[0], plans[0], first, None) in made
 
 
 # --- the expiry and the id of a plan
