@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
@@ -407,13 +407,13 @@ class Tenancy(PlainSettings, frozen=True):
         return str(TenancyKey(self.server.shown, self.tenant or ""))
 
 
-def live_url(url: str, declared: Mapping[str, str]) -> HookUrl:
+def live_url(url: str, declared: Mapping[str, str], clean: Callable[[str], str] = str) -> HookUrl:
     """Return the URL of a live subscription, with the form that may be shown.
 
     `declared`: the URLs as the file writes them, by identity. If the URL is among them, that form
-    is shown; otherwise it is masked.
+    is shown; otherwise it is masked and cleaned.
     """
-    return HookUrl(declared.get(normal_url(url)) or masked_url(url), url)
+    return HookUrl(declared.get(normal_url(url)) or clean(masked_url(url)), url)
 
 
 Globs: TypeAlias = tuple[str, ...]  # patterns for addresses, or for names of tenancies

@@ -138,7 +138,7 @@ def post(
         path,
         headers or {},
         body,
-        _LARGEST_ANSWER,
+        answer_limit=_LARGEST_ANSWER,
         may_be_private=caller.private_receivers,
     )
     try:

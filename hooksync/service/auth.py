@@ -57,8 +57,8 @@ class TokenSession:
                 try:
                     log_in = self._log_in()
                 except (Rejected, SecretError) as error:
-                    is_refused = isinstance(error, SecretError) or not may_pass(error.status)
-                    self._refusal = error if is_refused else None
+                    if isinstance(error, SecretError) or not may_pass(error.status):
+                        self._refusal = error
                     raise
                 self._token = log_in.token or ""
                 named = self._caller.redactor.quote(log_in.tenant or "")
@@ -153,7 +153,7 @@ class TokenSession:
         }
         server = self._tenancy.server.base_url
         request = Request("POST", server, f"{_PATH}/{call}", headers, urlencode(form).encode())
-        response = self._caller.repeat(request, self._tenancy.peer, "read")
+        response = self._caller.repeat(request, self._tenancy.peer)
         log_in = read_log_in(response.body)
         self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
         is_success = response.status == 200

@@ -9,15 +9,13 @@ known, the code handles every likely answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
 from hooksync.core.model import (
     DeclaredSubscription,
-    HookUrl,
-    LiveSubscription,
     LiveSubscriptions,
     Secret,
     Tenancy,
@@ -26,13 +24,13 @@ from hooksync.core.record import replace
 from hooksync.service.auth import FindSecrets, TokenSession
 from hooksync.service.http import (
     Caller,
-    Purpose,
     Request,
     Response,
 )
 from hooksync.service.responses import (
     CONFLICT,
     SERVER_ERROR,
+    UNKNOWN_STATUS,
     EntityPage,
     NotUnderstood,
     fix_for_status,
@@ -67,7 +65,6 @@ class Preservica:
         self._tenancy = tenancy
         self._server = tenancy.server.base_url
         self._caller = caller
-        self._redactor = caller.redactor
         self._session = TokenSession(tenancy, caller, find)
 
     @property
@@ -98,10 +95,7 @@ class Preservica:
     def _fetch(self, path: str, read: Callable[[Response], T]) -> T:
         """Fetch a document. `read`: returns its content, or raises NotUnderstood."""
         request = Request("GET", self._server, path, answer_limit=_LARGEST_LIST)
-        response = self._authorised(request, "read")
-        if response.status != 200:
-            fix = fix_for_status(response.status)
-            raise Rejected(self._caller.problem(request, response, fix), response.status)
+        response = self._call(request, (200,))
         try:
             return read(response)
         except NotUnderstood as error:
@@ -111,23 +105,14 @@ class Preservica:
     def _read_list(self, response: Response) -> LiveSubscriptions:
         if response.has_next_page:
             raise NotUnderstood("a part of the list, with a Link header to the next part")
-        declared = {
-            subscription.url.identity: subscription.url.shown
-            for subscription in self._tenancy.subscriptions
-        }
-        live = read_subscriptions(response.body, declared)
-        shown = [f"{item.id} {item.trigger} {item.url.shown}" for item in live]
-        if not self._redactor.holds(" ".join(shown)):
-            return live  # one search, as few hold a secret
-        return tuple(map(self._cleaned, live))
-
-    def _cleaned(self, live: LiveSubscription) -> LiveSubscription:
-        """Mask secrets in the shown form of a URL, so no output holds them."""
-        if self._redactor.holds(f"{live.id} {live.trigger}"):
+        declared = {}
+        for subscription in self._tenancy.subscriptions:
+            declared[subscription.url.identity] = subscription.url.shown
+        redactor = self._caller.redactor
+        live = read_subscriptions(response.body, declared, redactor.clean)
+        if redactor.holds(" ".join(f"{item.id} {item.trigger}" for item in live)):
             raise NotUnderstood("an id or a trigger in it contains a secret value")
-        if not self._redactor.holds(live.url.shown):
-            return live
-        return replace(live, url=HookUrl(self._redactor.clean(live.url.shown), live.url.full))
+        return live
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription. Returns its id, if the service reports it.
@@ -143,19 +128,17 @@ class Preservica:
         }
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         body = json.dumps(wanted).encode()
-        request = Request("POST", self._server, SUBSCRIPTIONS, headers, body)
-        response = self._authorised(request, "creation")
+        request = Request("POST", self._server, SUBSCRIPTIONS, headers, body, "creation")
+        usual = (
+            f'check that the receiver runs and holds the same secret as "{declared.name}"'
+            f" ({declared.location})"
+        )
+        response = self._call(request, range(200, 300), usual)
         identifier = read_created(response.body)
-        if not 200 <= response.status < 300 or identifier is None:
-            usual = (
-                f'check that the receiver runs and holds the same secret as "{declared.name}"'
-                f" ({declared.location})"
-            )
-            if response.status == CONFLICT:
-                usual = _REMOVE_FIRST
-            raise self._failure(request, response, fix_for_status(response.status, usual))
+        if identifier is None:
+            raise self._failure(request, response, usual)
         # an id that contains a secret is never shown
-        return None if self._redactor.holds(identifier) else identifier or None
+        return None if self._caller.redactor.holds(identifier) else identifier or None
 
     def unsubscribe(self, identifier: str) -> None:
         """Remove a live subscription. It is no error if the service no longer has it.
@@ -166,29 +149,35 @@ class Preservica:
             what = f'the id "{identifier}" cannot be used in a path: the call would go elsewhere'
             raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
         path = f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
-        request = Request("DELETE", self._server, path)
-        response = self._authorised(request, "removal")
-        if response.status not in (204, 404):
-            raise self._failure(request, response, fix_for_status(response.status))
+        self._call(Request("DELETE", self._server, path, purpose="removal"), (204, 404))
 
-    def _authorised(self, request: Request, purpose: Purpose) -> Response:
-        """Send a request with a token. If the service refuses the token, log in again once."""
+    def _call(
+        self, request: Request, accepted: Container[int], usual: str = UNKNOWN_STATUS
+    ) -> Response:
+        """Send a request with a token. If the service refuses the token, log in again once.
 
-        def send(token: str) -> Response:
-            headers = {**request.headers, TOKEN_HEADER: token}
-            return self._caller.repeat(
-                replace(request, headers=headers), self._tenancy.peer, purpose
-            )
-
+        Raises AnswerLost or Rejected for a status that is not accepted. `usual`: what to do about
+        most of them.
+        """
         token = self._session.token()
-        response = send(token)
-        if response.status != 401:
-            return response
-        return send(self._session.token(instead_of=token))
+        response = self._send(request, token)
+        if response.status == 401:
+            response = self._send(request, self._session.token(instead_of=token))
+        if response.status not in accepted:
+            raise self._failure(request, response, usual)
+        return response
 
-    def _failure(self, request: Request, response: Response, fix: str) -> ServiceError:
-        """Return AnswerLost if the change may have been made, and otherwise Rejected with `fix`."""
-        if 200 <= response.status < 300 or response.status >= SERVER_ERROR:
+    def _send(self, request: Request, token: str) -> Response:
+        request = replace(request, headers={**request.headers, TOKEN_HEADER: token})
+        return self._caller.repeat(request, self._tenancy.peer)
+
+    def _failure(self, request: Request, response: Response, usual: str) -> ServiceError:
+        """Return AnswerLost if a change may have been made, and otherwise Rejected."""
+        status = response.status
+        if request.purpose != "read" and (status < 300 or status >= SERVER_ERROR):
             fix = "the list will show whether it was done"
             return AnswerLost(self._caller.problem(request, response, fix))
-        return Rejected(self._caller.problem(request, response, fix), response.status)
+        if status == CONFLICT and request.purpose == "creation":
+            usual = _REMOVE_FIRST
+        problem = self._caller.problem(request, response, fix_for_status(status, usual))
+        return Rejected(problem, status)

@@ -42,6 +42,11 @@ PAUSES = Pauses(first=0.5, longest=60.0, jitter=random.random)
 _ENVIRON = threading.Lock()  # requests changes os.environ while it reads a NO_PROXY
 
 
+# What a call is for. A log-in is a read. A creation is not repeated after a lost answer: it could
+# be carried out twice.
+Purpose = Literal["read", "removal", "creation"]
+
+
 class Request(Record, frozen=True):
     """What is sent. Its repr shows neither headers nor body: both may hold secrets."""
 
@@ -52,6 +57,7 @@ class Request(Record, frozen=True):
     path: str  # `requests` encodes it where needed, and resolves its dot segments
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Iterable[bytes] | None = None  # an iterable is sent in chunks
+    purpose: Purpose = "read"
     answer_limit: int = 1024 * 1024  # bytes of the answer's body
     may_be_private: bool = True  # whether it may go to a private address
 
@@ -179,11 +185,6 @@ def proxy_credentials(environ: Mapping[str, str]) -> Iterator[str]:
             yield from (credentials, *credentials.split(":", 1))
 
 
-# What a call is for. A log-in is a read. A creation is not repeated after a lost answer: it could
-# be carried out twice.
-Purpose = Literal["read", "removal", "creation"]
-
-
 class Caller(Record, frozen=True):
     """What all calls of a run share."""
 
@@ -216,24 +217,24 @@ class Caller(Record, frozen=True):
             self.context.terminal.watch(CallRecord(peer, shown, result, seconds))
         return response
 
-    def repeat(self, request: Request, peer: str, purpose: Purpose) -> Response:
+    def repeat(self, request: Request, peer: str) -> Response:
         """Make a call, and repeat it if it failed, as far as its purpose and the policy allow.
 
         A 429 means that nothing was done, so any call is repeated after it. Raises ServiceError.
         """
         backoff = Backoff(_WINDOW, self.context.clock, self.context.stop, self.pauses)
         for repeats_left in range(_REPEATS, -1, -1):
-            if purpose != "read":
+            if request.purpose != "read":
                 self.before_change()
             try:
                 response = self.send(request, peer, str(request))
             except AnswerLost as error:
-                may_help = purpose != "creation" and error.kind != "too-large"
+                may_help = request.purpose != "creation" and error.kind != "too-large"
                 if not (may_help and repeats_left and backoff.wait()):
                     raise
                 continue
             is_busy = response.status == TOO_MANY
-            is_broken = purpose != "creation" and response.status >= SERVER_ERROR
+            is_broken = request.purpose != "creation" and response.status >= SERVER_ERROR
             may_help = repeats_left > 0 and (is_busy or is_broken)
             if not (may_help and backoff.wait(read_retry_after(response.retry_after))):
                 break

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, TypeVar
 from xml.etree import ElementTree
 
@@ -43,6 +43,7 @@ _FIXES = {
     ),
 }
 
+UNKNOWN_STATUS = "read the service's answer above; hooksync does not know this status"
 _NETWORK = "check the network, the proxy settings and the server's name"
 _NOT_LISTENING = "check that the server runs, and that its host and port are right"
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY; e.g. http://proxy.example.org:3128"
@@ -61,7 +62,7 @@ _CONNECTING: tuple[tuple[type[BaseException], FailureKind, str, str], ...] = (
         "the certificate of {} is not trusted",
         _CERTIFICATE,
     ),
-    (ssl.SSLEOFError, "cut", "no TLS connection to {} could be made: it was cut", _NETWORK),
+    (ssl.SSLEOFError, "cut", "the connection to {} was cut", _NETWORK),
     (
         ssl.SSLError,
         "not-sent",
@@ -177,16 +178,19 @@ def read_log_in(body: bytes) -> LogIn:
         return LogIn()
 
 
-def read_subscriptions(body: bytes, declared: Mapping[str, str]) -> LiveSubscriptions:
+def read_subscriptions(
+    body: bytes, declared: Mapping[str, str], clean: Callable[[str], str] = str
+) -> LiveSubscriptions:
     """Read the live subscriptions, in the order of the answer.
 
-    `declared`: the declared URLs as the file writes them, by identity.
+    `declared`: the declared URLs as the file writes them, by identity. `clean`: masks the secrets
+    of the run in any other URL.
     """
     found = []
     for item in _read(body, list[_Live]):
         if item.include not in _FLAGS:
             raise NotUnderstood("includeIdentifiers is neither true nor false")
-        url = live_url(item.url, declared)
+        url = live_url(item.url, declared, clean)
         trigger = Trigger(item.trigger)
         found.append(LiveSubscription(str(item.id), url, trigger, _FLAGS[item.include]))
     if len({subscription.id for subscription in found}) < len(found):
@@ -217,9 +221,7 @@ def may_pass(status: int) -> bool:
     return status == TOO_MANY or status >= SERVER_ERROR
 
 
-def fix_for_status(
-    status: int, usual: str = "read the service's answer above; hooksync does not know this status"
-) -> str:
+def fix_for_status(status: int, usual: str = UNKNOWN_STATUS) -> str:
     """Return what to do about a status that is not a success. `usual`: about most of them."""
     if may_pass(status):
         return "the service is busy or broken: try again later"

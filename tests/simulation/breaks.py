@@ -199,7 +199,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "repeat a subscribe whose answer is lost",
         "service/http.py",
-        'may_help = purpose != "creation" and error.kind',
+        'may_help = request.purpose != "creation" and error.kind',
         "may_help = error.kind",
     ),
     Break(
