@@ -5,7 +5,7 @@ The words of a plan are made here, for Markdown, HTML and notices too.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -52,6 +52,8 @@ RESULTS = {
     "not-attempted": "not tried",
 }
 _REST = {"keep": "unchanged", "paused": "paused", "leave": "left alone"}
+_SHOWN_OTHERWISE = ("new", "flag-changed")  # reasons, by a symbol or by the field that differs
+_REASON_FIRST = ("unsubscribe", "adopt", "leave")  # actions whose first lines have the reason
 _LABEL = 21  # columns that a field's name takes
 _FEW_TENANCIES = 5  # with more tenancies, a table sums them up
 _SHOWN_ID = 8  # characters of an id
@@ -60,7 +62,6 @@ _MOVED_UNSEEN = (
     "If you have applied before, name that state with --state before you apply: without it, "
     "hooksync does not recognise a moved URL, and leaves the old one live."
 )
-_WIDEST_NAME = 1_000  # columns
 
 
 def plain(lines: Iterable[Line]) -> str:
@@ -81,9 +82,8 @@ def counted(
     """Write counts in the order of `words`. A 0 is left out, unless its name is in `always`."""
     parts = []
     for name, word in words.items():
-        number = counts.get(name, 0)
-        if number or name in always:
-            parts.append(f"{number} {word}")
+        if counts.get(name) or name in always:
+            parts.append(f"{counts.get(name, 0)} {word}")
     return ", ".join(parts)
 
 
@@ -114,8 +114,7 @@ def unstyled(texts: Iterable[str]) -> list[Line]:
 def headline(plan: Plan) -> str:
     """Name the command and the tenancies."""
     command = "hooksync apply" if plan.is_report else "hooksync plan"
-    names = shortened([tenancy.name for tenancy in plan.tenancies])
-    return f"{command}: {names}" if names else command
+    return f"{command}: {shortened([tenancy.name for tenancy in plan.tenancies])}"
 
 
 def _selection_texts(plan: Plan) -> list[str]:
@@ -128,11 +127,9 @@ def state_texts(plan: Plan) -> list[str]:
     """Report that there is no state yet, and what that means for a moved URL."""
     if plan.is_report or not plan.state_missing:
         return []
-    texts = [f"No state yet ({plan.state}): the first apply creates it."]
+    text = f"No state yet ({plan.state}): the first apply creates it."
     counts = plan.counts()
-    if counts["subscribe"] and counts["leave"]:
-        texts.append(_MOVED_UNSEEN)
-    return texts
+    return [text, _MOVED_UNSEEN] if counts["subscribe"] and counts["leave"] else [text]
 
 
 def sentences(plan: Plan) -> list[str]:
@@ -144,7 +141,7 @@ def step_lines(plan: Plan, *, shows_kept: bool) -> Iterator[Line]:
     """Write the steps of each tenancy, under its heading."""
     for tenancy in plan.tenancies:
         lines = [*_tenancy_lines(tenancy, shows_kept=shows_kept)]
-        if lines:
+        if lines or tenancy.live_count is None:
             head = f"{tenancy.name}   {tenancy.where}   {counts_of(tenancy)}"
             yield from [*unstyled([head, ""]), *lines, ("", "")]
 
@@ -156,19 +153,17 @@ def _tenancy_lines(tenancy: TenancyPlan, *, shows_kept: bool) -> Iterator[Line]:
     all steps.
     """
     shown = []
-    left: dict[str, list[Step]] = {}
+    left = defaultdict[str, list[Step]](list)
     for step in tenancy.steps:
         if shows_kept or step.is_drift or (step.reasons and step.has_unknown_secret):
             shown.append(step)
         elif step.action == "leave":
-            left.setdefault(step.reason, []).append(step)
+            left[step.reason].append(step)
     yield from _written_steps(shown, tenancy)
     for reason, steps in sorted(left.items()):
         news = new_words(steps)
-        number = f"{len(steps)} {reason} ({news})" if news else f"{len(steps)} {reason}"
-        yield "leave", f".   {number}, left alone"
-    if tenancy.live_count is None and not shown:
-        yield "", "!   nothing planned, see the error"
+        remark = f" ({news})" if news else ""
+        yield "leave", f".   {len(steps)} {reason}{remark}, left alone"
 
 
 def new_words(steps: Iterable[Step]) -> str:
@@ -185,7 +180,7 @@ def counts_of(tenancy: TenancyPlan) -> str:
 
 def name_width(names: Iterable[str]) -> int:
     """Return the width of a column of names, and of the space after it."""
-    return min(max([_NARROWEST_NAME, *(len(name) + 2 for name in names)]), _WIDEST_NAME)
+    return max([_NARROWEST_NAME, *(len(name) + 2 for name in names)])
 
 
 def _written_steps(steps: Sequence[Step], tenancy: TenancyPlan) -> Iterator[Line]:
@@ -212,19 +207,22 @@ def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str]:
         meaning = "adopts it: hooksync owns it from now on; secret taken as"
         remark += f"   {meaning} {step.new.secret}, which only an event can prove"
     elif step.action in ("unsubscribe", "leave"):
-        shown = [fact for fact in _facts(step) if fact not in ("", *name.split(", "))]
-        remark = f"{remark}   {', '.join(shown)}".rstrip()
+        remark = f"{remark}   {', '.join(_facts(step, name))}".rstrip()
     return symbol, name, printable(step.trigger.shown), remark
 
 
-def _facts(step: Step) -> list[str]:
-    """List why a live subscription is removed or left, and how the state has it."""
-    facts = [*(reason.text for reason in step.reasons), origin_words(step)]
+def _facts(step: Step, name: str) -> Iterator[str]:
+    """List why a live subscription is removed or left, and how the state has it.
+
+    `name`: the name of the step, which may be some of its reasons.
+    """
+    for fact in (*(reason.text for reason in step.reasons), origin_words(step)):
+        if fact not in ("", *name.split(", ")):
+            yield fact
     if step.is_new:
-        facts.append("new")
+        yield "new"
     if step.needs_review:
-        facts.append("removed only after a review")
-    return facts
+        yield "removed only after a review"
 
 
 def step_fields(step: Step) -> Iterator[tuple[str, str]]:
@@ -237,25 +235,17 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
             yield name, _value_words(value)
     for change in step.changes:
         yield change.field, f"{_value_words(change.live)} -> {_value_words(change.declared)}"
-    shown = []
-    for reason in step.reasons:
-        if reason.code not in ("new", "flag-changed"):
-            shown.append(reason)
-    if step.action in ("subscribe", "resubscribe", "keep") and shown:
-        yield "reason", ", ".join(reason.text for reason in shown)
-    if step.secret is not None:
+    reasons = [reason.text for reason in step.reasons if reason.code not in _SHOWN_OTHERWISE]
+    if reasons and step.action not in _REASON_FIRST:
+        yield "reason", ", ".join(reasons)
+    if step.secret:
         yield "secret", _secret_words(step)
-    yield from _notes(step)
+    if step.declared:
+        for name, note in fields_of(Notes, step.declared).items():
+            if note:
+                yield name, note
     if step.outcome and step.outcome.result != "unchanged":
         yield "outcome", RESULTS[step.outcome.result]
-
-
-def _notes(step: Step) -> Iterator[tuple[str, str]]:
-    """Name the remarks of the file about the declared subscription, and their values."""
-    notes = fields_of(Notes, step.declared) if step.declared else {}
-    for name, note in notes.items():
-        if note:
-            yield name, str(note)
 
 
 def _value_words(value: object) -> str:
@@ -295,13 +285,12 @@ def question(plan: Plan) -> str:
     for tenancy in plan.ready_tenancies:
         named = [step for step in tenancy.steps if step.action in ("unsubscribe", "adopt")]
         lines += [text for _, text in _written_steps(named, tenancy)]
-        changes = counted(tenancy.counts(), CHANGES)
-        lines.append(f"{tenancy.name} ({tenancy.where}): {changes}.")
+        lines.append(f"{tenancy.name} ({tenancy.where}): {counted(tenancy.counts(), CHANGES)}.")
     answer = expected_answer(plan)
     if answer != "yes":
-        lines[-1] += f" That is above the limit. Type {answer}, the number of removals, to apply: "
-    else:
-        lines[-1] += " Type yes to apply: "
+        answer = f"{answer}, the number of removals,"
+        lines[-1] += " That is above the limit."
+    lines[-1] += f" Type {answer} to apply: "
     return "\n".join(map(printable, lines))
 
 
@@ -318,8 +307,8 @@ def expected_answer(plan: Plan) -> str:
 
 def summary(plan: Plan) -> str:
     """Sum up a plan, or its result if something was to be done."""
-    if not plan.tenancies and plan.selection.since:
-        since = plan.selection.since
+    since = plan.selection.since
+    if not plan.tenancies and since:
         return f"Nothing to plan: no tenancy differs from the merge base with {since}."
     if not plan.tenancies:
         return "Nothing to apply: the saved plan has no steps."
@@ -334,13 +323,14 @@ def summary(plan: Plan) -> str:
         return f"No changes to make; {rest}."
     if plan.selection.remove:
         return "Nothing is removed."
-    number = pluralised(len(plan.tenancies), "tenancy")
-    subject = f"{number} {'matches' if len(plan.tenancies) == 1 else 'match'}"
+    subject = pluralised(len(plan.tenancies), "tenancy")
+    verb = "matches" if len(plan.tenancies) == 1 else "match"
     if plan.selection.target:
-        subject = f"The targeted subscriptions of {number} match"
+        subject = f"The targeted subscriptions of {subject}"
+        verb = "match"
     # "No changes" would be wrong if the state has tenancies that no file declares
     start = "" if plan.undeclared else "No changes. "
-    return f"{start}{subject} {plan.sources}; {rest}."
+    return f"{start}{subject} {verb} {plan.sources}; {rest}."
 
 
 def _rest(plan: Plan) -> str:
@@ -394,10 +384,10 @@ def verification(plan: Plan) -> Iterator[Line]:
     others: list[Line] = []
     for tenancy in plan.tenancies:
         if tenancy.not_verified:
-            others.append(("", f"Not verified: {tenancy.name}: {tenancy.not_verified}"))
+            others += unstyled([f"Not verified: {tenancy.name}: {tenancy.not_verified}"])
         elif tenancy.differences:
             number = pluralised(len(tenancy.differences), "subscription")
-            others.append(("", f"Not as declared: {tenancy.name}: {number}"))
+            others += unstyled([f"Not as declared: {tenancy.name}: {number}"])
             others += _written_steps(tenancy.differences, tenancy)
         elif tenancy.has_changed:
             verified.append(tenancy)
@@ -408,20 +398,18 @@ def verification(plan: Plan) -> Iterator[Line]:
 
 def _verified_words(verified: Plan, plan: Plan) -> str:
     """Word what the verification has confirmed, with its exceptions."""
+    results = verified.results()
     what = "live matches declared"
     if plan.selection.target:
         what = "the targeted subscriptions match declared"
     if plan.selection.remove:
-        what = f"{verified.results()['done']} removed, and nothing else was compared"
+        what = f"{results['done']} removed, and nothing else was compared"
     if len(verified.tenancies) < len(plan.tenancies):
         what = f"{shortened([tenancy.name for tenancy in verified.tenancies])}: {what}"
-    exceptions = [*_doubts(verified).values()]
-    if unsettled := verified.results()["unsettled"]:
-        exceptions.append(f"{unsettled} unsettled")
-    adopted = []
-    for step in verified.steps:
-        if step.action == "adopt" or step.evidence == "adopted":
-            adopted.append(step)
-    if adopted:
-        exceptions.append(f"{pluralised(len(adopted), 'secret')} taken as adopted")
-    return ", except ".join([what, *exceptions])
+    parts = [what, *_doubts(verified).values()]
+    if results["unsettled"]:
+        parts.append(f"{results['unsettled']} unsettled")
+    vouched = [step.action == "adopt" or step.evidence == "adopted" for step in verified.steps]
+    if any(vouched):
+        parts.append(f"{pluralised(sum(vouched), 'secret')} taken as adopted")
+    return ", except ".join(parts)

@@ -24,7 +24,7 @@ BREAKS = {
     ),
     "tls": Break(
         "take any trusted certificate for that of the host",
-        "service/connections.py",
+        "service/http.py",
         "context.hostname_checks_common_name = False",
         "context.check_hostname = False",
     ),
@@ -91,7 +91,7 @@ BREAKS = {
     ),
     "slow_bodies": Break(
         "wait for as long as there is something to wait for",
-        "service/connections.py",
+        "service/http.py",
         "self._end = time.monotonic() + (connection",
         "self._end = time.monotonic() + 1e6 * (connection",
     ),

@@ -25,11 +25,9 @@ ALWAYS_THERE = {"__future__"} | sys.stdlib_module_names
 # Only these modules import each library. A ~ marks an import inside a function, which keeps the
 # start-up fast.
 LIBRARIES = {
-    "requests": {
-        *("service.connections", "service.http", "service.responses"),
-        "sandbox.receiver",  # the other end: it challenges receivers
-    },
-    "urllib3": {"service.connections", "service.http"},
+    # the sandbox is the other end: it challenges receivers
+    "requests": {"service.http", "service.responses", "sandbox.receiver"},
+    "urllib3": {"service.http"},
     "filelock": {"~state.local"},
     "yaml": {"config.yaml_loader"},
     "jsonschema": {"~config.checked_yaml"},

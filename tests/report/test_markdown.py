@@ -166,7 +166,7 @@ def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> No
     problems = (Problem("GET -> 500: oops", "look"),)
     text = markdown(run_of(empty_plan(tenancy(declared()), problems)))
     assert "**errors**\n\n- `prod: GET -> 500: oops`\n  fix: look\n" in text
-    assert "!   nothing planned" in text
+    assert "not read, 1 declared" in text
 
 
 def test_refusals_and_errors_stay_if_steps_are_left_out() -> None:

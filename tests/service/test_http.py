@@ -15,8 +15,7 @@ import pytest
 
 from hooksync import __version__
 from hooksync.core.errors import AnswerLost, ServiceError
-from hooksync.service.connections import Adapter, check_address
-from hooksync.service.http import Request, Response, Transport
+from hooksync.service.http import Adapter, Request, Response, Transport, check_address
 from tests.wire import (
     Certificate,
     Respond,
