@@ -57,13 +57,14 @@ def _last_successes(ending: RunSummary, before: str) -> dict[str, str]:
     plan = ending.plan
     if plan is None:
         return former or {"": "0"}  # no run has read the hooks files yet
+    is_whole = not (plan.errors or plan.refusals or plan.is_interrupted)
     found = {}
     for tenancy in plan.tenancies:
-        found[tenancy.name] = former.get(tenancy.name, "0")
         has_ended = tenancy.is_as_declared or not plan.is_report
-        is_wrong = tenancy.outcome in ("error", "refused")
-        if has_ended and not (is_wrong or plan.errors or plan.refusals or plan.is_interrupted):
+        if is_whole and has_ended and tenancy.outcome not in ("error", "refused"):
             found[tenancy.name] = f"{ending.ended:.3f}"
+        else:
+            found[tenancy.name] = former.get(tenancy.name, "0")
     return found
 
 

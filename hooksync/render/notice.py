@@ -6,7 +6,7 @@ or markup.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any, Literal
 
@@ -47,18 +47,14 @@ class RunSummary(Record, frozen=True):
     @property
     def event(self) -> str | None:
         """The event that a notice reports; None: there is nothing to report."""
-        if self.code not in (ExitCode.DONE, ExitCode.CHANGES_PENDING):
-            return _EVENTS.get(self.code, "failed")
         plan = self.plan
-        if plan is None:
-            return None
+        if self.code not in (ExitCode.DONE, ExitCode.CHANGES_PENDING) or plan is None:
+            return _EVENTS.get(self.code, "failed")
         if plan.is_report and plan.has_changes:
             return "applied"
         if plan.has_drift and not plan.is_report:
             return "drift"
-        if any(step.is_new for step in plan.steps):
-            return "new-foreign"
-        return None
+        return "new-foreign" if new_words(plan.steps) else None
 
     def notice(self) -> dict[str, Any]:
         """Return the notice in the format `hooksync.notice/1`.
@@ -71,8 +67,7 @@ class RunSummary(Record, frozen=True):
         planned: dict[str, Any] = {"summary": "", "counts": {}}
         if plan:
             problems += (*plan.all_errors, *plan.all_refusals, *failures(plan))
-            tenancies = [tenancy for tenancy in plan.tenancies if _needs_attention(tenancy)]
-            tenancies.sort(key=_urgency)
+            tenancies = _urgent(plan.tenancies)
             planned = {"summary": _line(summary(plan)), "counts": plan.summary}
         outcome = {
             "format": NOTICE_FORMAT,
@@ -85,12 +80,8 @@ class RunSummary(Record, frozen=True):
             "problems": [*map(_shortened, problems[:_MOST])],
             "problems_left_out": len(problems[_MOST:]),
         }
-        return {
-            **outcome,
-            "fingerprint": digest(outcome),
-            "created_at": rfc3339(self.ended),
-            "run": self.origin,
-        }
+        end = {"created_at": rfc3339(self.ended), "run": self.origin}
+        return {**outcome, "fingerprint": digest(outcome), **end}
 
     def payload(self, form: NoticeForm) -> object:
         """Return the notice in the form that the webhook or chat accepts."""
@@ -116,13 +107,13 @@ class RunSummary(Record, frozen=True):
         }
 
 
-def _needs_attention(tenancy: TenancyPlan) -> bool:
-    return tenancy.outcome != "as-declared" or any(step.is_new for step in tenancy.steps)
-
-
-def _urgency(tenancy: TenancyPlan) -> int:
-    """Return a sort key: the most urgent tenancies come first."""
-    return -TENANCY_RESULTS.index(tenancy.outcome or "as-declared")
+def _urgent(tenancies: Iterable[TenancyPlan]) -> list[TenancyPlan]:
+    """Choose the tenancies that need attention, the most urgent first."""
+    chosen = []
+    for tenancy in tenancies:
+        if tenancy.outcome != "as-declared" or new_words(tenancy.steps):
+            chosen.append(tenancy)
+    return sorted(chosen, key=lambda item: -TENANCY_RESULTS.index(item.outcome or "error"))
 
 
 def _tenancy(tenancy: TenancyPlan) -> dict[str, Any]:

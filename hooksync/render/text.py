@@ -17,7 +17,6 @@ from hooksync.reconcile.plan import (
     PAUSED,
     URL_CHANGED,
     Action,
-    Outcome,
     Plan,
     Step,
     TenancyPlan,
@@ -191,7 +190,7 @@ def _written_steps(steps: Sequence[Step], tenancy: TenancyPlan) -> Iterator[Line
         yield step.action, f"{symbol:<4}{name:<{width}}{trigger:<14} {remark}".rstrip()
         for label, value in step_fields(step):
             # `!` marks a step that is not done: it differs from the lines of a plan
-            mark = "!" if label == "outcome" and step.outcome != Outcome("done") else " "
+            mark = "!" if label == "outcome" and value != "done" else " "
             yield "", f"{mark}     {label:<{_LABEL}}{value}"
 
 
