@@ -129,6 +129,7 @@ def load(
 
 
 def _as_names(given: Names | Path | Sequence[Path]) -> tuple[str, ...]:
+    """Accept one name or several."""
     return tuple(map(str, [given] if isinstance(given, str | Path) else given))
 
 
@@ -267,6 +268,7 @@ def _list_wait(context: Context, *, is_apply: bool) -> float:
 def _make_clients(
     declared: Declared, caller: Caller, secrets: SecretSources
 ) -> dict[str, Preservica]:
+    """Make the client of each tenancy, by the tenancy's name."""
     clients = {}
     for tenancy in declared.tenancies:
         clients[tenancy.name] = Preservica(tenancy, caller, secrets.find_all)

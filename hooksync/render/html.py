@@ -62,10 +62,12 @@ def _problems(plan: Plan) -> str:
 
 
 def _text(text: str) -> str:
+    """Write a text so that it cannot become markup."""
     return escape(printable(text))
 
 
 def _each(tag: str, texts: Iterable[str]) -> str:
+    """Write each text as an element."""
     return "".join(f"<{tag}>{_text(text)}</{tag}>" for text in texts)
 
 

@@ -73,6 +73,7 @@ def _problem_list(title: str, fixes: Mapping[str, list[Problem]]) -> list[str]:
 
 
 def _line(line: Line) -> Line:
+    """Make a line fit for a block of changes."""
     kind, text = line
     if kind in ("resubscribe", "adopt"):
         # a diff block shows `!` in its own colour; `+/-` would be green, as if added only

@@ -117,6 +117,7 @@ def _urgent(tenancies: Iterable[TenancyPlan]) -> list[TenancyPlan]:
 
 
 def _tenancy(tenancy: TenancyPlan) -> dict[str, Any]:
+    """Write the outcome of a tenancy."""
     return {
         "name": _line(tenancy.name),
         "where": _line(tenancy.where),
@@ -128,6 +129,7 @@ def _tenancy(tenancy: TenancyPlan) -> dict[str, Any]:
 
 
 def _shortened(problem: Problem) -> Problem:
+    """Make the texts of a problem fit for a notice."""
     return replace(problem, what=_line(problem.what), fix=_line(problem.fix))
 
 
@@ -152,4 +154,5 @@ def _lines(notice: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _line(text: str) -> str:
+    """Make a text one printable line of limited length."""
     return cut(printable(text), _LONGEST)
