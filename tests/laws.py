@@ -1,9 +1,8 @@
 """The laws that every run of hooksync must keep. Each law is one function over a plain record of a
 run.
 
-The simulation, the tests of kills and the tests of two runs at once record what happened in a
-`Run`, and call `broken_by`. For the runs at the end, without faults, they add the laws `SETTLED` and
-`IDLE`. Each law yields one text for each way in which the run breaks it.
+The simulation records what happened in a `Run`, and calls `broken_by`. For the runs at the end,
+without faults, it adds the laws `SETTLED` and `IDLE`. Each law yields one text for each way in which the run breaks it.
 
 How to make a `Run`: record the service itself, not the output of hooksync. `before` has the
 subscriptions at the start of the run. `moments` have the subscriptions after each call that reached
