@@ -2,7 +2,7 @@
 // wide can be scrolled by the keyboard and shows that it goes on, the button that copies a block of code is no part of
 // the navigation, and a piece of code in a sentence is broken, if at all, where one of its words ends.
 const WHOLE = 24 // characters that fit into a line on a phone
-const SCROLLED = '.md-typeset__scrollwrap, .md-typeset pre > code, p:has(> img[src$="/plan.svg"])'
+const SCROLLED = '.md-typeset__scrollwrap, .md-typeset pre > code'
 
 const hint = ({ currentTarget: each }) => {
   each.classList.toggle("goes-on", each.scrollLeft + each.clientWidth < each.scrollWidth - 1)

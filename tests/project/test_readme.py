@@ -11,8 +11,10 @@ import pytest
 
 from hooksync.cli.commands import make_parser
 from hooksync.core.errors import ExitCode
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
+from tests.conftest import unprobed
 from tests.site.cli import chains, help_of
 
 README = ROOT / "README.md"
@@ -41,14 +43,18 @@ def blocks(language: str, text: str) -> list[str]:
     return [textwrap.dedent(body) for _, body in fenced]
 
 
-def run_guide(box: Sandbox, folder: Path, *arguments: str) -> Run:
-    """Run a command of a guide. Its output shows the server and the tenant of the guides."""
+def run_guide(box: Sandbox, folder: Path, *arguments: str, search: str = SECRET) -> Run:
+    """Run a command of a guide. Its output shows the server and the tenant of the guides.
+
+    `search`: the value of SEARCH_SECRET.
+    """
     environ = {
         **LOG_IN,
         "PRESERVICA_SERVER": box.url,
         "PRESERVICA_TENANT": "DEMO",
         "CATALOGUE_SECRET": SECRET,
         "CATALOGUE_KEY": "key",
+        "SEARCH_SECRET": search,
     }
     done = hooksync(arguments, environ, folder)
     return replace(done, out=done.out.replace(f"{box.url} / DEMO", "eu.preservica.com / BRAMA"))
@@ -78,6 +84,19 @@ def test_the_demo_and_the_test_command_of_the_readme_are_one_line_that_begins_wi
         assert command.count("\n") == 1
     assert demo.endswith(".venv/bin/hooksync demo\n")
     assert tests.endswith(".venv/bin/python -m pytest -n auto\n")
+
+
+def test_hooksync_prints_the_plan_that_the_readme_and_the_first_page_show(tmp_path: Path) -> None:
+    [file], [plan] = (blocks(language, text_of(README)) for language in ("yaml", "diff"))
+    with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
+        before = unprobed(file).replace("[INDEXED, MOVED]", "[INDEXED]")
+        (tmp_path / "hooks.yaml").write_text(before)
+        assert run_guide(box, tmp_path, "apply", "--yes").code == 0
+        box.seed("DEMO", "https://old.example.net/hook?code=1", "INGEST_FAILED", SECRET)
+        (tmp_path / "hooks.yaml").write_text(file)
+        done = run_guide(box, tmp_path, "plan", search="a-rotated-secret-of-tests")
+    assert without_ids(done.out) == without_ids(plan)
+    assert f"```diff\n{plan}```" in text_of(ROOT / "docs" / "index.md")
 
 
 def test_hooksync_reports_mistakes_as_the_page_on_the_hooks_file_shows(tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.site import address, cli, hooks_file, pictures, pipelines
+from tests.site import address, cli, hooks_file, pipelines
 
 WRITERS: list[Callable[[], dict[Path, str]]] = [
     address.pages,
     cli.pages,
     hooks_file.pages,
-    pictures.pages,
     pipelines.pages,
 ]
 
