@@ -36,6 +36,7 @@ __all__ = ["backend", "browser", "real_scrypt", "servers"]  # fixtures for all t
 EXAMPLES = {"not slow": 20, "": 300}
 
 LONG_FILES = (  # each test there makes all that it needs, or shares it with other workers
+    "attacks/test_answers.py",
     "attacks/test_attacks.py",
     "commands/test_rotation.py",
     "commands/test_parts.py",

@@ -83,19 +83,19 @@ BREAKS = {
         "(directive := _DIRECTIVE.search(text)):",
         "(directive := _DIRECTIVE.search(text)) and False:",
     ),
-    "bombs": Break(
+    "answers: bombs": Break(
         "read an answer to its end",
         "service/http.py",
         "        if len(body) > limit:\n",
         "        if False:\n",
     ),
-    "slow_bodies": Break(
+    "answers: slow bodies": Break(
         "wait for as long as there is something to wait for",
         "service/http.py",
         "self._end = time.monotonic() + (connection",
         "self._end = time.monotonic() + 1e6 * (connection",
     ),
-    "broken_answers": Break(
+    "answers: broken": Break(
         "take what is no JSON for an empty list",
         "service/responses.py",
         "    except (ValueError, InvalidDocument):  # their texts may quote the answer\n",

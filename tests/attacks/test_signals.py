@@ -20,18 +20,13 @@ from tests.attacks.peers import (
     NOT_DECLARED,
     RECEIVER,
     UNPROBED,
-    finish,
     service,
-    start,
 )
 from tests.attacks.scene import CALLS, leaks, steers
 from tests.conftest import make_environ
 from tests.lanes import covering
+from tests.measured import HOOKSYNC, finish, start
 from tests.wire import Wire
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(os, "wait4"), reason="a child's memory cannot be measured here"
-)
 
 CODES = {
     "SIGINT": ExitCode.INTERRUPTED,
@@ -58,7 +53,7 @@ def test_a_signal_ends_a_run_that_a_silent_peer_holds_up(
     with Wire(service(call, hold, live)) as wire:
         (tmp_path / "hooks.yaml").write_text(UNPROBED)
         process = start(
-            (*COMMANDS.get(call, APPLY), "--timeout", "1"),
+            (*HOOKSYNC, *COMMANDS.get(call, APPLY), "--timeout", "1"),
             make_environ(BOX=wire.url, RECEIVER=RECEIVER),
             tmp_path,
         )
@@ -74,6 +69,6 @@ def test_a_signal_ends_a_run_that_a_silent_peer_holds_up(
         document = json.loads(measured.out)
         assert document["exit_code"] == measured.code
         assert not is_changing or document["format"] == "hooksync.report/1"
-    assert leaks(measured.said) == []
-    assert steers(measured.said) == []
+    assert leaks(measured.out + measured.err) == []
+    assert steers(measured.out + measured.err) == []
     assert "Traceback" not in measured.err

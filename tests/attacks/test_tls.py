@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.conftest import Withstands
-from tests.attacks.peers import Case, cases_of
 from tests.attacks.scene import APPLY, FORMATS, PLAN, Scene, leaks, play, steers
 from tests.lanes import covering
 from tests.wire import Certificate, make_certificate
@@ -114,11 +112,3 @@ def test_an_env_file_adds_no_certificates_that_hooksync_trusts(tmp_path: Path) -
         variables.write_text(f"{name}={scene.environ['REQUESTS_CA_BUNDLE']}\n")
         seen = play((*PLAN, "--env-file", str(variables)), replace(scene, environ={}))
         assert (seen.run.code, seen.requests) == (1, ())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", covering(cases_of("TLS"), key=Case.columns), ids=str)
-def test_a_peer_that_speaks_a_different_protocol_leads_to_one_clear_error(
-    case: Case, withstands: Withstands
-) -> None:
-    withstands(case)

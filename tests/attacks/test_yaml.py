@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.peers import finish, start
 from tests.attacks.scene import Scene, leaks, play, steers
 from tests.command_line import hooksync
 from tests.conftest import make_environ
 from tests.lanes import covering, nightly, sampled
+from tests.measured import HOOKSYNC, finish, start
 
 _GOOD = "version: 1\ntenancies: {a: {server: a.example, subscriptions: {}}}\n"
 
@@ -178,7 +178,7 @@ _IN_A_PROCESS = ("a billion laughs", "deep blocks", "many keys")
 )
 def test_a_bomb_of_a_hooks_file_takes_little_memory(file: str, tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text(BOMBS[file], encoding="utf-8")
-    measured = finish(start(("validate",), make_environ(), tmp_path), tmp_path)
+    measured = finish(start((*HOOKSYNC, "validate"), make_environ(), tmp_path), tmp_path)
     assert measured.code == 1
     assert measured.mib < 200
 
