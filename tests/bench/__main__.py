@@ -18,17 +18,15 @@ from statistics import median
 
 from hooksync import __version__
 from tests.bench.measure import (
-    HOOKSYNC,
     Figure,
-    Sample,
     compare_cpu,
-    first_line,
     growth,
     interleave,
     median_cpu,
     run,
 )
 from tests.bench.workload import TENANT, start_box, start_many, write_hooks, write_list, write_many
+from tests.measured import HOOKSYNC, Measured
 
 LIBRARIES = ("PyYAML", "jsonschema", "requests", "urllib3", "deepdiff")
 
@@ -85,7 +83,7 @@ def main() -> int:
 def _start_up(folder: Path, is_quick: bool) -> Iterator[Figure]:
     """Compare commands on a small file with what Python needs to import their libraries."""
     write_hooks(folder / "hooks.yaml", SMALL, differs=False)
-    subjects: dict[str, Callable[[], Sample]] = {}
+    subjects: dict[str, Callable[[], Measured]] = {}
     with start_box(SMALL) as box:
         environ = _environ(box.url)
         for command, (floor, _) in COMMANDS.items():
@@ -116,14 +114,14 @@ def _plans(folder: Path, is_quick: bool) -> Iterator[Figure]:
         for way, (_, limit, memory) in WAYS.items():
             name = f"`plan` of {size:,} declared, {size:,} live, {way}"
             yield compare_cpu(name, samples[way], samples[LEAST], limit, LEAST)
-            peak = max(sample.peak for sample in samples[way])
+            peak = max(sample.mib for sample in samples[way])
             yield Figure("the same: memory", peak, "MiB", memory)
     for way, by_size in costs.items():
         name = f"growth of `plan` from {small:,} to {large:,}, {way}"
         yield Figure(name, growth(by_size), "", LINEAR, "the exponent; 1 is linear")
 
 
-def _plan(folder: Path, size: int, repeats: int, ways: Iterable[str]) -> dict[str, list[Sample]]:
+def _plan(folder: Path, size: int, repeats: int, ways: Iterable[str]) -> dict[str, list[Measured]]:
     write_hooks(folder / "same.yaml", size, differs=False)
     write_hooks(folder / "hooks.yaml", size, differs=True)
     write_list(folder / "list.json", size)
@@ -133,7 +131,7 @@ def _plan(folder: Path, size: int, repeats: int, ways: Iterable[str]) -> dict[st
         create = (*HOOKSYNC, "apply", "--yes", "-f", "same.yaml")
         run((*create, "--state", "the.state.json"), folder, environ)
         least = (sys.executable, "-m", "tests.bench.least", "hooks.yaml", "list.json")
-        subjects: dict[str, Callable[[], Sample]] = {LEAST: partial(run, least, folder, environ)}
+        subjects: dict[str, Callable[[], Measured]] = {LEAST: partial(run, least, folder, environ)}
         for way in ways:
             flags = WAYS[way][0].split()
             subjects[way] = partial(run, (*HOOKSYNC, "plan", *flags), folder, environ)
@@ -185,9 +183,7 @@ def _scale(folder: Path, is_quick: bool) -> Iterator[Figure]:
                 yield Figure(
                     f"`{command}` of {size}", ratio, "x", limit if is_judged else None, detail
                 )
-                yield Figure("the same: memory", sample.peak, "MiB", MANY if is_judged else None)
-            seconds = first_line((*HOOKSYNC, "plan"), folder, _environ(box.url))
-            yield Figure("the same, `plan` again: the first line of output", seconds, "s")
+                yield Figure("the same: memory", sample.mib, "MiB", MANY if is_judged else None)
 
 
 def _since(folder: Path, is_quick: bool) -> Iterator[Figure]:
@@ -208,7 +204,7 @@ def _since(folder: Path, is_quick: bool) -> Iterator[Figure]:
         before = len(box.calls)
         run((*plan, "--since", "HEAD"), folder, environ)
         calls = len(box.calls) - before
-        subjects: dict[str, Callable[[], Sample]] = {
+        subjects: dict[str, Callable[[], Measured]] = {
             "since": partial(run, (*plan, "--since", "HEAD"), folder, environ),
             "alone": partial(run, plan, alone, environ),
         }

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +12,9 @@ from statistics import median
 
 from tests.bench.workload import SECRET
 from tests.command_line import LOG_IN, ROOT
+from tests.measured import Measured, finish, start
 
-HOOKSYNC = (sys.executable, "-m", "hooksync")
-LAUNCH = str(Path(__file__).with_name("launch.py"))
 KEPT = ("PATH", "TMPDIR", "LANG")  # variables of ours that a process needs to start
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The time and memory that one process took."""
-
-    cpu: float  # seconds, user and system, its own children included
-    wall: float  # seconds
-    peak: float  # MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,47 +41,24 @@ class Figure:
         return f"{digits} {self.unit}".rstrip()
 
 
-def run(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Sample:
+def run(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Measured:
     """Run a process to its end and measure it. End the benchmark if its exit code is not 0."""
-    command = [sys.executable, LAUNCH, *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=_environ(environ), capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
-    return Sample(**json.loads(done.stdout))
-
-
-def first_line(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> float:
-    """Measure the seconds until a process writes its first line, to either stream."""
-    begun = time.monotonic()
-    with subprocess.Popen(
-        arguments,
-        cwd=folder,
-        env=_environ(environ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as process:
-        assert process.stdout
-        process.stdout.readline()
-        seconds = time.monotonic() - begun
-        process.stdout.read()
-    return seconds
-
-
-def _environ(more: Mapping[str, str]) -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return {**kept, **LOG_IN, "HOOK_SECRET": SECRET, "PYTHONPATH": str(ROOT), **more}
+    given = {**kept, **LOG_IN, "HOOK_SECRET": SECRET, "PYTHONPATH": str(ROOT), **environ}
+    done = finish(start(arguments, given, folder, stdout=subprocess.DEVNULL), folder)
+    if done.code != 0:
+        raise SystemExit(f"{' '.join(arguments)} ended with {done.code}: {done.err}")
+    return done
 
 
 def interleave(
-    subjects: Mapping[str, Callable[[], Sample]], rounds: int
-) -> dict[str, list[Sample]]:
+    subjects: Mapping[str, Callable[[], Measured]], rounds: int
+) -> dict[str, list[Measured]]:
     """Run all subjects in each round, every other round backwards, so that noise affects all alike.
 
     If there are several rounds, a round that does not count comes first and fills the caches.
     """
-    samples: dict[str, list[Sample]] = {name: [] for name in subjects}
+    samples: dict[str, list[Measured]] = {name: [] for name in subjects}
     if rounds > 1:
         for subject in subjects.values():
             subject()
@@ -104,15 +68,15 @@ def interleave(
     return samples
 
 
-def median_cpu(samples: Sequence[Sample]) -> float:
+def median_cpu(samples: Sequence[Measured]) -> float:
     """Return the median of the CPU seconds."""
     return median(sample.cpu for sample in samples)
 
 
 def compare_cpu(
     name: str,
-    measured: Sequence[Sample],
-    base: Sequence[Sample],
+    measured: Sequence[Measured],
+    base: Sequence[Measured],
     limit: float | None,
     base_name: str,
 ) -> Figure:
