@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -30,10 +29,10 @@ from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
 from tests.boxes import Receiver, Sandbox
 from tests.command_line import LOG_IN, PASSWORD, ROOT, Run, hooksync
+from tests.project.test_readme import BLOCK, PAGES, blocks, fenced, text_of
 from tests.receivers.conftest import Server
 
-DOCS = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
+INTERNALS = ROOT / "docs" / "internals"
 CRON = ROOT / "docs" / "cron.md"
 EVERYDAY = ROOT / "docs" / "everyday-changes.md"
 OWNERSHIP = ROOT / "docs" / "ownership.md"
@@ -45,7 +44,8 @@ TAKING_OVER = ROOT / "docs" / "taking-over.md"
 TEST_TENANCY = ROOT / "docs" / "test-tenancy.md"
 TWO_COMPUTERS = ROOT / "docs" / "two-computers.md"
 WHERE = ROOT / "docs" / "where-the-state-lives.md"
-BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+NAMED_TEST = re.compile(r"`([a-z_/]+\.py)::(test_\w+)`")
+COMMAND = r"(?:^|[(;|] ?|\b[A-Z]+ \d )hooksync ([a-z][^;&)|#>]*)"
 # the addresses of the sandbox and of the receivers on the pages
 SERVICE = "http://127.0.0.1:8700"
 RECEIVERS = "http://127.0.0.1:8701"
@@ -60,27 +60,15 @@ NAMES = ("catalogue", "search", "discovery")  # in the URLs of the pages' receiv
 STOP_LISTEN = "kill %?listen; wait %?listen"
 
 
-def blocks(page: Path) -> Iterator[tuple[str, str]]:
-    """Yield the language and the text of each fenced block."""
-    for _, language, body in BLOCK.findall(page.read_text(encoding="utf-8")):
-        yield language, textwrap.dedent(body)
-
-
 def hooksync_commands(page: Path) -> Iterator[str]:
     """Yield the commands of hooksync that a page shows, in blocks and within its text."""
-    for language, body in blocks(page):
-        prompt = {"console": r"\$ ", "text": "", "sh": ""}.get(language)
-        for line in (
-            re.findall(rf"^{prompt}(.*)$", body, re.MULTILINE) if prompt is not None else ()
-        ):
-            for command in re.findall(
-                r"(?:^|[(;|] ?|\b[A-Z]+ \d )hooksync ([a-z][^;&)|#>]*)", line
-            ):
+    text = text_of(page)
+    for language, prompt in (("console", r"\$ "), ("text", ""), ("sh", "")):
+        for line in re.findall(rf"^{prompt}(.*)$", "".join(blocks(language, text)), re.MULTILINE):
+            for command in re.findall(COMMAND, line):
                 yield command.strip()
-    prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
-    yield from (
-        command.partition(" >")[0] for command in re.findall(r"`hooksync ([a-z][^`]*)`", prose)
-    )
+    for command in re.findall(r"`hooksync ([a-z][^`]*)`", BLOCK.sub("", text)):
+        yield command.partition(" >")[0]
 
 
 @dataclass
@@ -330,7 +318,7 @@ def with_numbered_ids(text: str) -> str:
 
 
 def play(page: Path, stage: Stage) -> None:
-    for language, body in blocks(page):
+    for language, body in fenced(text_of(page)):
         if language == "yaml":
             stage.write(body)
         if language == "console":
@@ -341,7 +329,7 @@ def play(page: Path, stage: Stage) -> None:
 def check(page: Path, stage: Stage) -> None:
     """Play a page, and assert that the commands print what the page shows."""
     play(page, stage)
-    shown = "".join(body for language, body in blocks(page) if language == "console")
+    shown = "".join(blocks("console", text_of(page)))
     assert with_numbered_ids("".join(stage.said)) == with_numbered_ids(shown)
 
 
@@ -352,7 +340,7 @@ def test_the_commands_of_the_quick_start_print_what_the_page_shows(
     with ExitStack() as running:
         first = FirstSteps(tmp_path, stage.box, stage.receiver, stage.vendor, running=running)
         check(QUICK_START, first)
-        texts = [body for language, body in blocks(QUICK_START) if language in ("text", "output")]
+        texts = [each for name in ("text", "output") for each in blocks(name, text_of(QUICK_START))]
         assert first.written in texts
         [printed] = (text for text in texts if text.startswith("200 event HOOK_SECRET\n"))
         assert first.server
@@ -396,23 +384,6 @@ def test_the_commands_that_rotate_secrets_print_what_the_page_shows(stage: Stage
     check(ROTATING, stage)
 
 
-def test_a_second_apply_is_refused_as_the_page_on_the_state_shows(stage: Stage) -> None:
-    (stage.folder / "hooks.yaml").write_text(
-        next(body for language, body in blocks(ROTATING) if language == "yaml")
-    )
-    stage.environ |= {
-        **LOG_IN,
-        "PRESERVICA_SERVER": stage.box.url,
-        "CATALOGUE_URL": stage.receiver.url("catalogue"),
-        "CATALOGUE_SECRET": "a-shared-secret-of-tests",
-    }
-    holder = Holder("archivist", "host-7", None, 1_800_000_000, 4711)
-    with LocalStore(str(stage.folder / "hooks.state.json")).hold(holder):
-        done = hooksync(["apply", "--yes"], stage.environ, stage.folder)
-    assert (done.code, done.out) == (3, "")
-    assert ("output", done.err.replace(str(stage.folder), "...")) in blocks(STATE)
-
-
 def test_the_commands_that_take_over_a_tenancy_print_what_the_page_shows(stage: Stage) -> None:
     check(TAKING_OVER, stage)
 
@@ -428,9 +399,12 @@ def test_the_commands_of_a_page_on_the_state_print_what_it_shows(page: Path, sta
         "CATALOGUE_URL": stage.receiver.url("catalogue"),
         "CATALOGUE_SECRET": secret,
     }
-    (stage.folder / "hooks.yaml").write_text(
-        next(body for language, body in blocks(STATE) if language == "yaml")
-    )
+    (stage.folder / "hooks.yaml").write_text(blocks("yaml", text_of(STATE))[0])
+    holder = Holder("archivist", "host-7", None, 1_800_000_000, 4711)
+    with LocalStore(str(stage.folder / "hooks.state.json")).hold(holder):
+        refused = hooksync(["apply", "--yes"], stage.environ, stage.folder)
+    assert refused.code == 3
+    assert refused.err.replace(str(stage.folder), "...") in blocks("output", text_of(STATE))
     assert hooksync(["apply", "--yes"], stage.environ, stage.folder).code == 0
     check(page, stage)
 
@@ -452,13 +426,8 @@ def run_line(line: str, stage: Stage) -> str:
 
 @pytest.mark.slow
 def test_cron_mails_what_needs_a_person_and_nothing_else(stage: Stage) -> None:
-    [planned, applied] = (
-        line
-        for language, body in blocks(CRON)
-        if language == "crontab"
-        for line in body.splitlines()
-        if line[0].isdigit()
-    )
+    lines = "".join(blocks("crontab", text_of(CRON))).splitlines()
+    planned, applied = (line for line in lines if line[0].isdigit())
     play(CRON, stage)  # at the end of the page, a trigger is added and not applied
     assert "1 to subscribe" in run_line(planned, stage)
     assert run_line(applied, stage) == ""
@@ -480,7 +449,7 @@ def test_the_nine_open_questions_are_the_same_for_users_and_for_maintainers() ->
 
 
 def test_the_script_for_a_test_tenancy_prints_the_answers_of_the_service(stage: Stage) -> None:
-    [script] = (body for language, body in blocks(TEST_TENANCY) if language == "python")
+    [script] = blocks("python", text_of(TEST_TENANCY))
     stage.receiver.set_secret("catalogue", "a-shared-secret-of-tests")
     stage.environ |= {**LOG_IN, "PRESERVICA_TENANT": "DEMO", "PRESERVICA_SERVER": "none"}
     stage.environ |= {"HOOK_URL": stage.receiver.url("catalogue")}
@@ -508,37 +477,27 @@ def test_hooksync_accepts_the_arguments_of_every_command_on_a_page() -> None:
             continue
 
 
-PROMISES = [
-    line
-    for line in (ROOT / "docs" / "internals" / "threat-model.md").read_text("utf-8").splitlines()
-    if line[:1] == "|"
-]
-
-
-def assert_tests_exist(cell: str, said: str) -> None:
-    """Assert that a text names only tests, and that each of them exists."""
-    assert cell, said
-    for each in re.split(r",\s+", cell):
-        named = re.fullmatch(r"`([a-z_/]+\.py)::(test_\w+)`", each)
-        assert named, said
-        assert f"\ndef {named[2]}(" in (ROOT / "tests" / named[1]).read_text("utf-8"), each
-
-
-def test_each_promise_of_the_threat_model_fills_all_columns_and_names_tests_that_exist() -> None:
-    head = "| promise | attacker | what holds it | test | what it does not cover |"
-    rows = [line for line in PROMISES if line not in (head, "|---|---|---|---|---|")]
+def test_each_promise_of_the_threat_model_fills_all_columns_and_names_tests() -> None:
+    rows = [line for line in text_of(INTERNALS / "threat-model.md").splitlines() if "|" in line]
+    rows = [row for row in rows if not row.startswith(("| promise |", "|---|"))]
     assert len(rows) > 30
     for row in rows:
         cells = [cell.strip() for cell in row.strip("|").split("|")]
-        assert len(cells) == 5, row
-        assert all(cells), row
-        assert_tests_exist(cells[3], row)
+        assert (len(cells), all(cells), NAMED_TEST.search(cells[3]) is None) == (5, True, False), (
+            row
+        )
 
 
-def test_each_guarantee_names_tests_that_exist() -> None:
-    text = (ROOT / "docs" / "internals" / "guarantees.md").read_text("utf-8")
-    promises = text.partition("\n## What it does not do\n")[0].split("\n- **")[1:]
+def test_each_guarantee_names_tests() -> None:
+    text = text_of(INTERNALS / "guarantees.md").partition("\n## What it does not do\n")[0]
+    promises = text.split("\n- **")[1:]
     assert len(promises) >= 20
     for promise in promises:
-        said, _, proof = promise.partition("\n## ")[0].partition("\n\n    Proof: ")
-        assert_tests_exist(proof.strip(), said)
+        assert NAMED_TEST.search(promise.partition("\n\n    Proof: ")[2]), promise
+
+
+def test_each_test_that_a_page_names_exists() -> None:
+    named = {found for page in PAGES for found in NAMED_TEST.findall(text_of(page))}
+    assert len(named) > 100
+    for path, name in named:
+        assert f"\ndef {name}(" in text_of(ROOT / "tests" / path), name

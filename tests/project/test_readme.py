@@ -21,6 +21,7 @@ README = ROOT / "README.md"
 HOOKS_FILE = ROOT / "docs" / "hooks-file.md"
 QUICK_START = ROOT / "docs" / "quick-start.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 SECRET = "a-shared-secret-of-tests"
 NAMED_FILES = r"`((?:examples|hooksync|schemas|tests|\.ci)/[\w./-]+)`"
 OTHER_COMMANDS = r"^(?:\$ )?(?:aws|az|curl|docker|flask|gh|gunicorn|kubectl|uvicorn) (?:.*\\\n)*.*$"
@@ -37,10 +38,14 @@ def text_of(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def fenced(text: str) -> list[tuple[str, str]]:
+    """Return the language and the text of each fenced block, also of those within lists."""
+    return [(language, textwrap.dedent(body)) for _, language, body in BLOCK.findall(text)]
+
+
 def blocks(language: str, text: str) -> list[str]:
-    """Return the fenced blocks of a language, also those within lists."""
-    fenced = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
-    return [textwrap.dedent(body) for _, body in fenced]
+    """Return the fenced blocks of a language."""
+    return [body for written, body in fenced(text) if written == language]
 
 
 def run_guide(box: Sandbox, folder: Path, *arguments: str, search: str = SECRET) -> Run:

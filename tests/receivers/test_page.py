@@ -26,7 +26,8 @@ from tests.backends import missing
 from tests.boxes import Sandbox
 from tests.command_line import ROOT
 from tests.lanes import sampled
-from tests.project.test_docs import RECEIVERS, SERVICE, Stage, blocks, check
+from tests.project.test_docs import RECEIVERS, SERVICE, Stage, check
+from tests.project.test_readme import blocks, text_of
 from tests.receivers import reference
 from tests.receivers.conftest import COMMANDS, EXAMPLES, SECRETS, Server, started
 
@@ -37,7 +38,7 @@ NEW, OLD = SECRETS.values()
 
 
 def snippets(language: str, page: Path = REFERENCE) -> list[str]:
-    return [body for found, body in blocks(page) if found == language]
+    return blocks(language, text_of(page))
 
 
 # Write a receiver in ten minutes

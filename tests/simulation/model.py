@@ -2,20 +2,19 @@
 creation is not proven, or that no list has shown yet.
 
 The model imports nothing from hooksync. `Model.apply` follows the design, sections 5 and 6, step by
-step. `test_model` plays random histories against it.
+step. An apply reads each list once. `test_model` plays random histories against it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 MOST_ATTEMPTS = 2  # hooksync creates nothing under an identity with so many open attempts
 EXPIRY = 8  # lists; an attempt that no list shows is closed after so many, if nobody needs it
-KILLS = ("before the write", "after the write", "before a removal", "before the end")
+KILLS = ("after the write", "before the end")
 
 
 class Killed(Exception):
@@ -139,7 +138,6 @@ class Model:
 
     service: Service
     disk: State = field(default_factory=State)
-    wait: int = 3  # so many further lists an apply reads while it waits
     kill: str = ""  # where the next run is killed
     refused: list[str] = field(default_factory=list)  # identities, by the last run
 
@@ -148,7 +146,8 @@ class Model:
         wanted = {want.identity: want for want in declared}
         named = {one for one, want in wanted.items() if want.address in replaced}
         state = deepcopy(self.disk)
-        shown = self._await(state, lambda shown: creating(state, shown, wanted, named))
+        shown = self.service.list()
+        settle(state, shown, {})
         for one in list(state.attempts):
             if one.identity in named and not one.id:
                 state.attempts.remove(one)
@@ -164,13 +163,13 @@ class Model:
             seen = frozenset(each for each, identity in shown.items() if identity == one)
             address = wanted[one].address
             state.attempts.append(Attempt(address, one, state.run, self.service.lists, seen))
-        self._die("before the write")
         if new:
             self.disk = deepcopy(state)
         self._die("after the write")
         nameless = self._create(state, [wanted[one] for one in new])
         sure = {one: secret for one, secret in nameless.items() if one not in doubtful}
-        shown = self._await(state, lambda shown: new, sure)
+        shown = self.service.list()
+        settle(state, shown, sure)
         kept |= {one.identity: one.id for one in state.entries if one.run == state.run}
         self._remove(state, shown, wanted, kept, replacing, named)
         shown = self.service.list()
@@ -183,23 +182,6 @@ class Model:
         if self.kill == where:
             raise Killed
 
-    def _await(
-        self,
-        state: State,
-        new: Callable[[Mapping[str, str]], Iterable[str]],
-        sure: Mapping[str, str] = MappingProxyType({}),
-    ) -> Mapping[str, str]:
-        """Read the list, until no attempt is awaited under the identities that `new` returns."""
-        shown = self.service.list()
-        settle(state, shown, sure)
-        for _ in range(self.wait):
-            awaited = [one for each in new(shown) for one in state.open(each, shown)]
-            if all(one.id in shown for one in awaited):
-                break
-            shown = self.service.list()
-            settle(state, shown, sure)
-        return shown
-
     def _create(self, state: State, new: Iterable[Wanted]) -> dict[str, str]:
         """Make subscriptions. Returns the secrets of success responses without an id."""
         nameless = {}
@@ -207,8 +189,6 @@ class Model:
         for want in new:
             attempt = of_this_run[want.identity]
             kind, identifier = self.service.post(want)
-            if kind == "killed":
-                raise Killed
             if kind == "refused":
                 state.attempts.remove(attempt)
             elif kind == "no-id" or (identifier and identifier in attempt.seen | state.known()):
@@ -234,7 +214,6 @@ class Model:
         """
         is_whole = all(kept.get(one) in shown for one in wanted)
         for each, identity in shown.items():
-            self._die("before a removal")
             place = replacing.get(each) or identity
             is_ours = each in state.known() or each in replacing or place in named
             is_free = kept.get(place) in shown if place in wanted else is_whole

@@ -29,7 +29,7 @@ from tests.lanes import sampled
 from tests.makers import declared, live, tenancy
 from tests.reconcile.planning import derive, planner
 from tests.reconcile.tenants import Tenant
-from tests.simulation.model import EXPIRY, Killed, Model, Wanted
+from tests.simulation.model import EXPIRY, KILLS, Killed, Model, Wanted
 from tests.state_makers import PROD, load
 
 IDENTITIES = ("a", "b", "c")
@@ -37,7 +37,6 @@ SECRETS = {f"S{number}": f"the-secret-number-{number}-0123456789" for number in 
 # to a call that makes a subscription; "phantom": the id of nothing; "existing": an id of before
 RESPONSES = ("id", "no-id", "phantom", "existing", "lost", "never-made", "refused")
 EDITS = ("rotate", "rotate", "drop", "add", "rename", "move")
-KILLS = ("after the write", "before the end")
 AGE = EXPIRY_SECONDS // EXPIRY  # seconds between two applies
 
 
@@ -167,7 +166,7 @@ class Play:
         self.kills = self.chance.sample(KILLS, self.chance.choice([0, 1, len(KILLS)]))
         self.kinds = self.chance.sample(RESPONSES, self.chance.choice([1, 2, 3, len(RESPONSES)]))
         self.services = [Service(seed, lag), Service(seed, lag)]
-        self.model = Model(self.services[0], wait=0)
+        self.model = Model(self.services[0])
         self.engine = Engine(tenancy(), Client(self.services[1]), width=1)
         wanted = [Wanted("n1", "a", "S0"), Wanted("n2", "b", "S0")]
         self.wanted = wanted[: self.chance.choice([1, 2])]
