@@ -12,7 +12,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
@@ -84,24 +84,6 @@ class Broken:
     where: str  # which step
 
 
-@dataclass(slots=True)
-class Figures:
-    """How much was played."""
-
-    histories: int = 0
-    steps: int = 0
-    commands: int = 0
-    calls: int = 0
-    faults: int = 0
-    kills: int = 0
-    checks: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: Figures) -> None:
-        for name in ("histories", "steps", "commands", "calls", "faults", "kills"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.checks += other.checks
-
-
 class Play:
     """The play of one history."""
 
@@ -123,7 +105,7 @@ class Play:
         # ids that hooksync made, neither late nor before a --replace, or before the state was lost
         self.in_time: set[str] = set()
         self.broken: list[Broken] = []
-        self.figures = Figures(histories=1)
+        self.figures = Counter(histories=1)  # how much was played
         self.number = 0  # number of commands so far
         self.traces = traces
         self.trace: list[str] = []
@@ -135,7 +117,7 @@ class Play:
         """Play all steps, then let everything settle. A step that breaks a law ends the play."""
         self.last_held = set(self.service.held())
         for number, step in enumerate(self.history.steps):
-            self.figures.steps += 1
+            self.figures["steps"] += 1
             self.say(f"step {number}: {step}")
             self.step(step, f"step {number}")
             if self.broken:
@@ -479,13 +461,10 @@ class Play:
                 self.mistaken.add((one.tenant, one.place))
 
     def _judge(self, run: Run, process: Process, where: str, laws: Iterable[Any]) -> None:
-        figures = self.figures
-        figures.commands += 1
-        figures.calls += process.counts["any"]
-        figures.faults += process.faults
-        figures.kills += run.code is None
-        for law in laws:
-            figures.checks[law.__name__] += 1
+        self.figures["commands"] += 1
+        self.figures["calls"] += process.counts["any"]
+        self.figures["faults"] += process.faults
+        self.figures["kills"] += run.code is None
         if self.traces:
             self.say(f"  {run.name}: exit {run.code}")
             for line, several in groupby(process.trace):

@@ -69,27 +69,6 @@ WAYS: dict[str, Way] = {
     "receivers move, the list lags": ((*NEWS, *MOVED), LAGS),
     "the list lags for long": (NEWS, {"lag_additions": 60.0, "lag_removals": 60.0}),
 }
-EDITS: dict[str, tuple[Edit, ...]] = {
-    "one moves": (Edit("move", which=0, to=3),),
-    "both move": (Edit("move", which=0, to=3), Edit("move", which=1, to=4)),
-    "two swap their URLs": (Edit("swap", which=0, to=1),),
-    "one moves to where another one was": (
-        Edit("move", which=1, to=3),
-        Edit("move", which=0, to=1),
-    ),
-    "one is renamed": (Edit("rename", which=0),),
-    "one moves, its secret rotates": (Edit("move", which=0, to=3), Edit("rotate", which=0)),
-    "one goes, another one comes": (Edit("remove", which=0), Edit("add", which=3)),
-}
-SERVICES: dict[str, dict[str, Any]] = {
-    "create-first": {},
-    "remove-first": {"remove_first": True},
-    "the list lags": LAGS,
-    "no ids in answers": {"traits": ("answer-without-id",)},
-    "no second one": {"traits": ("refuse-duplicates",)},
-}
-for (_edit, _steps), (_service, _settings) in product(EDITS.items(), SERVICES.items()):
-    WAYS[f"{_edit}, {_service}"] = (_steps, _settings)
 FEW_FAULTS = (
     "cut",
     "commit-cut",
@@ -188,11 +167,11 @@ def cells(way: str, call: str) -> Iterator[Mishap]:
 def assert_no_law_breaks(way: str, *mishaps: Mishap) -> None:
     played = play(history(way, *mishaps))
     assert played.broken == [], mishaps
-    assert played.figures.faults, f"{mishaps} never happened"
+    assert played.figures["faults"], f"{mishaps} never happened"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("way", "call"), sampled(product(WAYS, CALLS), 80, 14))
+@pytest.mark.parametrize(("way", "call"), sampled(product(WAYS, CALLS), 80, 4))
 def test_no_fault_of_a_call_breaks_a_law_and_the_next_apply_settles_everything(
     way: str, call: str
 ) -> None:
@@ -201,7 +180,7 @@ def test_no_fault_of_a_call_breaks_a_law_and_the_next_apply_settles_everything(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", sampled(WAYS, 9, 9))
+@pytest.mark.parametrize("way", sampled(WAYS, 6, 6))
 @pytest.mark.parametrize("times", [1, EVER])
 def test_a_connection_that_is_cut_at_any_call_breaks_no_law(way: str, times: int) -> None:
     for nth, fault in product(range(calls(way).total()), ("cut", "commit-cut")):
@@ -209,7 +188,7 @@ def test_a_connection_that_is_cut_at_any_call_breaks_no_law(way: str, times: int
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", sampled(WAYS, 9, 9))
+@pytest.mark.parametrize("way", sampled(WAYS, 6, 6))
 @pytest.mark.parametrize("end", ["killed", "commit-killed", "stop"])
 def test_an_apply_that_ends_at_any_call_is_finished_by_the_next_run(way: str, end: str) -> None:
     for nth in range(calls(way).total()):
@@ -224,7 +203,7 @@ def test_a_rotation_between_two_killed_runs_is_noticed(call: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", sampled(WAYS, 9, 9))
+@pytest.mark.parametrize("way", sampled(WAYS, 6, 6))
 @pytest.mark.parametrize("flags", [(), ("old-checkout",)], ids=["one state", "a state each"])
 def test_a_second_apply_between_any_two_calls_breaks_no_law(
     way: str, flags: tuple[str, ...]
