@@ -121,8 +121,8 @@ BREAKS = {
     ),
     "states": Break(
         "believe what a state says of a secret",
-        "reconcile/planner.py",
-        "is_same = entry.is_made_with(self.ring.key(*secret), comparison.tenancy.key)",
+        "reconcile/diff.py",
+        "is_same = self.history.entries[live.id].is_made_with(key, self.tenancy.key)",
         "is_same = True",
     ),
     "signals": Break(

@@ -60,7 +60,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "call every secret the same",
-        "reconcile/planner.py",
+        "reconcile/diff.py",
         '"same" if is_same else "changed"',
         '"same"',
     ),
@@ -148,7 +148,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take no run lock",
         "api/run.py",
-        "            held.enter_context(run_lock(store, options.lock_timeout, context))\n",
+        "        held.enter_context(run_lock(store, options.lock_timeout, declared.context))\n",
         "",
     ),
     Break(
