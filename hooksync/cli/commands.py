@@ -23,8 +23,8 @@ Options = TypeVar("Options", bound=Record)
 
 _SANDBOX = """\
 faults: KIND@CALL[:TIMES[:SKIP]], TIMES times (default: 1; *: always) after SKIP
-calls. CALL is login, details, version, updated, list, subscribe, unsubscribe
-or any. KIND:
+calls. CALL is login, details (of the user), version (of Preservica), updated
+(the list for catch-up), list, subscribe, unsubscribe or any. KIND:
   status-N, retry-after-S  do nothing, respond with N, or with 429
   slow-S                   do it, respond S seconds later
   cut, commit-cut          do nothing, or do it; then cut the connection
@@ -180,7 +180,7 @@ password is "sandbox-password".""",
         Command(
             "init",
             "write a first hooks file",
-            "example: hooksync init --from-live https://fn.example.net/api",
+            "example: hooksync init --from-live https://a.example/x https://b.example",
             {
                 "what to write": ("init --file", "--from-live"),
                 "what to read": ("--env-file", "--credentials"),
@@ -281,7 +281,7 @@ Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
         Command(
             "remove",
             "remove single live subscriptions by their ids, after a prompt",
-            "example: hooksync remove 9495ddbf0c1e4f7e",
+            "example: hooksync remove 9495ddbf7d4a0b9f030a3411c87f967d",
             {
                 "what to select": ("remove", "--tenancy"),
                 "what to read": ("--file", "--env-file", "--state"),
@@ -298,9 +298,9 @@ Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
             _apply,
             """\
 Remove live subscriptions by their ids, whoever made them; `hooksync list` shows
-the ids. The prompt shows URL, trigger and origin. Refuses what an address keeps
-or replaces: remove that from the hooks file. Removes its duplicates. `protect`
-and a policy apply.""",
+the ids. The prompt shows URL, trigger and origin. Refuses what the hooks file
+declares, and what a plan would replace: edit the file instead. Accepts a
+duplicate of a declared subscription. `protect` and a policy apply.""",
         ),
         Command(
             "list",
@@ -381,11 +381,11 @@ refused an event.""",
             _listen,
             """\
 Receive webhooks on this machine, at any path, until interrupted. Answer
-challenges with the first secret, but refuse a code whose answer could forge an
-event. Verify each event, and show its time, its content and the secret that
-signed it. Answer 401 to a wrong signature, and show the likely reason. The
-secrets come from --secret, or otherwise from the hooks files. With both, the
-secrets of the hooks files only help to find the reason.""",
+challenges with the first secret, unless the code could be the body of an event:
+its answer would sign that event. Verify each event, and show its time, its
+content and the secret that signed it. Answer 401 to a wrong signature, and show
+the likely reason. The secrets come from --secret, or otherwise from the hooks
+files. With both, the secrets of the hooks files only help to find the reason.""",
         ),
         Command(
             "verify",
@@ -423,15 +423,15 @@ likely reason: a different form of signing, or a body that was changed.""",
     "state and files": (
         Command(
             "state",
-            "show and change the state, on any backend",
+            "show and change the state, wherever it is kept",
             "example: hooksync state show",
             {},
             None,
             """\
 Show and change the state: hooksync's record of the subscriptions that it made
-or adopted. Works on every backend. Does not read the hooks file: the state is
-beside it, unless --state or HOOKSYNC_STATE names a different place. Each action
-has its own help.""",
+or adopted. The state is beside the hooks file, unless --state or HOOKSYNC_STATE
+names a different place, such as a branch. Does not read the hooks file. Each
+action has its own help.""",
             actions=(
                 Command(
                     "show",

@@ -80,7 +80,7 @@ FLAGS: dict[str, Keywords] = {
         "action": "append",
         "dest": "env_files",
         "metavar": "FILE",
-        "help": "NAME=value lines, if not set (HOOKSYNC_ENV_FILE)",
+        "help": "variables; exported ones override (HOOKSYNC_ENV_FILE)",
     },
     "--state": {
         "metavar": "WHERE",
@@ -110,7 +110,7 @@ FLAGS: dict[str, Keywords] = {
     },
     "--since": {
         "metavar": "REF",
-        "help": "only tenancies changed since the merge base with it",
+        "help": "only tenancies changed since the branch left REF",
     },
     "--target": {
         "action": "append",
@@ -128,7 +128,11 @@ FLAGS: dict[str, Keywords] = {
         "metavar": "GLOB",
         "help": "adopt what is live at these addresses; repeatable",
     },
-    "remove": {"nargs": "+", "metavar": "ID", "help": "of a live subscription, in full"},
+    "remove": {
+        "nargs": "+",
+        "metavar": "ID",
+        "help": "of a live subscription, in full, as `hooksync list` shows it",
+    },
     "--url": {
         "metavar": "URL",
         "help": "a receiver; in its URL, ${NAME} is a variable",
@@ -186,7 +190,7 @@ FLAGS: dict[str, Keywords] = {
     "--yes": {
         "action": "store_true",
         "dest": "is_confirmed",
-        "help": "apply without a prompt; needed without a terminal",
+        "help": "do not prompt; needed without a terminal",
     },
     "--max-age": {
         "type": duration,
@@ -232,8 +236,9 @@ FLAGS: dict[str, Keywords] = {
         "help": "the file to write (default: hooks.yaml); - prints it",
     },
     "--from-live": {
+        "action": "extend",
         "nargs": "*",
-        "metavar": "URL-PREFIX",
+        "metavar": "[URL-PREFIX ...]",
         "help": "write what is live; what is under no prefix, as comments",
     },
     # fire, catch-up, listen and verify
@@ -256,7 +261,7 @@ FLAGS: dict[str, Keywords] = {
     },
     "--log": {
         "metavar": "FILE",
-        "help": "for --suite: look there for how often it worked on each event",
+        "help": "for --suite: the receiver's log; it shows which work was done",
     },
     "--trigger": {
         "metavar": "NAME",
@@ -268,7 +273,7 @@ FLAGS: dict[str, Keywords] = {
     },
     "--event": {
         "metavar": "FILE",
-        "help": "send this body, newly signed; for --suite: a model",
+        "help": "send this document, newly signed; --suite varies it",
     },
     "catch-up --since": {
         "dest": "moment",
@@ -347,7 +352,7 @@ FLAGS: dict[str, Keywords] = {
     "--list-lag": {
         "type": number_between(float, 0, 86_400),
         "metavar": "S",
-        "help": "seconds by which the list lags; 404 and 409 do not",
+        "help": "the list shows each change S seconds late",
     },
     "sandbox --tenant": {
         "action": "append",
@@ -374,7 +379,8 @@ FLAGS: dict[str, Keywords] = {
         "metavar": "KIND",
         "help": (
             "the document: hooks (the hooks file, by default), policy, state, plan (--format json"
-            " of plan, apply and list), notice (--notify) or error (--format json without a result)"
+            " of plan, apply and list), notice (what --notify sends) or error (what --format json"
+            " prints without a result)"
         ),
     },
     "shell": {

@@ -152,7 +152,9 @@ def build_parser(groups: Groups, only: str | None = None) -> argparse.ArgumentPa
 
 def _add_commands(parser: argparse.ArgumentParser, dest: str, commands: Iterable[Command]) -> None:
     """Add commands, or the actions of a command, with their flags."""
-    siblings = parser.add_subparsers(dest=dest, metavar=dest.upper(), prog=parser.prog)
+    siblings = parser.add_subparsers(
+        title=f"{dest}s", dest=dest, metavar=dest.upper(), prog=parser.prog
+    )
     for command in commands:
         made = siblings.add_parser(
             command.name,

@@ -53,8 +53,11 @@ _OWNS = """
 _NOT_REPORTED = """\
 # The service does not report include_identifiers of some subscriptions; the default is true.
 """
+_NOTHING = """
+    subscriptions: {}  # remove the {} before you declare a subscription
+"""
 _OTHERS = """\
-      # Live, and not under the prefixes that you gave. If one is yours, make it a part of the file.
+      # Live, and not under the prefixes that you gave. To declare one, remove "# " from its lines.
 """
 
 Entries = dict[str, dict[str, object]]  # by name, as in the file
@@ -185,6 +188,7 @@ class Draft:
         settings["subscriptions"] = self.entries
         document["tenancies"] = {self.tenancy: settings}
         text = write_yaml(document).replace("\n    owns: made\n", _OWNS, 1)
+        text = text.replace("\n    subscriptions: {}\n", _NOTHING)
         if self.others:
             lines = write_yaml(self.others).splitlines()
             text += _OTHERS + "".join(f"      # {line}\n" for line in lines)

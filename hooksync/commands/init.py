@@ -23,7 +23,7 @@ from hooksync.core.errors import (
 from hooksync.core.model import Location
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.core.urls import prefix_fault
+from hooksync.core.urls import owns_url, prefix_fault
 
 if TYPE_CHECKING:
     from hooksync.reconcile.plan import TenancyPlan
@@ -73,6 +73,11 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
     _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
     for warning in draft.warnings:
         context.terminal.warn(warning)
+    for prefix in prefixes:
+        if not any(owns_url(frozenset([prefix]), hook.url.full) for hook in plan.live):
+            what = f"no live subscription is under {printable(prefix)}"
+            fix = "--from-live without a prefix writes all that is live"
+            context.terminal.warn(Problem(what, fix))
     if draft.needs:
         width = max(map(len, draft.needs))
         lines = [f"  {variable:{width}}  {what}" for variable, what in draft.needs.items()]

@@ -111,14 +111,14 @@ def read_plan(path: str, command: Literal["plan", "apply"]) -> bytes:
         what = f"{path} is not a saved plan: by its name, it is a hooks file"
         fix = f"`hooksync {command} --file {shlex.quote(path)}`"
         raise FileError(Problem(what, fix))
-    fix = "name a file that `hooksync plan --out` wrote; with --tenancy, it writes a smaller one"
+    fix = "name a file that `hooksync plan --out` wrote"
     return _read(path, "plan", MOST_PLAN_BYTES, fix)
 
 
 def read_settings(path: str, kind: str, fix: str) -> bytes:
     """Read a policy, a file of variables or a credentials file. Raises FileError.
 
-    `kind`: what messages call the file; `fix`: what to do if it is missing or too large.
+    `kind`: what messages call the file; `fix`: what to do if it is missing.
     """
     return _read(path, kind, MOST_SETTINGS_BYTES, fix)
 
@@ -212,9 +212,11 @@ def is_hooks_file(name: str) -> bool:
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:
     fix = (
-        "name one with --file or HOOKSYNC_FILE, or write a first one with `hooksync init`; spread a"
-        " large one over several files"
+        "correct --file; without --file, HOOKSYNC_FILE names this file: correct it, or"
+        " `unset HOOKSYNC_FILE`"
     )
+    if path == DEFAULT_FILE:
+        fix = "write a first one with `hooksync init`, or name yours with --file or HOOKSYNC_FILE"
     data = _read(path, "file", MOST_BYTES, fix, stdin)
     return Source(STDIN if path == "-" else path, data)
 
@@ -228,7 +230,7 @@ def read_defaults(path: str) -> Source:
 def _read(path: str, noun: str, most: int, fix: str, stdin: BinaryIO | None = None) -> bytes:
     """Read a file; if `stdin` is given, `-` reads standard input. Raises FileError.
 
-    `most`: bytes; `fix`: what to do if the file is missing or larger than `most`.
+    `most`: bytes; `fix`: what to do if the file is missing.
     """
     name = f"the {noun} {path}"
     try:
@@ -242,7 +244,11 @@ def _read(path: str, noun: str, most: int, fix: str, stdin: BinaryIO | None = No
     except (OSError, ValueError) as error:
         raise FileError(_unreadable(name, error)) from error
     if len(data) > most:
-        raise FileError(Problem(f"{name} is larger than {most // 1024**2} MiB", fix))
+        raise FileError(
+            Problem(
+                f"{name} is larger than {most // 1024**2} MiB", "name a smaller file, or split it"
+            )
+        )
     return data
 
 

@@ -283,6 +283,8 @@ def question(plan: Plan) -> str:
     lines = []
     for tenancy in plan.ready_tenancies:
         named = [step for step in tenancy.steps if step.action in ("unsubscribe", "adopt")]
+        if named:
+            lines.append("To confirm:")
         lines += [text for _, text in _written_steps(named, tenancy)]
         lines.append(f"{tenancy.name} ({tenancy.where}): {counted(tenancy.counts(), CHANGES)}.")
     answer = expected_answer(plan)

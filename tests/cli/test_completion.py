@@ -45,7 +45,7 @@ CASES = [
 # names of values that no list can contain, or that only Preservica has
 FREE = {
     *("ADDRESS", "DURATION", "GLOB", "HEX", "HOST", "ID", "N", "NAME", "NAME=ENV", "TIME"),
-    *("NEW", "OLD", "REF", "S", "SECONDS", "SPEC", "URL", "URL-PREFIX"),
+    *("NEW", "OLD", "REF", "S", "SECONDS", "SPEC", "URL", "[URL-PREFIX ...]"),
 }
 
 

@@ -128,6 +128,15 @@ def test_an_environment_variable_can_name_the_hooks_file(place: Place) -> None:
     assert place.run("validate").out == "other.yaml: valid: 1 tenancy, 2 subscriptions.\n"
 
 
+def test_the_fix_for_a_missing_file_names_the_variable_that_may_name_it(place: Place) -> None:
+    (place.folder / "hooks.yaml").unlink()
+    assert "fix: write a first one with `hooksync init`" in place.run("plan").err
+    place.environ["HOOKSYNC_FILE"] = "gone.yaml"
+    run = place.run("plan")
+    assert "`unset HOOKSYNC_FILE`" in run.err
+    assert "init" not in run.err
+
+
 def test_an_environment_variable_can_name_a_file_of_variables(place: Place) -> None:
     secret = place.environ.pop("CATALOGUE_SECRET")
     place.write(f"CATALOGUE_SECRET={secret}\n", "ci.env")

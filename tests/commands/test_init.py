@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hooksync.core.errors import FileError
 from hooksync.core.output import Output
 from tests.command_line import hooksync
 from tests.conftest import SECRET, Place
+
+
+def declared_in(text: str) -> dict[str, object]:
+    """Return the subscriptions of a hooks file with the tenancy `demo`."""
+    return dict(yaml.safe_load(text)["tenancies"]["demo"]["subscriptions"])
 
 
 def test_the_starter_file_is_valid_and_readable_by_all_users(tmp_path: Path) -> None:
@@ -51,6 +58,19 @@ def test_from_live_prints_or_writes_the_same_draft(place: Place) -> None:
     assert (place.folder / "live.yaml").stat().st_mode & 0o777 == 0o600
     plan = place.run("plan", "-f", "live.yaml")
     assert "1 to adopt" in plan.out
+
+
+def test_each_from_live_adds_prefixes_and_one_without_a_match_is_a_warning(place: Place) -> None:
+    place.environ["PRESERVICA_SERVER"] = place.box.url
+    for name in "abc":
+        place.box.seed("DEMO", f"https://{name}.example/x", "MOVED", SECRET)
+    flags = [f"--from-live=https://{name}.example" for name in "ab"]
+    run = place.run("init", "--file", "-", *flags)
+    assert list(declared_in(run.out)) == ["a-example-x", "b-example-x"]
+    nothing = place.run("init", "--file", "-", "--from-live", "https://d.example")
+    assert "warning: no live subscription is under https://d.example\n" in nothing.err
+    uncommented = re.sub(r"(?m) \{\}  #.*|(?<=^ {6})# (?!Live)", "", nothing.out)
+    assert list(declared_in(uncommented)) == ["a-example-x", "b-example-x", "c-example-x"]
 
 
 def test_from_live_makes_no_call_if_the_file_exists(place: Place) -> None:

@@ -123,7 +123,7 @@ def test_a_hooks_file_in_place_of_a_saved_plan_is_named_with_the_right_command(
 
 
 def test_a_plan_that_is_not_there_has_a_fix_for_each_command_that_reads_it(place: Place) -> None:
-    fix = "name a file that `hooksync plan --out` wrote; with --tenancy, it writes a smaller one"
+    fix = "name a file that `hooksync plan --out` wrote"
     for command in ("apply", "show"):
         run = place.run(command, "none.json")
         assert run.err == f"error: there is no plan none.json\n  fix: {fix}\n"

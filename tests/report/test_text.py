@@ -336,6 +336,7 @@ def test_with_a_target_only_the_targeted_subscriptions_are_reported_to_match() -
 def test_the_question_counts_changes_and_names_url_and_trigger_of_each_removal() -> None:
     one = a_plan()
     removed = PLAN[PLAN.index("-   search") : PLAN.index(".   1 not in the state")]
+    removed = f"To confirm:\n{removed}"
     line = "prod (eu.preservica.com / BRAMA): 1 to subscribe, 1 to resubscribe, 2 to REMOVE."
     asks = " Type yes to apply: "
     assert question(run_of(one)) == f"{removed}{line}{asks}"
