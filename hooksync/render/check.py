@@ -10,7 +10,6 @@ from typing import Literal
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import Record
-from hooksync.receivers.challenges import SLOW
 from hooksync.render.json_text import result_json
 from hooksync.render.text import Line, counted, name_width, state_counts, unstyled
 
@@ -18,7 +17,6 @@ FORMAT = "hooksync.check/1"
 
 FindingState = Literal["ok", "failed", "warning", "skipped"]
 _WORDS = {"ok": "ok", "failed": "failed", "warning": "with a warning", "skipped": "skipped"}
-_SLOW_FIX = "let the receiver answer first and work afterwards; keep an instance of it warm"
 
 
 class Finding(Record, frozen=True):
@@ -54,10 +52,6 @@ def receiver_finding(
             fix += "; if only Preservica can reach it, declare `probe: never`"
         what = f"receiver {declared.url.shown}: {answer.detail}"
         return Finding(*subject, "failed", what, fix, seconds)
-    if seconds > SLOW:
-        took = f"the receiver's answer is right, but took {seconds:.3f} s"
-        what = f"{took}; Preservica's limit is not known"
-        return Finding(*subject, "warning", what, _SLOW_FIX, seconds)
     return Finding(*subject, "ok", f"receiver ready in {seconds:.3f} s", None, seconds)
 
 

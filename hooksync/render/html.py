@@ -10,7 +10,6 @@ is escaped, so it cannot become markup.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from html import escape
 from string import Template
@@ -26,7 +25,6 @@ from hooksync.render.text import (
     step_fields,
 )
 
-_BACKQUOTED = re.compile("`([^`<]+)`")
 # what a reviewer must not miss comes first
 _ORDER = ("unsubscribe", "resubscribe", "adopt", "subscribe", "keep", "leave")
 
@@ -56,7 +54,7 @@ def _problems(plan: Plan) -> str:
         lists += f"<h2>{_text(title)}</h2><ul>"
         for fix, alike in fixes.items():
             texts = [*(problem.headline for problem in alike), f"fix: {fix}"]
-            lists += _BACKQUOTED.sub(r"<code>\1</code>", _each("li", texts))
+            lists += _each("li", texts)
         lists += "</ul>\n"
     return lists
 

@@ -31,9 +31,7 @@ def live_only(plan: Plan) -> Plan:
             tenancy = replace(tenancy, steps=tuple(steps), refusals=(), live_count=len(steps))
         tenancies.append(tenancy)
     listed = replace(plan, format="hooksync.list/1", tenancies=tuple(tenancies))
-    # the only step without a live subscription that the summary counts
-    summary = {**listed.summarised(), "subscribe": plan.counts()["subscribe"]}
-    return replace(listed, summary=summary)
+    return replace(listed, summary=listed.summarised())
 
 
 def list_lines(plan: Plan) -> list[Line]:
@@ -51,19 +49,13 @@ def _summary(plan: Plan) -> str:
     declared = counts["keep"] + counts["resubscribe"] + counts["adopt"]
     places = pluralised(len(plan.tenancies) - plan.unread, "tenancy")
     parts = [f"List: {len(plan.steps)} live in {places}, {declared} of them declared"]
-    if counts["subscribe"]:
-        parts.append(f"{counts['subscribe']} declared and not live")
-    if secrets := _secret_counts(plan):
-        parts.append(f"secrets: {secrets}")
+    states = Counter(secret_state(step) for step in plan.steps if step.secret)
+    if states:
+        secrets = (f"{number} {state}" for state, number in sorted(states.items()))
+        parts.append(f"secrets: {', '.join(secrets)}")
     if plan.unread:
         parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
     return f"{'; '.join(parts)}."
-
-
-def _secret_counts(plan: Plan) -> str:
-    """Count what is known of the secrets, e.g. `3 same, 1 unknown`; "" if nothing is compared."""
-    states = Counter(secret_state(step) for step in plan.steps if step.secret)
-    return ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
 
 
 def _row(tenancy: str, step: Step) -> tuple[str, str, str, str, str, str, str]:

@@ -44,41 +44,34 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     for text in sentences(plan):
         lines += [in_markdown(text), ""]
     for title, fixes in problem_groups(plan).items():
-        lines += _problem_list(title, fixes)
-    steps = [*verification(plan), ("", "")]
-    if len(steps) == 1:
-        steps = []
-    steps = [*tenancy_table(plan), *steps, *step_lines(plan, shows_kept=shows_kept)]
-    lines += _steps_block([*map(_line, steps)], _ROOM - _size(lines))
+        lines += [f"**{title}**", "", *_fitted(_problem_list(fixes), _PROBLEMS_ROOM), ""]
+    verified = [*verification(plan)]
+    if verified:
+        verified.append(("", ""))
+    steps = [*tenancy_table(plan), *verified, *step_lines(plan, shows_kept=shows_kept)]
+    texts = "\n".join(map(_line, steps)).rstrip().splitlines()
+    if texts:
+        mark = fence("\n".join(texts))
+        lines += [f"{mark}diff", *_fitted(texts, _ROOM - _size([*lines, mark, mark])), mark]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _steps_block(steps: Sequence[Line], room: int) -> list[str]:
-    """Write as many steps as there is room for, in a code block that no text in them can end."""
-    mark = fence("\n".join(text for _, text in steps))
-    shown, more = _fitted(steps, room - _size([f"{mark}diff", mark]))
-    while shown and not shown[-1]:
-        shown.pop()
-    return [f"{mark}diff", *shown, mark, *more] if shown else more
-
-
-def _problem_list(title: str, fixes: Mapping[str, list[Problem]]) -> list[str]:
-    """Write a list of problems, and count those for which there is no room."""
-    items: list[Line] = []
+def _problem_list(fixes: Mapping[str, list[Problem]]) -> list[str]:
+    """Write a list of problems, each fix once."""
+    lines = []
     for fix, alike in fixes.items():
-        items += [("problem", f"- {in_markdown(problem.headline)}") for problem in alike]
-        items.append(("", f"  fix: {in_markdown(fix)}"))
-    lines, more = _fitted(items, _PROBLEMS_ROOM)
-    return [f"**{title}**", "", *lines, *(f"- {text}" for text in more), ""]
+        lines += [f"- {in_markdown(problem.headline)}" for problem in alike]
+        lines.append(f"  fix: {in_markdown(fix)}")
+    return lines
 
 
-def _line(line: Line) -> Line:
+def _line(line: Line) -> str:
     """Make a line fit for a block of changes."""
     kind, text = line
     if kind in ("resubscribe", "adopt"):
         # a diff block shows `!` in its own colour; `+/-` would be green, as if added only
         text = _REPLACED_MARK + text[len(_REPLACED_MARK) :]
-    return kind, printable(cut(text, _LONGEST))
+    return printable(cut(text, _LONGEST))
 
 
 def in_markdown(text: str) -> str:
@@ -105,19 +98,10 @@ def _size(lines: Iterable[str]) -> int:
     return sum(len(line.encode()) + 1 for line in lines)
 
 
-def _fitted(lines: Sequence[Line], room: int) -> tuple[list[str], list[str]]:
-    """Return the lines that fit into `room` bytes, and a line that counts the items in the rest.
-
-    A line of a kind begins an item, which is shown completely or not at all.
-    """
-    shown: list[str] = []
-    complete = 0
-    for kind, text in lines:
-        if kind:
-            complete = len(shown)
+def _fitted(lines: Sequence[str], room: int) -> list[str]:
+    """Return the lines that fit into `room` bytes, and a line that counts the rest."""
+    for number, text in enumerate(lines):
         room -= _size([text])
         if room < 0:
-            left = sum(bool(kind) for kind, _ in lines[complete:])
-            return shown[:complete], [f"{left} more left out here."]
-        shown.append(text)
-    return shown, []
+            return [*lines[:number], "", f"{len(lines) - number} more lines left out here."]
+    return [*lines]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.errors import ExitCode
-from hooksync.core.model import ProbeResult
-from hooksync.render.check import Finding, check_json, check_lines, receiver_finding
+from hooksync.render.check import Finding, check_json, check_lines
 from hooksync.render.text import plain
-from tests.makers import declared
 
 
 @given(st.text(), st.text(), st.text(), st.text())
@@ -24,16 +21,3 @@ def test_no_text_of_a_finding_breaks_the_text_or_the_json(
     assert all(line.isprintable() for line in plain(lines).split("\n"))
     document = json.loads(check_json(findings, {name: place}, (), "2026-01-31", ExitCode.ERROR))
     assert (document["exit_code"], document["findings"][0]["detail"]) == (1, text)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "state"),
-    [(0.2, "ok"), (3.0, "ok"), (3.1, "warning"), (100.0, "warning")],
-)
-def test_a_slow_receiver_is_a_warning_because_nobody_knows_the_limit(
-    seconds: float, state: str
-) -> None:
-    found = receiver_finding(declared(), ProbeResult("ready", "", "", seconds), is_asked=True)
-    assert (found.state, found.seconds) == (state, seconds)
-    assert f" {seconds:.3f} s" in found.detail
-    assert ("Preservica's limit is not known" in found.detail) == (state != "ok")

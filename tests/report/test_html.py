@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.errors import Problem
 from hooksync.core.record import replace
 from hooksync.render.html import html
 from tests.conftest import Place
@@ -61,13 +60,6 @@ def test_a_page_loads_nothing_and_shows_every_step() -> None:
     assert f"Plan {'0' * 32}, made at" in page.text
     assert "at the commit c0ffee." in page.text
     assert 'data-tenancy="archive-test"' in text
-
-
-def test_what_a_problem_has_in_backquotes_is_code() -> None:
-    doubt = Problem("`x` is <doubtful>`", "run `hooksync list`")
-    text = html(run_of(large(1), warnings=(doubt,)))
-    assert "<li><code>x</code> is &lt;doubtful&gt;`</li>" in text
-    assert "<li>fix: run <code>hooksync list</code></li>" in text
 
 
 def test_plan_and_show_write_the_same_page_and_apply_writes_none(place: Place) -> None:
