@@ -20,14 +20,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 from unittest import mock
 
 import tests.stretching  # noqa: F401 # commands on one state share its salt
 from hooksync.cli.main import main
-
-if TYPE_CHECKING:
-    pass
+from hooksync.cli.run import run
+from tests.clocks import JumpingClock
 
 ROOT = Path(__file__).resolve().parent.parent
 USERNAME = "archivist@example.org"
@@ -66,9 +65,10 @@ def hooksync(
     given: str = "",
     *,
     merged: bool = False,
+    clock: JumpingClock | None = None,
 ) -> Run:
     """Run a command to its end, within this process. `given`: its standard input. `merged`: `out`
-    has both streams in the order in which a terminal shows them.
+    has both streams in the order in which a terminal shows them. `clock`: if it is not the system's.
     """
     if threading.current_thread() is not threading.main_thread():
         # only the main thread handles signals, and all threads share one working directory
@@ -77,7 +77,7 @@ def hooksync(
     if merged:
         streams[2] = streams[1]
     with _surroundings(streams, _environ_of_a_child(environ), folder):
-        code = main(arguments)
+        code = main(arguments) if clock is None else run(arguments, clock)
     _, out, err = (stream.buffer.getvalue().decode("utf-8") for stream in streams)
     return Run(code, out, "" if merged else err)
 

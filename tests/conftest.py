@@ -25,6 +25,7 @@ from tests import lanes
 from tests.backends import backend, servers
 from tests.boxes import Receiver, Sandbox
 from tests.clients import Clients
+from tests.clocks import JumpingClock
 from tests.command_line import PASSWORD, Run, hooksync, hooksync_process
 from tests.site.browser import browser
 from tests.stretching import real_scrypt, stretch_cheaply
@@ -86,6 +87,7 @@ class Place:
     box: Sandbox
     receiver: Receiver
     environ: dict[str, str] = field(default_factory=dict)
+    clock: JumpingClock | None = None  # of commands in this process; None: the system's
 
     def write(self, text: str, name: str = "hooks.yaml") -> Path:
         path = self.folder / name
@@ -146,7 +148,7 @@ class Place:
 
     def run(self, *arguments: str, given: str = "") -> Run:
         """Run hooksync within this process. `given`: its standard input."""
-        return checked(hooksync(arguments, self.environ, self.folder, given))
+        return checked(hooksync(arguments, self.environ, self.folder, given, clock=self.clock))
 
     def run_process(self, *arguments: str, given: str = "") -> Run:
         """Run hooksync as a new process. `given`: its standard input."""

@@ -18,13 +18,14 @@ from hooksync.cli.parser import Given, Help, NoCommand
 from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
 from hooksync.config.files import YAML_ENDINGS
 from hooksync.config.variable_files import gather
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, exit_of, internal_error_text
 from hooksync.core.output import Output
 from hooksync.render.json_text import ERROR_FORMAT, result_json
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str], clock: Clock = SYSTEM_CLOCK) -> int:
     """Run a command to its end, report any error, and return the exit code."""
     _prepare_streams()
     output = Output()
@@ -32,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
     begun = Event()
     problems: Sequence[Problem] = ()
     try:
-        code = _run_command(argv, output, interrupts, begun)
+        code = _run_command(argv, output, interrupts, begun, clock)
     except HooksyncError as error:
         for problem in error.problems:  # a problem in a file begins with its place there
             kind = "refused" if error.exit_code == ExitCode.REFUSED else "error"
@@ -61,7 +62,7 @@ def _prepare_streams() -> None:
 
 
 def _run_command(
-    argv: Sequence[str], output: Output, interrupts: Interrupts, begun: Event
+    argv: Sequence[str], output: Output, interrupts: Interrupts, begun: Event, clock: Clock
 ) -> ExitCode:
     """Run the command that a command line names. `begun`: set before the first change."""
     with catch_signals(interrupts.handle):
@@ -78,7 +79,7 @@ def _run_command(
         )
         environ = _environ(given, output, terminal)
         stdin = sys.stdin.buffer
-        context = Context(environ, stdin, terminal, interrupts.stop, output=output, begun=begun)
+        context = Context(environ, stdin, terminal, interrupts.stop, clock, output, begun)
         return load()(given, context)
 
 

@@ -34,6 +34,7 @@ from tests.attacks.peers import (
     answer_well,
     service,
 )
+from tests.clocks import JumpingClock
 from tests.command_line import Run, hooksync
 from tests.conftest import make_environ
 from tests.encodings import ENCODERS
@@ -114,7 +115,7 @@ def play(arguments: Sequence[str], scene: Scene) -> Seen:
         environ = make_environ(
             HOOKSYNC_POLICY=str(folder / "policy.yaml"), **(places | dict(scene.environ))
         )
-        run = hooksync(arguments, environ, folder)
+        run = hooksync(arguments, environ, folder, clock=JumpingClock())
         files = {
             path.name: path.read_text("utf-8")
             for path in folder.iterdir()

@@ -155,10 +155,10 @@ def test_a_quiet_plan_prints_only_what_needs_a_person(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     run = place.run("plan", "--quiet", "--detailed-exitcode")
     assert (run.code, run.out, run.err) == (0, "", "")
-    place.box.faults.add("status-500@list:*")
+    place.box.faults.add("status-403@list:*")
     run = place.run("plan", "--quiet")
     assert run.code == 1
-    assert "500" in run.err
+    assert "403" in run.err
     run = place.run("plan", "--quiet", "--format", "json")
     assert run.code == 64
 

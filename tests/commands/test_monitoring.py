@@ -22,6 +22,7 @@ from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Step
 from hooksync.render.metrics import metrics_text
 from hooksync.render.notice import NoticeForm, RunSummary
+from tests.clocks import JumpingClock
 from tests.command_line import Run
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.fakes import unreachable
@@ -212,6 +213,7 @@ def test_a_notice_states_that_a_run_was_interrupted(watched: Watched, code: Exit
 def test_a_notice_that_does_not_arrive_is_a_warning_and_changes_no_exit_code(
     watched: Watched, tries: int, why: str
 ) -> None:
+    watched.place.clock = JumpingClock()
     run = watched.run("plan", "--detailed-exitcode", "-v")
     assert (run.code, len(watched.wire.requests)) == (2, tries)
     assert f"warning: the notice was not delivered: env:WATCHER: {why}" in run.err

@@ -74,10 +74,11 @@ class Good:
         return event_key(event)
 
     def work(self, event: Any) -> None:
+        key = self.key(event)
         with self.lock:
-            if self.key(event) in self.seen:
+            if key in self.seen:
                 return
-            self.seen.add(self.key(event))
+            self.seen.add(key)
         self.do(event)
 
     def do(self, event: Any) -> None:

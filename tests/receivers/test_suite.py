@@ -17,14 +17,18 @@ import pytest
 from pyPreservica import FlaskWebhookHandler
 from pyPreservica.webHooksAPI import LambdaURLHandler
 
-from hooksync.core.model import HookUrl, ProbeResult, Secret
+from hooksync.commands import fire as commands
+from hooksync.commands.fire import FireOptions
+from hooksync.core.model import HookUrl, ProbeResult, Secret, SecretRef
 from hooksync.receivers.events import Delivery
 from hooksync.receivers.http_server import IncomingRequest, LoopbackServer, Reply
 from hooksync.receivers.suite import FIRST, WRONG, Sender, Trial
 from hooksync.receivers.verdict import explain
 from hooksync.service.http import Response
+from tests.clocks import JumpingClock
 from tests.command_line import Run, hooksync
 from tests.lanes import sampled
+from tests.memory_terminal import make_context
 from tests.receivers.broken import BUGS, IN_THE_LOG, PREFIX, RIGHT, SECRET, Good, bug, sign
 from tests.receivers.conftest import EXAMPLES
 from tests.shipped_receiver import shipped_receiver
@@ -48,8 +52,12 @@ def fire_suite(receiver: Good, *arguments: str) -> Any:
     with serving(receiver) as url:
         done = fire(url, "--suite", "--format", "json", *arguments)
     assert done.err == ""
-    found = done.json
-    assert done.code == found["exit_code"]
+    return judged(done.code, done.out)
+
+
+def judged(code: int, out: str) -> Any:
+    found = json.loads(out)
+    assert code == found["exit_code"]
     found["causes"] = [one for one in found["causes"] if "it takes more than" not in one["what"]]
     return found
 
@@ -97,7 +105,14 @@ def fire_with_log(receiver: Good, folder: Path) -> Any:
             file.write(f"{line}\n")
 
     receiver.log = type("Log", (list,), {"append": lambda self, line: write(line)})()
-    return fire_suite(receiver, "--log", str(log))
+    context = make_context({"HOOK_SECRET": SECRET.decode()}, clock=JumpingClock())
+    secrets = (SecretRef("env", "HOOK_SECRET"),)
+    with serving(receiver) as url:
+        options = FireOptions(
+            (), url=url, secrets=secrets, is_suite=True, format="json", log=str(log)
+        )
+        code = commands.fire(options, context)
+    return judged(code, "".join(context.terminal.out))
 
 
 @pytest.mark.parametrize("name", sampled(IN_THE_LOG, 5))

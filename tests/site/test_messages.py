@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.clocks import JumpingClock
 from tests.conftest import HOOKS, Place, Run
 from tests.site.parts import DOCS
 
@@ -68,6 +69,7 @@ def with_faults(command: str, *faults: str) -> Provocation:
     """Return a provocation that runs a command while the service fails in these ways."""
 
     def provoke(place: Place) -> Run:
+        place.clock = JumpingClock()
         for fault in faults:
             place.box.faults.add(fault)
         return place.run(*command.split())
@@ -147,15 +149,10 @@ MESSAGES: dict[str, Provocation] = {
     "the state … cannot be used: …": typed("plan --state git:hooksync-state"),
     "… cannot be written: …": typed("plan --out no/such/folder/plan.json"),
 }
-SLOW = {"… -> 503: …": [pytest.mark.slow]}  # hooksync repeats this call before it reports the error
-CASES = [
-    pytest.param(message, id=message.replace("…", "..."), marks=SLOW.get(message, []))
-    for message in MESSAGES
-]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("message", CASES)
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.replace("…", "..."))
 def test_hooksync_prints_an_ordinary_message_as_the_page_explains_it(
     message: str, place: Place
 ) -> None:
