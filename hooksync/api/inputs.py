@@ -154,7 +154,7 @@ def prepare_saved(
 
     Raises Refused or FileError, before any call, if the saved plan cannot be trusted.
     """
-    receipt, refusal = open_saved_plan(read_plan(path, "apply"), path, max_age, context)
+    receipt, refusal = open_saved_plan(read_plan(path), path, max_age, context)
     if refusal:
         raise Refused(refusal)
     selection = receipt.selection

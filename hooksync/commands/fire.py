@@ -14,7 +14,7 @@ from hooksync.commands.receiving import (
     named_receiver,
     open_receiver,
 )
-from hooksync.config.files import read_event, read_log, recorded_events
+from hooksync.config.files import read_event, read_named, recorded_events
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import (
@@ -43,6 +43,7 @@ from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary,
 _NO_RECEIVER = Problem(
     "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
 )
+_LOG_FIX = "name the file into which the receiver prints the identifiers of each entity"
 _NOT_TESTED = "Not tested: whether signatures are compared in constant time"
 _NO_LOG = "; without --log, whether each entity of an event is worked on, and only once"
 
@@ -189,7 +190,7 @@ def _judge_log(path: str, trials: list[Trial], context: Context) -> tuple[list[T
     """Judge the receiver's log as soon as it shows no fault, or the wait for the work is over."""
     ends = context.clock.monotonic() + LOG_WAIT
     while True:
-        judged, causes = judge_log(trials, read_log(path))
+        judged, causes = judge_log(trials, read_named(path, "log", _LOG_FIX))
         is_over = not causes or context.clock.monotonic() > ends
         if is_over or context.clock.wait(context.stop, 0.2):
             return judged, causes

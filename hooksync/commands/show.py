@@ -31,7 +31,7 @@ class ShowOptions(Record, frozen=True):
 
 def show(options: ShowOptions, context: Context) -> ExitCode:
     """Show a saved plan, and report whether `apply` would accept it."""
-    data = read_plan(options.path, "plan")
+    data = read_plan(options.path)
     plan, refusal = open_saved_plan(data, options.path, options.max_age, context)
     show_plan(plan, options.format, context, shows_kept=options.shows_kept)
     show_problems(plan, context, refused="apply would refuse")

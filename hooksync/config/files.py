@@ -9,9 +9,9 @@ import glob
 import os
 import re
 import shlex
-import stat
 from collections.abc import Sequence
-from typing import BinaryIO, Literal
+from itertools import dropwhile
+from typing import BinaryIO
 
 from hooksync.core.errors import FileError, Problem, os_reason
 from hooksync.core.model import SecretRef
@@ -21,11 +21,7 @@ from hooksync.core.record import Record
 DEFAULT_FILE = "hooks.yaml"
 YAML_ENDINGS = (".yaml", ".yml")
 STDIN = "<stdin>"
-MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
-MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
-MOST_SETTINGS_BYTES = 1024 * 1024  # of a policy, a file of variables or a credentials file
-_MOST_LOG_BYTES = 256 * 1024 * 1024
-MOST_EVENT_BYTES = 16 * 1024 * 1024  # of a captured event
+MOST_BYTES = 64 * 1024 * 1024  # of one file; a saved plan of 10,000 subscriptions takes 12 MiB
 # suffix of the file with an event's headers, which is next to the file with the event's body
 HEADERS = ".headers"
 
@@ -63,7 +59,10 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
 
 
 def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
-    """List the files to read, and the problems of directories."""
+    """List the files to read, and the problems of directories.
+
+    Hidden files and folders are left out, and links to folders are not followed.
+    """
     problems: list[Problem] = []
     paths: list[str] = []
     below: list[str] = []
@@ -71,12 +70,15 @@ def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
         if argument == "-" or not os.path.isdir(argument):
             paths.append(argument)
             continue
-        here, deeper = _files_in(argument)
-        if not here:
+        found: list[str] = []
+        for folder, folders, names in os.walk(argument):
+            folders[:] = sorted(name for name in folders if name[0] != ".")
+            files = [os.path.join(folder, name) for name in sorted(names) if is_hooks_file(name)]
+            (found if folder == argument else below).extend(files)
+        if not found:
             what = f"{argument} contains no *.yaml or *.yml file that can be read"
             problems.append(Problem(what, "name a hooks file, or a directory that contains one"))
-        paths += here
-        below += deeper
+        paths += found
     named = {follow_links(path) for path in paths}
     for path in below:
         if follow_links(path) not in named:
@@ -86,47 +88,12 @@ def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
     return paths, problems
 
 
-def _files_in(directory: str) -> tuple[list[str], list[str]]:
-    """List the *.yaml and *.yml files in a directory, and in the folders below it, each sorted.
-
-    Hidden files and folders are left out, and links to folders are not followed.
-    """
-    paths = []
-    for folder, folders, names in os.walk(directory):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        paths += [os.path.join(folder, name) for name in sorted(names) if is_hooks_file(name)]
-    here = []
-    for path in paths:
-        if os.path.dirname(path) == directory.rstrip(os.sep):
-            here.append(path)
-    return here, paths[len(here) :]
-
-
-def read_plan(path: str, command: Literal["plan", "apply"]) -> bytes:
-    """Read the file of a saved plan. Raises FileError.
-
-    `command`: what the user wants to do, if the path is that of a hooks file.
-    """
+def read_plan(path: str) -> bytes:
+    """Read the file of a saved plan. Raises FileError."""
     if path.endswith(YAML_ENDINGS):  # `plan --out` refuses such a name
         what = f"{path} is not a saved plan: by its name, it is a hooks file"
-        fix = f"`hooksync {command} --file {shlex.quote(path)}`"
-        raise FileError(Problem(what, fix))
-    fix = "name a file that `hooksync plan --out` wrote"
-    return _read(path, "plan", MOST_PLAN_BYTES, fix)
-
-
-def read_settings(path: str, kind: str, fix: str) -> bytes:
-    """Read a policy, a file of variables or a credentials file. Raises FileError.
-
-    `kind`: what messages call the file; `fix`: what to do if it is missing.
-    """
-    return _read(path, kind, MOST_SETTINGS_BYTES, fix)
-
-
-def others_may_read(path: str) -> bool:
-    """Whether every user of this machine may read a regular file."""
-    mode = os.stat(path).st_mode
-    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
+        raise FileError(Problem(what, f"`hooksync plan --file {shlex.quote(path)}`"))
+    return read_named(path, "plan", "name a file that `hooksync plan --out` wrote")
 
 
 def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[str, str]]:
@@ -135,18 +102,12 @@ def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[st
     The names of headers are in lower case. Raises FileError.
     """
     fix = "name a file that contains the body of an event as it was sent, or - for standard input"
-    body = _read(path, "event", MOST_EVENT_BYTES, fix, stdin)
+    body = read_named(path, "event", fix, stdin)
     if not os.path.lexists(path + HEADERS):
         return body, {}
-    data = _read(path + HEADERS, "file", MOST_EVENT_BYTES, fix)
+    data = read_named(path + HEADERS, "file", fix)
     lines = (line.partition(":") for line in data.decode("latin-1").splitlines())
     return body, {name.strip().lower(): value.strip() for name, _, value in lines}
-
-
-def read_log(path: str) -> bytes:
-    """Read the log of a receiver. Raises FileError."""
-    fix = "name the file into which the receiver prints the identifiers of each entity"
-    return _read(path, "log", _MOST_LOG_BYTES, fix)
 
 
 def recorded_events(folder: str) -> list[str]:
@@ -196,13 +157,7 @@ def climbs(path: str) -> bool:
 
     Such a path has names that the file need not have, in a text that hooksync records.
     """
-    names = []
-    for name in path.split(os.sep):
-        if name not in ("", "."):
-            names.append(name)
-    while names and names[0] == "..":
-        names.pop(0)
-    return ".." in names
+    return ".." in dropwhile(("", ".", "..").__contains__, path.split(os.sep))
 
 
 def is_hooks_file(name: str) -> bool:
@@ -217,42 +172,33 @@ def _read_source(path: str, stdin: BinaryIO) -> Source:
     )
     if path == DEFAULT_FILE:
         fix = "write a first one with `hooksync init`, or name yours with --file or HOOKSYNC_FILE"
-    data = _read(path, "file", MOST_BYTES, fix, stdin)
-    return Source(STDIN if path == "-" else path, data)
+    return Source(STDIN if path == "-" else path, read_named(path, "file", fix, stdin))
 
 
 def read_defaults(path: str) -> Source:
     """Read the hooks file whose defaults a different file takes. Raises FileError."""
     fix = "name a hooks file with `defaults`; a relative path starts at the folder of this file"
-    return Source(path, _read(path, "file", MOST_BYTES, fix))
+    return Source(path, read_named(path, "file", fix))
 
 
-def _read(path: str, noun: str, most: int, fix: str, stdin: BinaryIO | None = None) -> bytes:
-    """Read a file; if `stdin` is given, `-` reads standard input. Raises FileError.
+def read_named(path: str, noun: str, fix: str, stdin: BinaryIO | None = None) -> bytes:
+    """Read a file that a user named; if `stdin` is given, `-` reads standard input.
 
-    `most`: bytes; `fix`: what to do if the file is missing.
+    `noun`: what messages call the file; `fix`: what to do if it is missing. Raises FileError.
     """
     name = f"the {noun} {path}"
     try:
         if path == "-" and stdin:
             name = STDIN
-            data = stdin.read(most + 1)
+            data = stdin.read(MOST_BYTES + 1)
         else:
-            data = read_file(path, most, takes_pipes=True)
+            data = read_file(path, MOST_BYTES, takes_pipes=True)
     except FileNotFoundError:
         raise FileError(Problem(f"there is no {noun} {path}", fix)) from None
-    except (OSError, ValueError) as error:
-        raise FileError(_unreadable(name, error)) from error
-    if len(data) > most:
-        raise FileError(
-            Problem(
-                f"{name} is larger than {most // 1024**2} MiB", "name a smaller file, or split it"
-            )
-        )
+    except (OSError, ValueError) as error:  # ValueError: a null character, or a closed stdin
+        what = f"{name} cannot be read: {os_reason(error)}"
+        raise FileError(Problem(what, "check the path and its permissions")) from error
+    if len(data) > MOST_BYTES:
+        what = f"{name} is larger than {MOST_BYTES // 1024**2} MiB"
+        raise FileError(Problem(what, "name a smaller file, or split it"))
     return data
-
-
-def _unreadable(name: str, error: Exception) -> Problem:
-    # a ValueError means a null character in a path, or a closed standard input
-    fix = "check the path and its permissions"
-    return Problem(f"{name} cannot be read: {os_reason(error)}", fix)

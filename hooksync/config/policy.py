@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 from hooksync.config.checked_yaml import read_checked
 from hooksync.config.declarations import TenancyDeclaration, name_values, url_template
-from hooksync.config.files import STDIN, follow_links, lies_in, read_settings
+from hooksync.config.files import STDIN, follow_links, lies_in, read_named
 from hooksync.config.references import VariableUse, named_refs, uses_of
 from hooksync.config.yaml_loader import YamlMap
 from hooksync.core import urls
@@ -342,4 +342,4 @@ def read_policy(path: str) -> Policy:
         "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints its"
         " format"
     )
-    return Policy(path, read_checked("policy", path, read_settings(path, "policy", fix)))
+    return Policy(path, read_checked("policy", path, read_named(path, "policy", fix)))

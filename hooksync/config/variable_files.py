@@ -6,12 +6,13 @@ No message quotes a value.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from io import StringIO
 from typing import cast
 
 from hooksync.config.declarations import is_own
-from hooksync.config.files import others_may_read, read_settings
+from hooksync.config.files import read_named
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Environ, Location
 
@@ -74,7 +75,8 @@ def _add_variables(
 ) -> None:
     """Add the variables of a file, and warn if every user of this machine may read it."""
     values.maps.append(variables)
-    if others_may_read(path):
+    mode = os.stat(path).st_mode
+    if stat.S_ISREG(mode) and mode & stat.S_IROTH:
         what = f"{path} may be read by every user of this machine"
         warnings.append(Problem(what, f"chmod 600 {path}"))
 
@@ -84,11 +86,6 @@ def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> Non
     if not variables:
         what = f"{path} is ignored: it has no log-in in a section [credentials]"
         warnings.append(Problem(what, _CREDENTIALS_FIX))
-    for field in ("username", "password"):
-        name = PYPRESERVICA[field]
-        if variables and name not in variables and name not in values:
-            fix = f"add {field}=... to its section [credentials], or export {name}"
-            warnings.append(Problem(f"{path} has no {field}", fix))
     for name in variables:
         if name in values:
             fix = f"unset {name} to use the value in {path}"
@@ -105,7 +102,7 @@ def _variables_in(path: str) -> dict[str, str]:
 
     variables: dict[str, str] = {}
     problems = []
-    data = read_settings(path, "env file", "name a file of NAME=value lines with --env-file")
+    data = read_named(path, "env file", "name a file of NAME=value lines with --env-file")
     for binding in parse_stream(StringIO(_decoded(data, path, "utf-8-sig"))):
         key = binding.key
         value = binding.value
@@ -135,7 +132,7 @@ def _credentials_in(path: str) -> dict[str, str]:
     from configparser import ConfigParser, Error
 
     config = ConfigParser(interpolation=None)
-    data = read_settings(path, "credentials file", _CREDENTIALS_FIX)
+    data = read_named(path, "credentials file", _CREDENTIALS_FIX)
     try:
         config.read_string(_decoded(data, path, "utf-8"))
     except Error as error:  # its text quotes the line, which may contain a secret

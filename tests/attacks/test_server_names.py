@@ -178,8 +178,8 @@ def _attacks(names: Iterable[str], at_night: Iterable[str]) -> list[Any]:
 def test_plain_http_is_refused_for_a_name_that_only_looks_like_this_machine(
     name: str, command: str, source: str
 ) -> None:
-    # the policy refuses a host from the environment that it does not list
-    _refused(command, f"http://{name}:8080", source, 1 if source == "in the file" else 3)
+    # the policy refuses a host that it does not list
+    _refused(command, f"http://{name}:8080", source, 1 if command == "validate" else 3)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.config.files import MOST_EVENT_BYTES
 from hooksync.receiver import sign_event
 from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from tests.boxes import Receiver
@@ -186,14 +185,9 @@ def test_verify_takes_the_signature_of_a_recorded_event_from_its_headers(tmp_pat
     assert (done.code, done.err.splitlines()[0]) == (64, "error: there is no signature to verify")
 
 
-def test_verify_reports_missing_or_too_large_events_and_missing_secrets(tmp_path: Path) -> None:
-    (tmp_path / "large.json").write_bytes(b" " * (MOST_EVENT_BYTES + 1))
-    for name, told in (
-        ("missing.json", "there is no event "),
-        ("large.json", "is larger than 16 MiB"),
-    ):
-        done = run("verify", str(tmp_path / name), "--signature", SIGNATURE, *NAMED)
-        assert (done.code, told in done.err) == (1, True)
+def test_verify_reports_missing_events_and_missing_secrets(tmp_path: Path) -> None:
+    done = run("verify", str(tmp_path / "missing.json"), "--signature", SIGNATURE, *NAMED)
+    assert (done.code, "there is no event " in done.err) == (1, True)
     assert (
         "secret env:NONE is not set"
         in run("verify", "-", "--secret", "env:NONE", "--signature", SIGNATURE).err
