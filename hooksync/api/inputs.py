@@ -11,7 +11,6 @@ from hooksync.config import declarations
 from hooksync.config.document import read_document
 from hooksync.config.files import read_plan, read_sources
 from hooksync.config.policy import Policy, key_warnings, read_policy
-from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.since import changed_tenancies
 from hooksync.core.context import Context
@@ -91,7 +90,7 @@ def prepare(
     if options.since is not None:
         entries, options = _changed_entries(entries, options, context)
     mask_url_variables(entries, context)
-    policy = hold_to_policy(options, entries, context, uses_settings=True)
+    policy = hold_to_policy(options, entries, context)
     tenancies, warnings = resolve(entries, context.environ, needs_login=needs_login)
     run_limits = policy.run_limits if policy else {}
     return Declared(
@@ -190,21 +189,18 @@ def hold_to_policy(
     options: FileOptions,
     entries: Sequence[declarations.TenancyDeclaration],
     context: Context,
-    *,
-    uses_settings: bool = False,
 ) -> Policy | None:
     """Raise Refused if the files name something that is not allowed.
 
     The policy decides what is allowed; without a policy, the command line does.
-    Returns the policy, if there is one. `uses_settings`: whether the command uses settings and
-    triggers of the files; otherwise they are not judged.
+    Returns the policy, if there is one.
     """
     policy = None
-    breaches = [] if options.allows_commands else [*command_problems(entries)]
+    breaches = [] if options.allows_commands else [*declarations.command_problems(entries)]
     if options.policy:
         policy = read_policy(options.policy)
         login = found_credentials(context.environ)
-        breaches = [*policy.breaches(entries, context.environ, login, uses_settings=uses_settings)]
+        breaches = [*policy.breaches(entries, context.environ, login)]
     if breaches:
         raise Refused(*declarations.in_order(breaches))
     return policy

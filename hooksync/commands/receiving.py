@@ -18,7 +18,6 @@ from hooksync.api.inputs import (
 from hooksync.api.options import RunOptions
 from hooksync.api.run import open_run
 from hooksync.config import declarations
-from hooksync.config.references import reference_problems
 from hooksync.config.resolve import resolve_subscriptions, url_problem
 from hooksync.config.secret_sources import sources_of
 from hooksync.core.context import Context
@@ -88,7 +87,7 @@ def open_receiver(
     tenancy: declarations.TenancyDeclaration, options: RunOptions, context: Context
 ) -> Iterator[tuple[Run, DeclaredSubscription]]:
     """Open a run for the first receiver of a tenancy. Raises FileError or Refused."""
-    if problems := list(reference_problems([tenancy])):
+    if problems := list(declarations.reference_problems([tenancy])):
         raise FileError(*problems)
     mask_url_variables([tenancy], context)
     private = private_receivers(hold_to_policy(options, [tenancy], context))

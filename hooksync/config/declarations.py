@@ -1,26 +1,33 @@
 """The declarations of hooks files, with their locations, before variables are filled in.
 
-`select` keeps the tenancies that --tenancy and --target match.
+`select` keeps the tenancies that --tenancy and --target match. `uses_of` lists the variables and
+the sources of secrets that a tenancy names, and `reference_problems` those that it must not name.
 
-Messages never quote a text with variables: `Template.subject` names it.
+A place is a server, a tenant, a username or the host of a URL. hooksync shows places, and the DNS
+and proxies see hosts. Preservica lists whole URLs, and receivers see them. So no place and no URL
+may use a variable that holds a secret or a credential. Messages never quote the value of a
+variable, or a text with variables: `Template.subject` names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Literal
 
+from hooksync.config.files import climbs, is_device, real_path
 from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError, shortened
-from hooksync.core.record import Record
+from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
 from hooksync.core.template import Template, parse_template
+from hooksync.core.urls import split_url
 
 ON_DEVICE = (
     "leads to a file of the system itself (/proc, /dev, /sys)",
     "write the secret into a file of its own, or into a variable",
 )
-_VALIDATE_HINT = "`hooksync validate` needs no credentials"
+_ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
 
 class Settings(model.PlainSettings, frozen=True):
@@ -78,7 +85,7 @@ def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
     For a credential, the fix also names the command that needs no credentials.
     """
     if ref.noun != "secret":
-        fix = f"{fix}; {_VALIDATE_HINT}"
+        fix = f"{fix}; `hooksync validate` needs no credentials"
     return Problem(f"{ref.subject} {state}", fix, ref.location)
 
 
@@ -156,3 +163,97 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
             problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
     if problems:
         raise UsageError(*problems)
+
+
+class VariableUse(Record, frozen=True):
+    """One use of a variable, or of a different source of secrets, in a tenancy."""
+
+    name: str  # of the variable; "" for a file or a command
+    # a credential, a secret, in the path or query of a URL, or in a server, a tenant or a host
+    role: Literal["login", "secret", "url", "place"]
+    where: model.Location | None
+    # whether it is the variable that pyPreservica uses for the same purpose, e.g.
+    # PRESERVICA_PASSWORD for the password
+    is_usual: bool = False
+    ref: model.SecretRef | None = None  # None if the variable is part of a text
+
+
+def uses_of(tenancy: TenancyDeclaration) -> Iterator[VariableUse]:
+    """Yield all uses of a tenancy.
+
+    If it leaves out its server, tenant or a credential, it uses the usual variable.
+    """
+    settings = tenancy.settings
+    for text, usual in (
+        (settings.server, "PRESERVICA_SERVER"),
+        (settings.tenant, "PRESERVICA_TENANT"),
+    ):
+        for name in text.names:
+            yield VariableUse(name, "place", text.location or tenancy.location, name == usual)
+    defaults = asdict(model.CredentialRefs())
+    for field, ref in asdict(settings.credentials).items():
+        where = ref.location or tenancy.location
+        yield VariableUse(ref.variable, "login", where, ref == defaults[field], ref)
+    for entry in tenancy.subscriptions:
+        secret = entry.secret
+        yield VariableUse(secret.variable, "secret", secret.location, ref=secret)
+        yield from _url_variable_uses(url_template(entry))
+
+
+def _url_variable_uses(url: Template) -> Iterator[VariableUse]:
+    """Yield a URL's variables: a variable in its scheme, host or port is a place.
+
+    So is a variable right after the host or port, because its value may extend them. A variable
+    without a default counts as empty: a policy judges the whole host when it is filled in.
+    """
+    for name, before in url.variables():
+        _, netloc, tail = split_url(before)
+        # a value that begins with a slash would make a host of what follows `https:/`
+        has_host = "://" in before or not netloc.endswith(":")
+        yield VariableUse(name, "url" if tail and has_host else "place", url.location)
+
+
+def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Problem]:
+    """Refuse references that no hooks file may contain.
+
+    Otherwise a file that nobody reviewed could send a secret of this machine to a foreign server.
+    """
+    uses = [use for tenancy in tenancies for use in uses_of(tenancy)]
+    refs = [use.ref for use in uses if use.ref]
+    yield from _path_problems(refs)
+    credentials = _ALWAYS_SECRET.union(ref.variable for ref in refs)
+    secrets = _ALWAYS_SECRET.union(ref.variable for ref in refs if ref.noun != "username")
+    for use in uses:
+        is_shown = use.ref is None or use.ref.noun == "username"
+        if is_own(use.name) or use.name.lower() == "tenancy":
+            what = f"the variable {use.name} is for hooksync itself, which sends it nowhere"
+            yield Problem(what, "use a variable with a different name", use.where)
+        elif is_shown and use.name and use.name in (secrets if use.ref else credentials):
+            what = f"the variable {use.name} contains a secret or a credential"
+            fix = "use a variable that contains neither: others would see the value here"
+            yield Problem(what, fix, use.where)
+
+
+def _path_problems(refs: Iterable[model.SecretRef]) -> Iterator[Problem]:
+    for ref in dict.fromkeys(refs):  # each file once: following links reads the disk
+        if ref.kind == "file" and is_device(real_path(ref)):
+            yield reference_problem(ref, *ON_DEVICE)
+        elif ref.kind == "file" and climbs(ref.name):
+            fix = "write the path without `..`; only its beginning may have some"
+            yield reference_problem(ref, "has `..` after the name of a folder", fix)
+
+
+def refs_of(tenancy: TenancyDeclaration) -> list[model.SecretRef]:
+    """List the references to all credentials and secrets of a tenancy."""
+    credentials = asdict(tenancy.settings.credentials).values()
+    return [*credentials, *(entry.secret for entry in tenancy.subscriptions)]
+
+
+def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
+    """Refuse references to programs, so that the author of a hooks file cannot run any."""
+    fix = "if you trust whoever wrote this, give --allow-commands; or name a variable or a file"
+    for tenancy in tenancies:
+        for ref in refs_of(tenancy):
+            if ref.kind == "command":
+                what = f"{ref.noun} {ref} runs a program, which is not allowed"
+                yield Problem(what, fix, ref.location)

@@ -19,9 +19,9 @@ from hooksync.config.declarations import (
     TenancyDeclaration,
     in_order,
     name_values,
+    reference_problems,
 )
 from hooksync.config.files import Source, follow_links, read_defaults
-from hooksync.config.references import reference_problems
 from hooksync.config.resolve import same_tenancy_problems
 from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core import model

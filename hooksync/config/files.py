@@ -9,7 +9,7 @@ import glob
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import dropwhile
 from typing import BinaryIO
 
@@ -59,10 +59,7 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
 
 
 def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
-    """List the files to read, and the problems of directories.
-
-    Hidden files and folders are left out, and links to folders are not followed.
-    """
+    """List the files to read, and the problems of directories."""
     problems: list[Problem] = []
     paths: list[str] = []
     below: list[str] = []
@@ -71,21 +68,34 @@ def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
             paths.append(argument)
             continue
         found: list[str] = []
-        for folder, folders, names in os.walk(argument):
-            folders[:] = sorted(name for name in folders if name[0] != ".")
-            files = [os.path.join(folder, name) for name in sorted(names) if is_hooks_file(name)]
-            (found if folder == argument else below).extend(files)
+        for folder, name in _walk(argument):
+            files = found if folder == argument else below
+            files.append(os.path.join(folder, name))
         if not found:
             what = f"{argument} contains no *.yaml or *.yml file that can be read"
             problems.append(Problem(what, "name a hooks file, or a directory that contains one"))
         paths += found
     named = {follow_links(path) for path in paths}
-    for path in below:
-        if follow_links(path) not in named:
-            what = f"{path} would not be read: hooksync does not read directories recursively"
-            fix = f"move it, or also give `--file {shlex.quote(os.path.dirname(path))}`"
-            problems.append(Problem(what, fix))
+    problems += [_not_read(path) for path in below if follow_links(path) not in named]
     return paths, problems
+
+
+def _not_read(path: str) -> Problem:
+    what = f"{path} would not be read: hooksync does not read directories recursively"
+    folder = shlex.quote(os.path.dirname(path))
+    return Problem(what, f"move it, or also give `--file {folder}`")
+
+
+def _walk(directory: str) -> Iterator[tuple[str, str]]:
+    """Yield the folder and the name of each hooks file in a directory and below it, sorted.
+
+    Hidden files and folders are left out, and links to folders are not followed.
+    """
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        for name in sorted(names):
+            if is_hooks_file(name):
+                yield folder, name
 
 
 def read_plan(path: str) -> bytes:

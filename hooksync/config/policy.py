@@ -12,23 +12,29 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from pathlib import PurePath
 from typing import TypeAlias
 
 from hooksync.config.checked_yaml import read_checked
-from hooksync.config.declarations import TenancyDeclaration, name_values, url_template
+from hooksync.config.declarations import (
+    TenancyDeclaration,
+    VariableUse,
+    name_values,
+    url_template,
+    uses_of,
+)
 from hooksync.config.files import STDIN, follow_links, lies_in, read_named
-from hooksync.config.references import VariableUse, named_refs, uses_of
 from hooksync.config.yaml_loader import YamlMap
 from hooksync.core import urls
 from hooksync.core.errors import Problem
 from hooksync.core.model import (
+    CREDENTIALS,
     KEY_VARIABLE,
     PROBES,
-    CredentialRefs,
     Location,
     Probe,
     SecretRef,
@@ -44,7 +50,6 @@ Breach: TypeAlias = tuple[str, str, Location | None]  # the policy's field, what
 
 _FIX = "use a different one, or ask the owners of the policy to allow it, under {}"
 _PLAIN_NAME = re.compile("[a-z0-9-]+")  # no two of these names have the same ${TENANCY}
-_RUN_LIMITS = ("max_unsubscribe_run", "max_resubscribe")
 
 
 class Rules(Record, frozen=True):
@@ -76,15 +81,18 @@ class Policy(Record, frozen=True):
     @property
     def run_limits(self) -> dict[str, tuple[int, str]]:
         """The limits for all tenancies together, each with its place, by their fields."""
-        names = [name for name in _RUN_LIMITS if name in self.data]
-        return {name: (self.data[name], _place(name, self.data, self.file)) for name in names}
+        limits = {}
+        for name in ("max_unsubscribe_run", "max_resubscribe"):
+            if name in self.data:
+                limits[name] = self.data[name], self._place(name)
+        return limits
 
     def ceiling(self, name: str) -> UnsubscribeLimit | None:
         """Return the limit of what one run may remove from a tenancy."""
         data = self._data_for(name)
         if "max_unsubscribe" not in data:
             return None
-        place = _place("max_unsubscribe", data, self.file)
+        place = self._place("max_unsubscribe", name)
         return UnsubscribeLimit.read(data["max_unsubscribe"], place)
 
     def rules_for(self, name: str) -> Rules:
@@ -108,57 +116,58 @@ class Policy(Record, frozen=True):
                 return YamlMap(own, self.data)
         return YamlMap()
 
+    def _place(self, field: str, name: str = "") -> str:
+        """Return where the policy has a field for a tenancy."""
+        data = YamlMap(self._data_for(name), self.data)
+        if field not in data:
+            return f"{self.file} has no {field}"
+        return f"{self.file}:{data.key_place(field).line}"
+
     def breaches(
-        self,
-        tenancies: Sequence[TenancyDeclaration],
-        environ: Environment = None,
-        login: str = "",
-        *,
-        uses_settings: bool = True,
+        self, tenancies: Sequence[TenancyDeclaration], environ: Environment = None, login: str = ""
     ) -> Iterator[Problem]:
         """Find what the policy does not allow.
 
         `environ`: fills in the variables; None: only the text before the first variable is judged.
 
         `login`: the path of a credentials file, which is judged as if the tenancy named it.
-
-        `uses_settings`: whether the run uses settings and triggers; otherwise they are not judged.
         """
         for tenancy in tenancies:
-            rules = self.rules_for(tenancy.name)
-            found = [*_limit_breaches(rules, tenancy)] if uses_settings else []
-            found += self._breaches(rules, tenancy, environ, login)
-            for field, what, where in found:
-                place = _place(field, YamlMap(self._data_for(tenancy.name), self.data), self.file)
+            for field, what, where in self._breaches(tenancy, environ, login):
+                place = self._place(field, tenancy.name)
                 what = f"{what}, which the policy does not allow ({place})"
-                fix = _FIX.format(field)
-                yield Problem(what, fix, where)
+                yield Problem(what, _FIX.format(field), where)
 
     def _breaches(
-        self, rules: Rules, tenancy: TenancyDeclaration, environ: Environment, login: str
+        self, tenancy: TenancyDeclaration, environ: Environment, login: str
     ) -> Iterator[Breach]:
-        name = tenancy.name
-        if name and not matches_any(name, self.data.get("tenancies", ["*"])):
-            yield "tenancies", f'no name under `tenancies` matches "{name}"', tenancy.location
+        rules = self.rules_for(tenancy.name)
+        if fault := self._name_fault(tenancy.name, rules):
+            yield "tenancies", fault, tenancy.location
             return
-        has_name = rules != convert(dict(self._data_for(name)), Rules)  # whether it was filled in
-        if name and has_name and not _PLAIN_NAME.fullmatch(name):
-            what = f'"{name}" is not of lowercase letters, digits and -'
-            yield "tenancies", what, tenancy.location
-            return
-        yield from _file_breaches(rules, tenancy, self.file)
+        if tenancy.files:  # otherwise nobody wrote its settings
+            yield from _limit_breaches(rules, tenancy)
+            yield from _file_breaches(rules, tenancy, self.file)
         yield from _server_breaches(rules, tenancy, environ)
         for entry in tenancy.subscriptions:
             yield from _receiver_breaches(rules, url_template(entry), environ)
+        refs = []
         for use in uses_of(tenancy):
-            if use.name and not use.is_usual:
+            if not use.is_usual:
                 yield from _variable_breaches(rules, use)
-        yield from _source_breaches(rules, tenancy, self.file, login)
+                refs += [use.ref] if use.ref else []
+            elif login and use.ref and use.ref.noun != CREDENTIALS["totp"]:
+                refs.append(SecretRef("file", login, tenancy.location))
+        yield from _source_breaches(rules, refs, self.file)
 
-
-def _place(field: str, data: YamlMap, file: str) -> str:
-    """Return where a policy has a field."""
-    return f"{file}:{data.key_place(field).line}" if field in data else f"{file} has no {field}"
+    def _name_fault(self, name: str, rules: Rules) -> str | None:
+        """Return why a policy does not allow the name of a tenancy, or None."""
+        if not name or not matches_any(name, self.data.get("tenancies", ["*"])):
+            return f'no name under `tenancies` matches "{name}"' if name else None
+        is_filled_in = rules != convert(dict(self._data_for(name)), Rules)
+        if is_filled_in and not _PLAIN_NAME.fullmatch(name):
+            return f'"{name}" is not of lowercase letters, digits and -'
+        return None
 
 
 def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Iterator[Breach]:
@@ -191,34 +200,25 @@ def _denied(value: str | frozenset[str], allowed: Allowed | None) -> list[str]:
 
 
 def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> Iterator[Breach]:
+    """Judge the paths of the files. A `*` in a glob matches within one name."""
     if rules.files is None:
         return
     folder = os.path.dirname(follow_links(policy))
-    globs = []
-    for glob in rules.files:
-        globs.append(os.path.normpath(os.path.join(folder, glob)))
+    globs = [os.path.normpath(os.path.join(folder, glob)) for glob in rules.files]
     for file in tenancy.files:
-        path = follow_links(file)
-        if file == STDIN or not any(_is_at(path, glob) for glob in globs):
+        path = PurePath(follow_links(file))
+        if file == STDIN or not any(map(path.match, globs)):
             what = f'{file} declares a part of tenancy "{tenancy.name}"'
             yield "files", what, Location(file, 1, 1)
-
-
-def _is_at(path: str, glob: str) -> bool:
-    """Whether a glob, in which `*` matches within one name, matches a whole path."""
-    names = path.split(os.sep)
-    globs = glob.split(os.sep)
-    return len(names) == len(globs) and all(map(fnmatchcase, names, globs))
 
 
 def _server_breaches(
     rules: Rules, tenancy: TenancyDeclaration, environ: Environment
 ) -> Iterator[Breach]:
     server = tenancy.settings.server
-    if server.location is None:
-        server = replace(server, location=tenancy.location)
     text, is_whole = _filled_or_prefix(server, environ)
     if is_whole and not urls.server_fault(text):  # otherwise `resolve` judges it
+        server = replace(server, location=server.location or tenancy.location)
         yield from host_breaches("servers", rules.servers, urls.server_url(text), server)
     if tenancy.settings.allow_http and not rules.allow_http:
         yield "allow_http", f'tenancy "{tenancy.name}" says `allow_http: true`', tenancy.location
@@ -242,7 +242,7 @@ def _filled_or_prefix(written: Template, environ: Environment) -> tuple[str, boo
     If a variable is not known, return the text before the first variable, and False.
     """
     with suppress(MissingVariableError):
-        if environ is not None or written.literal is not None:
+        if environ is not None or not written.names:
             return written.fill(environ or {}), True
     _, before = next(written.variables())
     return before, False
@@ -298,26 +298,13 @@ def _allowed_paths(scheme: str, netloc: str, globs: Allowed) -> list[str]:
 
 
 def _variable_breaches(rules: Rules, use: VariableUse) -> Iterator[Breach]:
-    """Judge a variable by what it is used for."""
     field = f"{use.role}_variables"
-    what = f"this names the variable {use.name}"
-    if use.ref:
-        field = "secret_variables" if use.ref.noun == "secret" else "login_variables"
-    elif use.role == "place":
-        what = f"the value of the variable {use.name} would be shown here"
-    if not matches_any(use.name, getattr(rules, field)):
-        yield field, what, use.where
+    if use.name and not matches_any(use.name, getattr(rules, field)):
+        yield field, f"this names the variable {use.name}", use.where
 
 
-def _source_breaches(
-    rules: Rules, tenancy: TenancyDeclaration, policy: str, login: str
-) -> Iterator[Breach]:
+def _source_breaches(rules: Rules, refs: Iterable[SecretRef], policy: str) -> Iterator[Breach]:
     """Judge the sources of secrets and credentials."""
-    refs = named_refs(tenancy)
-    usual = CredentialRefs()
-    credentials = tenancy.settings.credentials
-    if login and (credentials.username == usual.username or credentials.password == usual.password):
-        refs.append(SecretRef("file", login, tenancy.location))
     for ref in dict.fromkeys(refs):  # each source once: following links reads the disk
         if ref.kind not in rules.secret_kinds:
             yield "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`", ref.location

@@ -14,11 +14,11 @@ from hooksync.config.declarations import (
     TenancyDeclaration,
     in_order,
     reference_problem,
+    refs_of,
     set_fix,
     unset_words,
     url_template,
 )
-from hooksync.config.references import refs_of
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
     CREDENTIALS,

@@ -170,7 +170,7 @@ class _Unusable(Exception):
 
 def _from_file(ref: SecretRef) -> str:
     path = real_path(ref)
-    if is_device(path):  # checked before in `references`, but a link may have changed since
+    if is_device(path):  # checked before in `declarations`, but a link may have changed since
         raise _Unusable(*ON_DEVICE)
     try:
         return _text_of(read_file(path, _MOST_BYTES), "write the secret into that file")

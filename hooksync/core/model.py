@@ -131,6 +131,11 @@ class SecretRef(Shown):
         """The variable's name, the path as written, or the parts of the program."""
         return self.value if isinstance(self.value, str) else " ".join(self.value)
 
+    @property
+    def variable(self) -> str:
+        """The variable's name; "" for a different kind of source."""
+        return self.name if self.kind == "env" else ""
+
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
 

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
+from hooksync.config.declarations import uses_of
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.policy import Policy, host_breaches, read_policy
-from hooksync.config.references import uses_of
 from hooksync.config.yaml_loader import read_yaml
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.schema import read_schema
@@ -73,7 +73,7 @@ def policy_of(folder: Path, text: str = POLICY) -> Policy:
 def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
     """Return the breaches as `line:column: what`, with `policy.yaml` as the path of the policy."""
     document = read_document([Source("hooks.yaml", text.encode())])
-    return shown(policy, policy.breaches(document.tenancies, environ, uses_settings=False))
+    return shown(policy, policy.breaches(document.tenancies, environ))
 
 
 def shown(policy: Policy, found: Iterable[Problem]) -> list[str]:
@@ -445,7 +445,7 @@ def test_the_policy_page_shows_every_field_and_a_real_breach(tmp_path: Path) -> 
         == policy.data.keys() - {"version"}
     )
     changed = HOOKS.replace("HOOK_SECRET", "CATALOGUE_SECRET").replace(
-        "eu.preservica.com", "preservica.example"
+        "eu.preservica.com", "preservica.example\n    probe: require"
     )
     del policy.data["files"], policy.data["tenancies"]
     [breach] = breaches(policy, changed)

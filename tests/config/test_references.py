@@ -52,8 +52,7 @@ def test_a_variable_that_holds_a_secret_is_refused_in_a_shown_place(
 ) -> None:
     text = FILE.replace(old, new.replace("NAME", name), 1)
     assert problems_of(text) == [
-        f"0.yaml:{place}: the variable {name} contains a secret or a credential, and its value"
-        " would be shown here"
+        f"0.yaml:{place}: the variable {name} contains a secret or a credential"
     ]
 
 
@@ -70,8 +69,7 @@ def test_a_password_in_the_path_or_query_of_a_url_reaches_nobody(
     name: str, old: str, new: str
 ) -> None:
     assert problems_of(FILE.replace(old, new.replace("NAME", name), 1)) == [
-        f"0.yaml:9:18: the variable {name} contains a secret or a credential, and Preservica and the"
-        " receiver would get its value in this URL"
+        f"0.yaml:9:18: the variable {name} contains a secret or a credential"
     ]
 
 
@@ -117,8 +115,7 @@ def test_a_default_variable_of_a_place_may_not_hold_a_secret(line: str, name: st
         .replace("SECOND", f"PRESERVICA_{name}")
     )
     assert problems_of(text) == [
-        f"0.yaml:4:3: the variable PRESERVICA_{name} contains a secret or a credential, and its"
-        " value would be shown here"
+        f"0.yaml:4:3: the variable PRESERVICA_{name} contains a secret or a credential"
     ]
 
 
@@ -128,7 +125,6 @@ def test_a_secret_of_one_file_is_refused_in_a_shown_place_of_a_different_file() 
         " subscriptions: {}}}\n"
     )
     assert problems_of(FILE, other) == [
-        "1.yaml:3:44: the variable SECOND contains a secret or a credential, and its value would"
-        " be shown here"
+        "1.yaml:3:44: the variable SECOND contains a secret or a credential"
     ]
     assert problems_of(other) == []
