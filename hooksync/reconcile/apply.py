@@ -4,7 +4,7 @@ A pass has four phases: create, list, remove, verify. No step is tried twice. Ea
 one outcome.
 
 If the response to a POST is lost or contains no id, the step may have made a subscription. The list
-is then read until it shows one, or the wait is over. `state.attempts.settled` decides what that
+is then read until it shows one, or the wait is over. `state.history.settled` decides what that
 proves: an entry, a subscription that was found, or an attempt that stays open. The next apply
 starts from what is live then, and replaces what was only found.
 
@@ -108,7 +108,7 @@ class Execution(Record, frozen=True):
         for runner in self.runners:
             if runner.removal is Call.DONE:
                 removed.append(runner.step.id)
-        plan = self._finish()
+        plan = replace(self._finish(), live_after=len(live))
         return AppliedTenancy(plan, self.ledger.records, live, frozenset(removed))
 
     def unverified(self, why: str) -> AppliedTenancy:

@@ -17,6 +17,7 @@ from typing import Any
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import Problem
 from hooksync.core.model import (
+    COMPARED,
     DeclaredSubscription,
     LiveSubscription,
     LiveSubscriptions,
@@ -167,11 +168,18 @@ def _preference(
 def content_changes(
     declared: DeclaredSubscription, live: LiveSubscription, history: History
 ) -> tuple[Change, ...]:
-    """List the fields that differ in a pair; a field whose live value is unknown never does."""
+    """List the fields that differ in a pair.
+
+    If the list does not report a field, the value in the state counts; without one, none differs.
+    """
     wanted = declared.content
+    if live.content == wanted:
+        return ()
+    record = history.record(live.id)
+    recorded = COMPARED | record.content if record else wanted
     known = {}
-    for name, value in history.content_of(live).items():
-        known[name] = wanted[name] if value is None else value
+    for name, value in live.content.items():
+        known[name] = recorded[name] if value is None else value
     return tuple(Change(name, known[name], wanted[name]) for name in differing(known, wanted))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hooksync.core.errors import shortened
 from hooksync.core.model import (
@@ -17,15 +17,13 @@ from hooksync.core.model import (
     LiveSubscriptions,
     SecretRef,
     SubscriptionKey,
-    Tenancy,
 )
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, not_begun
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.reconcile.run import Run
-from hooksync.state.attempts import Proof, settled, without_needless
 from hooksync.state.fingerprints import identity_digest
-from hooksync.state.history import declared_addresses
+from hooksync.state.history import Proof, declared_by_identity, settled, without_needless
 from hooksync.state.model import (
     NO_STATE,
     Attempt,
@@ -120,8 +118,7 @@ class Journal:
         self._state = run.planner.state or NO_STATE
         self._keys: dict[SecretRef, Proof] = {}  # of the secrets that this run sends or adopts
         self._run = 0  # the number of this run; 0: it has written no attempts
-        self._clock = run.context.clock
-        self._started_at = int(self._clock.now())
+        self._started_at = int(run.context.clock.now())
         self._start = f"apply of {commit[:7]}" if commit else "apply"
         self._commit = commit
 
@@ -141,12 +138,7 @@ class Journal:
 
         def change(state: State) -> State:
             self._run = state.next_run
-            begun = []
-            for plan in plans:
-                records = settled(state.of(plan.key), plan.live, state.url_salt)
-                kept = _not_replaced(plan, records, state)
-                begun.append(replace(records, attempts=(*kept, *self._attempts(plan, state))))
-            return state.with_records(begun)
+            return state.with_records([self._begun(plan, state) for plan in plans])
 
         names = shortened([plan.name for plan in plans])
         self._state = update(self._store, change, f"{self._start}: begins in {names}")
@@ -158,112 +150,104 @@ class Journal:
 
     def without_calls(self, plan: TenancyPlan) -> AppliedTenancy:
         """Apply a plan with nothing to do, from the list that it was made from."""
-        return AppliedTenancy(not_begun(plan), self.ledger(plan).records, plan.live)
+        plan = replace(not_begun(plan), live_after=plan.live_count)
+        return AppliedTenancy(plan, self.ledger(plan).records, plan.live)
 
     def settle(self, applied: Sequence[AppliedTenancy]) -> list[TenancyPlan]:
         """Write what was made and what was removed.
 
         The returned plans also contain the steps that are still to be done. Raises StateError.
         """
-        state = self._write(applied)
-        read = []
-        for tenancy in applied:
-            if tenancy.listed is not None and tenancy.plan.has_changes:
-                read.append(FetchedTenancy(self._tenancies[tenancy.plan.name], tenancy.listed))
-        selection = replace(self._planner.selection, replace=())
-        planner = replace(self._planner, state=state, selection=selection)
-        after = {plan.name: plan for plan in planner.plan(read)}
-        plans = []
-        for tenancy in applied:
-            plan = tenancy.plan
-            if plan.name in after:
-                plan = replace(plan, differences=tuple(_news(plan, after[plan.name])))
-            if tenancy.listed is not None:
-                plan = replace(plan, live_after=len(tenancy.listed))
-            plans.append(plan)
-        return plans
-
-    def _write(self, applied: Sequence[AppliedTenancy]) -> State:
-        """Write what was made and removed, and return the new state. Raises StateError."""
 
         def change(state: State) -> State:
             ended = [self._records_after(tenancy, state) for tenancy in applied]
             return state.with_records(ended, [salt for _, salt in self._keys.values()])
 
-        plans = [tenancy.plan for tenancy in applied]
-        return update(self._store, change, f"{self._start}: {_changes(plans)}")
+        state = update(self._store, change, f"{self._start}: {_changes(applied)}")
+        read = []
+        for tenancy in applied:
+            if tenancy.listed is not None and tenancy.plan.has_changes:
+                read.append(FetchedTenancy(self._tenancies[tenancy.plan.name], tenancy.listed))
+        planner = replace(
+            self._planner, state=state, selection=replace(self._planner.selection, replace=())
+        )
+        plans = {tenancy.plan.name: tenancy.plan for tenancy in applied}
+        for after in planner.plan(read):
+            plan = plans[after.name]
+            plans[after.name] = replace(plan, differences=tuple(_news(plan, after)))
+        return [*plans.values()]
 
     def _derive_keys(self, refs: Iterable[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys.
 
         The keys are derived before the first change, because scrypt may lack memory later.
         """
-        before = self._planner.state or NO_STATE
         wanted = {}
-        for ref, salt in before.salts_for(dict.fromkeys(refs), os.urandom).items():
+        for ref, salt in self._state.salts_for(refs, os.urandom).items():
             wanted[ref] = self._planner.secrets.find(ref), salt
         self._planner.ring.derive(wanted.values())
         for ref, (secret, salt) in wanted.items():
             self._keys[ref] = self._planner.ring.key(secret, salt), salt
 
-    def _attempts(self, plan: TenancyPlan, state: State) -> Iterator[Attempt]:
+    def _begun(self, plan: TenancyPlan, state: State) -> TenancyRecords:
+        """Return the records of a tenancy with an attempt for each subscription to be made.
+
+        They lack the attempts without an id of what --replace names: a list showed none of them.
+        """
         ids = defaultdict[SubscriptionKey, list[str]](list)
         for live in plan.live:
             ids[live.key].append(live.id)
+        made = []
+        named = set()
         for step in plan.steps:
             if step.creates:
                 seen = tuple(ids[step.new.key])
-                yield replace(self._record(Attempt, step, state), seen=seen)
+                made.append(Attempt(**self._fields(step, state), seen=seen))
+                if REQUESTED in step.reasons:
+                    named.add(made[-1].identity)
+        records = settled(state.of(plan.key), plan.live, state.url_salt)
+        for attempt in records.attempts:
+            if attempt.id or attempt.identity not in named:
+                made.append(attempt)
+        return replace(records, attempts=tuple(made))
 
     def _adopted(self, plan: TenancyPlan, state: State) -> Iterator[StateEntry]:
         """Yield the entries of live subscriptions whose secrets a person vouches for."""
         for step in plan.steps:
             if step.action == "adopt" and step.outcome and step.outcome.result == "done":
-                entry = self._record(StateEntry, step, state)
-                entry = replace(entry, id=step.id, is_adopted=True)
+                entry = StateEntry(**self._fields(step, state), id=step.id, is_adopted=True)
                 yield entry.made_with(*self._keys[step.new.secret], plan.key)
 
-    def _record(self, kind: type[AnyRecord], step: Step, state: State) -> AnyRecord:
-        """Make a record, still without an id, of the subscription that a step declares."""
-        declared = step.new
-        return kind(
-            declared.address,
-            self._run,
-            self._started_at,
-            identity_digest(state.url_salt, declared.key),
-            declared.content,
-        )
+    def _fields(self, step: Step, state: State) -> dict[str, Any]:
+        """Return the fields of the record of the subscription that a step declares."""
+        return {
+            "address": step.new.address,
+            "run": self._run,
+            "at": self._started_at,
+            "identity": identity_digest(state.url_salt, step.new.key),
+            "content": step.new.content,
+        }
 
     def _records_after(self, applied: AppliedTenancy, state: State) -> TenancyRecords:
         """Return what the state contains about a tenancy after this run."""
         tenancy = self._tenancies[applied.plan.name]
-        addresses = declared_addresses(tenancy, state.url_salt)
+        declared = declared_by_identity(tenancy, state.url_salt)
         records = applied.records
         entries = (*records.entries, *self._adopted(applied.plan, state))
         records = replace(records, entries=entries)
         if applied.listed is not None:
             shown = {live.id for live in applied.listed}
-            wanted = addresses.keys() - _paused(tenancy, state.url_salt)
-            records = without_needless(records, shown, wanted, self._clock.now(), applied.removed)
-            foreign = sorted(shown - records.ids)
-            records = replace(records, foreign=tuple(foreign))
+            wanted = {digest for digest in declared if declared[digest].enabled}
+            records = without_needless(records, shown, wanted, self._started_at, applied.removed)
+            records = replace(records, foreign=tuple(sorted(shown - records.ids)))
         if applied.plan.has_changed and self._commit:
             records = replace(records, commit=self._commit)
 
         def named(record: AnyRecord) -> AnyRecord:
-            former = f"{tenancy.name}/{record.local_name}"
-            return replace(record, address=addresses.get(record.identity, former))
+            former = replace(record, address=f"{tenancy.name}/{record.local_name}")
+            return replace(record, address=declared.get(record.identity, former).address)
 
         return records.changed(named)
-
-
-def _paused(tenancy: Tenancy, url_salt: str) -> set[str]:
-    """Return the identities that are declared as paused."""
-    paused = set()
-    for declared in tenancy.subscriptions:
-        if not declared.enabled:
-            paused.add(identity_digest(url_salt, declared.key))
-    return paused
 
 
 def _news(before: TenancyPlan, after: TenancyPlan) -> Iterator[Step]:
@@ -275,7 +259,7 @@ def _news(before: TenancyPlan, after: TenancyPlan) -> Iterator[Step]:
             yield step
 
 
-_DONE_WORDS = {
+_DONE_WORDS: Mapping[str, str] = {
     "subscribe": "subscribed",
     "resubscribe": "resubscribed",
     "unsubscribe": "unsubscribed",
@@ -283,24 +267,15 @@ _DONE_WORDS = {
 }
 
 
-def _changes(plans: Iterable[TenancyPlan]) -> str:
+def _changes(applied: Iterable[AppliedTenancy]) -> str:
     """Name the tenancies in which something was done, and count it."""
     parts = []
-    for plan in plans:
+    for tenancy in applied:
         done = Counter[str]()
-        for step in plan.steps:
-            if step.is_change and step.outcome and step.outcome.result == "done":
+        for step in tenancy.plan.steps:
+            if step.outcome and step.outcome.result == "done":
                 done[_DONE_WORDS[step.action]] += 1
         if done:
             counts = ", ".join(f"{number} {word}" for word, number in done.items())
-            parts.append(f"{plan.name} {counts}")
+            parts.append(f"{tenancy.plan.name} {counts}")
     return shortened(parts) or "no subscription changed"
-
-
-def _not_replaced(plan: TenancyPlan, records: TenancyRecords, state: State) -> list[Attempt]:
-    """Leave out the attempts without an id of what --replace names: a list showed none of them."""
-    named = set()
-    for step in plan.steps:
-        if step.creates and REQUESTED in step.reasons:
-            named.add(identity_digest(state.url_salt, step.new.key))
-    return [attempt for attempt in records.attempts if attempt.id or attempt.identity not in named]

@@ -63,7 +63,7 @@ class Planner(Record, frozen=True):
         unproven = {}
         for item in fetched:
             plan = empty_plan(item.tenancy, item.errors, item.refusals)
-            tried: Container[str | None] = ()
+            tried: Container[str] = ()
             if comparison := comparisons.get(plan.name):
                 plan = self._judged(comparison)
                 tried = comparison.history.blocked
@@ -134,7 +134,7 @@ class Planner(Record, frozen=True):
             over_limit=tuple(over_limit),
             warnings=warnings,
             errors=tuple(wrong),
-            open_attempts=history.open_addresses,
+            open_attempts=tuple(history.open_addresses),
         )
 
     def _check_work(self, number: int, references: int) -> None:

@@ -263,7 +263,7 @@ def _globs(plan: TenancyPlan, addresses: list[str]) -> list[str]:
     return [f"{plan.name}/*"] if is_all else addresses
 
 
-def list_unproven(plan: TenancyPlan, tried: Container[str | None]) -> Unproven:
+def list_unproven(plan: TenancyPlan, tried: Container[str]) -> Unproven:
     """List the addresses whose secrets are unknown, and those not to be created again.
 
     `tried`: the addresses under which too many attempts are open.
@@ -274,7 +274,7 @@ def list_unproven(plan: TenancyPlan, tried: Container[str | None]) -> Unproven:
             unproven[_OUTSIDE].append(step.new.address)
         elif SECRET_UNKNOWN in step.reasons:
             unproven[SECRET_UNKNOWN.text].append(step.new.address)
-        elif step.creates and REQUESTED not in step.reasons and step.address in tried:
+        elif step.creates and REQUESTED not in step.reasons and step.new.address in tried:
             unproven[_TRIED].append(step.new.address)
     return unproven
 

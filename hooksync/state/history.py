@@ -1,25 +1,32 @@
-"""What the state contains about one tenancy, as the comparison needs it. Pure.
+"""What the state contains about one tenancy, settled by a list. Pure.
 
-If a list shows a subscription of an attempt, the subscription belongs to hooksync. It is
-unconfirmed: no response proves with which secret it was made.
+Here a list settles attempts, and open attempts are told from the others. If a list shows a
+subscription of an attempt, the subscription belongs to hooksync. It is unconfirmed: no response
+proves with which secret it was made.
+`tests/simulation/model.py` has the same rules as a model, and plays histories against both.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from types import MappingProxyType
+from typing import TypeAlias
 
-from hooksync.core.model import (
-    COMPARED,
-    Content,
-    DeclaredSubscription,
-    LiveSubscription,
-    Tenancy,
-)
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Tenancy
 from hooksync.core.record import Record, field, replace
-from hooksync.state.attempts import MOST_OPEN, open_attempts, settled
-from hooksync.state.fingerprints import identity_digest
-from hooksync.state.model import Attempt, State, StateEntry
+from hooksync.state.fingerprints import Key, Salt, identity_digest
+from hooksync.state.model import Attempt, State, StateEntry, TenancyRecords
+
+MOST_OPEN = 2  # hooksync creates nothing under an identity with so many open attempts
+# seconds; a list may still show an attempt that is younger, so it is not closed
+EXPIRY = 3600
+
+Proof: TypeAlias = tuple[Key, Salt]
+# by identity: the secrets that success responses without an id prove in this run
+Proofs: TypeAlias = Mapping[str, Proof]
+NO_PROOFS: Proofs = MappingProxyType({})
 
 
 class History(Record, frozen=True):
@@ -30,10 +37,9 @@ class History(Record, frozen=True):
     entries: Mapping[str, StateEntry] = field(default_factory=dict)  # by live id
     url_salt: str = ""  # hex
     found: Mapping[str, Attempt] = field(default_factory=dict)  # by the live id that a list shows
-    lost_names: frozenset[str] = frozenset()  # local names of entries that the list lacks
-    # addresses under which too many attempts are open; None: of an identity that is not declared
-    blocked: frozenset[str | None] = frozenset()
-    open_addresses: tuple[str, ...] = ()  # of open attempts that no list shows
+    lost_names: Collection[str] = ()  # local names of entries that the list lacks
+    blocked: Collection[str] = ()  # addresses under which too many attempts are open
+    open_addresses: Sequence[str] = ()  # of open attempts that no list shows
     # the foreign ids that the last apply of the tenancy saw; None: there was no apply
     seen: Collection[str] | None = None
     is_trusted: bool = True  # False: anybody could have written the state: it proves no ownership
@@ -48,18 +54,35 @@ class History(Record, frozen=True):
         record = self.record(live.id)
         return record.run if record else 0
 
-    def content_of(self, live: LiveSubscription) -> Content:
-        """Return the compared fields of a live subscription.
 
-        If the list does not report a field, the value in the state is returned.
-        """
-        content = live.content
-        if None in content.values() and (record := self.record(live.id)):
-            recorded = COMPARED | record.content
-            for name, value in live.content.items():
-                if value is None:
-                    content[name] = recorded[name]
-        return content
+def history_of(state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription]) -> History:
+    """Gather what a state contains about a tenancy, settled by a list."""
+    records = settled(state.of(tenancy.key), listed, state.url_salt)
+    shown = {live.id for live in listed}
+    attempts = open_attempts(records, shown)
+    declared = declared_by_identity(tenancy, state.url_salt) if attempts else {}
+    numbers = Counter(map(attrgetter("identity"), attempts))
+    lost_names = {entry.local_name for entry in records.entries if entry.id not in shown}
+    found = {}
+    blocked = set()
+    hidden = set()
+    for attempt in attempts:
+        address = declared.get(attempt.identity, attempt).address
+        if attempt.identity in declared and numbers[attempt.identity] >= MOST_OPEN:
+            blocked.add(address)
+        if attempt.id in shown:
+            found[attempt.id] = attempt
+        else:
+            hidden.add(address)
+    return History(
+        {entry.id: entry for entry in records.entries},
+        state.url_salt,
+        found,
+        lost_names,
+        blocked,
+        sorted(hidden),
+        records.foreign,
+    )
 
 
 def local_name(declared: DeclaredSubscription) -> str:
@@ -67,38 +90,105 @@ def local_name(declared: DeclaredSubscription) -> str:
     return declared.address.partition("/")[2]
 
 
-def history_of(state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription]) -> History:
-    """Gather what a state contains about a tenancy, settled by a list.
+def declared_by_identity(tenancy: Tenancy, url_salt: str) -> dict[str, DeclaredSubscription]:
+    """Return what is declared, selected or not, by `identity_digest`."""
+    declared = (*tenancy.subscriptions, *tenancy.not_selected)
+    return {identity_digest(url_salt, subscription.key): subscription for subscription in declared}
 
-    The planner fills in the other fields.
+
+def settled(
+    records: TenancyRecords,
+    listed: Sequence[LiveSubscription],
+    url_salt: str,
+    run: int = 0,
+    proofs: Proofs = NO_PROOFS,
+) -> TenancyRecords:
+    """Settle the attempts of a tenancy by a list.
+
+    An attempt becomes an entry if the list shows the id that a response contained. Without an id,
+    it takes the id of a new subscription of its identity, and stays open: nothing proves the
+    secret. Only in its own run is a single new subscription that of a success response.
+
+    `run`: the number of this run; `proofs`: only of identities that had no other attempt without
+    an id when the run wrote its attempts.
     """
-    records = settled(state.of(tenancy.key), listed, state.url_salt)
+    if not records.attempts:
+        return records
     shown = {live.id for live in listed}
-    attempts = open_attempts(records, shown)
-    entries = {entry.id: entry for entry in records.entries}
-    found = {attempt.id: attempt for attempt in attempts if attempt.id in shown}
-    lost = frozenset(entry.local_name for entry in records.entries if entry.id not in shown)
-    history = History(entries, state.url_salt, found, lost, seen=records.foreign)
-    return _with_attempts(history, attempts, tenancy, shown) if attempts else history
+    entries = [*records.entries]
+    attempts = []
+    for attempt in _with_found_ids(records, listed, url_salt, run, proofs):
+        if attempt.id in shown and attempt.fingerprint:
+            entries.append(attempt.entry())
+        # otherwise an earlier list has shown it, and this one does not: it was removed
+        elif attempt.id in shown or attempt.fingerprint or not attempt.id:
+            attempts.append(attempt)
+    return replace(records, entries=tuple(entries), attempts=tuple(attempts))
 
 
-def _with_attempts(
-    history: History, attempts: Sequence[Attempt], tenancy: Tenancy, shown: Collection[str]
-) -> History:
-    """Add the addresses of open attempts. `shown`: the ids in the list."""
-    addresses = declared_addresses(tenancy, history.url_salt)
-    numbers = Counter(addresses.get(attempt.identity) for attempt in attempts)
-    blocked = frozenset(address for address in numbers if numbers[address] >= MOST_OPEN)
-    hidden = set()
-    for attempt in attempts:
-        if attempt.id not in shown:
-            hidden.add(addresses.get(attempt.identity, attempt.address))
-    return replace(history, blocked=blocked, open_addresses=tuple(sorted(hidden)))
+def _with_found_ids(
+    records: TenancyRecords,
+    listed: Iterable[LiveSubscription],
+    url_salt: str,
+    run: int,
+    proofs: Proofs,
+) -> Iterator[Attempt]:
+    """Give the ids that no record has to the attempts without an id, the oldest first."""
+    known = records.ids
+    new: defaultdict[str, list[str]] = defaultdict(list)  # by identity
+    for live in listed:
+        if live.id not in known:
+            new[identity_digest(url_salt, live.key)].append(live.id)
+    for attempt in sorted(records.attempts, key=lambda attempt: attempt.run):
+        ids = [identifier for identifier in new[attempt.identity] if identifier not in attempt.seen]
+        if ids and not attempt.id:
+            new[attempt.identity].remove(ids[0])
+            attempt = replace(attempt, id=ids[0])
+            if attempt.run == run and attempt.identity in proofs and len(ids) == 1:
+                attempt = attempt.made_with(*proofs[attempt.identity], records.key)
+        yield attempt
 
 
-def declared_addresses(tenancy: Tenancy, url_salt: str) -> dict[str, str]:
-    """Return the declared address of each identity, also of those that are not selected."""
-    addresses = {}
-    for declared in (*tenancy.subscriptions, *tenancy.not_selected):
-        addresses[identity_digest(url_salt, declared.key)] = declared.address
-    return addresses
+def open_attempts(records: TenancyRecords, shown: Collection[str]) -> list[Attempt]:
+    """Return the attempts that count: those without a newer entry, and those that a list shows.
+
+    `shown`: the ids in the list.
+    """
+    newest = _newest_runs(records)
+    return [
+        attempt
+        for attempt in records.attempts
+        if attempt.run > newest.get(attempt.identity, 0) or attempt.id in shown
+    ]
+
+
+def _newest_runs(records: TenancyRecords) -> dict[str, int]:
+    """Return the run of the newest entry of each identity."""
+    return {entry.identity: entry.run for entry in sorted(records.entries, key=attrgetter("run"))}
+
+
+def without_needless(
+    records: TenancyRecords,
+    shown: Collection[str],
+    declared: Collection[str],
+    now: float,
+    removed: Collection[str],
+) -> TenancyRecords:
+    """Drop the records that nobody needs, by the last list of an apply.
+
+    An entry goes if its id is not listed, and its identity is undeclared or has a newer entry. An
+    attempt goes in the same case, but not within `EXPIRY`. `declared`: the identities that are
+    declared and not paused. `removed`: the ids that this run has removed.
+    """
+    gone = {identifier for identifier in removed if identifier not in shown}
+    entries = tuple(entry for entry in records.entries if entry.id not in gone)
+    records = replace(records, entries=entries)
+    newest = _newest_runs(records)
+
+    def kept(record: StateEntry | Attempt) -> StateEntry | Attempt | None:
+        is_newest = record.run >= newest.get(record.identity, 0)
+        is_needed = record.id in shown or (record.identity in declared and is_newest)
+        is_young = isinstance(record, Attempt) and now - record.at <= EXPIRY
+        return record if is_needed or is_young else None
+
+    return records.changed(kept)

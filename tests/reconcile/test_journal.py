@@ -10,7 +10,7 @@ from hooksync.core.errors import HooksyncError
 from hooksync.core.model import Secret, TenancyKey
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Selection
-from hooksync.state.attempts import EXPIRY
+from hooksync.state.history import EXPIRY
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
 from tests.reconcile.planning import PLAIN, VALUE, derive, made, told

@@ -314,6 +314,7 @@ def test_remove_with_the_short_id_of_a_plan_asks_for_the_whole_id(place: Place) 
 # --- foreign duplicates
 
 
+@pytest.mark.usefixtures("real_scrypt")
 def test_a_duplicate_stays_if_somebody_deletes_the_kept_one_during_the_prompt(place: Place) -> None:
     place.write(OWNS_ALL)
     assert place.run("apply", "--yes").code == 0

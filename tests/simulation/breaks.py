@@ -66,9 +66,9 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "compare no flag with the one that was sent",
-        "state/history.py",
-        "if None in content.values() and (record := self.record(live.id)):",
-        "if False:",
+        "reconcile/diff.py",
+        "COMPARED | record.content if record else wanted",
+        "wanted",
     ),
     Break(
         "remove the old half first",
@@ -78,7 +78,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "trust what only a list has shown",
-        "state/attempts.py",
+        "state/history.py",
         "if attempt.run == run and attempt.identity in proofs and len(ids) == 1:",
         "if attempt.run == run and attempt.identity in proofs:",
         (
@@ -98,7 +98,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "find nothing that attempts have made",
-        "state/attempts.py",
+        "state/history.py",
         "        if ids and not attempt.id:\n",
         "        if False:\n",
     ),
@@ -123,15 +123,15 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "forget attempts at once",
-        "state/attempts.py",
-        "if is_needed(attempt) or now - attempt.at <= EXPIRY:",
-        "if attempt.id in shown:",
+        "state/history.py",
+        "return record if is_needed or is_young else None",
+        "return record if is_needed and record.id in shown else None",
     ),
     Break(
         "create under two open attempts",
         "state/history.py",
-        "if numbers[address] >= MOST_OPEN)",
-        "if False)",
+        "numbers[attempt.identity] >= MOST_OPEN",
+        "False",
     ),
     Break(
         "call unsettled steps done",
@@ -172,7 +172,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "find no difference in the end",
         "reconcile/journal.py",
-        "differences=tuple(_news(plan, after[plan.name]))",
+        "differences=tuple(_news(plan, after))",
         "differences=()",
     ),
     Break(

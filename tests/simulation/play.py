@@ -35,9 +35,9 @@ from hooksync.core.model import (
 )
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.http import PAUSES
-from hooksync.state.attempts import EXPIRY, open_attempts
 from hooksync.state.fingerprints import identity_digest
 from hooksync.state.format import read_state
+from hooksync.state.history import EXPIRY, open_attempts
 from hooksync.state.model import Attempt, State
 from hooksync.state.store import StateStore
 from tests.laws import (

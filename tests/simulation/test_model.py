@@ -22,8 +22,8 @@ from hooksync.core.model import (
 )
 from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.planner import Planner
-from hooksync.state.attempts import EXPIRY as EXPIRY_SECONDS
 from hooksync.state.fingerprints import identity_digest
+from hooksync.state.history import EXPIRY as EXPIRY_SECONDS
 from hooksync.state.model import StateEntry
 from tests.lanes import sampled
 from tests.makers import declared, live, tenancy

@@ -33,9 +33,9 @@ from typing import Literal
 
 from hooksync.core.model import Secret, SubscriptionKey, TenancyKey, Trigger
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription
-from hooksync.state.attempts import open_attempts
 from hooksync.state.fingerprints import Salt, derive_key, identity_digest
 from hooksync.state.format import read_state, state_text
+from hooksync.state.history import open_attempts
 from hooksync.state.model import State, StateEntry, TenancyRecords
 from tests.boxes import Sandbox
 from tests.command_line import PASSWORD, ROOT, hooksync
