@@ -16,7 +16,10 @@ from hooksync.core.redaction import printable
 
 _MOST_NAMED = 5  # names that a message lists
 _MOST_CALLS = 30  # calls of a traceback that are shown
-_SHORTAGES = (OSError, MemoryError)  # caused more likely by this machine than by a bug
+_INTERNAL_FIX = (
+    "report this as a bug, with the lines that follow, unless memory, threads or open files are"
+    " short"
+)
 
 
 class ExitCode(IntEnum):
@@ -203,19 +206,16 @@ def internal_error(error: BaseException) -> Problem:
     where = f" at {places[-1].partition(' ')[0]}" if places else ""
     number = errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
     kind = type(error).__name__ + (f" ({number})" if number else "")  # e.g. EMFILE: too many files
-    fix = "report this as a bug, with the lines that follow"
-    if isinstance(error, _SHORTAGES):
-        fix = "free memory, threads or open files; if that does not help, report this as a bug"
-    return Problem(f"internal error: {kind}{where}", fix)
+    return Problem(f"internal error: {kind}{where}", _INTERNAL_FIX)
 
 
 def internal_error_text(error: BaseException) -> str:
-    """Describe an error that no code handles; if it may be a bug, with its traceback.
+    """Describe an error that no code handles, with its traceback.
 
     The lines contain no exception messages, values or paths.
     """
     lines = [f"error: {internal_error(error)}"]
-    current = None if isinstance(error, _SHORTAGES) else error
+    current: BaseException | None = error
     while current is not None:
         lines.append(f"  {type(current).__name__}:")
         for place in _places(current.__traceback__)[-_MOST_CALLS:]:

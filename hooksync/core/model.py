@@ -139,9 +139,6 @@ class SecretRef(Shown):
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
 
-    def __repr__(self) -> str:
-        return f"SecretRef({self}, location={self.location!r}, noun={self.noun!r})"
-
     def to_json(self) -> object:
         """Return its form in hooks files."""
         return {self.kind: self.value}
@@ -213,9 +210,6 @@ class HookUrl(Shown):
         self.location = location  # of the text in the file; None: it has no place there
         self.identity: str = normal_url(full)
 
-    def __repr__(self) -> str:
-        return f"HookUrl({self.shown!r})"
-
     def to_json(self) -> object:
         """Return the form that may be shown."""
         return self.shown
@@ -246,7 +240,26 @@ Content: TypeAlias = dict[str, bool | str | int | None]  # compared fields, by n
 COMPARED: Content = {"include_identifiers": True}
 
 
-class DeclaredSubscription(PlainFields, frozen=True):
+class _Compared:
+    """A subscription of either side of the comparison."""
+
+    __slots__ = ()
+
+    url: HookUrl
+    trigger: Trigger
+
+    @property
+    def content(self) -> Content:
+        """The fields that are compared with the other side; None: not reported."""
+        return {name: getattr(self, name) for name in COMPARED}
+
+    @property
+    def key(self) -> SubscriptionKey:
+        """Its identity within the tenancy."""
+        return SubscriptionKey(self.url.identity, self.trigger)
+
+
+class DeclaredSubscription(PlainFields, _Compared, frozen=True):
     """One declared subscription: a named entry of the file, with one of its triggers.
 
     Until its variables are filled in, both forms of the URL are as written.
@@ -258,16 +271,6 @@ class DeclaredSubscription(PlainFields, frozen=True):
     trigger: Trigger
     secret: SecretRef
     location: Location  # of its name in the file
-
-    @property
-    def content(self) -> Content:
-        """The fields that are compared with the live ones."""
-        return {name: getattr(self, name) for name in COMPARED}
-
-    @property
-    def key(self) -> SubscriptionKey:
-        """Its identity within the tenancy."""
-        return SubscriptionKey(self.url.identity, self.trigger)
 
     @property
     def address(self) -> str:
@@ -287,23 +290,13 @@ class ProbeResult(Record, frozen=True):
     is_sent: bool = True  # False: no server took the request
 
 
-class LiveSubscription(Record, frozen=True):
+class LiveSubscription(Record, _Compared, frozen=True):
     """One subscription that the tenancy holds."""
 
     id: str  # from Preservica; a subscription that is made again gets a new one
     url: HookUrl
     trigger: Trigger
     include_identifiers: bool | None  # None: the service does not report it
-
-    @property
-    def content(self) -> Content:
-        """The fields that are compared with the declared ones; None: not reported."""
-        return {name: getattr(self, name) for name in COMPARED}
-
-    @property
-    def key(self) -> SubscriptionKey:
-        """Its identity within the tenancy."""
-        return SubscriptionKey(self.url.identity, self.trigger)
 
 
 LiveSubscriptions: TypeAlias = tuple[LiveSubscription, ...]

@@ -52,6 +52,9 @@ class Shown:
     def __hash__(self) -> int:
         return hash(self.identity)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.to_json()!r})"
+
     def to_json(self) -> object:
         """Return the form that may be shown, as JSON data."""
         raise NotImplementedError

@@ -20,7 +20,7 @@ from hooksync.config.secret_sources import SecretSources
 from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core.model import HookUrl, Secret, SecretRef
 from hooksync.core.output import Output
-from hooksync.core.record import Record
+from hooksync.core.record import Record, Shown
 from hooksync.core.redaction import Redactor
 from hooksync.receivers.http_server import IncomingRequest, Reply
 from hooksync.service.auth import TokenSession
@@ -192,7 +192,7 @@ HOLDERS: dict[
     TokenSession: logged_in,
     YamlMap: mapping,
     YamlList: sequence,
-    HookUrl: lambda: HookUrl("https://h.example/?key=${KEY}", f"https://h.example/?key={CANARY}"),
+    Shown: lambda: HookUrl("https://h.example/?key=${KEY}", f"https://h.example/?key={CANARY}"),
     SecretRef: lambda: SecretRef("file", "secret", HERE, base=CANARY),
     IncomingRequest: lambda: IncomingRequest("POST", "/", CANARY, {"A": CANARY}, CANARY.encode()),
     Reply: lambda: Reply(200, CANARY.encode()),

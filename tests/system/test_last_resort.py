@@ -6,7 +6,6 @@ of a child process. A bug is a network or a terminal that raises an exception.
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -224,14 +223,6 @@ def test_an_internal_error_before_any_change_is_reported_with_its_place_and_exit
         err,
     ), err
     assert not [hidden for hidden in ("Traceback", *HIDDEN) if hidden in out + err]
-
-
-def test_a_shortage_of_this_machine_is_named_and_has_its_own_fix() -> None:
-    said = internal_error_text(OSError(errno.EMFILE, SECRET))
-    assert said.startswith(
-        "error: internal error: OSError (EMFILE)\n  fix: free memory, threads or"
-    )
-    assert SECRET not in said
 
 
 STARTING = """
