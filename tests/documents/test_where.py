@@ -4,7 +4,6 @@ applied to different ones.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -23,13 +22,11 @@ from tests.reconcile.planning import planned
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["plan", "apply"])
 @pytest.mark.parametrize("form", ["text", "markdown", "json"])
-@pytest.mark.parametrize("tenant", ["tenant: DEMO", "tenant: ${TENANT}", "x-nothing: 1"])
+@pytest.mark.parametrize("tenant", ["tenant: DEMO", "tenant: ${TENANT}", "# none"])
 def test_plan_and_apply_name_the_real_server_and_tenant(
     place: Place, command: str, form: str, tenant: str
 ) -> None:
-    place.write(
-        HOOKS.replace("    tenant: DEMO\n", f"    {tenant}\n" if "x-" not in tenant else "")
-    )
+    place.write(HOOKS.replace("tenant: DEMO", tenant))
     place.environ["TENANT"] = "DEMO"
     run = place.run(command, "--format", form, *(["--yes"] if command == "apply" else []))
     assert run.code == 0, run.err
@@ -37,8 +34,7 @@ def test_plan_and_apply_name_the_real_server_and_tenant(
         [found] = run.json["tenancies"]
         assert (found["server"], found["tenant"]) == (place.box.url, "DEMO")
     else:
-        shown = re.sub("&#([0-9]+);", lambda code: chr(int(code[1])), run.out)
-        assert f"{place.box.url} / DEMO" in shown
+        assert f"{place.box.url} / DEMO" in run.out
         assert "${BOX}" not in run.out
 
 
@@ -156,9 +152,3 @@ def test_the_digest_of_a_tenancy_depends_on_plan_key_address_and_url() -> None:
 
 
 # --- the expiry and the id of a plan
-
-
-def test_unsigned_plans_do_not_expire_and_have_different_ids(place: Place) -> None:
-    documents = [place.run("plan", "--format", "json").json for _ in range(2)]
-    assert [document["expires_at"] for document in documents] == [None, None]
-    assert documents[0]["id"] != documents[1]["id"]

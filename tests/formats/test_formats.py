@@ -88,17 +88,6 @@ def test_a_saved_plan_of_the_first_edition_can_still_be_shown(
 
 
 @pytest.mark.parametrize("path", PLANS, ids=named)
-def test_a_saved_plan_of_the_first_edition_can_still_be_read(path: Path) -> None:
-    key = KEY if path.name.startswith("signed") else None
-    saved = read_saved_plan(path.read_bytes(), path.name, key)
-    [tenancy] = saved.ready_tenancies
-    assert sum(step.is_change for step in tenancy.steps) == 4
-    assert saved.selection.replace == ("prod/catalogue/INDEXED",)
-    codes = [reason.code for step in saved.steps for reason in step.reasons]
-    assert codes == ["new", "new", "requested", "undeclared", "undeclared"]
-
-
-@pytest.mark.parametrize("path", PLANS, ids=named)
 def test_a_plan_with_unknown_fields_and_without_optional_fields_is_read(path: Path) -> None:
     key = KEY if path.name.startswith("signed") else None
     document = json.loads(path.read_bytes())

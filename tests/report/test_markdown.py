@@ -152,17 +152,6 @@ def test_a_step_that_was_not_tried_does_not_look_done() -> None:
     assert text.count("!     outcome              not tried\n") == 3
 
 
-def test_no_changes_are_one_line() -> None:
-    plan = planned(tenancy(declared()), [live()], made("1" * 32, declared()))
-    for form, kind in (("plan", "plan"), ("report", "apply")):
-        text = (
-            f"<!-- hooksync:{kind} -->\n### hooksync {kind}: prod\n\nNo changes. 1 tenancy matches"
-            " hooks.yaml; 1 unchanged.\n"
-        )
-        assert markdown(run_of(plan, format=f"hooksync.{form}/1")) == text
-    assert "=   catalogue" in markdown(run_of(plan), shows_kept=True)
-
-
 def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> None:
     problems = (Problem("GET -> 500: oops", "look"),)
     text = markdown(run_of(empty_plan(tenancy(declared()), problems)))

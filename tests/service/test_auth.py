@@ -70,12 +70,6 @@ def names(box: Sandbox) -> list[str]:
 # by password
 
 
-def test_a_log_in_by_password_uses_the_declared_tenant(clients: Clients, start: Start) -> None:
-    client = clients.client(start().url)
-    client.list_subscriptions()
-    assert client.tenant == "DEMO"
-
-
 def test_without_a_declared_tenant_the_client_takes_the_tenant_of_the_service(
     clients: Clients, start: Start
 ) -> None:
@@ -260,14 +254,6 @@ def test_without_pyotp_a_second_factor_is_an_error_that_names_the_extra_to_insta
     error = failure_of(clients.client(start(totp_seed=SEED).url).list_subscriptions)
     assert "pyotp is not installed" in error.summary
     assert 'install the extra "totp"' in str(error)
-
-
-def test_without_a_second_factor_pyotp_is_not_needed(
-    clients: Clients, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pyotp", None)
-    clients.environ = WITH_SEED
-    assert clients.client(start().url).list_subscriptions() == ()
 
 
 def test_a_second_factor_that_is_not_set_up_is_an_error_that_refers_to_a_browser(

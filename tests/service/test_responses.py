@@ -16,7 +16,6 @@ from hooksync.service.responses import (
     LogIn,
     NotUnderstood,
     explain_connecting,
-    fix_for_status,
     read_created,
     read_json,
     read_log_in,
@@ -134,29 +133,8 @@ def test_a_log_in_is_read_with_its_tokens_which_its_repr_hides() -> None:
     assert "r3fresh" not in repr(found)
 
 
-def test_a_demand_for_the_second_factor_is_distinguished_from_a_refusal() -> None:
-    demand = {"message": "needs.2fa", "continuationToken": "c0ntinue", "tenant": "BRAMA"}
-    found = read_log_in(body(demand))
-    assert (found.message, found.continuation, found.tenant) == ("needs.2fa", "c0ntinue", "BRAMA")
-    assert "c0ntinue" not in repr(found)
-    assert read_log_in(body({"message": "bad credentials"})).message == "bad credentials"
-    assert read_log_in(body({"message": 5})) == read_log_in(b"<html>") == LogIn()
-
-
 def test_without_a_route_to_the_server_no_call_counts_as_sent() -> None:
     unreachable = OSError(errno.ENETUNREACH, "Network is unreachable")
     error = explain_connecting(unreachable, 10, is_proxy=False)
     assert (type(error), error.kind) == (ServiceError, "not-sent")
     assert error.summary == "no connection to the server could be made"
-
-
-@pytest.mark.parametrize("status", range(300, 600))
-def test_there_is_advice_for_every_status(status: int) -> None:
-    assert fix_for_status(status)
-
-
-def test_the_advice_on_a_missing_role_lists_the_roles_that_suffice() -> None:
-    assert (
-        "ROLE_SDB_MANAGER_USER, ROLE_SDB_ADMIN_USER, ROLE_SDB_CONFIG_MANAGER_USER"
-        in fix_for_status(403)
-    )
