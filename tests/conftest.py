@@ -28,7 +28,7 @@ from tests.clients import Clients
 from tests.clocks import JumpingClock
 from tests.command_line import PASSWORD, Run, hooksync, hooksync_process
 from tests.site.browser import browser
-from tests.stretching import real_scrypt, stretch_cheaply
+from tests.stretching import real_scrypt, scrypt, stretch_cheaply
 
 __all__ = ["backend", "browser", "real_scrypt", "servers"]  # fixtures for all tests
 
@@ -133,17 +133,18 @@ class Place:
     def popen(
         self, *arguments: str, program: Sequence[str] = ("-m", "hooksync"), **settings: Any
     ) -> subprocess.Popen[str]:
-        streams = {
+        self._assert_real_keys()
+        defaults = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
-        } | settings
+            "env": self.environ,
+        }
         return subprocess.Popen(
             [sys.executable, *program, *arguments],
             cwd=self.folder,
-            env=self.environ,
             text=True,
-            **streams,
+            **(defaults | settings),
         )
 
     def run(self, *arguments: str, given: str = "") -> Run:
@@ -152,7 +153,13 @@ class Place:
 
     def run_process(self, *arguments: str, given: str = "") -> Run:
         """Run hooksync as a new process. `given`: its standard input."""
+        self._assert_real_keys()
         return checked(hooksync_process(arguments, self.environ, self.folder, given))
+
+    def _assert_real_keys(self) -> None:
+        """Assert that a new process can compare secrets with those of the state."""
+        has_state = (self.folder / "hooks.state.json").exists()
+        assert hashlib.scrypt is scrypt or not has_state, "use the fixture real_scrypt"
 
 
 def checked(run: Run) -> Run:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import subprocess
-import sys
 from collections.abc import Sequence
 
 from tests.conftest import Place
@@ -20,11 +18,11 @@ class Terminal:
         import pty  # only POSIX has it
 
         self._ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, *program, *arguments],
-            cwd=place.folder, env=place.environ | {"TERM": "xterm"},
-            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        )  # fmt: skip
+        environ = place.environ | {"TERM": "xterm"}
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+        self.process = place.popen(
+            *arguments, program=program, env=environ, start_new_session=True, **streams
+        )
         os.close(theirs)
         self.seen = ""
 

@@ -389,6 +389,7 @@ def test_a_forgotten_subscription_stays_live_and_its_secret_is_unknown(place: Pl
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_scrypt")
 @pytest.mark.parametrize(
     ("answer", "code"), [("yes\n", 0), ("y\n", 3), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )

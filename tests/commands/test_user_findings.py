@@ -141,6 +141,7 @@ def test_a_missing_hooks_file_names_the_command_that_writes_one(place: Place) ->
     assert "`hooksync init`" in place.run("plan").err
 
 
+@pytest.mark.usefixtures("real_scrypt")
 def test_a_run_whose_lock_file_was_deleted_during_its_prompt_subscribes_nothing_again(
     place: Place,
 ) -> None:

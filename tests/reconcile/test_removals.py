@@ -108,6 +108,7 @@ def test_at_a_terminal_the_prompt_asks_for_the_number_of_removals_above_the_limi
     assert "above the limit. Type 3, the number of removals, to apply: " in question(run)
 
 
+@pytest.mark.usefixtures("real_scrypt")
 @pytest.mark.parametrize(("answer", "code", "left"), [("yes\n", 3, 4), ("3\n", 0, 1)])
 def test_only_the_number_exceeds_the_limit(place: Place, answer: str, code: int, left: int) -> None:
     place.write(LIMITED)
@@ -251,6 +252,7 @@ def test_remove_refuses_what_an_address_keeps_or_replaces(flag: bool) -> None:
     assert not plan.has_changes
 
 
+@pytest.mark.usefixtures("real_scrypt")
 def test_remove_asks_removes_and_reports(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
