@@ -36,8 +36,7 @@ from hooksync.receivers.events import (
     signed,
 )
 from hooksync.receivers.suite import Sender, Suite, Trial
-from hooksync.receivers.verdict import Cause, explain, explain_refusal
-from hooksync.receivers.worklog import LOG_WAIT, judge_log
+from hooksync.receivers.verdict import LOG_WAIT, Cause, explain, explain_refusal, judge_log
 from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
 _NO_RECEIVER = Problem(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from hooksync.core.record import replace
-from hooksync.receivers.events import NewEvents, signed
+from hooksync.receivers.events import JSON_HEADERS, NewEvents, signed
 from hooksync.receivers.suite import Sender, Trial
 from hooksync.service.client import Preservica
 
@@ -49,7 +49,8 @@ def send_again(
         entity = {"event": "FullTextIndexed", "entityType": kind, "entityRef": reference}
         event = new.make(events=[{**entity, "identifiers": []}])
         sent = signed(json.dumps(event).encode(), sender.secret)
-        trial = sender.send(f"{kind} {reference}", replace(sent, marks=((MARK, moment),)))
+        marked = replace(sent, headers=JSON_HEADERS | {MARK: moment})
+        trial = sender.send(f"{kind} {reference}", marked)
         yield trial
         if trial.is_last:
             break

@@ -82,6 +82,20 @@ def probe_all(
     return {target: result for target, result in results if result is not None}
 
 
+def doubt(seconds: float, content_type: str = "") -> tuple[str, str]:
+    """Return what may be wrong with an answer that is right, and the fix; or two empty texts.
+
+    `content_type`: of the answer to a challenge.
+    """
+    if "html" in content_type:
+        what = "its challenge is answered as a web page; nobody knows if Preservica reads it"
+        return what, "answer application/json"
+    if seconds > SLOW:
+        what = f"it takes more than {SLOW:g} s; nobody knows if Preservica waits so long"
+        return what, "answer first and work afterwards, as with an inbox"
+    return "", ""
+
+
 def signs(url: HookUrl, secret: Secret, caller: Caller, code: str) -> bool:
     """Whether a receiver signs a challenge code that it should refuse.
 

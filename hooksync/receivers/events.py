@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from hooksync.core.model import HookUrl, ProbeResult, Secret, SecretRef
-from hooksync.core.record import Record
+from hooksync.core.record import Record, field
 from hooksync.receiver import sign_event, verify_event
 from hooksync.receivers.challenges import key_of, post
 from hooksync.receivers.diagnosis import event_mistakes, name_mistake
@@ -22,21 +22,19 @@ _OF_A_CONNECTION = (
     " accept-encoding proxy-authorization proxy-connection expect"
 )
 JSON_HEADERS = {"Content-Type": "application/json"}
-_CHUNKS = 8  # a body in chunks has at most this many
 _HEX = re.compile("[0-9A-Fa-f]{64}")
 
 
 class Delivery(Record, frozen=True):
     """One event, and how it is sent."""
 
-    HIDDEN = ("body",)
+    HIDDEN = ("body", "headers")
 
     body: bytes
     signature: str | None  # None: the event is sent without the header
     is_chunked: bool = True
-    header: str = SIGNATURE  # the name of the header, as it is written
+    headers: Mapping[str, str] = field(default_factory=JSON_HEADERS.copy)  # besides the signature
     method: str = "POST"
-    marks: tuple[tuple[str, str], ...] = ()  # further headers
     before_last: Callable[[], object] | None = None  # called before the last chunk
 
 
@@ -91,34 +89,32 @@ def signed(body: bytes, secret: Secret, *, is_chunked: bool = True) -> Delivery:
     return Delivery(body, sign_event(key_of(secret), body), is_chunked=is_chunked)
 
 
+def forwarded(headers: Mapping[str, str], body: bytes) -> Delivery:
+    """Return an event as it came: the same body, and all headers but those of the connection.
+
+    The names of `headers` are in lower case.
+    """
+    of_connection = _OF_A_CONNECTION.split()
+    kept = {name: value for name, value in headers.items() if name not in of_connection}
+    signature = kept.pop(SIGNATURE.lower(), None)
+    return Delivery(body, signature, "transfer-encoding" in headers, kept)
+
+
 def deliver(url: HookUrl, sent: Delivery, caller: Caller) -> Response | ProbeResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
-    headers = dict(JSON_HEADERS) | dict(sent.marks)
+    headers = dict(sent.headers)
     if sent.signature is not None:
-        headers[sent.header] = sent.signature
+        headers[SIGNATURE] = sent.signature
     body = _chunks(sent) if sent.is_chunked else sent.body
     return post(url, caller, "event", headers=headers, body=body, method=sent.method)
 
 
-def pass_on(
-    url: HookUrl, headers: Mapping[str, str], body: bytes, caller: Caller
-) -> Response | ProbeResult:
-    """Forward a request: the unchanged body, and all headers but those of the connection."""
-    of_connection = _OF_A_CONNECTION.split()
-    kept = {}
-    for name, value in headers.items():
-        if name not in of_connection:
-            kept[name] = value
-    sent = iter([body]) if "transfer-encoding" in headers else body
-    return post(url, caller, "event", headers=kept, body=sent)
-
-
 def _chunks(sent: Delivery) -> Iterator[bytes]:
-    size = len(sent.body) // _CHUNKS + 1
-    for start in range(0, len(sent.body), size):
-        if start + size >= len(sent.body) and sent.before_last is not None:
-            sent.before_last()
-        yield sent.body[start : start + size]
+    middle = len(sent.body) // 2
+    yield sent.body[:middle]
+    if sent.before_last is not None:
+        sent.before_last()
+    yield sent.body[middle:]
 
 
 def find_signers(

@@ -2,13 +2,15 @@
 
 A cause is stated only with what was seen. A receiver that refuses genuine events is sent these
 events again, each signed with a usual mistake. If it answers one of them differently, that mistake
-is its bug.
+is its bug. The receiver's log shows how often it worked on each event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import median
 
 from hooksync.core.record import Record, replace
 from hooksync.receivers.challenges import key_of
@@ -16,14 +18,18 @@ from hooksync.receivers.diagnosis import Mistake, event_mistakes
 from hooksync.receivers.events import TAKEN
 from hooksync.receivers.suite import (
     FIRST,
-    SERVER_ERRORS,
+    LATIN,
+    REFUSING,
     WAITING,
     WRONG,
     WRONG_WHOLE,
     Sender,
     Trial,
+    TrialKind,
+    TrialState,
 )
 
+LOG_WAIT = 15.0  # seconds for the last work to appear in the log
 _LOG_FIX = "see the receiver's log"
 _REFUSE_FIX = "answer 401 to what none of your secrets signed as it is"
 _WORK_FIX = f"{_LOG_FIX}; if its work looks up the entity, give an event of a real one: --event"
@@ -93,21 +99,50 @@ _CONTENT = {
     "repeat": "it fails on an event that comes again: while a subscription is replaced, each does",
     "spaced": "it fails on JSON with spaces",
 }
+_UNAUTHORIZED = 401
 _TOO_LARGE = 413
-_NOT_FOUND = 404
+_LARGE = 100_000  # bytes, for which a search would take long
+_SERVER_ERRORS = range(500, 600)
 _GATEWAY = (502, 503, 504)
 _GATEWAY_HINT = "as a proxy does if the receiver behind it does not answer"
 _GATEWAY_FIX = "see whether the receiver behind the proxy runs, and the proxy's log"
-_LARGE = 100_000  # bytes
 _CONTENT_FIX = "answer 200 to each genuine event, whatever it holds"
-
-Severity = Literal["failed", "unproved", "warning"]
+# what the log shows -> what it means, and the fix
+_IN_THE_LOG = {
+    "silent": (
+        "its log has no identifier of this run: it is a different log, the work does not print"
+        " identifiers, or nothing works on the events",
+        "name the log of this receiver; print the identifiers of each entity as the last step of"
+        " the work, and flush them",
+    ),
+    "lost": (
+        "it answered 2xx, but its log lacks the identifiers of an entity for"
+        f" {LOG_WAIT:g} s: the work is slow, waits in a queue, or is lost",
+        "answer 2xx only after the work, or after storing the event where it lasts; print the"
+        " identifiers of each entity as the last step of the work",
+    ),
+    "twice": (
+        "its log shows more work for an event that came twice",
+        "before the work, claim the event in one step that fails for the second delivery",
+    ),
+    "latin-1": (
+        "it works on an event that is signed in Latin-1, as pyPreservica's handlers do. Only who"
+        " knows the secret can sign one. But if Preservica signs bytes, it drops genuine events"
+        " with letters outside ASCII",
+        "verify the raw bytes of the body",
+    ),
+    "forged": (
+        "its log shows work on a forged event",
+        "verify the signature before the work",
+    ),
+}
+_TOKEN = re.compile(rb"suite-[0-9a-f]{6}-\d+")  # an identifier of an entity in the suite
 
 
 class Cause(Record, frozen=True):
     """Why tests failed, or what they warn of."""
 
-    severity: Severity
+    severity: TrialState
     what: str  # as was seen
     fix: str
     tests: tuple[str, ...]
@@ -119,77 +154,64 @@ class _Verdict:
     def __init__(self, trials: Sequence[Trial]) -> None:
         self.trials = trials
         self.genuine = [trial for trial in trials if trial.kind == "genuine"]
-        self.rest = [trial for trial in trials if trial.state == "failed"]
+        self.is_all = all(trial.state == "failed" for trial in self.genuine)
+        self.rest = {trial.name: trial for trial in trials if trial.state == "failed"}
         self.causes: list[Cause] = []
         forged = [trial.status for trial in trials if trial.name == WRONG]
         self.refused_with = forged[0] if forged else None  # the status for a wrong signature
 
     def take(self, chosen: Iterable[Trial], what: str, fix: str) -> None:
         """Explain the chosen tests, as far as they are not explained yet."""
-        names = list(dict.fromkeys(trial.name for trial in chosen if trial in self.rest))
+        names = [trial.name for trial in chosen if self.rest.pop(trial.name, None)]
         if names:
-            self.rest = [trial for trial in self.rest if trial.name not in names]
             self.causes.append(Cause("failed", what, fix, tuple(names)))
 
-    def failed(self, kind: str = "genuine") -> list[Trial]:
-        """Return the tests of a kind that have no explanation yet."""
-        return [trial for trial in self.rest if trial.kind == kind]
+    def accepted(self) -> list[Trial]:
+        """Return the forged events that the receiver took, and that have no explanation yet."""
+        return [trial for trial in self.failed("forged") if trial.status in TAKEN]
 
-    def is_all(self) -> bool:
-        """Whether every genuine event failed."""
-        return all(trial.state == "failed" for trial in self.genuine)
+    def failed(self, kind: TrialKind = "genuine") -> list[Trial]:
+        """Return the tests of a kind that have no explanation yet."""
+        return [trial for trial in self.rest.values() if trial.kind == kind]
 
 
 def explain(trials: Sequence[Trial], sender: Sender) -> list[Cause]:
     """Return the causes of all failures, then the warnings."""
     verdict = _Verdict(trials)
     _explain_end(verdict)
-    _explain_forged(verdict)
+    for proofs, what, fix in _ACCEPTED:
+        accepted = verdict.accepted()
+        if proofs & {trial.name for trial in accepted}:
+            verdict.take(accepted, what, fix)
     _explain_challenges(verdict)
     _explain_series(verdict)
     _explain_features(verdict, _FEATURES)
     _explain_signatures(verdict, sender)
-    contents = {name: (what, _CONTENT_FIX) for name, what in _CONTENT.items()}
-    _explain_features(verdict, contents)
+    _explain_features(verdict, {name: (what, _CONTENT_FIX) for name, what in _CONTENT.items()})
     _explain_rest(verdict)
-    return [*verdict.causes, *_warnings(trials)]
+    return verdict.causes
 
 
 def _explain_end(verdict: _Verdict) -> None:
     """Explain why the suite ended early, if it did."""
-    for trial in [trial for trial in verdict.rest if trial.is_last]:
-        has_answered = any(other.status is not None for other in verdict.trials)
-        before = (
-            "" if trial.status or not has_answered else "it answered before, and then no more: "
-        )
-        verdict.take([trial], f"{before}{trial.detail}", trial.fix)
-
-
-def _explain_forged(verdict: _Verdict) -> None:
-    """Explain what the receiver accepts although it should not."""
-    forged = verdict.failed("forged")
-    taken = [trial for trial in forged if trial.status in TAKEN]
-    names = {trial.name for trial in taken}
-    for proofs, what, fix in _ACCEPTED:
-        if names & proofs:
-            verdict.take(taken, what, fix)
-    if verdict.is_all():
-        return
-    silent = [trial for trial in forged if trial.status is None]
-    verdict.take(silent, "it does not answer events that it refuses", _REFUSE_FIX)
-    if verdict.refused_with in SERVER_ERRORS:
-        errors = [trial for trial in forged if trial.status in SERVER_ERRORS]
-        verdict.take(errors, "it answers forged events with 5xx", _REFUSE_FIX)
+    *earlier, last = verdict.trials
+    if last.is_last:
+        is_gone = last.status is None and any(trial.status for trial in earlier)
+        before = "it answered before, and then no more: " if is_gone else ""
+        verdict.take([last], before + last.detail, last.fix)
 
 
 def _explain_challenges(verdict: _Verdict) -> None:
     """Explain wrong answers to challenges. With a wrong secret, all events have the same cause."""
     for trial in verdict.failed("challenge"):
+        is_refused = trial.status == verdict.refused_with
+        # everything is answered alike, but not as by a receiver that verifies: e.g. a wrong path
+        is_alike = is_refused and verdict.is_all and trial.status != _UNAUTHORIZED
         # if there is no answer at all, events have the same fix
         same = [
             other
-            for other in verdict.rest
-            if (other.status, other.fix) == (trial.status, trial.fix)
+            for other in verdict.rest.values()
+            if other.status == trial.status and (is_alike or other.fix == trial.fix)
         ]
         if trial.probe == "wrong-secret":
             same += [
@@ -197,12 +219,10 @@ def _explain_challenges(verdict: _Verdict) -> None:
                 for other in verdict.failed()
                 if other.status == verdict.refused_with and "other secret" not in other.features
             ]
-            same += verdict.failed("forged")
+            same += verdict.accepted()
         what = trial.detail
         fix = trial.fix
-        if trial.status == _NOT_FOUND and verdict.is_all():  # a wrong path is one cause
-            same += [other for other in verdict.failed() if other.status == _NOT_FOUND]
-        if trial.status == verdict.refused_with and not verdict.is_all():
+        if is_refused and trial.status in REFUSING and not verdict.is_all:
             what += (
                 ": so it answers an event that it refuses. The query does not reach it, or it reads"
                 " only the first parameter"
@@ -214,92 +234,45 @@ def _explain_challenges(verdict: _Verdict) -> None:
 def _explain_series(verdict: _Verdict) -> None:
     """Explain failures of the work, and a receiver that fails from the second event on."""
     failed = verdict.failed()
-    is_refused = verdict.refused_with not in SERVER_ERRORS and verdict.refused_with is not None
     if not failed:
         return
     first, *later = verdict.genuine
+    errors = [trial for trial in failed if trial.status == first.status]
     if first.state != "failed" and len(failed) == len(later) > 1:
         what = f"it takes the first event, and fails from the second one on: {_answer(failed[0])}"
         verdict.take(failed, what, _LOG_FIX)
     elif first.status in _GATEWAY:
-        errors = [trial for trial in failed if trial.status == first.status]
         verdict.take(errors, f"{_answer(first)}, {_GATEWAY_HINT}", _GATEWAY_FIX)
-    elif first.status in SERVER_ERRORS and is_refused:
-        errors = [trial for trial in failed if trial.status == first.status]
+    elif first.status in _SERVER_ERRORS and verdict.refused_with in REFUSING:
         what = "it refuses forged events, so its verification is right; but its work fails"
         verdict.take(errors, f"{what}: {_answer(first)}", _WORK_FIX)
 
 
 def _explain_features(verdict: _Verdict, features: dict[str, tuple[str, str]]) -> None:
-    """Explain failures by something that all of these events have, and no accepted one has.
+    """Explain failures by something that all of these events have.
 
     The simplest event without it must pass.
     """
-    accepted = {trial.name for trial in verdict.genuine if trial.state != "failed"}
     for feature, (what, fix) in features.items():
         having = [trial for trial in verdict.genuine if feature in trial.features]
-        counterpart = "compact, in one piece" if feature == "in chunks" else FIRST
-        if counterpart in accepted and all(trial.state == "failed" for trial in having):
-            left = [trial for trial in having if trial in verdict.rest]
-            answer = _answer(left[0]) if left else ""
-            verdict.take(left, f"{what}: {answer}", fix)
+        simplest = [trial for trial in verdict.genuine if feature not in trial.features][:1]
+        left = [trial for trial in having if trial.name in verdict.rest]
+        is_proof = any(trial.state != "failed" for trial in simplest)
+        if left and is_proof and all(trial.state == "failed" for trial in having):
+            verdict.take(left, f"{what}: {_answer(left[0])}", fix)
 
 
 def _explain_signatures(verdict: _Verdict, sender: Sender) -> None:
     """Search for the mistake behind events that are refused as forged ones are."""
     for trial in verdict.failed():
-        if trial not in verdict.rest or trial.status != verdict.refused_with:
+        if trial.name not in verdict.rest or trial.status != verdict.refused_with:
             continue
         if mistake := _find_mistake(sender, trial):
             what = f"the signature that it expects {mistake.what}"
             same = [other for other in verdict.failed() if _is_affected(sender, mistake, other)]
-            verdict.take([trial, *same, *verdict.failed("forged")], what, mistake.fix)
+            verdict.take([trial, *same, *verdict.accepted()], what, mistake.fix)
         elif trial.name == FIRST:
             break
-    taken = [trial for trial in verdict.failed("forged") if trial.status in TAKEN]
-    what = "it accepts signatures that are not of the raw body under its secret"
-    verdict.take(taken, what, _REFUSE_FIX)
-
-
-def _explain_rest(verdict: _Verdict) -> None:
-    """Explain what no rule explains, one cause for each answer."""
-    is_challenged = verdict.trials[0].probe == "ready"
-    for trial in (*verdict.failed(), *verdict.rest):
-        same = [other for other in verdict.rest if _answer(other) == _answer(trial)]
-        fix = trial.fix or _LOG_FIX
-        what = _answer(trial)
-        if trial.kind == "genuine" and trial.status == verdict.refused_with:
-            if trial.status in SERVER_ERRORS:
-                what += ": it fails before it verifies; perhaps the framework gives it no raw body"
-                fix = "Express: express.raw({ type: () => true }); the body is undefined without it"
-            elif verdict.is_all() and is_challenged:
-                what += (
-                    ": its challenge passed, so the secret is right, and no known mistake in"
-                    " signing explains it. It does not read the header Preservica-Signature, or a"
-                    " proxy drops the header or changes the body"
-                )
-                fix = "log the header and the number of bytes as your code gets them"
-            elif verdict.is_all():
-                what += ": no known mistake in signing explains it; it may have a different secret"
-                fix = "give `hooksync check` the same --url and --secret"
-        verdict.take(same, what, fix)
-
-
-def _answer(trial: Trial) -> str:
-    """Return what a receiver answered, in words."""
-    if trial.status is None:
-        return trial.detail
-    return f"it answers {trial.status}" + (f", {trial.detail}" if trial.detail else "")
-
-
-def _warnings(trials: Sequence[Trial]) -> Iterator[Cause]:
-    """Yield what is not wrong as far as is known, but may lose events."""
-    chosen: dict[tuple[str, str], list[str]] = {}
-    for trial in trials:
-        if trial.state == "warning":
-            chosen.setdefault((trial.detail, trial.fix), []).append(trial.name)
-    for (what, fix), names in chosen.items():
-        yield Cause("warning", what, fix, tuple(names))
 
 
 def _find_mistake(sender: Sender, trial: Trial) -> Mistake | None:
@@ -313,14 +286,60 @@ def _find_mistake(sender: Sender, trial: Trial) -> Mistake | None:
 
 def _is_affected(sender: Sender, mistake: Mistake, trial: Trial) -> bool:
     """Whether a mistake makes the signature of an event wrong."""
-    if "other secret" in trial.features:
+    if "other secret" in trial.features or trial.status == _TOO_LARGE:
         return False
-    if len(trial.sent.body) > _LARGE:  # it would take long
-        return trial.status != _TOO_LARGE
-    mistakes = event_mistakes(key_of(sender.secret), trial.sent.body)
-    return any(
-        other.what == mistake.what and other.signature != trial.sent.signature for other in mistakes
+    return len(trial.sent.body) > _LARGE or any(
+        other.what == mistake.what and other.signature != trial.sent.signature
+        for other in event_mistakes(key_of(sender.secret), trial.sent.body)
     )
+
+
+def _explain_rest(verdict: _Verdict) -> None:
+    """Explain what no rule explains, and what is not wrong as far as is known: each answer once."""
+    warnings = [trial for trial in verdict.trials if trial.state == "warning"]
+    tests: dict[tuple[TrialState, str, str], list[str]] = {}
+    for trial in (*verdict.rest.values(), *warnings):
+        what, fix = _guess(verdict, trial)
+        tests.setdefault((trial.state, what, fix), []).append(trial.name)
+    for cause, names in tests.items():
+        verdict.causes.append(Cause(*cause, tuple(names)))
+
+
+def _guess(verdict: _Verdict, trial: Trial) -> tuple[str, str]:
+    """Return what was seen of a test, as far as it hints at a cause, and the fix."""
+    what = _answer(trial)
+    fix = trial.fix or _LOG_FIX
+    if trial.state == "warning":
+        what = trial.detail
+    elif trial.kind == "forged" and trial.status in TAKEN:
+        what = "it accepts signatures that are not of the raw body under its secret"
+        fix = _REFUSE_FIX
+    elif trial.kind == "forged" and not verdict.is_all:
+        what = f"it does not answer forged events with 401: {what}"
+        fix = _REFUSE_FIX
+    elif trial.status is None or not verdict.is_all or trial.status != verdict.refused_with:
+        pass
+    elif trial.status in _SERVER_ERRORS:
+        what += ": it fails before it verifies; perhaps the framework gives it no raw body"
+        fix = "Express: express.raw({ type: () => true }); the body is undefined without it"
+    elif verdict.trials[0].probe == "ready":
+        what += (
+            ": its challenge passed, so the secret is right, and no known mistake in signing"
+            " explains it. It does not read the header Preservica-Signature, or a proxy drops the"
+            " header or changes the body"
+        )
+        fix = "log the header and the number of bytes as your code gets them"
+    else:
+        what += ": no known mistake in signing explains it; it may have a different secret"
+        fix = "give `hooksync check` the same --url and --secret"
+    return what, fix
+
+
+def _answer(trial: Trial) -> str:
+    """Return what a receiver answered, in words."""
+    if trial.status is None:
+        return trial.detail
+    return f"it answers {trial.status}" + (f", {trial.detail}" if trial.detail else "")
 
 
 def explain_refusal(sender: Sender, trial: Trial) -> list[Cause]:
@@ -335,3 +354,48 @@ def explain_refusal(sender: Sender, trial: Trial) -> list[Cause]:
     wrong = sender.send(WRONG, replace(trial.sent, signature="0" * 64), "forged")
     causes = explain([wrong, replace(trial, name=FIRST)], sender)
     return [replace(cause, tests=()) for cause in causes if FIRST in cause.tests]
+
+
+def judge_log(trials: Sequence[Trial], log: bytes) -> tuple[list[Trial], list[Cause]]:
+    """Judge each event by how often its identifiers are in the log."""
+    judged = []
+    names: dict[str, list[str]] = {}
+    works = _count_works(trials, log)
+    missing = "lost" if any(map(any, works)) else "silent"
+    for trial, times in zip(trials, works, strict=True):
+        fault = _fault(trial, times, missing)
+        state = trial.state
+        if fault:
+            names.setdefault(fault, []).append(trial.name)
+            state = "failed"
+        elif state == "unproved":
+            state = "passed"
+        judged.append(replace(trial, state=state))
+    causes = [Cause("failed", *_IN_THE_LOG[fault], tuple(names[fault])) for fault in names]
+    return judged, causes
+
+
+def _count_works(trials: Sequence[Trial], log: bytes) -> list[list[float]]:
+    """Return how often each entity of each event was worked on.
+
+    A log may contain an identifier several times for each work: the median counts as once.
+    """
+    counts = Counter(_TOKEN.findall(log))
+    sent = [_TOKEN.findall(trial.sent.body) for trial in trials]
+    once = median([counts[token] for found in sent for token in found if token in counts] or [1])
+    return [[counts[token] / once for token in found] for found in sent]
+
+
+def _fault(trial: Trial, times: Sequence[float], missing: str) -> str:
+    """Return what the log shows against a test: a name in _IN_THE_LOG, or "".
+
+    `times`: how often each entity was worked on. `missing`: the name if the log lacks one.
+    """
+    if trial.kind == "forged":
+        name = "latin-1" if trial.name == LATIN else "forged"
+        return name if any(times) else ""
+    if trial.kind != "genuine" or trial.state == "failed" or not times:
+        return ""
+    if not all(times):
+        return missing
+    return "twice" if max(times) > 1.5 else ""

@@ -10,6 +10,7 @@ from typing import Literal
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import Record
+from hooksync.receivers.challenges import doubt
 from hooksync.render.json_text import result_json
 from hooksync.render.text import Line, counted, name_width, state_counts, unstyled
 
@@ -52,6 +53,10 @@ def receiver_finding(
             fix += "; if only Preservica can reach it, declare `probe: never`"
         what = f"receiver {declared.url.shown}: {answer.detail}"
         return Finding(*subject, "failed", what, fix, seconds)
+    detail, fix = doubt(answer.seconds, answer.content_type)
+    if detail:
+        what = f"receiver ready in {seconds:.3f} s, but {detail}"
+        return Finding(*subject, "warning", what, fix, seconds)
     return Finding(*subject, "ok", f"receiver ready in {seconds:.3f} s", None, seconds)
 
 

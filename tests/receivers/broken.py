@@ -344,8 +344,8 @@ BUGS: dict[str, tuple[type[Good], str]] = {
         refusing(fits=lambda self, given, body: given in (self.expected(body), sign(SECRET, body))),
         "it accepts signatures that are not of the raw body under its secret",
     ),
-    "500 to a wrong signature": (bug(refused=lambda self, request: Reply(500)), "it answers forged events with 5xx"),
-    "no answer to a wrong signature": (bug(refused=lambda self, request: None), "it does not answer events that it refuses"),
+    "500 to a wrong signature": (bug(refused=lambda self, request: Reply(500)), "it does not answer forged events with 401: it answers 500"),
+    "no answer to a wrong signature": (bug(refused=lambda self, request: None), "it does not answer forged events with 401: the connection was cut"),
     "200 to a wrong signature": (bug(refused=lambda self, request: Reply(200)), UNPROVED),
     "chunked only, 200 to the rest": (
         bug(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.errors import ExitCode
-from hooksync.render.check import Finding, check_json, check_lines
+from hooksync.core.model import ProbeResult
+from hooksync.render.check import Finding, check_json, check_lines, receiver_finding
 from hooksync.render.text import plain
+from tests.makers import declared
 
 
 @given(st.text(), st.text(), st.text(), st.text())
@@ -21,3 +24,21 @@ def test_no_text_of_a_finding_breaks_the_text_or_the_json(
     assert all(line.isprintable() for line in plain(lines).split("\n"))
     document = json.loads(check_json(findings, {name: place}, (), "2026-01-31", ExitCode.ERROR))
     assert (document["exit_code"], document["findings"][0]["detail"]) == (1, text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "content_type", "doubt"),
+    [
+        (3.0, "application/json", ""),
+        (3.1, "application/json", "but it takes more than 3 s"),
+        (0.2, "text/html; charset=utf-8", "but its challenge is answered as a web page"),
+    ],
+)
+def test_a_slow_answer_and_a_web_page_are_warnings_because_nobody_knows_the_limits(
+    seconds: float, content_type: str, doubt: str
+) -> None:
+    answer = ProbeResult("ready", "", "", seconds, content_type=content_type)
+    found = receiver_finding(declared(), answer, is_asked=True)
+    assert (found.state, found.seconds) == ("warning" if doubt else "ok", seconds)
+    assert f" {seconds:.3f} s" in found.detail
+    assert doubt in found.detail
