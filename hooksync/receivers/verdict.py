@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
 from hooksync.core.record import Record, replace
@@ -360,7 +360,7 @@ def judge_log(trials: Sequence[Trial], log: bytes) -> tuple[list[Trial], list[Ca
     """Judge each event by how often its identifiers are in the log."""
     judged = []
     names: dict[str, list[str]] = {}
-    works = _count_works(trials, log)
+    works = list(_count_works(trials, log))
     missing = "lost" if any(map(any, works)) else "silent"
     for trial, times in zip(trials, works, strict=True):
         fault = _fault(trial, times, missing)
@@ -375,15 +375,16 @@ def judge_log(trials: Sequence[Trial], log: bytes) -> tuple[list[Trial], list[Ca
     return judged, causes
 
 
-def _count_works(trials: Sequence[Trial], log: bytes) -> list[list[float]]:
-    """Return how often each entity of each event was worked on.
+def _count_works(trials: Sequence[Trial], log: bytes) -> Iterator[list[float]]:
+    """Yield how often each entity of each event was worked on.
 
     A log may contain an identifier several times for each work: the median counts as once.
     """
     counts = Counter(_TOKEN.findall(log))
     sent = [_TOKEN.findall(trial.sent.body) for trial in trials]
     once = median([counts[token] for found in sent for token in found if token in counts] or [1])
-    return [[counts[token] / once for token in found] for found in sent]
+    for found in sent:
+        yield [counts[token] / once for token in found]
 
 
 def _fault(trial: Trial, times: Sequence[float], missing: str) -> str:
