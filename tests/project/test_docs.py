@@ -93,6 +93,9 @@ class Stage:
         match words:
             case ["export", *settings]:
                 self.environ |= dict(self.setting(each) for each in settings)
+            case ["mkdir", name, "&&", "cd", _]:
+                self.folder /= name
+                self.folder.mkdir()
             case ["cd", name]:
                 self.folder = (self.folder / name).resolve()
             case ["git", *arguments]:
@@ -252,7 +255,7 @@ class FirstSteps(Stage):
             case ["pip", "install", "--quiet", "flask"]:
                 said = ""
             case ["cp", source, name]:
-                shutil.copy(ROOT / source.removeprefix("../"), self.folder / name)
+                shutil.copy(ROOT / source.removeprefix("../hooksync/"), self.folder / name)
                 said = ""
             case ["flask", "--app", app, "run", "--port", "8702", "&"]:
                 self.start_receiver(app)

@@ -1,5 +1,6 @@
 """The address of the repository. `pyproject.toml` names it; a release fills it in there, and
-`python -m tests.site` writes it wherever else it is needed.
+`python -m tests.site` writes it wherever else it is needed. Until then, a comment above each clone
+command says that it is a placeholder.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 from tests.command_line import ROOT
 
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/hooksync\b")
+CLONE = re.compile(r"(?:^# OWNER .*\n)?(?=^git clone )", re.MULTILINE)
+PLACEHOLDER = "# OWNER is a placeholder until the first release: use the address of your copy\n"
 MAINTAINERS = re.compile(r"@[\w.-]+/maintainers\b")
 PROJECT = ROOT / "pyproject.toml"
 OWNERS = ROOT / ".github" / "CODEOWNERS"
@@ -29,5 +32,6 @@ def pages() -> dict[Path, str]:
     for path in (PROJECT, *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
         text = path.read_text(encoding="utf-8")
         if ADDRESS.search(text):
-            changed[path] = ADDRESS.sub(repository, text)
+            comment = PLACEHOLDER if "/OWNER/" in repository else ""
+            changed[path] = CLONE.sub(comment, ADDRESS.sub(repository, text))
     return changed
