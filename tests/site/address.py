@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.command_line import ROOT
 
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/hooksync\b")
-CLONE = re.compile(r"(?:^# OWNER .*\n)?(?=^git clone )", re.MULTILINE)
+CLONE = re.compile(r"(?:^# OWNER .*\n)*^git clone ", re.MULTILINE)
 PLACEHOLDER = "# OWNER is a placeholder until the first release: use the address of your copy\n"
 MAINTAINERS = re.compile(r"@[\w.-]+/maintainers\b")
 PROJECT = ROOT / "pyproject.toml"
@@ -33,5 +33,5 @@ def pages() -> dict[Path, str]:
         text = path.read_text(encoding="utf-8")
         if ADDRESS.search(text):
             comment = PLACEHOLDER if "/OWNER/" in repository else ""
-            changed[path] = CLONE.sub(comment, ADDRESS.sub(repository, text))
+            changed[path] = CLONE.sub(f"{comment}git clone ", ADDRESS.sub(repository, text))
     return changed
