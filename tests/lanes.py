@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from heapq import heapify, heapreplace
 from itertools import chain
 from typing import Any
 
@@ -71,6 +72,8 @@ def covering(
 def _covering(rows: Sequence[Any], key: Callable[[Any], Sequence[object]]) -> list[Any]:
     """Return rows that contain every value. The next row is always the one with the most new
     values. If several have as many, it is the one whose values were taken least.
+
+    A row never rises in this order, so only those at the top are ranked again.
     """
     values = [tuple(enumerate(key(row))) for row in rows]
     missing = set(chain.from_iterable(values))
@@ -82,8 +85,13 @@ def _covering(rows: Sequence[Any], key: Callable[[Any], Sequence[object]]) -> li
         )
 
     kept = []
+    order = [(rank(number), number) for number in range(len(rows))]
+    heapify(order)
     while missing:
-        best = min(range(len(rows)), key=rank)
+        best = order[0][1]
+        if rank(best) > order[0][0]:
+            heapreplace(order, (rank(best), best))
+            continue
         kept.append(rows[best])
         missing.difference_update(values[best])
         taken.update(values[best])
