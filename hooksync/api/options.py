@@ -5,14 +5,10 @@ The commands add their own options to these; a field's name is the `dest` of its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from hooksync.config.files import DEFAULT_FILE
 from hooksync.core.model import Globs
 from hooksync.core.record import Record
 from hooksync.core.run_flags import RunFlags
-
-_TIMEOUT = 30.0  # seconds
 
 
 class FileOptions(Record, frozen=True):
@@ -31,7 +27,7 @@ class FileOptions(Record, frozen=True):
 class RunOptions(FileOptions, frozen=True):
     """How tenancies are read, compared and changed."""
 
-    timeout: float = _TIMEOUT  # seconds a call may take
+    timeout: float = 30.0  # seconds a call may take
     parallelism: int = 8  # calls in flight over the whole run
     state: str | None = None  # where it is; None: beside the first file
     uses_state: bool = True
@@ -47,28 +43,31 @@ class RunOptions(FileOptions, frozen=True):
     @property
     def flags(self) -> RunFlags:
         """The flags of this run that printed commands repeat."""
-        timeout = None if self.timeout == _TIMEOUT else f"{self.timeout:g}"
-        values: dict[str, Sequence[str | None]] = {
-            "-f": self.files,
-            "--env-file": self.env_files,
-            "--state": (self.state,),
-            "--credentials": (self.credentials,),
-            "--policy": (self.policy,),
-            "--tenancy": self.tenancies,
-            "--target": self.targets,
-            "--replace": self.replace,
-            "--adopt": self.adopt,
-            "--timeout": (timeout,),
-        }
-        switches = {
-            "--allow-commands": self.allows_commands,
-            "--probe": self.probes,
-            "--yes": self.is_confirmed,
-        }
         given: list[tuple[str, ...]] = []
-        if self.files == (DEFAULT_FILE,):
-            del values["-f"]
-        for flag, texts in values.items():
-            given += [(flag, text) for text in texts if text]
-        given += [(flag,) for flag, is_given in switches.items() if is_given]
+        for name, flag in _REPEATED.items():
+            value = getattr(self, name)
+            if value is True:
+                given.append((flag,))
+            elif value != getattr(_USUAL, name):
+                values = value if isinstance(value, tuple) else [value]
+                given += [(flag, str(text)) for text in values]
         return RunFlags(tuple(given))
+
+
+_USUAL = RunOptions((DEFAULT_FILE,))
+# the flags that printed commands repeat, by their fields
+_REPEATED = {
+    "files": "-f",
+    "env_files": "--env-file",
+    "state": "--state",
+    "credentials": "--credentials",
+    "policy": "--policy",
+    "tenancies": "--tenancy",
+    "targets": "--target",
+    "replace": "--replace",
+    "adopt": "--adopt",
+    "timeout": "--timeout",
+    "allows_commands": "--allow-commands",
+    "probes": "--probe",
+    "is_confirmed": "--yes",
+}
