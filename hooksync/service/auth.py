@@ -118,17 +118,13 @@ class TokenSession:
 
     def _one_time_code(self, ref: SecretRef) -> str:
         """Compute the current six digits. Errors are not chained: they may contain the seed."""
-        asked = "the account requires a second factor, and"
-        try:
-            seed = self._find([ref])[ref].reveal()
-        except SecretError as error:
-            fix = f"set {ref} to the base32 seed of the account"
-            raise SecretError(Problem(f"{asked} {error.summary}", fix, ref.location)) from None
+        seed = self._find([ref])[ref].reveal()
         try:
             import pyotp
         except ImportError as error:
+            what = "the account requires a second factor, and pyotp is not installed"
             fix = 'install the extra "totp", as "Install" in README.md describes'
-            raise SecretError(Problem(f"{asked} pyotp is not installed", fix)) from error
+            raise SecretError(Problem(what, fix)) from error
 
         class Totp(pyotp.TOTP):
             # Preservica chooses the seed, often 16 characters (80 bits); pyotp 2.12 wants 112 bits

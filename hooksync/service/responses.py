@@ -48,21 +48,21 @@ _NETWORK = "check the network, the proxy settings and the server's name"
 _NOT_LISTENING = "check that the server runs, and that its host and port are right"
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY; e.g. http://proxy.example.org:3128"
 _CERTIFICATE = (
-    "check the server's name and this machine's clock; if a private authority signed it, set"
-    " REQUESTS_CA_BUNDLE to that authority's certificate"
+    "if it has expired, ask whoever runs the server to renew it; otherwise check the server's name"
+    " and this machine's clock, or set REQUESTS_CA_BUNDLE to the certificate of its own authority"
 )
-_CERTIFICATE_FIXES = {  # by the code of OpenSSL; 10 is X509_V_ERR_CERT_HAS_EXPIRED
-    10: "ask whoever runs the server to renew it; if it is valid, check this machine's clock"
-}
 # why no connection was made: exceptions, the first that matches; what they mean; how to fix that
-_CONNECTING: tuple[tuple[type[BaseException], FailureKind, str, str], ...] = (
+_CONNECTING: tuple[
+    tuple[type[BaseException] | tuple[type[BaseException], ...], FailureKind, str, str], ...
+] = (
+    (ConnectionRefusedError, "not-sent", "{} refuses connections", _NOT_LISTENING),
+    ((ConnectionError, ssl.SSLEOFError), "cut", "the connection to {} was cut", _NETWORK),
     (
         ssl.SSLCertVerificationError,
         "not-sent",
         "the certificate of {} is not trusted",
         _CERTIFICATE,
     ),
-    (ssl.SSLEOFError, "cut", "the connection to {} was cut", _NETWORK),
     (
         ssl.SSLError,
         "not-sent",
@@ -76,8 +76,6 @@ _CONNECTING: tuple[tuple[type[BaseException], FailureKind, str, str], ...] = (
         "{} cannot be used: its address is invalid",
         "check the address in the file",
     ),
-    (ConnectionRefusedError, "not-sent", "{} refuses connections", _NOT_LISTENING),
-    (ConnectionError, "cut", "the connection to {} was cut", _NETWORK),
     (TimeoutError, "no-connection", "no connection to {} within {:g} s", _NETWORK),
     (BaseException, "not-sent", "no connection to {} could be made", _NETWORK),
 )
@@ -260,5 +258,4 @@ def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) 
     what = what.format(who, seconds)
     if isinstance(error, ssl.SSLCertVerificationError):
         what += f": {error.verify_message}"
-        fix = _CERTIFICATE_FIXES.get(error.verify_code, fix)
     return failed_call("not-sent", what, _PROXY) if is_proxy else failed_call(kind, what, fix)
