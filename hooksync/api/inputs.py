@@ -82,13 +82,7 @@ def prepare(
     `receipt`: a saved plan, which chooses the tenancies. `document`: the files, if they were read.
     """
     document = document or read_files(options, context)
-    if receipt:
-        names = {tenancy.name for tenancy in receipt.ready_tenancies}
-        entries = tuple(entry for entry in document.tenancies if entry.name in names)
-    else:
-        entries = _selected_entries(document, options)
-    if options.since is not None:
-        entries, options = _changed_entries(entries, options, context)
+    entries, options = _choose(document, options, context, receipt)
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context)
     tenancies, warnings = resolve(entries, context.environ, needs_login=needs_login)
@@ -104,33 +98,26 @@ def prepare(
     )
 
 
-def _selected_entries(
-    document: declarations.Document, options: RunOptions
-) -> tuple[declarations.TenancyDeclaration, ...]:
-    """Choose the tenancies by the flags. Raises UsageError for a glob that matches nothing."""
-    entries = declarations.select(document, options.tenancies, options.targets)
-    if not (options.replace or options.adopt):
-        return entries
-    addresses = declarations.addresses(entries)
-    if options.targets:
-        addresses = [address for address in addresses if matches_any(address, options.targets)]
-    declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
-    declarations.refuse_unmatched("--adopt", options.adopt, addresses, "address")
-    return entries
-
-
-def _changed_entries(
-    entries: Sequence[declarations.TenancyDeclaration], options: RunOptions, context: Context
+def _choose(
+    document: declarations.Document, options: RunOptions, context: Context, receipt: Plan | None
 ) -> tuple[tuple[declarations.TenancyDeclaration, ...], RunOptions]:
-    """Keep the tenancies that differ from the merge base, and select them by their names.
+    """Choose the tenancies by a saved plan or by the flags, and then by --since.
 
-    If there are none, the run needs no state. Raises UsageError if nothing can be compared.
+    Raises UsageError for a glob that matches nothing, or if nothing can be compared. A run without
+    a tenancy that differs needs no state.
     """
-    ref = str(options.since)
-    names = changed_tenancies(entries, options.files, ref, context.environ, options.policy)
-    chosen = tuple(entry for entry in entries if entry.name in names)
-    uses_state = options.uses_state and bool(names)
-    return chosen, replace(options, tenancies=tuple(names), uses_state=uses_state)
+    if receipt:
+        names = {tenancy.name for tenancy in receipt.ready_tenancies}
+        return tuple(entry for entry in document.tenancies if entry.name in names), options
+    entries = declarations.select(document, options.tenancies, options.targets)
+    if options.since is None:
+        return entries, options
+    changed = changed_tenancies(
+        entries, options.files, options.since, context.environ, options.policy
+    )
+    uses_state = options.uses_state and bool(changed)
+    options = replace(options, tenancies=tuple(changed), uses_state=uses_state)
+    return tuple(entry for entry in entries if entry.name in options.tenancies), options
 
 
 def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> Tenancy:

@@ -318,16 +318,19 @@ def _make_planner(
     *,
     is_apply: bool,
 ) -> Planner:
-    """Read the state. Raises UsageError for targets that match no known address."""
+    """Read the state. Raises UsageError for globs that match no known address."""
     state = load_state(store, writes=is_apply) if store else None
     options = declared.options
-    if options.targets and not declared.receipt:  # a saved plan is compared tenancy by tenancy
-        known = []
+    if not declared.receipt:  # a saved plan is compared tenancy by tenancy
+        selected: list[str] = []
+        others = [*state.addresses] if state else []
         for tenancy in declared.tenancies:
-            known += [*tenancy.subscriptions, *tenancy.not_selected]
-        addresses = [subscription.address for subscription in known]
-        addresses += state.addresses if state else ()
-        declarations.refuse_unmatched("--target", options.targets, addresses, "address")
+            selected += [subscription.address for subscription in tenancy.subscriptions]
+            others += [subscription.address for subscription in tenancy.not_selected]
+        known = [*selected, *others]
+        declarations.refuse_unmatched("--target", options.targets, known, "address")
+        declarations.refuse_unmatched("--replace", options.replace, selected, "address")
+        declarations.refuse_unmatched("--adopt", options.adopt, selected, "address")
     return Planner(
         Selection(
             options.tenancies,
