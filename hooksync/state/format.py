@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Container
 from typing import Any
 
 from hooksync.core.errors import InvalidDocument, NewerDocument, Problem, StateError
@@ -18,7 +17,7 @@ from hooksync.core.model import KEY_VARIABLE, Location
 from hooksync.core.record import convert, to_builtins
 from hooksync.core.schema import check_document, quoted
 from hooksync.core.signing import PlanKey, is_same, parse_json
-from hooksync.state.model import State, SubscriptionRecord
+from hooksync.state.model import State
 
 STATE_FORMAT = "hooksync.state/1"
 _DOMAIN = b"hooksync.state/1 signature\n"
@@ -44,7 +43,8 @@ def read_state(text: str, path: str) -> State:
     """
     try:
         state = convert(check_document("state", _parse(text, path)), State)
-        _check_whole(state)
+        _check_unique(state)
+        _check_records(state)
     except NewerDocument as error:
         raise StateError(Problem(f"{path}: {error}", "upgrade hooksync")) from None
     except InvalidDocument as error:
@@ -106,28 +106,28 @@ def _parse(text: str, path: str) -> dict[str, Any]:
     raise InvalidDocument(what)
 
 
-def _check_whole(state: State) -> None:
-    """Check what a schema cannot: that records are unique, and that they fit the whole state."""
-    unique: list[tuple[object, ...]] = [("salts", salt.id) for salt in state.salts]
+def _check_unique(state: State) -> None:
+    """Check what a schema cannot: that no two records have the same identity."""
+    numbers = Counter[tuple[object, ...]](("salts", salt.id) for salt in state.salts)
     for records in state.tenancies:
         tenancy = records.key
-        unique.append(("tenancies", *tenancy))
-        unique += [("entries", *tenancy, entry.id) for entry in records.entries]
+        numbers["tenancies", *tenancy] += 1
+        for entry in records.entries:
+            numbers["entries", *tenancy, entry.id] += 1
         for attempt in records.attempts:
-            unique.append(("attempts", *tenancy, attempt.identity, attempt.run))
-    for (kind, *words), number in Counter(unique).items():
+            numbers["attempts", *tenancy, attempt.identity, attempt.run] += 1
+    for (kind, *words), number in numbers.items():
         if number > 1:
             raise InvalidDocument(f"two {kind} for {' '.join(map(quoted, words))}")
-    salts = state.salts_by_id
+
+
+def _check_records(state: State) -> None:
+    """Check that the salts of all records exist, and that no run is above the serial."""
     for records in state.tenancies:
         for record in records.subscriptions:
-            _check_record(record, salts, state.serial)
-
-
-def _check_record(record: SubscriptionRecord, salts: Container[str], serial: int) -> None:
-    """Check that the salt of a record exists, and that its run is not above the serial."""
-    name = quoted(record.address)
-    if (record.salt or record.fingerprint) and record.salt not in salts:
-        raise InvalidDocument(f"the salt of {name} is missing: {quoted(record.salt)}")
-    if record.run > serial:
-        raise InvalidDocument(f"{name} is of run {record.run}, and the serial is {serial}")
+            name = quoted(record.address)
+            if (record.salt or record.fingerprint) and record.salt not in state.salts_by_id:
+                raise InvalidDocument(f"the salt of {name} is missing: {quoted(record.salt)}")
+            if record.run > state.serial:
+                what = f"{name} is of run {record.run}, and the serial is {state.serial}"
+                raise InvalidDocument(what)

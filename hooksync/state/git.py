@@ -203,14 +203,11 @@ class GitBackend:
     @cached_property
     def _url(self) -> str:
         """The URL that git pushes to. The state is also fetched from there. Raises StateError."""
-        _, out, _ = self._run("config", "--get", "remote.pushDefault")
-        name = os.fsdecode(out).strip() or "origin"
-        code, out, stderr = self._run("remote", "get-url", "--push", name)
+        code, out, stderr = self._run("remote", "get-url", "--push", "origin")
         if code:
             what = f"the state {self.where} has no remote in {self._git.folder}"
             what = f"{what}: {Redactor().quote(stderr)}"
-            fix = "`git remote add`, or choose one by `git config remote.pushDefault NAME`"
-            raise StateError(Problem(what, fix))
+            raise StateError(Problem(what, "`git remote add origin URL`"))
         return os.fsdecode(out).rstrip("\n")
 
     def _run(self, *arguments: str, data: str = "") -> tuple[int, bytes, str]:

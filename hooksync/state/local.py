@@ -53,12 +53,10 @@ class LocalStore:
             content = read_file(self.where, MOST_BYTES)
             if len(content) > MOST_BYTES:
                 raise too_large(self.where)
-            return content.decode("utf-8-sig")
+            # bytes that are not UTF-8 are refused, because the text is not JSON then
+            return content.decode("utf-8-sig", "backslashreplace")
         except FileNotFoundError:
             return None
-        except UnicodeDecodeError:
-            fix = "restore an earlier one; or delete it, and let an apply with `--adopt` write one"
-            raise StateError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
         except (OSError, ValueError) as error:
             raise StateError(_unusable(self.where, "read", error)) from error
 

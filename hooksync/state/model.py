@@ -160,10 +160,11 @@ class State(Record, frozen=True, dict=True):
         """Return a salt for each reference, for new subscriptions: an existing one or a new one."""
         usable = {salt.id.rpartition("#")[0]: salt for salt in reversed(self.salts)}
         given: dict[SecretRef, Salt] = {}
-        for ref in dict.fromkeys(refs):
-            salt = random(SALT_BYTES) if str(ref) not in usable else b""
-            new = Salt(f"{ref}#{salt[:4].hex()}", salt.hex())
-            given[ref] = usable.get(str(ref), new)
+        for ref in refs:
+            if str(ref) not in usable:
+                salt = random(SALT_BYTES)
+                usable[str(ref)] = Salt(f"{ref}#{salt[:4].hex()}", salt.hex())
+            given[ref] = usable[str(ref)]
         return given
 
     def with_records(self, changed: Iterable[TenancyRecords], salts: Iterable[Salt] = ()) -> State:

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from threading import Event, RLock, Thread
 from typing import Any
 
-from hooksync.core.clock import Backoff, Clock
+from hooksync.core.clock import Backoff
+from hooksync.core.context import Context
 from hooksync.core.errors import Problem, Refused, StateError
-from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
@@ -52,10 +52,8 @@ class RemoteStore:
     def __init__(
         self,
         backend: Backend,
-        clock: Clock,
-        tell: Callable[[str], None],
+        context: Context,
         key: PlanKey | None = None,
-        output: Output | None = None,
         *,
         expiry: float = EXPIRY,
         file: str = "",
@@ -63,12 +61,12 @@ class RemoteStore:
         """`file`: the hooks file, if a printed command must name it to find the backend."""
         self.where = backend.where
         self.key = key
-        self.output = output or Output()
+        self.output = context.output
         given = [("-f", file)] if file else []
         self._flags = RunFlags((*given, ("--state", self.where)))
         self._backend = backend
-        self._clock = clock
-        self._tell = tell
+        self._clock = context.clock
+        self._tell = context.terminal.message
         self._expiry = expiry
         self._known = _EMPTY  # what the backend held when it was last asked or written
         self._lock: Holder | None = None  # held by this run

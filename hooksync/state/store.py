@@ -7,7 +7,7 @@ holds its run lock.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -59,34 +59,27 @@ def open_store(where: str, file: str, context: Context) -> StateStore:
     environ = context.environ
     key = plan_key(environ.get(KEY_VARIABLE))
     folder = os.path.dirname(_stem(file))
-    backend = _find_backend(where, environ, folder or ".")
-    if backend is None:
+    is_branch = where.startswith("git:")
+    if not is_branch and "://" not in where:
         return LocalStore(where, key, context.output)
     from hooksync.state.remote import RemoteStore  # only here: most runs have a file
 
+    backend: Backend
+    if is_branch:
+        from hooksync.state.git import GitBackend
+
+        backend = GitBackend(where, folder or ".", environ)
+    else:
+        from hooksync.state.cloud import CloudBackend
+
+        backend = CloudBackend(where)
     expiry = read_seconds(environ, EXPIRY_VARIABLE, default=60, minimum=2, maximum=3600)
     # the repository of a branch is found by the folder of the hooks file
-    needed = file if where.startswith("git:") and folder else ""
-    tell = context.terminal.message
-    return RemoteStore(
-        backend, context.clock, tell, key, context.output, expiry=expiry, file=needed
-    )
+    needed = file if is_branch and folder else ""
+    return RemoteStore(backend, context, key, expiry=expiry, file=needed)
 
 
 OpenStore = Callable[[str, str, Context], StateStore]
-
-
-def _find_backend(where: str, environ: Mapping[str, str], folder: str) -> Backend | None:
-    """Find the backend of a state; None: the state is a file. `folder`: of the hooks file."""
-    if where.startswith("git:"):
-        from hooksync.state.git import GitBackend
-
-        return GitBackend(where, folder, environ)
-    if "://" in where:
-        from hooksync.state.cloud import CloudBackend
-
-        return CloudBackend(where)
-    return None
 
 
 def _stem(file: str) -> str:

@@ -252,7 +252,7 @@ def test_a_damaged_state_is_replaced_only_with_force(folder: Folder) -> None:
         (state_text(WHOLE).replace("state/1", "state/2"), "hooksync.state/2"),
         (state_text(WHOLE).replace('"serial": 7', '"serial": 7, "more": 1'), "a newer"),
         (HOOKS, "new.json:1:1"),
-        ("\xff", "UTF-8"),
+        ("\xff", "new.json:1:1"),
     ],
     ids=["empty", "truncated", "conflict", "newer", "more", "hooks file", "bytes"],
 )
@@ -451,11 +451,12 @@ def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False)
     """Unlock a remote state whose run lock is held, and return its backend."""
     backend, clock = MemoryBackend(), JumpingClock(NOW)
 
+    context = make_context(terminal=terminal, stop=stop, clock=clock)
+
     def find(where: str, *_: object) -> RemoteStore:
-        return RemoteStore(backend, clock, terminal.message)
+        return RemoteStore(backend, context)
 
     options = StateOptions("unlock", ("-",), state="memory", id=identifier, is_confirmed=yes)
-    context = make_context(terminal=terminal, stop=stop, clock=clock)
     with find("memory").hold(HOLDER):
         assert run_action(options, context, find) == 0
         assert backend.content.lock is None

@@ -41,7 +41,7 @@ class Tenant:
     terminal: MemoryTerminal = field(default_factory=MemoryTerminal)
     clock: JumpingClock = field(default_factory=JumpingClock)
     store: RemoteStore = field(
-        default_factory=lambda: RemoteStore(MemoryBackend(), JumpingClock(), print)
+        default_factory=lambda: RemoteStore(MemoryBackend(), make_context(clock=JumpingClock()))
     )
 
     def remember(self, *records: SubscriptionRecord | TenancyRecords) -> Tenant:

@@ -329,7 +329,7 @@ class Play:
         if not self.history.is_remote:
             return Store(self.disk, process, name)
         backend = FarBackend(self.disk, process, name)
-        return PassiveStore(backend, process, process.message)
+        return PassiveStore(backend, Context({}, io.BytesIO(), process, process.stop, process))
 
     def _run(
         self,

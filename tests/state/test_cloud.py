@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.core.clock import SYSTEM_CLOCK
 from hooksync.core.errors import ExitCode, Refused, StateError, UsageError
 from hooksync.state.cloud import CloudBackend
 from hooksync.state.contract import BackendData, Holder
@@ -77,7 +76,7 @@ def get_raw(cloud: CloudBackend) -> bytes:
 
 
 def store(cloud: CloudBackend) -> RemoteStore:
-    return RemoteStore(cloud, SYSTEM_CLOCK, lambda text: None)
+    return RemoteStore(cloud, make_context())
 
 
 def closed_port() -> int:

@@ -249,25 +249,6 @@ def test_a_remote_at_a_relative_path_is_found(by_path: Remote) -> None:
     open_at(clone / "deep", by_path).put(ONE, None, "x")
 
 
-@pytest.mark.parametrize(
-    ("names", "settings", "chosen"),
-    [
-        (["elsewhere", "origin"], {}, "origin"),
-        (["a", "b", "c"], {"remote.pushDefault": "c"}, "c"),
-    ],
-)
-def test_the_backend_uses_the_remote_that_git_pushes_to(
-    by_path: Remote, names: list[str], settings: dict[str, str], chosen: str
-) -> None:
-    clone = by_path.clone("one", "--origin", "former")
-    by_path.git("remote", "remove", "former", at=clone)
-    for name in names:
-        by_path.git("remote", "add", name, by_path.url if name == chosen else "/nowhere", at=clone)
-    for key, value in settings.items():
-        by_path.git("config", key, value, at=clone)
-    open_at(clone, by_path).put(ONE, None, "x")
-
-
 def test_the_backend_reads_from_the_push_url(by_path: Remote) -> None:
     clone = by_path.clone("one")
     by_path.git("config", "remote.origin.url", "/nowhere", at=clone)
@@ -410,7 +391,7 @@ def test_a_folder_outside_any_repository_is_one_clear_error(by_path: Remote) -> 
 def test_a_repository_with_two_remotes_and_no_default_is_one_clear_error(by_path: Remote) -> None:
     clone = by_path.clone("one", "--origin", "a")
     by_path.git("remote", "add", "b", by_path.url, at=clone)
-    assert "`git config remote.pushDefault NAME`" in refusal(open_at(clone, by_path))
+    assert "`git remote add origin URL`" in refusal(open_at(clone, by_path))
 
 
 def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:

@@ -52,8 +52,8 @@ def open_one(
     clock: JumpingClock | None = None,
     told: list[str] | None = None,
 ) -> RemoteStore:
-    tell = (told if told is not None else []).append
-    return PassiveStore(backend, clock or JumpingClock(), tell)
+    terminal = MemoryTerminal(err=told if told is not None else [])
+    return PassiveStore(backend, make_context(clock=clock or JumpingClock(), terminal=terminal))
 
 
 def hold(store: RemoteStore, holder: Holder) -> None:
@@ -169,7 +169,7 @@ def test_a_run_whose_clock_is_wrong_keeps_its_lock_while_it_lives(wrong: float) 
 def test_the_command_that_unlocks_names_the_hooks_file_if_the_backend_depends_on_it() -> None:
     backend, clock = MemoryBackend(), JumpingClock()
     with open_one(backend, clock).hold(ARCHIVIST):
-        store = RemoteStore(backend, clock, print, file="my hooks/hooks.yaml")
+        store = RemoteStore(backend, make_context(clock=clock), file="my hooks/hooks.yaml")
         with pytest.raises(Busy) as caught, store.hold(OTHER):
             pass
     unlock = f"`hooksync state unlock {ARCHIVIST.id} -f 'my hooks/hooks.yaml' --state memory`"
@@ -205,7 +205,7 @@ def test_a_thread_renews_the_lock_while_nothing_else_happens() -> None:
                 return stop.wait()
             return super().wait(stop, seconds)
 
-    store = RemoteStore(backend, Clock(), print)
+    store = RemoteStore(backend, make_context(clock=Clock()))
     with store.hold(ARCHIVIST):
         assert renewed.wait(300)
     assert [message.partition(" by ")[0] for message in backend.messages[:3]] == [

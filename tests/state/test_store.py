@@ -238,7 +238,7 @@ def test_a_bad_state_is_neither_used_nor_written_over(path: str) -> None:
 
 def test_bytes_that_are_not_utf_8_text_are_refused(path: str) -> None:
     Path(path).write_bytes(b"\xff\xfe{\x00}\x00")
-    with pytest.raises(StateError, match="is not UTF-8 text"):
+    with pytest.raises(StateError, match="the state is not JSON"):
         load(path)
 
 
