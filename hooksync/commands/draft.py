@@ -3,7 +3,7 @@
 The file adopts what it declares. A warning names each subscription that a file cannot declare.
 PyYAML writes all data from outside, so no text is read as YAML syntax.
 
-Variables replace secrets, the values in a URL's query, and parts of its path that look like keys.
+Variables replace secrets, and what is masked in URLs: values of queries, and key-like segments.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from hooksync.core.model import TRIGGER_NAMES, LiveSubscription
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape
 from hooksync.core.urls import (
-    masked_pair,
-    masked_path,
+    masked_url,
     normal_url,
     owns_url,
     split_url,
@@ -31,6 +30,8 @@ _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # the pattern of a trigger in
 _LONGEST = 60  # characters of a name, without the number that makes it unique
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
 _PORT = re.compile(":[0-9]*$")
+_MASK = "***"
+_HIDDEN = re.compile(r"(?:([^/?&;=]+)=)?\*\*\*")  # a masked part of a URL, with its name
 
 _HEAD = """\
 # yaml-language-server: $schema=./hooks.schema.json
@@ -49,9 +50,6 @@ _OWNS = """
     # what hooksync may remove if no file declares it: made (or adopted by it), all, none, or URL
     # prefixes
     owns: made
-"""
-_NOT_REPORTED = """\
-# The service does not report include_identifiers of some subscriptions; the default is true.
 """
 _NOTHING = """
     subscriptions: {}  # remove the {} before you declare a subscription
@@ -78,15 +76,15 @@ class Draft:
         self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
         # names of entries and variables that are in use, case-folded
         self._taken = {name.casefold() for name in PYPRESERVICA.values()}
-        receivers: defaultdict[str, list[LiveSubscription]] = defaultdict(list)
+        groups: defaultdict[tuple[object, str], list[LiveSubscription]] = defaultdict(list)
         for subscription in self._declarable(live):
-            receivers[subscription.url.identity].append(subscription)
-        for several in receivers.values():
+            groups[subscription.url.identity, str(subscription.content)].append(subscription)
+        for several in groups.values():
             if not prefixes or owns_url(frozenset(prefixes), several[0].url.full):
                 self.triggers.update(str(subscription.trigger) for subscription in several)
-                self._add_receiver(several, self.entries, self.needs)
+                self._add_entry(several, self.entries, self.needs)
             else:
-                self._add_receiver(several, self.others, {})  # nobody has to set its variables
+                self._add_entry(several, self.others, {})  # nobody has to set its variables
 
     def _declarable(self, live: Iterable[LiveSubscription]) -> Iterator[LiveSubscription]:
         """Yield what a file can declare, and warn of each subscription that is left out."""
@@ -111,53 +109,34 @@ class Draft:
             fix = "nothing, if it is not yours: with `owns: made`, hooksync leaves it alone"
             self.warnings.append(Problem(what, fix))
 
-    def _add_receiver(
+    def _add_entry(
         self, live: Sequence[LiveSubscription], entries: Entries, needs: dict[str, str]
     ) -> None:
-        """Add an entry for all that have the same content. All have one URL and secret."""
-        readable = name_of_url(live[0].url.shown)
-        first = self._unique(readable, "-")
-        secret = self._need(needs, first, "the secret", "secret")
-        url = self._write_url(needs, first, live[0].url.full)
-        groups: defaultdict[str, list[LiveSubscription]] = defaultdict(list)
-        for subscription in live:
-            groups[str(subscription.content)].append(subscription)
-        for several in groups.values():
-            triggers = sorted(subscription.trigger.short for subscription in several)
-            entry: dict[str, object] = {
-                "url": url,
-                "triggers": triggers,
-                "secret": {"env": secret},
-                "adopt": [subscription.id for subscription in several],
-            }
-            for name, value in several[0].content.items():
-                if value is not None:  # the service reports it
-                    entry[name] = value
-            entries[self._unique(readable, "-") if first in entries else first] = entry
+        """Add the entry of subscriptions with the same URL and content."""
+        url = live[0].url
+        name = self._unique(name_of_url(url.shown), "-")
+        secret = self._need(needs, name, "the secret", "secret")
+        entry: dict[str, object] = {
+            "url": self._write_url(needs, name, url.full),
+            "triggers": sorted(subscription.trigger.short for subscription in live),
+            "secret": {"env": secret},
+            "adopt": [subscription.id for subscription in live],
+        }
+        for field, value in live[0].content.items():
+            if value is not None:  # the service reports it
+                entry[field] = value
+        entries[name] = entry
 
     def _write_url(self, needs: dict[str, str], name: str, url: str) -> str:
         """Write a URL with variables instead of what may be a key."""
-        head, mark, query = url.partition("?")
-        _, _, path = split_url(head)
-        segments = []
-        for segment in path.split("/"):
-            if masked_path(segment) == segment:
-                segments.append(escape(segment))
-            else:
-                variable = self._need(needs, name, "a part of the path in the URL", "path")
-                segments.append(f"${{{variable}}}")
-        pairs = [self._write_pair(needs, name, pair) for pair in query.split("&")]
-        return f"{escape(head.removesuffix(path))}{'/'.join(segments)}{mark}{'&'.join(pairs)}"
 
-    def _write_pair(self, needs: dict[str, str], name: str, pair: str) -> str:
-        """Write one pair of a query, with a variable instead of its value or of the whole pair."""
-        if not pair:
-            return ""
-        key, equals, _ = masked_pair(pair).partition("=")
-        if not equals:
-            return f"${{{self._need(needs, name, 'the query in the URL', 'url')}}}"
-        what = f'the value of "{printable(key)}" in the URL'
-        return f"{escape(key)}=${{{self._need(needs, name, what, 'url', key)}}}"
+        def variable(hidden: re.Match[str]) -> str:
+            key = hidden[1] or ""
+            what = f'the value of "{printable(key)}" in the URL' if key else "a part of the URL"
+            needed = self._need(needs, name, what, "url", key)
+            return f"{hidden[0].removesuffix(_MASK)}${{{needed}}}"
+
+        return _HIDDEN.sub(variable, escape(masked_url(url)))
 
     def _need(self, needs: dict[str, str], name: str, what: str, *words: str) -> str:
         """Add a variable for a part of the entry `name`. Returns its name."""
@@ -192,8 +171,6 @@ class Draft:
         if self.others:
             lines = write_yaml(self.others).splitlines()
             text += _OTHERS + "".join(f"      # {line}\n" for line in lines)
-        if any("include_identifiers" not in entry for entry in self.entries.values()):
-            text += _NOT_REPORTED
         return _HEAD + text
 
 
