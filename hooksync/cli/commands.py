@@ -102,7 +102,7 @@ def _fire() -> Run:
 
 
 def _listen() -> Run:
-    from hooksync.cli.listen import ListenOptions, listen
+    from hooksync.cli.local import ListenOptions, listen
 
     return _with(ListenOptions, listen)
 

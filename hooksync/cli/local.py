@@ -1,4 +1,7 @@
-"""The commands `sandbox` and `demo`. Only the command line starts the sandbox."""
+"""The commands that run a server on this machine until a signal: `sandbox` and `listen`; `demo`.
+
+Only the command line starts the sandbox.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,22 @@ import re
 import secrets
 import shlex
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hooksync.cli.terminal import catch_signals
+from hooksync.commands.receiving import SecretOptions, find_secrets, open_receiver, receiver_at
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, StartError, UsageError
 from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
 from hooksync.receivers.http_server import Log, PortError
+from hooksync.receivers.listener import Listener, warn_unless_ready
+from hooksync.receivers.suite import Sender
 from hooksync.sandbox import demo as tour
 from hooksync.sandbox.faults import SandboxError
 from hooksync.sandbox.receiver import ReceiverServer
@@ -28,7 +34,7 @@ from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import TENANT, Account, SandboxOptions
 
 _FIX = "give different flags; `hooksync sandbox --help` explains them"
-_PORT_FIX = "choose different ports with --port and --receiver-port; 0 is any free one"
+_PORT_FIX = "choose a different port with {flags}; 0 is any free one"
 _TOUR_FIX = (
     "allow connections to 127.0.0.1; if nothing blocks them, report this as a bug of hooksync, with"
     " the output above; nothing is left behind"
@@ -52,6 +58,15 @@ class SandboxFlags(Record, frozen=True):
     write_hooks: str | None = None  # path
 
 
+class ListenOptions(SecretOptions, frozen=True):
+    """The flags of `listen`."""
+
+    port: int = 0  # 0: any free one
+    forward: str | None = None  # a URL
+    record: str | None = None  # a folder; it is made if it does not exist
+    shows_body: bool = False  # show the document of each event
+
+
 def demo(_: object, context: Context) -> ExitCode:
     """Show what hooksync does, on a sandbox."""
     try:
@@ -61,19 +76,58 @@ def demo(_: object, context: Context) -> ExitCode:
     return ExitCode.DONE
 
 
-def sandbox(flags: SandboxFlags, context: Context) -> ExitCode:
-    """Run a sandbox with receivers until a signal."""
-    gc.enable()  # `main` disables it, but the sandbox runs for a long time
-    named = _read_receivers(flags.receivers, context.environ)
+@contextmanager
+def _until_signal(flags: str) -> Iterator[tuple[ExitStack, threading.Event]]:
+    """Keep what the caller opens until a signal sets the event.
+
+    `flags`: what chooses the ports. Raises StartError if a port cannot be used.
+    """
+    gc.enable()  # `main` disables it for short runs
     done = threading.Event()
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         try:
-            context.terminal.result(_start(running, flags, named, context))
+            yield running, done
         except PortError as error:
-            raise StartError(Problem(str(error), _PORT_FIX)) from None
+            raise StartError(Problem(str(error), _PORT_FIX.format(flags=flags))) from None
+        SYSTEM_CLOCK.wait(done, math.inf)
+
+
+def sandbox(flags: SandboxFlags, context: Context) -> ExitCode:
+    """Run a sandbox with receivers until a signal."""
+    named = _read_receivers(flags.receivers, context.environ)
+    with _until_signal("--port and --receiver-port") as (running, _):
+        try:
+            context.terminal.result(_start(running, flags, named, context))
         except SandboxError as error:
             raise UsageError(Problem(str(error), _FIX)) from None
-        SYSTEM_CLOCK.wait(done, math.inf)
+    return ExitCode.DONE
+
+
+def listen(options: ListenOptions, context: Context) -> ExitCode:
+    """Receive events until a signal comes."""
+    known = find_secrets(options, context)
+    first = known.accepted[0]
+    with _until_signal("--port") as (running, done):
+        target = None
+        if options.forward:
+            named = receiver_at(options.forward, known.accepted)
+            run, declared = running.enter_context(open_receiver(named, options, context))
+            target = Sender(declared.url, known.secrets[first], run.caller)
+        listener = Listener(
+            options.port,
+            known,
+            context,
+            done,
+            target=target,
+            folder=options.record,
+            shows_body=options.shows_body,
+        )
+        running.enter_context(listener)
+        context.terminal.message(
+            f"listening on http://127.0.0.1:{listener.port}, challenges are answered with {first}"
+        )
+        if target:
+            warn_unless_ready(target)
     return ExitCode.DONE
 
 

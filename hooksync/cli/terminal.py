@@ -163,6 +163,8 @@ class ConsoleTerminal:
         self._interrupts.is_graceful = True
         is_live = sys.stderr.isatty()
         is_shown = total > 0 and not (self._is_verbose or (self._is_quiet and not is_live))
+        show = self._output.progress if is_live else self.message
+        interval = 0.0 if is_live else _PROGRESS_INTERVAL
         numbers = count(1)
         last_shown = self._seconds()
 
@@ -170,14 +172,10 @@ class ConsoleTerminal:
             nonlocal last_shown
             text = f"{what} {next(numbers)}/{total}"
             now = self._seconds()
-            if is_shown and is_live:
-                self._output.progress(text)
-            elif is_shown and now - last_shown >= _PROGRESS_INTERVAL:
+            if is_shown and now - last_shown >= interval:
                 last_shown = now
-                self.message(text)
+                show(text)
 
-        if is_shown and is_live:
-            self._output.progress(f"{what} 0/{total}")
         try:
             yield advance
         finally:

@@ -1,6 +1,6 @@
 """One module a command, each read like a sentence: files -> live -> plan -> result -> exit code.
 
-Nothing here prints by itself or compares: that is the work of the packages below. Four modules are
-no commands: problems.py, receiving.py, draft.py, and notice.py, which posts notices.
+Nothing here prints by itself or compares: that is the work of the packages below. Three modules are
+no commands: problems.py, receiving.py and notice.py, which posts notices.
 Begin with plan_apply.py.
 """

@@ -1,16 +1,24 @@
 """The command `init`: writes a first hooks file, either starter.yaml or a draft of what is live.
 
-Messages go to `context.terminal`. Only --from-live loads the modules for the network.
+A draft adopts what it declares. A warning names each subscription that a file cannot declare.
+PyYAML writes all data from outside, so no text is read as YAML syntax.
+
+Variables replace secrets, and what is masked in URLs: values of queries, and key-like segments.
+Only --from-live loads the modules for the network.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hooksync.api.options import RunOptions
 from hooksync.config.files import DEFAULT_FILE
+from hooksync.config.variable_files import PYPRESERVICA
+from hooksync.config.yaml_loader import write_yaml
 from hooksync.core.context import Context
 from hooksync.core.errors import (
     ExitCode,
@@ -20,10 +28,18 @@ from hooksync.core.errors import (
     Problem,
     UsageError,
 )
-from hooksync.core.model import Location
+from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Location
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.core.urls import owns_url, prefix_fault
+from hooksync.core.template import escape
+from hooksync.core.urls import (
+    masked_url,
+    normal_url,
+    owns_url,
+    prefix_fault,
+    split_url,
+    url_fault,
+)
 
 if TYPE_CHECKING:
     from hooksync.reconcile.plan import TenancyPlan
@@ -32,6 +48,40 @@ _NEXT = "next: fill in your server, receivers and triggers, then run `hooksync v
 _VARIABLES = "set these before you use the file, parts of URLs exactly as they are in the URL:"
 # the place of settings from variables; only messages of a policy show it
 _HERE = Location("the environment", 1, 1)
+
+_DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # the pattern of a trigger in the schema
+_LONGEST = 60  # characters of a name, without the number that makes it unique
+_NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
+_PORT = re.compile(":[0-9]*$")
+_MASK = "***"
+_HIDDEN = re.compile(r"(?:([^/?&;=]+)=)?\*\*\*")  # a masked part of a URL, with its name
+
+_HEAD = """\
+# yaml-language-server: $schema=./hooks.schema.json
+#
+# `hooksync init --from-live` wrote this file from the live webhook subscriptions. It contains no
+# secrets, no query values of URLs and no keys in their paths, only names of variables.
+# Which of these subscriptions are yours? Delete the others from this file: hooksync leaves alone
+# what it did not make or adopt, unless `owns` says something else. Then set the variables, and run
+#   hooksync check            asks the receivers whether they have these secrets
+#   hooksync plan             shows what apply adopts: nothing changes in Preservica
+#   hooksync apply            adopts it: hooksync owns it from then on
+# Delete the lines `adopt` after that.
+# Editors check this file by the first line, after `hooksync schema > hooks.schema.json`.
+"""
+_OWNS = """
+    # what hooksync may remove if no file declares it: made (or adopted by it), all, none, or URL
+    # prefixes
+    owns: made
+"""
+_NOTHING = """
+    subscriptions: {}  # remove the {} before you declare a subscription
+"""
+_OTHERS = """\
+      # Live, and not under the prefixes that you gave. To declare one, remove "# " from its lines.
+"""
+
+Entries = dict[str, dict[str, object]]  # by name, as in the file
 
 
 class InitOptions(RunOptions, frozen=True):
@@ -66,8 +116,6 @@ def _check_prefixes(prefixes: Sequence[str]) -> None:
 
 def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Context) -> ExitCode:
     """Write what is live. Only this user can read the file."""
-    from hooksync.commands.draft import Draft, slug  # 100 ms, for requests
-
     plan = _read_live(options, context)
     draft = Draft(slug(plan.tenant or "", plan.name).lower(), plan.live, prefixes)
     _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
@@ -90,9 +138,8 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
 
     Raises HooksyncError if it cannot be read.
     """
-    from hooksync.api import run as library
+    from hooksync.api import run as library  # 100 ms, for requests
     from hooksync.api.inputs import Declared, hold_to_policy
-    from hooksync.commands.draft import slug
     from hooksync.config.declarations import Settings, TenancyDeclaration
     from hooksync.config.resolve import resolve
 
@@ -126,3 +173,133 @@ def _write(path: str, text: str, context: Context, mode: int = 0o644) -> None:
     except FileExistsError as error:
         raise FileError(_exists(path)) from error
     context.terminal.result(f"wrote {printable(path)}\n")
+
+
+class Draft:
+    """The live subscriptions of a tenancy, as entries of a hooks file."""
+
+    def __init__(
+        self, tenancy: str, live: Iterable[LiveSubscription], prefixes: Iterable[str] = ()
+    ) -> None:
+        """Make the entries. `prefixes`: only what is under one is declared; (): everything."""
+        self.tenancy = tenancy  # its name
+        self.entries: Entries = {}
+        self.others: Entries = {}  # what is not declared
+        self.needs: dict[str, str] = {}  # variables that the user has to set, and what they are
+        self.warnings: list[Problem] = []  # about subscriptions that no file can declare
+        self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
+        # names of entries and variables that are in use, case-folded
+        self._taken = {name.casefold() for name in PYPRESERVICA.values()}
+        groups: defaultdict[tuple[object, str], list[LiveSubscription]] = defaultdict(list)
+        for subscription in self._declarable(live):
+            groups[subscription.url.identity, str(subscription.content)].append(subscription)
+        for several in groups.values():
+            if not prefixes or owns_url(frozenset(prefixes), several[0].url.full):
+                self.triggers.update(str(subscription.trigger) for subscription in several)
+                self._add_entry(several, self.entries, self.needs)
+            else:
+                self._add_entry(several, self.others, {})  # nobody has to set its variables
+
+    def _declarable(self, live: Iterable[LiveSubscription]) -> Iterator[LiveSubscription]:
+        """Yield what a file can declare, and warn of each subscription that is left out."""
+        keys = set()
+        # the service's list is in no fixed order
+        for subscription in sorted(
+            live, key=lambda subscription: (subscription.key, str(subscription.content))
+        ):
+            fault = ""
+            if url_problem := url_fault(subscription.url.full):
+                fault = f"its URL {url_problem}"
+            elif not _DECLARABLE.fullmatch(subscription.trigger):
+                fault = "a hooks file cannot hold the name of its trigger"
+            elif subscription.key in keys:
+                fault = "it is live more than once, and in the file once"
+            keys.add(subscription.key)
+            if not fault:
+                yield subscription
+                continue
+            shown = f"{subscription.url.shown} {subscription.trigger.shown}"
+            what = printable(f"{self.tenancy}: {shown} is left out: {fault}")
+            fix = "nothing, if it is not yours: with `owns: made`, hooksync leaves it alone"
+            self.warnings.append(Problem(what, fix))
+
+    def _add_entry(
+        self, live: Sequence[LiveSubscription], entries: Entries, needs: dict[str, str]
+    ) -> None:
+        """Add the entry of subscriptions with the same URL and content."""
+        url = live[0].url
+        name = self._unique(name_of_url(url.shown), "-")
+        secret = self._need(needs, name, "the secret", "secret")
+        entry: dict[str, object] = {
+            "url": self._write_url(needs, name, url.full),
+            "triggers": sorted(subscription.trigger.short for subscription in live),
+            "secret": {"env": secret},
+            "adopt": [subscription.id for subscription in live],
+        }
+        for field, value in live[0].content.items():
+            if value is not None:  # the service reports it
+                entry[field] = value
+        entries[name] = entry
+
+    def _write_url(self, needs: dict[str, str], name: str, url: str) -> str:
+        """Write a URL with variables instead of what may be a key."""
+
+        def variable(hidden: re.Match[str]) -> str:
+            key = hidden[1] or ""
+            what = f'the value of "{printable(key)}" in the URL' if key else "a part of the URL"
+            needed = self._need(needs, name, what, "url", key)
+            return f"{hidden[0].removesuffix(_MASK)}${{{needed}}}"
+
+        return _HIDDEN.sub(variable, escape(masked_url(url)))
+
+    def _need(self, needs: dict[str, str], name: str, what: str, *words: str) -> str:
+        """Add a variable for a part of the entry `name`. Returns its name."""
+        variable = self._unique(variable_name(name, *words), "_")
+        needs[variable] = f"{what} of {self.tenancy}/{name}"
+        return variable
+
+    def _unique(self, name: str, separator: str) -> str:
+        """Return a name that differs from all others by more than case, with a number if needed."""
+        unique = name
+        number = 1
+        while unique.casefold() in self._taken:
+            number += 1
+            unique = f"{name}{separator}{number}"
+        self._taken.add(unique.casefold())
+        return unique
+
+    def text(self, server: str, tenant: str | None) -> str:
+        """Return the text of the hooks file. What it does not declare is written as comments."""
+        document: dict[str, object] = {"version": 1}
+        extra = self.triggers.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
+        if extra:
+            document["extra_triggers"] = sorted(extra)
+        settings: dict[str, object] = {"server": escape(server)}
+        if tenant:
+            settings["tenant"] = escape(tenant)
+        settings["owns"] = "made"
+        settings["subscriptions"] = self.entries
+        document["tenancies"] = {self.tenancy: settings}
+        text = write_yaml(document).replace("\n    owns: made\n", _OWNS, 1)
+        text = text.replace("\n    subscriptions: {}\n", _NOTHING)
+        if self.others:
+            lines = write_yaml(self.others).splitlines()
+            text += _OTHERS + "".join(f"      # {line}\n" for line in lines)
+        return _HEAD + text
+
+
+def slug(text: str, otherwise: str) -> str:
+    """Make a name of letters, digits and hyphens from any text."""
+    return _NOT_A_WORD.sub("-", text).strip("-")[:_LONGEST].strip("-") or otherwise
+
+
+def name_of_url(url: str) -> str:
+    """Name a receiver by its host and path, as a URL shows them."""
+    _, host, tail = split_url(normal_url(url))
+    return slug(_PORT.sub("", host) + tail.partition("?")[0], "hook")
+
+
+def variable_name(*words: str) -> str:
+    """Make the name of an environment variable."""
+    name = _NOT_A_WORD.sub("_", "_".join(words)).strip("_").upper()
+    return name if name[:1].isalpha() else f"HOOK_{name}".rstrip("_")

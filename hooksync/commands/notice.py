@@ -26,7 +26,6 @@ from hooksync.render.notice import NoticeForm, RunSummary
 from hooksync.service.http import Caller
 
 _TIMEOUT = 10.0  # seconds
-_PAUSE = 2.0  # seconds before the second try
 _FIX = (
     "check that the variable or file contains the whole URL, as the chat or the webhook's owner"
     " gave it"
@@ -105,20 +104,13 @@ def _notify(summary: RunSummary, ref: SecretRef, form: NoticeForm, context: Cont
 
 
 def _send(url: HookUrl, body: bytes, caller: Caller) -> str:
-    """Send a notice, and try again once if that fails. Returns why it failed, or ""."""
+    """Send a notice. Returns why that failed, or ""."""
     if fault := url_fault(url.full):
         return f"its URL {fault}"
     if is_plain_http(url.full):
         return "its URL begins with http, and is not on this machine: https is needed"
     parts = url.full, split_url(url.full)[2]
     caller.redactor.learn(part for part in parts if len(part) >= SHORTEST_MASKED)
-    failure = _post(url, body, caller)
-    if failure and not caller.context.clock.wait(caller.context.stop, _PAUSE):
-        failure = _post(url, body, caller)
-    return failure
-
-
-def _post(url: HookUrl, body: bytes, caller: Caller) -> str:
     answer = post(url, caller, "notice", headers=JSON_HEADERS, body=body)
     if isinstance(answer, ProbeResult):
         return answer.detail

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hooksync.api.receipt import expiry_of, open_saved_plan
+from hooksync.api.receipt import open_saved_plan
 from hooksync.commands.problems import show_plan, show_problems
 from hooksync.config.files import read_plan
-from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.output import Format
@@ -35,11 +34,7 @@ def show(options: ShowOptions, context: Context) -> ExitCode:
     plan, refusal = open_saved_plan(data, options.path, options.max_age, context)
     show_plan(plan, options.format, context, shows_kept=options.shows_kept)
     show_problems(plan, context, refused="apply would refuse")
-    end = expiry_of(plan, options.max_age)
-    until = f" until {rfc3339(end.timestamp())}" if end else ", however old it is"
-    verdict = f"apply accepts it{until}, if nothing has changed since"
-    if refusal:
-        verdict = f"apply refuses it: {refusal}"
+    verdict = f"; apply refuses it: {refusal}" if refusal else ""
     made = f"{printable(options.path)} was made at {plan.created_at}"
-    context.terminal.message(f"{made}; {verdict}")
+    context.terminal.message(f"{made}{verdict}")
     return ExitCode(completed(plan).exit_code)

@@ -10,8 +10,14 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hooksync.commands.draft import Draft, name_of_url, slug, variable_name
-from hooksync.commands.init import InitOptions, init
+from hooksync.commands.init import (
+    Draft,
+    InitOptions,
+    init,
+    name_of_url,
+    slug,
+    variable_name,
+)
 from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.config.document import read_document
 from hooksync.config.files import Source

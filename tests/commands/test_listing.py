@@ -193,8 +193,7 @@ def test_show_reports_the_age_and_the_signature_of_a_saved_plan(place: Place) ->
     assert place.run("plan", "--out", "plan.json").code == 0
     run = shown(place)
     assert run.code == 0
-    assert "; apply accepts it until 20" in run.err
-    assert "; apply accepts it until 20" in shown(place, "--max-age", "7d").err
+    assert "plan.json was made at 20" in run.err
     place.environ["HOOKSYNC_PLAN_KEY"] = "another-key-of-plans-0123456789"
     assert (shown(place).code, shown(place).out) == (3, "")
     del place.environ["HOOKSYNC_PLAN_KEY"]
