@@ -22,29 +22,29 @@ from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, exit_of, internal_error_text
 from hooksync.core.output import Output
+from hooksync.core.record import replace
 from hooksync.render.json_text import ERROR_FORMAT, result_json
 
 
 def run(argv: Sequence[str], clock: Clock = SYSTEM_CLOCK) -> int:
     """Run a command to its end, report any error, and return the exit code."""
-    _prepare_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # escape characters that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     output = Output()
     interrupts = Interrupts(Event())
-    begun = Event()
+    terminal = ConsoleTerminal(output, interrupts)
+    context = Context(os.environ, sys.stdin.buffer, terminal, interrupts.stop, clock, output)
     problems: Sequence[Problem] = ()
     try:
-        code = _run_command(argv, output, interrupts, begun, clock)
-    except HooksyncError as error:
-        for problem in error.problems:  # a problem in a file begins with its place there
-            kind = "refused" if error.exit_code == ExitCode.REFUSED else "error"
-            output.message(str(problem) if problem.where else f"{kind}: {problem}")
-        code, problems = exit_of(error, has_begun=begun.is_set())
+        with catch_signals(interrupts.handle):
+            code = _run_command(argv, terminal, context)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
-    except Exception as error:  # a bug, or this machine has no more memory, threads or handles
+    except Exception as error:
         with suppress(Exception):  # there may be no memory for the message
-            output.message(internal_error_text(error))
-        code, problems = exit_of(error, has_begun=begun.is_set())
+            _report(error, output)
+        code, problems = exit_of(error, has_begun=context.begun.is_set())
     if code == ExitCode.INTERRUPTED:
         code = interrupts.exit_code
     if problems or code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
@@ -54,36 +54,32 @@ def run(argv: Sequence[str], clock: Clock = SYSTEM_CLOCK) -> int:
     return int(code)
 
 
-def _prepare_streams() -> None:
-    """Escape characters that the terminal's encoding lacks."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+def _report(error: Exception, output: Output) -> None:
+    """Show an error. An unexpected one is a bug, or this machine lacks memory or open files."""
+    if not isinstance(error, HooksyncError):
+        output.message(internal_error_text(error))
+        return
+    kind = "refused" if error.exit_code == ExitCode.REFUSED else "error"
+    for problem in error.problems:  # a problem in a file begins with its place there
+        output.message(str(problem) if problem.where else f"{kind}: {problem}")
 
 
-def _run_command(
-    argv: Sequence[str], output: Output, interrupts: Interrupts, begun: Event, clock: Clock
-) -> ExitCode:
-    """Run the command that a command line names. `begun`: set before the first change."""
-    with catch_signals(interrupts.handle):
-        try:
-            load, given = read_arguments(argv, os.environ)
-        except Help as text:
-            output.result(str(text))
-            return ExitCode.DONE
-        except NoCommand as text:
-            output.message(str(text).rstrip("\n"))
-            return ExitCode.USAGE
-        terminal = ConsoleTerminal(
-            output, interrupts, is_verbose=given["verbose"], is_quiet=given["is_quiet"]
-        )
-        environ = _environ(given, output, terminal)
-        stdin = sys.stdin.buffer
-        context = Context(environ, stdin, terminal, interrupts.stop, clock, output, begun)
-        return load()(given, context)
+def _run_command(argv: Sequence[str], terminal: ConsoleTerminal, context: Context) -> ExitCode:
+    """Run the command that a command line names."""
+    try:
+        load, given = read_arguments(argv, os.environ)
+    except Help as text:
+        terminal.result(str(text))
+        return ExitCode.DONE
+    except NoCommand as text:
+        terminal.message(str(text).rstrip("\n"))
+        return ExitCode.USAGE
+    terminal.is_verbose = given["verbose"]
+    terminal.is_quiet = given["is_quiet"]
+    return load()(given, replace(context, environ=_environ(given, context)))
 
 
-def _environ(given: Given, output: Output, terminal: ConsoleTerminal) -> Mapping[str, str]:
+def _environ(given: Given, context: Context) -> Mapping[str, str]:
     """Add variables from --env-file, and from pyPreservica's file if the command logs in."""
     logs_in = "credentials" in given and given.get("from_live", True) is not None
     env_files = given.get("env_files") or ()
@@ -92,10 +88,10 @@ def _environ(given: Given, output: Output, terminal: ConsoleTerminal) -> Mapping
     credentials = (given["credentials"] or "") if logs_in else None
     environ, warnings = gather(env_files, credentials, os.environ)
     for warning in warnings:
-        terminal.warn(warning)
+        context.terminal.warn(warning)
     for name in ("PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"):
         if name in environ and name not in os.environ:
-            output.redactor.learn([environ[name]])
+            context.output.redactor.learn([environ[name]])
     return environ
 
 

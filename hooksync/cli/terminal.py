@@ -86,9 +86,6 @@ class ConsoleTerminal:
         self,
         output: Output,
         interrupts: Interrupts,
-        *,
-        is_verbose: bool,
-        is_quiet: bool = False,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """`seconds`: the time, for the progress of a run without a terminal."""
@@ -97,8 +94,8 @@ class ConsoleTerminal:
         self.message = output.message
         self._interrupts = interrupts
         self._is_coloured = wants_colour()
-        self._is_verbose = is_verbose
-        self._is_quiet = is_quiet
+        self.is_verbose = False  # show each call
+        self.is_quiet = False  # show no progress without a terminal
         self._seconds = seconds
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
@@ -147,7 +144,7 @@ class ConsoleTerminal:
 
     def watch(self, record: CallRecord) -> None:
         """Log a call, with --verbose."""
-        if self._is_verbose:
+        if self.is_verbose:
             self.message(
                 f"{record.peer}: {record.request} -> {record.result} ({record.seconds:.3f} s)"
             )
@@ -162,7 +159,7 @@ class ConsoleTerminal:
         """
         self._interrupts.is_graceful = True
         is_live = sys.stderr.isatty()
-        is_shown = total > 0 and not (self._is_verbose or (self._is_quiet and not is_live))
+        is_shown = total > 0 and not (self.is_verbose or (self.is_quiet and not is_live))
         show = self._output.progress if is_live else self.message
         interval = 0.0 if is_live else _PROGRESS_INTERVAL
         numbers = count(1)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hooksync.api.options import RunOptions
@@ -190,10 +191,8 @@ class Draft:
         self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
         # names of entries and variables that are in use, case-folded
         self._taken = {name.casefold() for name in PYPRESERVICA.values()}
-        groups: defaultdict[tuple[object, str], list[LiveSubscription]] = defaultdict(list)
-        for subscription in self._declarable(live):
-            groups[subscription.url.identity, str(subscription.content)].append(subscription)
-        for several in groups.values():
+        for _, group in groupby(self._declarable(live), _url_and_content):
+            several = [*group]
             if not prefixes or owns_url(frozenset(prefixes), several[0].url.full):
                 self.triggers.update(str(subscription.trigger) for subscription in several)
                 self._add_entry(several, self.entries, self.needs)
@@ -203,10 +202,8 @@ class Draft:
     def _declarable(self, live: Iterable[LiveSubscription]) -> Iterator[LiveSubscription]:
         """Yield what a file can declare, and warn of each subscription that is left out."""
         keys = set()
-        # the service's list is in no fixed order
-        for subscription in sorted(
-            live, key=lambda subscription: (subscription.key, str(subscription.content))
-        ):
+        by_trigger = sorted(live, key=attrgetter("trigger"))  # the list is in no fixed order
+        for subscription in sorted(by_trigger, key=_url_and_content):
             fault = ""
             if url_problem := url_fault(subscription.url.full):
                 fault = f"its URL {url_problem}"
@@ -230,9 +227,10 @@ class Draft:
         url = live[0].url
         name = self._unique(name_of_url(url.shown), "-")
         secret = self._need(needs, name, "the secret", "secret")
+        triggers = sorted(subscription.trigger.short for subscription in live)
         entry: dict[str, object] = {
             "url": self._write_url(needs, name, url.full),
-            "triggers": sorted(subscription.trigger.short for subscription in live),
+            "triggers": triggers,
             "secret": {"env": secret},
             "adopt": [subscription.id for subscription in live],
         }
@@ -286,6 +284,11 @@ class Draft:
             lines = write_yaml(self.others).splitlines()
             text += _OTHERS + "".join(f"      # {line}\n" for line in lines)
         return _HEAD + text
+
+
+def _url_and_content(subscription: LiveSubscription) -> tuple[str, str]:
+    """Return what the subscriptions of one entry have in common."""
+    return subscription.url.identity, str(subscription.content)
 
 
 def slug(text: str, otherwise: str) -> str:

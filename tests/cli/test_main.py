@@ -300,7 +300,7 @@ def test_after_an_interrupt_the_terminal_asks_no_question(number: signal.Signals
     interrupts.is_graceful = True
     interrupts.handle(number)
     # this reads nothing
-    assert not ConsoleTerminal(Output(), interrupts, is_verbose=False).ask("Really?")
+    assert not ConsoleTerminal(Output(), interrupts).ask("Really?")
 
 
 @pytest.mark.parametrize("is_quiet", [False, True])
@@ -309,9 +309,8 @@ def test_without_a_terminal_a_long_run_shows_a_line_every_five_seconds(
 ) -> None:
     times = iter([0.0, 4.9, 5.1, 6.0, 10.2])  # at the start, and after each call
     interrupts = Interrupts(threading.Event())
-    terminal = ConsoleTerminal(
-        Output(), interrupts, is_verbose=False, is_quiet=is_quiet, seconds=lambda: next(times)
-    )
+    terminal = ConsoleTerminal(Output(), interrupts, lambda: next(times))
+    terminal.is_quiet = is_quiet
     with terminal.progress("reading", 4) as advance:
         for _ in range(4):
             advance()

@@ -70,7 +70,7 @@ LOADS = [
     ("nothing", "schema", "argparse"),
     ("nothing", "validate", "argparse yaml"),
     ("nothing", "validate -f wrong.yaml", "argparse yaml jsonschema"),
-    ("nothing", "init -f new.yaml", "argparse"),
+    ("nothing", "init -f new.yaml", "argparse yaml"),
     ("nothing", "plan", READS),
     ("nothing", "apply --yes", f"{READS} filelock"),
     ("as declared", "plan", READS),
