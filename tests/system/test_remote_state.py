@@ -1,30 +1,28 @@
-"""Tests of a state on real backends, with jobs that start in a new folder each time.
+"""Tests of a state on real backends, with jobs that start as a CI does: each has a new folder, and all
+share one state.
 
-The tests kill, pause or cut off jobs, or start two at the same time.
+The tests pause a job, start two at the same time, or count calls. The simulation kills jobs, and cuts
+them off from their state.
 """
 
 from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.backends import BACKENDS, Backend
+from tests.boxes import Receiver, Sandbox
+from tests.command_line import ROOT, Run
+from tests.conftest import Place, make_environ
 from tests.lanes import sampled
-from tests.system.remote import (
-    APPLY,
-    CALLS,
-    PATIENT,
-    TRIGGERS,
-    Runners,
-    kill_one,
-    race,
-    reach,
-    runners,
-)
 
 pytestmark = pytest.mark.slow
 EVERYWHERE = pytest.mark.parametrize("backend", BACKENDS, indirect=True)
@@ -33,23 +31,113 @@ BY_DAY = pytest.mark.parametrize("backend", sampled(BACKENDS, 1, 2), indirect=Tr
 OBJECTS = pytest.mark.parametrize("backend", ["s3", "azure"], indirect=True)
 
 
+TRIGGERS = ("INDEXED", "MOVED", "INGEST_FAILED", "SECURITY_CHANGED")
+HOOKS = f"""\
+version: 1
+tenancies:
+  prod:
+    server: ${{BOX}}
+    tenant: DEMO
+    probe: never
+    subscriptions:
+      catalogue:
+        url: ${{RECEIVER}}?code=${{FN_KEY}}
+        triggers: [{", ".join(TRIGGERS)}]
+        secret: {{env: CATALOGUE_SECRET}}
+"""
+APPLY = ("apply", "--yes", "--parallelism", "2")
+PATIENT = (*APPLY, "--lock-timeout", "60")
+FIRST = "first-secret-of-the-catalogue-0001"
+LATENCY = 0.03  # seconds that each call to the service takes
+EXPIRY = 6  # seconds until a run lock expires
+
+
+@dataclass
+class Runners:
+    """Makes a folder for each job, which has only the hooks file and the place of the state."""
+
+    folder: Path
+    backend: Backend
+    box: Sandbox
+    receiver: Receiver
+    secret: str = FIRST
+    number: int = 0
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def fresh(self) -> Place:
+        self.number += 1
+        folder = self.folder / f"runner-{self.number}"
+        folder.mkdir()
+        self.backend.prepare(folder)
+        environ = make_environ(
+            BOX=self.box.url,
+            RECEIVER=self.receiver.url("catalogue"),
+            HOOKSYNC_STATE=self.backend.where,
+            HOOKSYNC_LOCK_EXPIRY=str(EXPIRY),
+            HOOKSYNC_LIST_WAIT="5",
+            CI="true",
+            PYTHONPATH=str(ROOT),
+            XDG_CACHE_HOME=str(folder / "cache"),
+        )
+        place = Place(
+            folder, self.box, self.receiver, {**environ, **self.backend.environ, **self.environ}
+        )
+        place.environ["CATALOGUE_SECRET"] = self.secret
+        place.write(HOOKS)
+        return place
+
+    def rotate(self) -> str:
+        """Choose a new secret for all later runs, and return it."""
+        self.secret = f"another-secret-of-the-catalogue-{self.number:04}"
+        self.receiver.set_secret("catalogue", self.secret)
+        return self.secret
+
+    def run(self, *arguments: str) -> Run:
+        return self.fresh().run_process(*arguments)
+
+    def differences(self) -> list[str]:
+        """Return how the tenancy differs from one subscription per trigger with the new secret."""
+        held = [(one.trigger, one.secret) for one in self.box.subscriptions("DEMO")]
+        missing = {trigger for trigger, secret in held if secret != self.secret}
+        is_whole = len(held) == len({trigger for trigger, _ in held}) == len(TRIGGERS)
+        return [
+            *(f"{it} has an old secret" for it in missing),
+            *([] if is_whole else [f"there are {len(held)}"]),
+        ]
+
+
+def reach(box: Sandbox, process: subprocess.Popen[Any], calls: int) -> bool:
+    """Wait until the sandbox has seen so many calls; return False if the process ends before."""
+    while len(box.calls) < calls:
+        if process.poll() is not None:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+def race(jobs: Runners, *flags: str) -> list[str]:
+    """Start two rotations at the same time, and return what is wrong after them."""
+    jobs.rotate()
+    places = [jobs.fresh() for _ in range(2)]
+    before = sum(call.name == "subscribe" for call in jobs.box.calls)
+    processes = [place.popen(*APPLY, *flags) for place in places]
+    ends = [(process.communicate()[1], process.returncode) for process in processes]
+    made = sum(call.name == "subscribe" for call in jobs.box.calls) - before
+    codes = sorted(code for _, code in ends)
+    wrong = [] if codes in ([0, 0], [0, 3]) else [f"exits {ends}"]
+    return [*wrong, *jobs.differences(), *([] if made == len(TRIGGERS) else [f"{made} were made"])]
+
+
 @pytest.fixture
 def jobs(tmp_path: Path, backend: Backend) -> Iterator[Runners]:
-    with runners(tmp_path, backend) as jobs:
-        yield jobs
+    with Receiver({"catalogue": [FIRST]}) as receiver, Sandbox() as box:
+        box.latency = LATENCY
+        yield Runners(tmp_path, backend, box, receiver)
 
 
 def applied(jobs: Runners, *flags: str) -> None:
     done = jobs.run(*PATIENT, *flags)
     assert (done.code, jobs.differences()) == (0, []), done.err
-
-
-def unlock(jobs: Runners) -> None:
-    """Take away the run lock that a job has not released."""
-    shown = jobs.run("state", "show").out
-    held = re.search(r"^run lock +([0-9a-f]+): ", shown, re.MULTILINE)
-    assert held, shown
-    assert jobs.run("state", "unlock", held[1], "--yes").code == 0
 
 
 def assert_settled(jobs: Runners) -> None:
@@ -59,19 +147,6 @@ def assert_settled(jobs: Runners) -> None:
     assert plan.json["summary"]["keep"] == len(TRIGGERS)
     shown = jobs.run("plan", "--all")
     assert "unknown" not in shown.out + shown.err
-
-
-@BY_DAY
-def test_a_secret_can_be_rotated_repeatedly_even_if_a_job_is_killed(jobs: Runners) -> None:
-    applied(jobs)
-    for _ in range(2):
-        jobs.rotate()
-        assert jobs.run("plan", "--detailed-exitcode").code == 2
-        applied(jobs)
-        assert_settled(jobs)
-    assert kill_one(jobs, CALLS // 2) == []
-    jobs.run(*PATIENT)
-    assert jobs.run("plan", "--detailed-exitcode").code == 0
 
 
 @EVERYWHERE
@@ -115,27 +190,3 @@ def test_a_plan_makes_at_most_two_calls_to_the_backend_and_an_apply_six(jobs: Ru
         start = len(requests)
         applied(jobs)
         assert len(requests) - start <= 6, requests[start:]
-
-
-@OBJECTS
-@pytest.mark.parametrize(("nth", "what"), sampled([(3, "cut-after"), (3, "cut"), (4, "cut")], 1, 3))
-def test_the_next_apply_finds_changes_that_the_state_could_not_record(
-    jobs: Runners, what: str, nth: int
-) -> None:
-    assert jobs.backend.network
-    jobs.environ = {"HOOKSYNC_LOCK_EXPIRY": "600"}
-    applied(jobs)
-    jobs.rotate()
-    jobs.backend.network.add(what, "^(PUT|POST .*git-receive-pack)", nth)  # type: ignore[arg-type]
-    job = jobs.fresh()
-    done = job.run_process(*PATIENT)
-    jobs.backend.network.restore()
-    unlock(jobs)
-    if nth == 4:  # only the release of the lock failed
-        assert done.code == 0
-        assert "it expires after 600 seconds" in done.err
-    else:
-        assert done.code == 4, done.err
-        applied(jobs)
-    assert_settled(jobs)
-    applied(jobs)
