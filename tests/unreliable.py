@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tests.wire import Loopback
 
-What = Literal["drop", "lose", "delay", "double", "cut", "cut-after"]
+# drop: the server never gets the request · lose: the server does it, but its answer is dropped ·
+# double: the server gets it twice, and the second answer is passed on · delay: it is never answered
+What = Literal["drop", "lose", "double", "delay"]
 
 
 @dataclass
@@ -24,14 +25,7 @@ class Fault:
     """What happens to one request."""
 
     what: What
-    # drop: the server never gets it · lose: the server does it, but its answer is dropped · double:
-    # the server gets it twice, and the second answer is passed on · delay: it waits · cut: it and
-    # all later requests are dropped · cut-after: as cut, but the server still does this request,
-    # and its answer is dropped
-    # a pattern for the request line, e.g. "^PUT " or "^POST .*/git-receive-pack"
-    like: str = ""
-    nth: int = 1  # which of the matching requests, counted from when the fault is added
-    seconds: float | None = None  # of a delay; None: until `release` is called
+    like: str  # a pattern for the request line, e.g. "^PUT "
     happened: threading.Event = field(default_factory=threading.Event)  # set when it begins
 
 
@@ -40,106 +34,58 @@ class Unreliable(Loopback):
 
     def __init__(self, port: int) -> None:
         """Begin to listen. `port`: the port of the server on 127.0.0.1."""
-        # all request lines, also of dropped requests, but not of those while the network is cut
-        self.requests: list[str] = []
+        self.requests: list[str] = []  # all request lines
         self._server = port
         self._faults: list[Fault] = []
-        self._is_cut = False
-        self._released = threading.Event()
-        self._mutex = threading.Lock()
-        self._sockets: set[socket.socket] = set()
+        self._ended = threading.Event()
+        self._sockets: list[socket.socket] = []
         super().__init__()
 
     def _end(self) -> None:
-        self._released.set()
-        self.cut()
+        self._ended.set()
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def add(
-        self, what: What, like: str = "", nth: int = 1, *, seconds: float | None = None
-    ) -> Fault:
-        """Add a fault of a later request."""
-        fault = Fault(what, like, nth, seconds)
-        with self._mutex:
-            self._faults.append(fault)
-        return fault
-
-    def release(self) -> None:
-        """Let all delayed requests continue."""
-        with self._mutex:
-            self._released.set()
-            self._released = threading.Event()
+    def add(self, what: What, like: str = "") -> Fault:
+        """Add a fault of the next request that is like this."""
+        self._faults.append(Fault(what, like))
+        return self._faults[-1]
 
     def cut(self) -> None:
-        """Cut all connections, and each new one until `restore`."""
-        with self._mutex:
-            self._is_cut = True
-            for each in self._sockets:
-                with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
-
-    def restore(self) -> None:
-        with self._mutex:
-            self._is_cut = False
+        """Drop each new connection."""
+        self._ended.set()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError), self._kept(connection):
+        self._sockets.append(connection)
+        with connection, suppress(OSError):
+            if self._ended.is_set():
+                return
             if (request := _read_request(connection)) and (answer := self._answer(request)):
                 connection.sendall(answer)
                 connection.shutdown(socket.SHUT_WR)
                 connection.recv(1)  # without this, the last bytes of the answer may be lost
 
-    @contextmanager
-    def _kept(self, connection: socket.socket) -> Iterator[None]:
-        """Keep a connection in `_sockets` as long as it is used, so that `cut` can end it."""
-        with self._mutex:
-            if self._is_cut:
-                raise OSError("cut")
-            self._sockets.add(connection)
-        try:
-            yield
-        finally:
-            with self._mutex:
-                self._sockets.discard(connection)
-
     def _answer(self, request: bytes) -> bytes:
-        fault = self._fault(request.partition(b"\r\n")[0].decode("latin-1"))
-        what = fault.what if fault else None
-        if fault and what == "delay":
-            released = self._released
-            fault.happened.set()
-            released.wait(fault.seconds)
-        elif what == "drop":
-            return b""
-        elif what == "cut":
-            self.cut()
-            return b""
-        elif what == "double":
+        line = request.partition(b"\r\n")[0].decode("latin-1")
+        self.requests.append(line)
+        fault = next((each for each in self._faults if re.search(each.like, line)), None)
+        if fault is None:
+            return self._pass_on(request)
+        self._faults.remove(fault)
+        fault.happened.set()
+        if fault.what == "delay":
+            self._ended.wait()
+        if fault.what in ("lose", "double"):
             self._pass_on(request)
-        answer = self._pass_on(request)
-        if what == "cut-after":
-            self.cut()
-        return b"" if what in ("lose", "cut-after") else answer
-
-    def _fault(self, line: str) -> Fault | None:
-        """Return the fault of a request, if it has one; of several, the first that was added."""
-        with self._mutex:
-            self.requests.append(line)
-            found = None
-            for fault in [each for each in self._faults if re.search(each.like, line)]:
-                fault.nth -= 1
-                if fault.nth == 0:
-                    self._faults.remove(fault)
-                    found = found or fault
-            if found and found.what != "delay":
-                found.happened.set()
-            return found
+        return self._pass_on(request) if fault.what == "double" else b""
 
     def _pass_on(self, request: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self._server)) as server, self._kept(server):
+        with socket.create_connection(("127.0.0.1", self._server)) as server:
             server.sendall(request)
             pieces = []
             while more := server.recv(65536):

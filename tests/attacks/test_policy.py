@@ -259,20 +259,15 @@ METADATA = (
 
 
 @pytest.mark.parametrize(("command", "host"), covering(product(PROBING, METADATA), every=4))
-def test_no_challenge_is_sent_to_the_metadata_service_of_a_cloud(
+def test_neither_a_challenge_nor_a_log_in_is_sent_to_the_metadata_service_of_a_cloud(
     command: str, host: str, place: Place
 ) -> None:
     place.write(HOOKS.replace("${RECEIVER}?code=${FN_KEY}", f"http://{host}/latest/meta-data/"))
     run = place.run(*command.split())
     assert "the address is link-local: no call is made to it" in run.out + run.err
-
-
-@pytest.mark.parametrize("host", sampled(METADATA, 3))
-def test_no_log_in_is_sent_to_the_metadata_service_of_a_cloud(host: str, place: Place) -> None:
     place.write(HOOKS.replace("${BOX}", f"http://{host}\n    allow_http: true"))
     run = place.run("plan")
     assert (run.code, "the address is link-local: no call is made to it" in run.err) == (1, True)
-    assert "the password is sent to" in run.err
 
 
 # changes that a run may make
