@@ -19,7 +19,6 @@ from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions
 from hooksync.core.context import Context
 from hooksync.core.errors import internal_error_text
-from hooksync.sandbox.tenancies import Account, SandboxOptions
 from hooksync.service.http import Request, Response, Transport
 from tests.command_line import run_python
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place, unprobed
@@ -35,17 +34,6 @@ SIX = "".join(
 MANY = unprobed(HOOKS).partition("      catalogue:")[0] + SIX
 
 Fails = Callable[[str, str], Exception | None]  # takes the call, and "before" or "after"
-
-
-@dataclass(slots=True)
-class Screen(MemoryTerminal):
-    """A terminal that may have a bug."""
-
-    bug: Callable[[str], None] = lambda text: None
-
-    def result(self, text: str, form: str = "text") -> None:
-        self.bug(text)
-        MemoryTerminal.result(self, text)  # a class with slots has no super() of its own
 
 
 class Broken(Transport):
@@ -79,11 +67,11 @@ def at(call: str, when: str, number: int, error: Exception) -> Fails:
 class Ended:
     code: int
     said: str
-    report: dict[str, object]
+    outcomes: list[str]
     context: Context
 
 
-def apply(place: Place, fails: Fails, screen: Screen | None = None) -> Ended:
+def apply(place: Place, fails: Fails) -> Ended:
     """Apply in this process, one call after the other, on a network that may have a bug."""
 
     def network(timeout: float, connections: int, environ: Mapping[str, str]) -> Broken:
@@ -91,27 +79,16 @@ def apply(place: Place, fails: Fails, screen: Screen | None = None) -> Ended:
         transport.fails = fails
         return transport
 
-    screen = screen or Screen()
-    report = place.folder / "report.json"
-    options = ApplyOptions(
-        (str(place.folder / "hooks.yaml"),),
-        format="json",
-        is_confirmed=True,
-        parallelism=1,
-        report=str(report),
-    )
+    screen = MemoryTerminal()
+    files = (str(place.folder / "hooks.yaml"),)
+    options = ApplyOptions(files, format="json", is_confirmed=True, parallelism=1)
     context = make_context(place.environ, terminal=screen)
     opening = partial(open_run, make_transport=network)
     code = int(plan_apply.apply(options, context, opening))
     said = "\n".join(screen.err)
-    assert not [hidden for hidden in HIDDEN if hidden in said + "".join(screen.out)]
-    assert "Traceback" not in said
-    return Ended(code, said, json.loads(report.read_text()), context)
-
-
-def outcomes(report: dict[str, object]) -> list[str]:
-    [told] = report["tenancies"]  # type: ignore[misc]
-    return [step["outcome"]["result"] for step in told["steps"]]  # type: ignore[index]
+    assert not [hidden for hidden in ("Traceback", *HIDDEN) if hidden in said + "".join(screen.out)]
+    [tenancy] = json.loads("".join(screen.out))["tenancies"]
+    return Ended(code, said, [step["outcome"]["result"] for step in tenancy["steps"]], context)
 
 
 BUGS = [
@@ -135,7 +112,7 @@ def test_an_internal_error_ends_an_apply_as_an_interrupt_does(
     assert "report this as a bug" in ended.said
     assert len(place.box.subscriptions("DEMO")) == (3 if when == "after" else 2)
     # the first two are unsettled as well, because no list has shown them
-    assert sorted(outcomes(ended.report)) == ["not-attempted"] * 3 + ["unsettled"] * 3
+    assert sorted(ended.outcomes) == ["not-attempted"] * 3 + ["unsettled"] * 3
     assert ended.context.stop.is_set()
     again = place.run("apply", "--yes")
     assert again.code == 0, again.out + again.err
@@ -148,39 +125,11 @@ def test_an_error_after_the_last_change_leads_to_exit_code_4_and_a_written_state
     """The second list is the verification after the last change."""
     ended = apply(place, at("GET subscriptions", "after", 2, MemoryError()))
     assert ended.code == 4
-    assert set(outcomes(ended.report)) == {"unsettled"}
+    assert set(ended.outcomes) == {"unsettled"}
     state = place.state
     # a response gave their ids, and no list has shown them
     assert [bool(each["id"]) for each in written(state, "attempts")] == [True, True]
     assert place.run("apply", "--yes").code == 0
-
-
-@pytest.mark.parametrize(
-    "options", [SandboxOptions((Account(tenants=("DEMO", "OTHER")),))], indirect=True
-)
-def test_an_error_in_one_tenancy_stops_the_others_and_all_outcomes_are_reported(
-    place: Place,
-) -> None:
-    other = MANY.partition("tenancies:\n")[2].replace("prod:", "other:").replace("DEMO", "OTHER")
-    place.write(MANY + other)
-    ended = apply(place, at("POST subscriptions", "after", 4, MemoryError()))
-    assert ended.code == 4
-    told = {
-        one["name"]: [step["outcome"]["result"] for step in one["steps"]]
-        for one in ended.report["tenancies"]
-    }  # type: ignore[attr-defined]
-    assert sorted(told["prod"] + told["other"]) == ["not-attempted"] * 8 + ["unsettled"] * 4
-    assert ended.said.count("error: internal error: MemoryError") == 1
-
-
-def test_the_state_is_written_before_a_result_that_cannot_be_shown(place: Place) -> None:
-    def bug(text: str) -> None:
-        raise LookupError(text)
-
-    screen = Screen(bug=bug)
-    with pytest.raises(LookupError):
-        apply(place, lambda call, when: None, screen)
-    assert written(place.state, "attempts") == []
 
 
 def test_an_error_is_reported_with_the_places_of_its_causes_and_without_their_texts() -> None:
