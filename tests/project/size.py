@@ -27,41 +27,34 @@ class Size:
     statements: int = 0
     simple_statements: int = 0
     compound: list[str] = field(default_factory=list)  # the places, "module.py:12"
-    large_functions: list[str] = field(default_factory=list)  # "module.py:12 name: 251 nodes"
-    largest_function: int = 0
+    functions: dict[str, int] = field(default_factory=dict)  # nodes, by "module.py:12 name"
 
-    def add(self, name: str, tree: ast.Module) -> None:
-        """Add the counts of one module."""
-        for node in ast.walk(tree):
-            self.nodes += 1
-            if isinstance(node, ast.stmt):
-                self.statements += 1
-                if not hasattr(node, "body"):
-                    self._add_simple(name, node)
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                self._add_function(name, node)
+    def add(self, module: str, node: ast.AST) -> None:
+        """Count one node of a module."""
+        self.nodes += 1
+        if isinstance(node, ast.stmt):
+            self.statements += 1
+            if not hasattr(node, "body"):
+                self.simple_statements += 1
+                if sum(isinstance(part, SEVERAL) for part in ast.walk(node)) > 1:
+                    self.compound.append(f"{module}:{node.lineno}")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            place = f"{module}:{node.lineno} {node.name}"
+            self.functions[place] = sum(1 for _ in ast.walk(node))
 
-    def _add_simple(self, name: str, statement: ast.stmt) -> None:
-        self.simple_statements += 1
-        if sum(isinstance(node, SEVERAL) for node in ast.walk(statement)) > 1:
-            self.compound.append(f"{name}:{statement.lineno}")
-
-    def _add_function(self, name: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        nodes = sum(1 for _ in ast.walk(function))
-        self.largest_function = max(self.largest_function, nodes)
-        if nodes > FUNCTION_LIMIT:
-            self.large_functions.append(f"{name}:{function.lineno} {function.name}: {nodes} nodes")
+    @property
+    def large_functions(self) -> list[str]:
+        return [place for place, nodes in self.functions.items() if nodes > FUNCTION_LIMIT]
 
     def figures(self) -> dict[str, float]:
         """Return each figure that has a limit, under the same name as in LIMITS."""
+        compound = 1000 * len(self.compound) / self.simple_statements
         return {
             "syntax nodes": self.nodes,
             "nodes per statement": round(self.nodes / self.statements, 2),
-            "compound statements per 1,000": round(
-                1000 * len(self.compound) / self.simple_statements, 2
-            ),
+            "compound statements per 1,000": round(compound, 2),
             "functions over 250 nodes": len(self.large_functions),
-            "nodes of the largest function": self.largest_function,
+            "nodes of the largest function": max(self.functions.values()),
         }
 
     def __str__(self) -> str:
@@ -89,7 +82,8 @@ def measure(package: Path) -> Size:
     """Return the counts of all modules of a package."""
     size = Size()
     for path in sorted(package.rglob("*.py")):
-        size.add(str(path.relative_to(package)), ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            size.add(str(path.relative_to(package)), node)
     return size
 
 

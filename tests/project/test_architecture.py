@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
 
 import pytest
 
@@ -22,20 +21,19 @@ PACKAGE = ROOT / "hooksync"
 MOST_PARAMETERS = 5
 
 ALWAYS_THERE = {"__future__"} | sys.stdlib_module_names
-# Only these modules import each library. A ~ marks an import inside a function, which keeps the
-# start-up fast.
+# Only these modules import each library. system/test_startup checks which commands load it.
 LIBRARIES = {
     # the sandbox is the other end: it challenges receivers
     "requests": {"service.http", "service.responses", "sandbox.receiver"},
     "urllib3": {"service.http"},
-    "filelock": {"~state.local"},
+    "filelock": {"state.local"},
     "yaml": {"config.yaml_loader"},
-    "jsonschema": {"~config.checked_yaml"},
-    "deepdiff": {"~reconcile.diff"},
-    "shtab": {"~cli.completion"},
-    "pyotp": {"~service.auth"},
-    "dotenv": {"~config.variable_files"},
-    "obstore": {"~state.cloud"},
+    "jsonschema": {"config.checked_yaml"},
+    "deepdiff": {"reconcile.diff"},
+    "shtab": {"cli.completion"},
+    "pyotp": {"service.auth"},
+    "dotenv": {"config.variable_files"},
+    "obstore": {"state.cloud"},
     "msgspec": {"render.json_text", "core.record", "core.schema"},
 }
 # what opens, writes or moves a file, writes to a stream, or starts a log
@@ -77,14 +75,6 @@ REVEALING = {  # the modules that may read the value of a secret
 }
 
 
-class Import(NamedTuple):
-    """One import of a module, or of names from it."""
-
-    target: str  # the module, in full
-    names: tuple[str, ...]  # the imported names; empty if the module itself is imported
-    is_lazy: bool  # the import is inside a function, or for types only
-
-
 @cache
 def modules() -> dict[str, ast.Module]:
     """Parse every module, by its name below hooksync: "" is the package, "sandbox.server" a module."""
@@ -96,30 +86,21 @@ def modules() -> dict[str, ast.Module]:
     return found
 
 
-def imports(tree: ast.AST, *, is_lazy: bool = False) -> Iterator[Import]:
-    """Yield all imports, also those inside functions and those for types."""
-    for node in ast.iter_child_nodes(tree):
-        match node:
-            case ast.Import():
-                yield from (Import(alias.name, (), is_lazy) for alias in node.names)
-            case ast.ImportFrom():
-                assert node.level == 0, "imports are written in full"
-                yield Import(node.module or "", tuple(alias.name for alias in node.names), is_lazy)
-            case (
-                ast.FunctionDef()
-                | ast.AsyncFunctionDef()
-                | ast.Lambda()
-                | ast.If(test=ast.Name(id="TYPE_CHECKING"))
-            ):
-                yield from imports(node, is_lazy=True)
-            case _:
-                yield from imports(node, is_lazy=is_lazy)
+def imports(module: str) -> set[str]:
+    """Return all modules that a module imports from, also inside functions and for types."""
+    found = set()
+    for node in ast.walk(modules()[module]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            found.add(node.module or "")
+    return found
 
 
-def foreign_imports(name: str) -> Iterator[Import]:
-    """Return the imports of libraries that are not part of Python."""
-    own = {"hooksync"} | ALWAYS_THERE
-    return (each for each in imports(modules()[name]) if each.target.split(".")[0] not in own)
+def foreign_imports(module: str) -> set[str]:
+    """Return the libraries that a module imports, and that are not part of Python."""
+    return {name.split(".")[0] for name in imports(module)} - ALWAYS_THERE - {"hooksync"}
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -141,10 +122,8 @@ def test_the_contracts_of_import_linter_hold(
 def test_only_the_modules_in_the_table_import_each_library() -> None:
     found: dict[str, set[str]] = {}
     for name in modules():
-        eager = {each.target.split(".")[0] for each in foreign_imports(name) if not each.is_lazy}
-        for each in foreign_imports(name):
-            library = each.target.split(".")[0]
-            found.setdefault(library, set()).add(name if library in eager else f"~{name}")
+        for library in foreign_imports(name):
+            found.setdefault(library, set()).add(name)
     assert found == LIBRARIES
 
 
@@ -164,11 +143,7 @@ def test_only_the_modules_in_the_table_reveal_a_secret() -> None:
 
 
 def test_the_public_receiver_can_be_copied_because_it_imports_only_modules_of_python() -> None:
-    assert not [
-        each
-        for each in imports(modules()["receiver"])
-        if each.target.split(".")[0] not in ALWAYS_THERE
-    ]
+    assert {name.split(".")[0] for name in imports("receiver")} <= ALWAYS_THERE
 
 
 def test_the_page_on_the_architecture_names_only_modules_and_functions_that_exist() -> None:
