@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import ast
 import re
 from collections.abc import Iterator
 
@@ -11,13 +9,14 @@ import pytest
 
 from hooksync.cli.commands import make_parser
 from tests.command_line import ROOT
+from tests.site.cli import chains, parser_of
 from tests.site.parts import DOCS
 
 PAGE = (DOCS / "environment.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
 ROWS = re.findall(r"^\| (`.+?) \|", PAGE, re.MULTILINE)
 DOCUMENTED = {*SECTIONS, *re.findall(r"`(\w+)`", " ".join(ROWS))}
-SHAPE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|\w+_proxy")
+SHAPE = r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|\w+_proxy"
 # constants of this shape that are no variables, or that hooksync only sets for other programs
 OTHERS = {
     *(
@@ -29,7 +28,7 @@ OTHERS = {
     *("INGEST_FAILED", "SECURITY_CHANGED"),
     *("ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER", "ROLE_SDB_MANAGER_USER"),
     "CERT_REQUIRED",
-    *("ALERTS_SECRET", "CATALOGUE_SECRET"),  # of the demo's hooks file
+    *("ALERTS_SECRET", "CATALOGUE_SECRET", "HOOK_SECRET"),  # of hooks files and examples
     *("GIT_AUTHOR_EMAIL", "GIT_AUTHOR_NAME", "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_NAME"),
     *("GIT_NO_REPLACE_OBJECTS", "GIT_TERMINAL_PROMPT", "LC_ALL", "PYTHONIOENCODING", "PYTHONPATH"),
     "SSH_ASKPASS_REQUIRE",
@@ -43,28 +42,12 @@ def constants() -> Iterator[str]:
     """Yield each constant that may be the name of a variable: it has the shape of one, or the code
     looks it up in an environment.
     """
-    for path in sorted((ROOT / "hooksync").rglob("*.py")):
+    for path in (ROOT / "hooksync").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        is_short = "get = environ.get\n" in text or "get = os.environ.get\n" in text
-        for node in ast.walk(ast.parse(text)):
-            match node:
-                case ast.Constant(value=str(name)) if SHAPE.fullmatch(name):
-                    yield name
-                case ast.Call(
-                    func=ast.Attribute(value=asked, attr="get"),
-                    args=[ast.Constant(value=str(name)), *_],
-                ):
-                    if "environ" in ast.unparse(asked):
-                        yield name
-                case ast.Call(
-                    func=ast.Name(id="get"), args=[ast.Constant(value=str(name)), *_]
-                ) if is_short:
-                    yield name
-                case ast.Subscript(
-                    value=asked, slice=ast.Constant(value=str(name)), ctx=ast.Load()
-                ):
-                    if "environ" in ast.unparse(asked):
-                        yield name
+        yield from re.findall(rf'"({SHAPE})"', text)
+        yield from re.findall(r'environ(?:\.get\(|\[)\s*"(\w+)"', text)
+        if "get = environ.get\n" in text or "get = os.environ.get\n" in text:
+            yield from re.findall(r'\bget\(\s*"(\w+)"', text)
 
 
 @pytest.fixture(scope="module")
@@ -81,23 +64,20 @@ def test_the_page_names_exactly_the_variables_that_hooksync_reads(read: set[str]
     assert sorted(DOCUMENTED) == sorted(read)
 
 
-def flags(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
+def flags() -> Iterator[tuple[str, str]]:
     """Yield each variable that the help of a flag names, with this flag."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for child in action.choices.values():
-                yield from flags(child)
-        elif action.option_strings:
-            named = re.findall(r"\b[A-Z0-9]+(?:_[A-Z0-9]+)+\b", action.help or "")
-            yield from ((name, action.option_strings[-1]) for name in named)
+    for chain in chains(make_parser()):
+        for action in parser_of(chain)._actions:
+            for name in re.findall(r"\b[A-Z0-9]+(?:_[A-Z0-9]+)+\b", action.help or ""):
+                if action.option_strings:
+                    yield name, action.option_strings[-1]
 
 
 def test_the_page_names_the_flags_that_replace_a_variable(read: set[str]) -> None:
     # no flag replaces the key: `--out` and `--force` only describe its effect
-    replaced = {*flags(make_parser())}
     missing = [
         (variable, flag)
-        for variable, flag in sorted(replaced)
+        for variable, flag in sorted({*flags()})
         if variable in read - {"HOOKSYNC_PLAN_KEY"} and f"`{flag}`" not in SECTIONS[variable]
     ]
     assert missing == []
