@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from hooksync.core.schema import read_schema
-from tests.site.fields import Schema, either, type_of, whole
 from tests.site.parts import page_with
 
 SECTIONS = {  # the path of each section in the schema, by its heading; spaces separate the steps
@@ -36,6 +36,8 @@ MORE = {  # links to further pages, by the path of a field
     "command": "[a program](secrets.md#a-program), [a policy](policy.md)",
 }
 REFERENCE = "[a reference](#a-reference)"
+TYPES = {"array": "list of strings", "object": "mapping"}  # words of YAML
+Schema = dict[str, Any]
 
 
 def as_yaml(value: object) -> str:
@@ -43,31 +45,35 @@ def as_yaml(value: object) -> str:
     return text.removesuffix("...\n").strip()
 
 
-def _kind(name: str, field: Schema, schema: Schema) -> str:
-    found = whole(field, schema)
+def whole(field: Schema, schema: Schema) -> Schema:
+    """Return a field with the contents of its reference. Keys beside the reference take precedence."""
+    if "$ref" not in field:
+        return field
+    found: Any = schema
+    for part in field["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return whole(found, schema) | field
+
+
+def _kind(name: str, field: Schema) -> str:
+    """Return in words which values a field takes."""
     if name in LINKS:
         return LINKS[name]
-    if "env" in found.get("properties", {}):
+    if "env" in field.get("properties", {}):
         return REFERENCE
-    if found.get("then", {}).get("const"):  # of all texts, the field takes only this one
-        [items] = [each for each in found["type"] if each != "string"]
-        others = type_of({**found, "type": items}, schema)
-        return _in_words(f"`{found['then']['const']}` or {others}")
-    if "const" in found or "enum" in found:
-        return either([f"`{as_yaml(each)}`" for each in found.get("enum", [found.get("const")])])
-    return _in_words(type_of(field, schema))
-
-
-def _in_words(text: str) -> str:
-    """Return a type in the words of YAML."""
-    return text.replace("array of", "list of").replace("object", "mapping")
+    if "type" not in field or "const" in field:
+        *words, last = (f"`{as_yaml(each)}`" for each in field.get("enum") or [field["const"]])
+        return f"{', '.join(words)} or {last}" if words else last
+    kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
+    return " or ".join(TYPES.get(kind, kind) for kind in kinds)
 
 
 def field_lines(path: str, field: Schema, schema: Schema, *, is_required: bool) -> Iterator[str]:
     """Yield the description of a field, and then of the fields within it."""
     found, name = whole(field, schema), path.rpartition(".")[2]
     yield f"### `{path}`\n\n{found['description']}\n"
-    yield f"- Type: {_kind(name, field, schema)}"
+    kind = _kind(name, found)
+    yield f"- Type: {kind}"
     if is_required:
         yield "- Required"
     elif "default" in found:
@@ -77,7 +83,7 @@ def field_lines(path: str, field: Schema, schema: Schema, *, is_required: bool) 
     if path in MORE:
         yield f"- More: {MORE[path]}"
     yield ""
-    if name not in LINKS and _kind(name, field, schema) != REFERENCE:
+    if name not in LINKS and kind != REFERENCE:
         yield from fields_of(found, schema, f"{path}.")
 
 

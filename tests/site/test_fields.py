@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from hooksync.core.schema import read_schema
-from tests.site.fields import SCHEMAS, Schema, whole
+from tests.command_line import ROOT
+from tests.site.hooks_file import Schema, whole
 from tests.site.parts import DOCS
 
+SCHEMAS = ROOT / "schemas"
 KINDS = sorted(path.name.partition(".")[0] for path in SCHEMAS.glob("*.schema.json"))
 # these keywords restrict fields that have their descriptions elsewhere
 CONDITIONS = (
@@ -28,13 +30,9 @@ CONDITIONS = (
 
 def fields(level: Any, path: str = "") -> Iterator[tuple[str, Schema]]:
     """Yield all fields below a part of a schema, each with its path."""
-    if isinstance(level, list):
-        for number, each in enumerate(level):
-            yield from fields(each, f"{path}/{number}")
-    elif isinstance(level, dict):
-        yield from (
-            (f"{path}/{name}", field) for name, field in level.get("properties", {}).items()
-        )
+    if isinstance(level, dict):
+        for name, field in level.get("properties", {}).items():
+            yield f"{path}/{name}", field
         for name, each in level.items():
             if name not in CONDITIONS:
                 yield from fields(each, f"{path}/{name}")
