@@ -5,8 +5,11 @@ It changes nothing. All output goes through `context.terminal`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import Literal
 
 from hooksync.api.inputs import prepare
 from hooksync.api.run import open_run
@@ -15,12 +18,29 @@ from hooksync.config.secret_sources import doubt_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problem
-from hooksync.core.model import DeclaredSubscription, Tenancy
+from hooksync.core.model import DeclaredSubscription, ProbeResult, Tenancy
 from hooksync.core.output import Format
-from hooksync.core.record import replace
-from hooksync.receivers.challenges import probe_all
+from hooksync.core.record import Record, replace
+from hooksync.receivers.challenges import doubt, probe_all
 from hooksync.reconcile.run import Run
-from hooksync.render.check import Finding, check_json, check_lines, receiver_finding, secret_finding
+from hooksync.render.json_text import result_json
+from hooksync.render.text import Line, counted, name_width, state_counts, unstyled
+
+FORMAT = "hooksync.check/1"
+
+FindingState = Literal["ok", "failed", "warning", "skipped"]
+_WORDS = {"ok": "ok", "failed": "failed", "warning": "with a warning", "skipped": "skipped"}
+
+
+class Finding(Record, frozen=True):
+    """The result of one check."""
+
+    tenancy: str  # its name; "" for the receiver that the command line names
+    subject: str  # "log-in", "list", or the name of a subscription
+    state: FindingState
+    detail: str  # one line, safe to show
+    fix: str | None = None
+    seconds: float | None = None  # that the receiver took to answer a challenge
 
 
 class CheckOptions(ReceiverOptions, frozen=True):
@@ -33,7 +53,7 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
     """Check each tenancy and each receiver; with --url, only that receiver."""
     begun = rfc3339(context.clock.now())
     findings: list[Finding] = []
-    places: dict[str, str] = {}  # server and tenant
+    places: list[dict[str, str]] = []  # name, server and tenant of each tenancy
     warnings: tuple[Problem, ...] = ()
     if named := named_receiver(options):
         with open_receiver(named, options, context) as (run, receiver):
@@ -47,7 +67,16 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
     if options.format == "text":
         context.terminal.show([*check_lines(findings, places)])
     else:
-        context.terminal.result(check_json(findings, places, warnings, begun, code), "json")
+        document = result_json(
+            FORMAT,
+            code,
+            created_at=begun,
+            tenancies=places,
+            findings=findings,
+            summary=state_counts(findings, _WORDS),
+            warnings=warnings,
+        )
+        context.terminal.result(document, "json")
     for warning in warnings:
         context.terminal.warn(warning)
     return code
@@ -60,7 +89,7 @@ def _exit_code(findings: Iterable[Finding], context: Context) -> ExitCode:
     return ExitCode.ERROR if has_failed else ExitCode.DONE
 
 
-def _check_tenancies(run: Run, findings: list[Finding], places: dict[str, str]) -> None:
+def _check_tenancies(run: Run, findings: list[Finding], places: list[dict[str, str]]) -> None:
     """Check all tenancies in parallel, then all receivers. Adds findings and places."""
     checks = [partial(_check_service, run, tenancy) for tenancy in run.tenancies]
     for several in run.pool.run(checks):
@@ -68,7 +97,7 @@ def _check_tenancies(run: Run, findings: list[Finding], places: dict[str, str]) 
     subscriptions: list[DeclaredSubscription] = []
     never = set()
     for tenancy in run.tenancies:
-        places[tenancy.name] = run.located(tenancy).where
+        places.append({"name": tenancy.name, "where": run.located(tenancy).where})
         subscriptions += tenancy.subscriptions
         if tenancy.probe == "never":
             never.add(tenancy.name)
@@ -112,9 +141,53 @@ def _check_receivers(
     for declared in named:
         secret = secrets.get(declared.secret)
         if secret is None:
-            yield secret_finding(declared, "failed", missing[declared.secret])
+            yield _secret_finding(declared, "failed", missing[declared.secret])
             continue
-        if doubt := doubt_about(secret, declared.secret):
-            yield secret_finding(declared, "warning", doubt)
+        if weak := doubt_about(secret, declared.secret):
+            yield _secret_finding(declared, "warning", weak)
         answer = answers.get((declared.url, secret))
         yield receiver_finding(declared, answer, is_asked=declared.tenancy not in never)
+
+
+def _secret_finding(
+    declared: DeclaredSubscription, state: FindingState, problem: Problem
+) -> Finding:
+    return Finding(declared.tenancy, declared.name, state, problem.what, problem.fix)
+
+
+def receiver_finding(
+    declared: DeclaredSubscription, answer: ProbeResult | None, *, is_asked: bool
+) -> Finding:
+    """Judge a receiver's answer to a challenge, and its time. `answer`: None: not challenged."""
+    subject = (declared.tenancy, declared.name)
+    if answer is None:
+        why = "interrupted" if is_asked else "receiver not challenged: probe: never"
+        return Finding(*subject, "skipped", why)
+    seconds = round(answer.seconds, 3)
+    if answer.state != "ready":
+        fix = answer.fix
+        if answer.state == "unreachable" and declared.tenancy:
+            fix += "; if only Preservica can reach it, declare `probe: never`"
+        what = f"receiver {declared.url.shown}: {answer.detail}"
+        return Finding(*subject, "failed", what, fix, seconds)
+    detail, fix = doubt(answer.seconds, answer.content_type)
+    if detail:
+        what = f"receiver ready in {seconds:.3f} s, but {detail}"
+        return Finding(*subject, "warning", what, fix, seconds)
+    return Finding(*subject, "ok", f"receiver ready in {seconds:.3f} s", None, seconds)
+
+
+def check_lines(findings: Sequence[Finding], places: Sequence[Mapping[str, str]]) -> Iterator[Line]:
+    """Write a check for people. `places`: name, server and tenant of each tenancy."""
+    where = {place["name"]: place["where"] for place in places}
+    width = name_width(finding.subject for finding in findings)
+    tenancy_of = attrgetter("tenancy")
+    for name, group in groupby(sorted(findings, key=tenancy_of), tenancy_of):
+        if name:
+            yield from unstyled([f"{name}   {where[name]}", ""])
+        for finding in group:
+            yield finding.state, f"{finding.state:<10}{finding.subject:<{width}}{finding.detail}"
+            if finding.fix:
+                yield "", f"{'':<10}  fix: {finding.fix}"
+        yield "", ""
+    yield "", f"Check: {counted(state_counts(findings, _WORDS), _WORDS, ('ok', 'failed'))}."

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.errors import ExitCode
+from hooksync.commands.check import Finding, check_lines, receiver_finding
 from hooksync.core.model import ProbeResult
-from hooksync.render.check import Finding, check_json, check_lines, receiver_finding
+from hooksync.render.json_text import to_text
 from hooksync.render.text import plain
 from tests.makers import declared
 
@@ -20,10 +20,9 @@ def test_no_text_of_a_finding_breaks_the_text_or_the_json(
     name: str, place: str, subject: str, text: str
 ) -> None:
     findings = [Finding(name, subject, "failed", text, text), Finding("", "it", "ok", text)]
-    lines = [*check_lines(findings, {name: place})]
+    lines = [*check_lines(findings, [{"name": name, "where": place}])]
     assert all(line.isprintable() for line in plain(lines).split("\n"))
-    document = json.loads(check_json(findings, {name: place}, (), "2026-01-31", ExitCode.ERROR))
-    assert (document["exit_code"], document["findings"][0]["detail"]) == (1, text)
+    assert json.loads(to_text(findings))[0]["detail"] == text
 
 
 @pytest.mark.parametrize(
