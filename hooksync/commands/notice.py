@@ -21,8 +21,7 @@ from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receivers.challenges import post
 from hooksync.receivers.events import JSON_HEADERS, TAKEN
 from hooksync.reconcile.plan import Plan
-from hooksync.render.metrics import metrics_text
-from hooksync.render.notice import NoticeForm, RunSummary
+from hooksync.render.ending import NoticeForm, RunSummary, metrics_text
 from hooksync.service.http import Caller
 
 _TIMEOUT = 10.0  # seconds

@@ -20,8 +20,7 @@ from hooksync.core.origin import RunOrigin
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Step
-from hooksync.render.metrics import metrics_text
-from hooksync.render.notice import NoticeForm, RunSummary
+from hooksync.render.ending import NoticeForm, RunSummary, metrics_text
 from tests.clocks import JumpingClock
 from tests.command_line import Run
 from tests.conftest import HIDDEN, HOOKS, Place
