@@ -35,16 +35,10 @@ def live_only(plan: Plan) -> Plan:
 
 
 def list_lines(plan: Plan) -> list[Line]:
-    """Write the list, and sum it up."""
+    """Write the list, and sum up what is declared and what is known of secrets."""
     rows = [_HEAD]
     for tenancy in plan.tenancies:
-        for step in tenancy.steps:
-            rows.append(_row(tenancy.name, step))
-    return [*table_lines(rows), *unstyled(["", _summary(plan), *state_texts(plan)])]
-
-
-def _summary(plan: Plan) -> str:
-    """Count what is live and declared, the states of the secrets, and what was not read."""
+        rows += [_row(tenancy.name, step) for step in tenancy.steps]
     counts = plan.summary
     declared = counts["keep"] + counts["resubscribe"] + counts["adopt"]
     places = pluralised(len(plan.tenancies) - plan.unread, "tenancy")
@@ -55,7 +49,7 @@ def _summary(plan: Plan) -> str:
         parts.append(f"secrets: {', '.join(secrets)}")
     if plan.unread:
         parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
-    return f"{'; '.join(parts)}."
+    return [*table_lines(rows), *unstyled(["", f"{'; '.join(parts)}.", *state_texts(plan)])]
 
 
 def _row(tenancy: str, step: Step) -> tuple[str, str, str, str, str, str, str]:

@@ -67,10 +67,9 @@ def suite_junit(trials: Sequence[Trial], causes: Sequence[Cause]) -> str:
     """Write the suite as JUnit's XML, for the report of a CI. Unproved tests are failures there."""
     suite = ElementTree.Element("testsuite", name="hooksync fire --suite", tests=str(len(trials)))
     for trial in trials:
-        seconds = f"{trial.seconds:.3f}"
-        names = {"classname": "receiver", "name": trial.name, "time": seconds}
+        names = {"classname": "receiver", "name": trial.name, "time": f"{trial.seconds:.3f}"}
         case = ElementTree.SubElement(suite, "testcase", names)
-        found = [cause for cause in causes if trial.name in cause.tests]
+        found = (cause for cause in causes if trial.name in cause.tests)
         text = printable("; ".join(f"{cause.what}; fix: {cause.fix}" for cause in found))
         if trial.state in ("failed", "unproved"):
             ElementTree.SubElement(case, "failure", message=text or trial.state)
