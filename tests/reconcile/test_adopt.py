@@ -7,20 +7,15 @@ import re
 
 import pytest
 
-from hooksync.core.model import DeclaredSubscription, HookUrl, ProbeResult
+from hooksync.core.model import DeclaredSubscription, HookUrl
 from hooksync.core.record import replace
-from hooksync.receivers.challenges import READY
 from hooksync.reconcile.plan import Selection
-from hooksync.reconcile.probing import judge_plan
 from hooksync.render.text import question
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
 from tests.makers import INDEXED, declared, live, tenancy
 from tests.reconcile.planning import made, planned, run_of, told
 
 ONE = declared()
-ADDRESS = ONE.address
-WRONG = ProbeResult("wrong-secret", "it has a different secret", "give it this one")
-DOWN = ProbeResult("unreachable", "it refuses connections", "start it")
 ADOPT_ALL = Selection(adopt=("*",))
 
 
@@ -103,13 +98,6 @@ def test_a_mistyped_url_key_does_not_subscribe_the_receiver_twice_without_a_warn
     assert "gets each event twice" in warning.fix
 
 
-def test_one_list_of_ids_serves_all_triggers_of_a_name() -> None:
-    both = [asking("a", "b"), asking("a", "b", one=declared(trigger=INDEXED))]
-    plan = planned(tenancy(*both), [live("a"), live("b", trigger=INDEXED)])
-    assert sorted(told(plan)) == ["adopt a adopt", "adopt b adopt"]
-    assert (plan.errors, plan.warnings) == ((), ())
-
-
 @pytest.mark.parametrize(
     ("there", "why"), [([], "it is not live"), ([live("a")], "the state has it")]
 )
@@ -126,22 +114,6 @@ def test_an_id_that_is_not_live_or_known_is_ignored_with_a_note_to_remove_it(
 def test_without_a_state_nothing_is_adopted() -> None:
     plan = planned(tenancy(asking("a")), [live("a")], options=ADOPT_ALL, place=None)
     assert told(plan) == ["keep a"]
-
-
-@pytest.mark.parametrize(
-    ("answer", "probe", "is_refused"),
-    [
-        (READY, "auto", False),
-        (WRONG, "auto", True),
-        (DOWN, "auto", True),
-        (DOWN, "require", True),
-    ],
-)
-def test_an_adopt_step_needs_a_correct_answer_from_the_receiver(
-    answer: ProbeResult, probe: str, is_refused: bool
-) -> None:
-    plan = planned(tenancy(ONE, probe=probe), [live("a")], options=ADOPT_ALL)
-    assert bool(judge_plan(plan, {ADDRESS: answer}).refusals) == is_refused
 
 
 # --- with a service

@@ -238,14 +238,6 @@ def test_nothing_undeclared_is_removed_until_everything_declared_exists(
     assert results(outcome)[-1] == "not-attempted"
 
 
-def test_a_removal_that_waits_names_each_missing_subscription() -> None:
-    wanted = [declared(f"https://h.example/{number}", name=f"n{number}") for number in range(3)]
-    refused = deque[object]([rejected(400)] * 3)
-    tenant = Tenant(tenancy(*wanted), FakeService.holding([GONE], on_subscribe=refused))
-    names = "prod/n0/MOVED, prod/n1/MOVED, prod/n2/MOVED"
-    assert said(tenant.apply())[-1] == (f"it stays until these certainly exist: {names}", NEXT_RUN)
-
-
 def test_a_duplicate_stays_while_the_declared_subscription_is_missing() -> None:
     twin = live("twin", include_identifiers=False)
     service = FakeService.holding([OLD, twin], on_subscribe=deque([rejected(400)]))
@@ -254,12 +246,6 @@ def test_a_duplicate_stays_while_the_declared_subscription_is_missing() -> None:
     assert results(outcome) == ["half-done", "not-attempted"]
     assert said(outcome)[1] == (f"it stays until these certainly exist: {ONE.address}", NEXT_RUN)
     assert list(service.live) == ["twin"]
-
-
-def test_a_failed_step_stops_no_other_step() -> None:
-    wanted = [declared(f"https://h.example/{number}", name=f"n{number}") for number in range(6)]
-    tenant = Tenant(tenancy(*wanted), FakeService(on_subscribe=deque([rejected(400)])))
-    assert sorted(results(tenant.apply())) == [*["done"] * 5, "failed"]
 
 
 # --- what the verification finds

@@ -63,20 +63,6 @@ def test_the_state_entry_decides_the_step_of_a_declared_subscription(
     )
 
 
-@pytest.mark.parametrize(
-    ("records", "code"), [((), "secret-unknown"), ((made("a", ONE),), "replaced-outside")]
-)
-def test_an_unknown_secret_is_refused_unless_replace_names_the_address(
-    records: tuple[StateEntry, ...], code: str
-) -> None:
-    plan = planned(tenancy(ONE), [live("b")], *records)
-    assert told(plan) == [f"keep b {code}"]
-    assert plan.refusals
-    named = planned(tenancy(ONE), [live("b")], *records, options=Selection(replace=(ADDRESS,)))
-    assert told(named) == ["resubscribe b requested"]
-    assert not named.refusals
-
-
 @pytest.mark.parametrize("owns", ["none", "made", "all"])
 def test_a_different_flag_alone_never_replaces_a_subscription_that_somebody_else_made(
     owns: str,
@@ -156,13 +142,6 @@ def test_each_field_that_differs_is_named_once() -> None:
     assert differing(before, after) == ["gone", "new", "type", "value"]
     assert differing(before, dict(before)) == []
     assert differing({"a": 1}, {"b": 1}) == ["a", "b"]
-
-
-@pytest.mark.parametrize("glob", ["prod/cat*/MOVED", ADDRESS, "prod/CAT*/MOVED", "other/*"])
-def test_replace_resubscribes_each_address_that_its_glob_matches(glob: str) -> None:
-    plan = planned(tenancy(ONE), [live("a")], made("a", ONE), options=Selection(replace=(glob,)))
-    is_named = matches_any(ADDRESS, [glob])
-    assert told(plan) == (["resubscribe a requested"] if is_named else ["keep a"])
 
 
 # --- pairing by state entry
@@ -324,11 +303,6 @@ def test_owns_decides_which_undeclared_subscriptions_are_removed(
     [reason] = step.reasons
     assert ("" if step.action == "leave" else "-") + reason.text == expected
     assert reason.code == "undeclared"
-
-
-def test_a_prefix_of_owns_does_not_match_a_longer_host() -> None:
-    there = live("it", "https://hooks.example.org.evil.example/a")
-    assert told(planned(tenancy(owns=OURS), [there])) == ["leave it undeclared"]
 
 
 # --- targets

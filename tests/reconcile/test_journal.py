@@ -7,7 +7,7 @@ from collections import deque
 import pytest
 
 from hooksync.core.errors import HooksyncError
-from hooksync.core.model import Secret, TenancyKey
+from hooksync.core.model import DeclaredSubscription, Secret, TenancyKey
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Selection
 from hooksync.state.history import EXPIRY
@@ -133,12 +133,15 @@ def test_after_two_lost_responses_nothing_is_created_until_replace() -> None:
     assert (len(tenant.service.live), tenant.attempts) == (1, ())
 
 
-def test_a_paused_subscription_is_subscribed_again_without_its_old_attempts() -> None:
+@pytest.mark.parametrize("without", [(replace(ONE, enabled=False),), ()])
+def test_what_was_paused_or_dropped_is_subscribed_again_without_its_old_attempts(
+    without: tuple[DeclaredSubscription, ...],
+) -> None:
     tenant = Tenant(tenancy(ONE))
     tenant.service.on_subscribe = deque([lost()] * 2)
     for _ in range(2):
         tenant.apply()
-    tenant.wanted = tenancy(replace(ONE, enabled=False))
+    tenant.wanted = tenancy(*without)
     tenant.clock.advance(EXPIRY + 1)
     tenant.apply()
     assert tenant.attempts == ()
@@ -156,18 +159,6 @@ def test_two_refused_responses_leave_no_attempt_and_no_refusal() -> None:
     assert tenant.apply().is_as_declared
 
 
-def test_two_attempts_of_two_addresses_need_one_command() -> None:
-    two = declared("https://h.example/two", name="two")
-    tenant = Tenant(tenancy(ONE, two, owns="made"), FakeService(on_subscribe=deque([CUT] * 4)))
-    for _ in range(2):
-        tenant.apply(is_killed=True)
-    [problem] = tenant.plan().refusals
-    assert f"--replace {two.address} --replace {ADDRESS}" in problem.fix
-    tenant.options = Selection(replace=(ADDRESS, two.address))
-    assert tenant.apply().is_as_declared
-    assert len(tenant.service.live) == 2
-
-
 def test_a_lost_response_whose_edit_is_reverted_is_neither_awaited_nor_refused() -> None:
     tenant = Tenant(tenancy(ONE))
     tenant.apply()
@@ -179,15 +170,6 @@ def test_a_lost_response_whose_edit_is_reverted_is_neither_awaited_nor_refused()
     plan = tenant.plan()
     assert (told(plan), plan.refusals, plan.awaits_attempt) == (["keep new-1"], (), False)
     assert tenant.apply().is_as_declared
-
-
-def test_a_rotation_that_was_killed_leaves_no_old_subscription_whatever_is_owned() -> None:
-    tenant = Tenant(tenancy(ONE, owns="none"))
-    tenant.apply()
-    tenant.value = NEW_VALUE
-    tenant.apply(is_killed=True)
-    assert tenant.apply().is_as_declared
-    assert [entry.id for entry in tenant.records.entries] == list(tenant.service.live)
 
 
 # --- responses without an id, and ids that prove nothing
@@ -245,18 +227,6 @@ def test_the_id_of_nothing_is_awaited_and_then_bounded() -> None:
     assert tenant.records.subscriptions == ()
 
 
-def test_an_address_that_is_declared_again_starts_without_old_attempts() -> None:
-    tenant = Tenant(tenancy(ONE))
-    tenant.service.on_subscribe = deque([lost(), lost()])
-    tenant.apply()
-    tenant.apply()
-    tenant.wanted = tenancy()
-    tenant.clock.advance(EXPIRY + 1)
-    tenant.apply()
-    tenant.wanted = tenancy(ONE)
-    assert (tenant.plan().refusals, tenant.attempts) == ((), ())
-
-
 def test_what_is_dropped_before_a_list_shows_it_is_removed_when_a_list_shows_it() -> None:
     tenant = Tenant(tenancy(ONE, owns="made"))
     tenant.service.hidden = {"new-1"}
@@ -280,18 +250,6 @@ def test_a_found_subscription_stays_if_its_replacement_fails(failure: HooksyncEr
     assert tenant.apply().is_as_declared
     [entry] = tenant.records.entries
     assert list(tenant.service.live) == [entry.id]
-
-
-def test_an_attempt_that_a_list_shows_after_a_newer_one_is_removed_as_a_duplicate() -> None:
-    tenant = Tenant(tenancy(ONE, owns="made"))
-    tenant.service.on_subscribe = deque([CUT])
-    tenant.service.hidden = {"new-1"}
-    tenant.apply()
-    assert tenant.apply().is_as_declared
-    tenant.service.hidden.clear()
-    assert told(tenant.plan())[0] == "unsubscribe new-1 duplicate"
-    assert tenant.apply().is_as_declared
-    assert len(tenant.service.live) == 1
 
 
 # --- lists that lag, and changes outside hooksync
@@ -324,16 +282,6 @@ def test_a_replaced_subscription_that_is_still_listed_is_removed_by_the_next_app
     assert told(tenant.plan()) == ["unsubscribe mine duplicate", f"keep {entry.id}"]
     assert tenant.apply().is_as_declared
     assert tenant.records.subscriptions == (entry,)
-
-
-def test_a_removal_outside_hooksync_is_reported_until_the_subscription_is_recreated() -> None:
-    tenant = Tenant(tenancy(ONE), FakeService(on_subscribe=deque([rejected(400)])))
-    tenant.remember(made("lost", ONE))
-    for _ in range(2):
-        assert told(tenant.plan()) == ["subscribe removed-outside"]
-        tenant.apply()
-    assert [entry.id for entry in tenant.records.entries] != ["lost"]
-    assert told(tenant.plan())[0].startswith("keep ")
 
 
 def test_a_subscription_replaced_outside_hooksync_is_reported_until_its_id_is_adopted() -> None:

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from hooksync.core.errors import Problem, StateError, shortened
-from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, UnsubscribeLimit
+from hooksync.core.model import HookUrl, Secret, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
 from hooksync.reconcile.diff import is_owned
@@ -19,7 +19,6 @@ from hooksync.state.model import SubscriptionRecord, TenancyRecords
 from tests.makers import HERE, declared, live, tenancy
 from tests.reconcile.planning import (
     NOTHING,
-    PLACE,
     derive,
     made,
     planned,
@@ -81,17 +80,6 @@ def test_unknown_secrets_are_refused_and_the_fix_names_adopt_and_replace() -> No
     )
     assert plan.refusals == (Problem(what, fix, HERE),)
     assert not plan.is_ready
-
-
-@pytest.mark.parametrize(("place", "is_refused"), [(PLACE, True), (None, False)])
-def test_the_fix_of_unknown_secrets_first_names_the_option_state_if_there_is_no_state(
-    place: str | None, is_refused: bool
-) -> None:
-    owner = tenancy(ONE)
-    [plan] = planner(None, place=place).plan([FetchedTenancy(owner, (live("1"),))])
-    fixes = [problem.fix for problem in plan.refusals]
-    assert bool(fixes) == is_refused
-    assert all(fix.startswith("if a state exists elsewhere, name it with --state") for fix in fixes)
 
 
 @pytest.mark.parametrize(
@@ -243,24 +231,6 @@ def test_steps_are_in_the_order_of_their_actions_and_a_plan_not_begun_has_done_n
     ]
     assert not ended.is_as_declared
     assert not ended.has_changed
-
-
-@pytest.mark.parametrize(
-    ("wanted", "refusals", "has_changes", "is_ready"),
-    [
-        ([], (), False, False),
-        ([ONE], (), True, True),
-        ([ONE], (Problem("too much", "less"),), True, False),
-    ],
-)
-def test_a_plan_is_ready_if_it_has_work_to_do_and_no_refusal(
-    wanted: list[DeclaredSubscription],
-    refusals: tuple[Problem, ...],
-    has_changes: bool,
-    is_ready: bool,
-) -> None:
-    plan = replace(planned(tenancy(*wanted), []), refusals=refusals)
-    assert (plan.has_changes, plan.is_ready) == (has_changes, is_ready)
 
 
 def test_no_text_of_a_secret_shows_its_value() -> None:

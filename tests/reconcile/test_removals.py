@@ -8,8 +8,8 @@ import pytest
 
 from hooksync.core.model import DeclaredSubscription, UnsubscribeLimit
 from hooksync.core.record import replace
-from hooksync.reconcile.plan import Selection, TenancyPlan, left_to_a_person, without_unreviewed
-from hooksync.render.text import expected_answer, plain, plan_lines, question
+from hooksync.reconcile.plan import Selection
+from hooksync.render.text import plain, plan_lines
 from hooksync.state.model import StateEntry
 from tests.conftest import HOOKS, SECRET, Place
 from tests.makers import INDEXED, declared, live, tenancy
@@ -44,15 +44,6 @@ def test_a_duplicate_of_somebody_else_needs_a_review_unless_replace_names_its_ad
         assert (twin.action, twin.needs_review) == ("unsubscribe", is_needed)
 
 
-def test_a_removal_that_nobody_reviewed_is_not_tried_and_named() -> None:
-    plan = without_unreviewed(planned(tenancy(ONE), [VENDORS]))
-    [step] = [step for step in plan.steps if step.needs_review]
-    assert step.outcome
-    assert step.outcome.problem
-    assert (step.id, step.outcome.result) == ("theirs", "not-attempted")
-    assert "nobody has reviewed this removal" in step.outcome.problem.what
-
-
 def test_yes_alone_does_the_rest_and_exits_with_4_and_with_3_if_it_did_nothing(
     place: Place,
 ) -> None:
@@ -82,12 +73,6 @@ def test_an_answered_prompt_is_a_review(place: Place) -> None:
 # --- limits
 
 
-def emptied() -> TenancyPlan:
-    there = [live(str(number), f"https://h.example/{number}") for number in range(3)]
-    records = [made(one.id, declared(one.url.full, name=one.id)) for one in there]
-    return planned(tenancy(ONE), there, *records)
-
-
 def test_one_removal_and_that_of_its_duplicate_are_not_two_for_the_limit() -> None:
     indexed = declared(trigger=INDEXED)
     there = [live("a"), live("b", trigger=INDEXED), live("twin", trigger=INDEXED)]
@@ -95,17 +80,6 @@ def test_one_removal_and_that_of_its_duplicate_are_not_two_for_the_limit() -> No
     plan = planned(tenancy(ONE), there, *records)
     assert [step.action for step in plan.steps].count("unsubscribe") == 2
     assert plan.refusals == ()
-
-
-def test_at_a_terminal_the_prompt_asks_for_the_number_of_removals_above_the_limit() -> None:
-    plan = emptied()
-    assert plan.refusals == plan.over_limit != ()
-    allowed = left_to_a_person(plan)
-    assert allowed.refusals == ()
-    assert allowed.warnings[-1:] == plan.over_limit
-    run = run_of(allowed)
-    assert expected_answer(run) == "3"
-    assert "above the limit. Type 3, the number of removals, to apply: " in question(run)
 
 
 @pytest.mark.usefixtures("real_scrypt")
@@ -213,12 +187,6 @@ def test_a_paused_subscription_needs_no_secret(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
 
 
-def test_a_paused_subscription_that_the_state_does_not_have_is_left_and_named() -> None:
-    plan = planned(tenancy(PAUSED), [live("a", trigger=INDEXED), live("a")])
-    assert "leave a paused" in told(plan)
-    assert "not as declared: 1 left alone" in plain(plan_lines(run_of(plan)))
-
-
 # --- remove
 
 
@@ -240,16 +208,6 @@ def test_remove_takes_the_last_subscription_if_the_policy_allows_that_number() -
         ceiling = UnsubscribeLimit(number=number, policy="policy.yaml:9")
         plan = planned(tenancy(ceiling=ceiling), [live("a")], made("a", ONE), options=options)
         assert bool(plan.refusals) is is_refused
-
-
-@pytest.mark.parametrize("flag", [True, False])
-def test_remove_refuses_what_an_address_keeps_or_replaces(flag: bool) -> None:
-    options = Selection(remove=("a",))
-    there = [live("a", include_identifiers=flag)]
-    plan = planned(tenancy(ONE), there, made("a", ONE), options=options)
-    [problem] = plan.refusals
-    assert problem.what == "prod: a is not removed: kept as prod/catalogue/MOVED"
-    assert not plan.has_changes
 
 
 @pytest.mark.usefixtures("real_scrypt")

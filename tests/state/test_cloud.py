@@ -176,40 +176,9 @@ def test_the_error_names_a_wrong_or_missing_setting(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("where", "variables", "said"),
-    [
-        (
-            "s3://museum/key",
-            {**KEYS, **HTTP, "AWS_ENDPOINT_URL": "http://127.0.0.1:PORT"},
-            "error sending request",
-        ),
-        (
-            "s3://museum/key",
-            {**KEYS, "AWS_ENDPOINT_URL": "https://no-host.invalid"},
-            "error sending request",
-        ),
-        (
-            "s3://museum/key",
-            {**HTTP, "AWS_METADATA_ENDPOINT": "http://127.0.0.1:PORT"},
-            "error sending request",
-        ),
-        (
-            "az://museum/key",
-            {
-                "AZURE_STORAGE_ACCOUNT_NAME": "museum",
-                "AZURE_MSI_ENDPOINT": "http://127.0.0.1:PORT/token",
-            },
-            "error sending request",
-        ),
-    ],
-)
-def test_an_unreachable_server_is_reported(
-    where: str, variables: dict[str, str], said: str, environ: Surround
-) -> None:
-    port = str(closed_port())
-    environ({name: value.replace("PORT", port) for name, value in variables.items()})
-    assert said in refused(CloudBackend(where).get)
+def test_an_unreachable_server_is_reported(environ: Surround) -> None:
+    environ({**KEYS, **HTTP, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{closed_port()}"})
+    assert "error sending request" in refused(CloudBackend("s3://museum/key").get)
 
 
 def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround) -> None:

@@ -80,33 +80,6 @@ def test_each_pair_of_secret_and_salt_gets_its_own_key() -> None:
         assert keys[secret, salt].value == expected(secret.reveal(), salt)
 
 
-@pytest.mark.slow
-def test_no_more_keys_are_derived_at_a_time_than_the_width_allows() -> None:
-    running, most = [], []
-
-    def derive(each: SecretWithSalt) -> Key:
-        running.append(each)
-        most.append(len(running))
-        key = derive_key(each)
-        running.remove(each)
-        return key
-
-    pairs = [(Secret(f"shared-secret-{number}"), SALT) for number in range(20)]
-    derive_keys(pairs, 1, derive)
-    assert max(most) == 1
-    most.clear()
-    derive_keys(pairs, 2, derive)
-    assert max(most) <= 2
-
-
-def test_an_error_in_a_derivation_reaches_the_caller() -> None:
-    def derive(_: SecretWithSalt) -> Key:
-        raise MemoryError
-
-    with pytest.raises(MemoryError):
-        derive_keys([(ONE, SALT), (TWO, SALT)], 2, derive)
-
-
 def test_printed_keys_show_neither_the_secret_nor_the_value_of_a_key() -> None:
     keys = derive_keys([(ONE, SALT)], 1)
     shown = f"{keys} {keys!r} {list(keys.values())} {keys[ONE, SALT]}"

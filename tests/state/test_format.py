@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import StateError
 from hooksync.core.model import Secret
-from hooksync.core.record import replace
 from hooksync.core.schema import read_schema
 from hooksync.state.fingerprints import derive_key
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State
-from tests.state_makers import AT, SALT, attempt, elsewhere, entry, state, states
+from tests.state_makers import SALT, attempt, elsewhere, entry, state, states
 
 PATH = "hooks.state.json"
 WHOLE = state(
@@ -82,11 +81,6 @@ def test_the_order_and_the_layout_of_the_text_do_not_matter(one: State, random: 
         assert read_state(text, PATH) == one
 
 
-def test_attempts_of_two_runs_for_one_address_are_both_read_back() -> None:
-    one = state(attempt(run=1), attempt(run=2), serial=2)
-    assert read_state(state_text(one), PATH) == one
-
-
 def test_each_field_has_a_line_of_its_own_and_keys_are_sorted() -> None:
     text = state_text(WHOLE)
     assert text.isascii()
@@ -130,22 +124,6 @@ def test_a_state_that_git_merged_names_the_conflict() -> None:
     problem = problem_of(text)
     assert problem.startswith(f"{PATH}:2:1: the state contains a merge conflict of Git\n")
     assert f"`git checkout --ours {PATH}`" in problem
-
-
-def test_the_fields_of_an_entry_have_the_names_of_the_schema() -> None:
-    made = replace(entry(), content={"include_identifiers": False}, is_adopted=True)
-    [fields] = json.loads(state_text(state(made)))["tenancies"][0]["entries"]
-    assert fields == {
-        "address": "prod/catalogue/MOVED",
-        "id": "1" * 32,
-        "run": 1,
-        "at": AT,
-        "identity": made.identity,
-        "content": {"include_identifiers": False},
-        "adopted": True,
-        "salt": SALT.id,
-        "fingerprint": made.fingerprint,
-    }
 
 
 # --- text that is not a state
@@ -279,13 +257,3 @@ def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:
         problem = problem_of(changed(put("format", form)))
         assert "\x1b" not in problem
         assert len(problem) < 500
-
-
-@pytest.mark.slow
-def test_an_error_at_the_end_of_a_large_state_is_found_and_its_message_quotes_nothing() -> None:
-    document = json.loads(state_text(WHOLE))
-    entries = document["tenancies"][0]["entries"]
-    entries += [{**entries[0], "id": str(n)} for n in range(4_998)]
-    entries.append({**entries[0], "address": "x" * 8192, "run": ["secret"] * 10**5})
-    problem = problem_of(json.dumps(document))
-    assert problem.startswith(f"{PATH}: tenancies[0].entries[5000].run is not valid\n")

@@ -372,14 +372,6 @@ def test_an_unreachable_remote_is_one_clear_error(by_path: Remote, url: str, wor
     assert "s3cret" not in f"{told}{caught.value}"
 
 
-def test_a_missing_repository_is_one_clear_error(over_http: Remote) -> None:
-    clone = over_http.clone("one")
-    over_http.git(
-        "config", "remote.origin.url", over_http.url.replace("remote.git", "none.git"), at=clone
-    )
-    assert "not found" in refusal(open_at(clone, over_http))
-
-
 def test_a_folder_outside_any_repository_is_one_clear_error(by_path: Remote) -> None:
     told = refusal(open_at(by_path.folder, by_path))
     assert f"{by_path.folder} is not in a git repository" in told

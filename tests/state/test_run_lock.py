@@ -202,13 +202,6 @@ def test_a_run_whose_lock_file_was_deleted_writes_nothing_and_keeps_the_name_of_
     assert not os.path.exists(path)
 
 
-def test_the_lock_is_released_if_an_interrupt_ends_the_run(path: str) -> None:
-    with pytest.raises(KeyboardInterrupt), LocalStore(path).hold(HOLDER):
-        raise KeyboardInterrupt
-    with LocalStore(path).hold(HOLDER):
-        pass
-
-
 def test_a_printed_holder_contains_no_control_characters() -> None:
     assert "\x1b" not in str(replace(HOLDER, user="\x1b[2J"))
     assert str(Holder(None, None, None, NOW, 1)).startswith(

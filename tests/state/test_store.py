@@ -130,15 +130,6 @@ def test_a_missing_file_means_that_there_is_no_state(path: str) -> None:
     assert left_in(path) == []
 
 
-def test_a_change_applies_to_the_current_state_and_not_to_an_earlier_one(path: str) -> None:
-    update(path, put_whole)
-    stale = load(path)
-    assert stale is not None
-    update(path, adding(elsewhere("other")))
-    after = update(path, adding(elsewhere("third")))
-    assert {each.tenant for each in after.tenancies} == {"brama", "test", "other", "third"}
-
-
 def test_a_new_state_has_a_salt_of_its_own(tmp_path: Path) -> None:
     found = [update(str(tmp_path / name), adding(entry())) for name in ("a", "b")]
     assert found[0].serial == 1
@@ -247,18 +238,6 @@ def test_a_state_that_is_larger_than_64_mib_is_not_read(path: str) -> None:
         file.truncate(MOST_BYTES + 1)
     with pytest.raises(StateError, match="is larger than 64 MiB"):
         load(path)
-
-
-def test_a_change_that_fails_writes_nothing_and_does_not_block_the_next_change(path: str) -> None:
-    update(path, put_whole)
-
-    def fail(_: State) -> State:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        update(path, fail)
-    assert load(path) == WRITTEN
-    assert update(path, lambda now: now) == WRITTEN
 
 
 def test_a_missing_folder_is_an_error_and_is_not_made(tmp_path: Path) -> None:
