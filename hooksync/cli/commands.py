@@ -108,13 +108,13 @@ def _listen() -> Run:
 
 
 def _catch_up() -> Run:
-    from hooksync.commands.catch_up import CatchUpOptions, catch_up
+    from hooksync.commands.fire import CatchUpOptions, catch_up
 
     return _with(CatchUpOptions, catch_up)
 
 
 def _verify() -> Run:
-    from hooksync.commands.verify import VerifyOptions, verify
+    from hooksync.commands.fire import VerifyOptions, verify
 
     return _with(VerifyOptions, verify)
 

@@ -1,19 +1,28 @@
-"""The command `fire`: sends events to a receiver, and reports its answers."""
+"""The commands `fire`, `catch-up` and `verify`: they send events to a receiver, or judge an event.
+
+`catch-up` sends an event for each entity that was updated since an outage.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Literal
 
-from hooksync.api.inputs import read_files
+from hooksync.api.inputs import Declared, prepare, read_files
+from hooksync.api.run import open_run
+from hooksync.commands.problems import confirm
 from hooksync.commands.receiving import (
     ReceiverOptions,
+    SecretOptions,
     declared_receiver,
+    find_secrets,
     named_receiver,
     open_receiver,
 )
+from hooksync.config.declarations import TenancyDeclaration, addresses
 from hooksync.config.files import read_event, read_named, recorded_events
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
@@ -25,8 +34,10 @@ from hooksync.core.errors import (
     pluralised,
     suggestion,
 )
-from hooksync.core.model import TRIGGER_NAMES, Secret, SecretRef, Trigger
+from hooksync.core.model import TRIGGER_NAMES, Secret, SecretRef, Tenancy, Trigger
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
+from hooksync.receivers.catch_up import LIMITS, send_again, updated_entities
 from hooksync.receivers.events import (
     SIGNATURE,
     Delivery,
@@ -37,10 +48,15 @@ from hooksync.receivers.events import (
 )
 from hooksync.receivers.suite import Sender, Suite, Trial
 from hooksync.receivers.verdict import LOG_WAIT, Cause, explain, explain_refusal, judge_log
+from hooksync.reconcile.run import Run
 from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
 _NO_RECEIVER = Problem(
     "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
+)
+_NO_SIGNATURE = Problem(
+    "there is no signature to verify",
+    f"give --signature with the value of the header {SIGNATURE}; `listen --record` keeps it",
 )
 _LOG_FIX = "name the file into which the receiver prints the identifiers of each entity"
 _NOT_TESTED = "Not tested: whether signatures are compared in constant time"
@@ -63,48 +79,34 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
 
     Returns DONE if the receiver accepted and refused everything as it should.
     """
-    _refuse_combinations(options)
-    tenancy = named_receiver(options)
-    if tenancy is None and options.address:
-        tenancy = declared_receiver(read_files(options, context), options.address)
-    if tenancy is None:
-        raise UsageError(_NO_RECEIVER)
-    with open_receiver(tenancy, options, context) as (run, receiver):
+    with open_receiver(_find_receiver(options, context), options, context) as (run, receiver):
         secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
-        first = next(iter(secrets.values()))
-        sender = Sender(receiver.url, first, run.caller)
+        sender = Sender(receiver.url, next(iter(secrets.values())), run.caller)
         if options.replay is not None:
             return _replay(options.replay, sender, secrets)
-        others = {}
-        for ref, other in secrets.items():
-            if other is not first:
-                others[str(ref)] = other
-        return _send_new(options, sender, receiver.trigger, others)
+        body = None
+        if options.event is not None:
+            body, _ = read_event(options.event, context.stdin)
+        if body is None or options.is_suite:
+            events = _new_events(options, body, receiver.trigger, context)
+            if options.is_suite:
+                return _run_suite(options, sender, events, secrets)
+            body = json.dumps(events.make()).encode()
+        return _show_answer(sender, sender.send("event", signed(body, sender.secret)))
 
 
-def _refuse_combinations(options: FireOptions) -> None:
-    """Raise UsageError for flags that contradict each other."""
+def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration:
+    """Find the receiver. Raises UsageError if none is named, or flags contradict each other."""
     if options.replay is not None and (options.is_suite or options.event or options.trigger):
         what = "--replay cannot be combined with --suite, --event or --trigger"
         raise UsageError(Problem(what, "send recorded events, or new ones"))
     if not options.is_suite and (options.log or options.format != "text"):
         raise UsageError(Problem("--log and --format need --suite", "add --suite"))
-
-
-def _send_new(
-    options: FireOptions, sender: Sender, declared: Trigger, others: Mapping[str, Secret]
-) -> ExitCode:
-    """Send the event of --event, a new event, or the suite."""
-    context = sender.caller.context
-    body = None
-    if options.event is not None:
-        body, _ = read_event(options.event, context.stdin)
-    if body is None or options.is_suite:
-        events = _new_events(options, body, declared, context)
-        if options.is_suite:
-            return _run_suite(options, sender, events, others)
-        body = json.dumps(events.make()).encode()
-    return _show_answer(sender, sender.send("event", signed(body, sender.secret)))
+    if tenancy := named_receiver(options):
+        return tenancy
+    if not options.address:
+        raise UsageError(_NO_RECEIVER)
+    return declared_receiver(read_files(options, context), options.address)
 
 
 def _new_events(
@@ -150,9 +152,10 @@ def _show_answer(sender: Sender, trial: Trial, reason: str = "") -> ExitCode:
 
 
 def _run_suite(
-    options: FireOptions, sender: Sender, events: NewEvents, others: Mapping[str, Secret]
+    options: FireOptions, sender: Sender, events: NewEvents, secrets: Mapping[SecretRef, Secret]
 ) -> ExitCode:
     context = sender.caller.context
+    others = {str(ref): other for ref, other in secrets.items() if other is not sender.secret}
     trials: list[Trial] = []
     for trial in Suite(sender, events).run(others):
         trials.append(trial)
@@ -213,3 +216,107 @@ def _replay(place: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> 
     failed = codes.count(ExitCode.ERROR)
     context.terminal.result(f"\nReplay: {len(codes) - failed} answered, {failed} failed.\n")
     return ExitCode.ERROR if failed else ExitCode.DONE
+
+
+class CatchUpOptions(ReceiverOptions, frozen=True):
+    """The flags of `catch-up`."""
+
+    moment: str = ""  # ISO 8601, of --since
+    is_dry_run: bool = False  # list, and send nothing
+
+
+def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
+    """List what was updated since a time, and after a prompt send an event for each entity."""
+    moment = _moment(options.moment, context.clock.now())
+    declared = _declared(options, context)
+    [tenancy] = declared.tenancies
+    [subscription] = tenancy.subscriptions
+    with open_run(declared) as run:
+        entities = updated_entities(run.clients[tenancy.name], moment)
+        number = pluralised(len(entities), "entity")
+        receiver = subscription.url.shown
+        context.terminal.message(f"{number} updated since {moment}, for {receiver}. {LIMITS}")
+        if options.is_dry_run or not entities:
+            context.terminal.result("".join(f"{kind} {ref}\n" for kind, ref in entities))
+            return ExitCode.DONE
+        question = f"{tenancy.where}: send {number} to {receiver}."
+        confirm(question, context, is_confirmed=options.is_confirmed)
+        return _send_missed(run, tenancy, moment, entities)
+
+
+def _declared(options: CatchUpOptions, context: Context) -> Declared:
+    """Read what the files declare for INDEXED at the address. An update proves no other trigger."""
+    document = read_files(options, context)
+    address = str(options.address)
+    declared_receiver(document, address)
+    target = f"{address.removesuffix('/INDEXED')}/INDEXED"
+    if target not in addresses(document.tenancies):
+        what = f"{address} is not declared for INDEXED: an update proves no other trigger"
+        raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
+    options = replace(options, targets=(target,), uses_state=False)
+    return prepare(options, context, document=document)
+
+
+def _moment(since: str, now: float) -> str:
+    """Return the time in UTC. Raises UsageError if it is none, has no zone, or is not past."""
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(since)
+        if moment.tzinfo and moment.timestamp() < now:
+            return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    what = f'--since "{since}" is not a time in the past with its time zone'
+    raise UsageError(Problem(what, "write a time such as 2026-11-30T14:00Z"))
+
+
+def _send_missed(
+    run: Run, tenancy: Tenancy, moment: str, entities: list[tuple[str, str]]
+) -> ExitCode:
+    [subscription] = tenancy.subscriptions
+    secret = run.secrets.find_all((subscription.secret,))[subscription.secret]
+    sender = Sender(subscription.url, secret, run.caller)
+    tenant = run.clients[tenancy.name].tenant or ""
+    return _show_refused(send_again(sender, tenant, moment, entities), sender, len(entities))
+
+
+def _show_refused(trials: Iterable[Trial], sender: Sender, number: int) -> ExitCode:
+    """Send events, and show those that the receiver refused. `number`: of all events."""
+    context = sender.caller.context
+    failed = 0
+    with context.terminal.progress("sending", number) as advance:
+        for trial in trials:
+            advance()
+            if trial.state == "failed":
+                failed += 1
+                causes = [Cause("failed", trial.detail, trial.fix, ())] if trial.fix else []
+                context.terminal.show([trial_line(trial), *cause_lines(causes)])
+            if context.stop.is_set():
+                return context.terminal.interrupt_code
+    unsent = number - sender.sent
+    rest = f", {unsent} not sent" if unsent else ""
+    taken = sender.sent - failed
+    context.terminal.result(f"{taken} answered with success, {failed} failed{rest}.\n")
+    return ExitCode.ERROR if failed else ExitCode.DONE
+
+
+class VerifyOptions(SecretOptions, frozen=True):
+    """The flags of `verify`."""
+
+    path: str = "-"  # of the event
+    signature: str | None = None  # None: the recorded one
+
+
+def verify(options: VerifyOptions, context: Context) -> ExitCode:
+    """Report which of the secrets signed an event. Returns ERROR if none did."""
+    known = find_secrets(options, context)
+    body, headers = read_event(options.path, context.stdin)
+    signature = options.signature or headers.get(SIGNATURE.lower())
+    if signature is None:
+        raise UsageError(_NO_SIGNATURE)
+    signers = find_signers(known.secrets, body, signature)
+    if signers:
+        names = " and ".join(map(str, signers))
+        context.terminal.result(f"signed with {names}\n")
+        return ExitCode.DONE
+    tried = ", ".join(map(str, known.secrets))
+    reason = explain_signature(known.secrets, body, signature)
+    context.terminal.result(f"signed with none of {tried}\n  {reason}\n")
+    return ExitCode.ERROR
