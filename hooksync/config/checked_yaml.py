@@ -113,12 +113,9 @@ def _word_unknown_key(violation: Violation, path: tuple[Any, ...], key: str) -> 
         known.append("x-...")
     listed = f"known: {', '.join(known)}"
     if not set(PRIVATE).isdisjoint(path):
-        source = key.partition(" ")[0].partition(":")[0]
-        if source in known:
-            listed = f"write `{source}: ` with a colon and a space; {listed}"
-        return f"unknown key under {path[-1]}", listed
-    fix = suggestion(key, known, listed)
-    return (f'unknown key "{key}"' if QUOTABLE_KEY.fullmatch(key) else "unknown key"), fix
+        return f"unknown key under {path[-1]}", f"{listed}; write a colon and a space after it"
+    quoted = f' "{key}"' if QUOTABLE_KEY.fullmatch(key) else ""
+    return f"unknown key{quoted}", suggestion(key, known, listed)
 
 
 def _word_violation(kind: SchemaKind, violation: Violation, path: tuple[Any, ...]) -> Words:

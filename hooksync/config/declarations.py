@@ -65,18 +65,10 @@ def url_template(subscription: model.DeclaredSubscription) -> Template:
     return parse_template(subscription.url.shown, subscription.url.location)
 
 
-def in_order(problems: Iterable[Problem], files: Sequence[str] = ()) -> list[Problem]:
-    """Sort by place, with the files in the order of the command line.
-
-    If a YAML alias repeats a problem, it is reported once.
-    """
-    order = {name: index for index, name in enumerate(files)}
-
-    def place(problem: Problem) -> tuple[int, model.Location]:
-        where = problem.where or model.Location("", 0, 0)
-        return order.get(where.file, 0), where
-
-    return sorted(dict.fromkeys(problems), key=place)
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Sort by place. If a YAML alias repeats a problem, it is reported once."""
+    nowhere = model.Location("", 0, 0)
+    return sorted(dict.fromkeys(problems), key=lambda problem: problem.where or nowhere)
 
 
 def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:

@@ -48,22 +48,21 @@ def read_document(
     """Read hooks files together.
 
     `judges` find further problems; `read` reads a file whose defaults a different file takes.
-    Raises FileError with every problem, in the order of the files.
+    Raises FileError with every problem.
     """
-    names = [source.name for source in sources]
     files = _Files(sources, read)
     problems = files.problems
     if not problems:
         tenancies = _read_tenancies(files, problems)
         if not tenancies:
-            where = model.Location(names[0], 1, 1) if names else None
+            where = model.Location(sources[0].name, 1, 1) if sources else None
             problems.append(Problem("no tenancy is declared", "write one under tenancies", where))
         problems += same_tenancy_problems(tenancies, _PLACE)
         problems += reference_problems(tenancies)
         for find in judges:
             problems += find(tenancies)
     if problems:
-        raise FileError(*in_order(problems, names))
+        raise FileError(*in_order(problems))
     return Document(tenancies, tuple(source.data for source in files.sources))
 
 

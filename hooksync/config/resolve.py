@@ -138,18 +138,6 @@ def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Envir
     return {environ.get(name, "") for name in used - shown} - {""}
 
 
-def server_problem(
-    server: str, subject: str, where: Location | None, *, allow_http: bool
-) -> Problem | None:
-    """Return what is wrong with a server, or None."""
-    if fault := server_fault(server):
-        return Problem(f"{subject} {fault}", _SERVER_FIX, where)
-    if is_plain_http(server) and not allow_http:
-        what = f"{subject} is plain http: the password can be read in transit"
-        return Problem(what, "use https", where)
-    return None
-
-
 def url_problem(
     url: str, subject: str, where: Location | None, settings: PlainSettings | None = None
 ) -> Problem | None:
@@ -208,17 +196,13 @@ class _Resolver:
             return None
         subject = written.subject("the server")
         where = written.location or self._entry.location
-        problem = server_problem(text, subject, where, allow_http=settings.allow_http)
-        if problem:
-            self._problems.append(problem)
+        if fault := server_fault(text):
+            self._problems.append(Problem(f"{subject} {fault}", _SERVER_FIX, where))
             return None
         if is_plain_http(text):
-            what = (
-                f"the password is sent to {server_url(text)} in plaintext: it can be read in"
-                " transit"
-            )
-            fix = "use https, and remove `allow_http: true`"
-            self._warnings.append(Problem(what, fix, where))
+            what = f"{subject} is plain http: the password can be read in transit"
+            noted = self._warnings if settings.allow_http else self._problems
+            noted.append(Problem(what, "use https", where))
         return Server(server_url(text))
 
     def resolve_subscriptions(self) -> tuple[DeclaredSubscription, ...]:

@@ -57,7 +57,6 @@ QUERY_VALUE = re.compile(r"(?<=[?&;=])[^?&;=]*={0,2}(?=[&;]|\Z)")
 _WORD = re.compile("[A-Za-z0-9]{7,}")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
 _TO_OR_FROM_DIGITS = re.compile("(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
-_VERSION = re.compile("v[0-9]+(?:alpha|beta|rc)[0-9]*")
 _VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
 _LONG_WORD = 12  # characters
 
@@ -93,24 +92,18 @@ def has_literal_key(url: str) -> bool:
 
 
 def masked_path(path: str) -> str:
-    """Hide the segments of a path that look like keys, and its parameters (`;name=value`)."""
-    shown = []
-    for segment in path.split("/"):
-        head, mark, parameters = segment.partition(";")
-        head = "***" if is_like_key(head) else head
-        shown.append(f"{head};***" if parameters else f"{head}{mark}")
-    return "/".join(shown)
+    """Hide the segments of a path that look like keys."""
+    return "/".join("***" if is_like_key(segment) else segment for segment in path.split("/"))
 
 
 def is_like_key(segment: str) -> bool:
     """Whether a path segment looks like a key: a word mixes letters and digits, or has few vowels.
 
-    Words with a number (`hook2`), versions (`v1beta1`), dates and slugs of these do not. This is a
-    guess. Values of `${NAME}` do not depend on it: they are hidden because they are known.
+    Words with a number (`hook2`), dates and slugs of these do not. This is a guess. Values of
+    `${NAME}` do not depend on it: they are hidden because they are known.
     """
     for word in _WORD.findall(_PERCENT.sub("-", segment)):
-        changes = len(_TO_OR_FROM_DIGITS.findall(word))
-        if changes > 1 and not _VERSION.fullmatch(word):
+        if len(_TO_OR_FROM_DIGITS.findall(word)) > 1:
             return True
         if len(word) >= _LONG_WORD and 5 * len(_VOWEL.findall(word)) < len(word):
             return True

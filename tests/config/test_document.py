@@ -344,7 +344,7 @@ def test_without_any_file_no_tenancy_is_declared() -> None:
     assert problems_of()[0].what == "no tenancy is declared"
 
 
-def test_problems_come_in_the_order_of_the_files_and_their_lines() -> None:
+def test_problems_come_in_the_order_of_their_places() -> None:
     bad = GOOD.replace("MOVED", "MOVE").replace("tenant: BRAMA", "tenant: off")
     sources = [
         Source("z.yaml", bad.encode()),
@@ -354,9 +354,9 @@ def test_problems_come_in_the_order_of_the_files_and_their_lines() -> None:
     with pytest.raises(FileError) as caught:
         read_document(sources)
     assert [str(problem.where) for problem in caught.value.problems] == [
-        "z.yaml:7:13",
-        "a.yaml:1:1",
         "<stdin>:1:1",
+        "a.yaml:1:1",
+        "z.yaml:7:13",
     ]
 
 
