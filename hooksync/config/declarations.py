@@ -189,7 +189,8 @@ def uses_of(tenancy: TenancyDeclaration) -> Iterator[VariableUse]:
     for entry in tenancy.subscriptions:
         secret = entry.secret
         yield VariableUse(secret.variable, "secret", secret.location, ref=secret)
-        yield from _url_variable_uses(url_template(entry))
+        if "$" in entry.url.shown:
+            yield from _url_variable_uses(url_template(entry))
 
 
 def _url_variable_uses(url: Template) -> Iterator[VariableUse]:

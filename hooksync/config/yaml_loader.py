@@ -60,29 +60,24 @@ _PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS}
 class YamlMap(dict[str, Any]):
     """A mapping. To jsonschema it is a dict like any other."""
 
-    __slots__ = ("_marks",)
+    __slots__ = ("marks",)
 
     def __init__(self, *mappings: YamlMap) -> None:
         """Join mappings. If several have a key, the earliest wins."""
         super().__init__()
         # where each key and each value are written; of a merged key, where it came from
-        self._marks: dict[str, tuple[Mark, Mark]] = {}
+        self.marks: dict[str, tuple[Mark, Mark]] = {}
         for mapping in reversed(mappings):
             self.update(mapping)
-            self._marks.update(mapping._marks)
-
-    def add(self, key: str, value: object, key_mark: Mark, mark: Mark) -> None:
-        """Add a key with its value, and the places of both."""
-        self[key] = value
-        self._marks[key] = key_mark, mark
+            self.marks.update(mapping.marks)
 
     def key_place(self, key: str) -> Location:
         """Return where a key is written."""
-        return _location(self._marks[key][0])
+        return _location(self.marks[key][0])
 
     def place(self, key: str) -> Location:
         """Return where the value of a key is written; for an alias, where the alias is."""
-        return _location(self._marks[key][1])
+        return _location(self.marks[key][1])
 
     def __repr__(self) -> str:
         """Return a short text: jsonschema puts it into messages, and aliases can make data huge."""
@@ -92,20 +87,15 @@ class YamlMap(dict[str, Any]):
 class YamlList(list[Any]):
     """A list. To jsonschema it is a list like any other."""
 
-    __slots__ = ("_marks",)
+    __slots__ = ("marks",)
 
     def __init__(self) -> None:
         super().__init__()
-        self._marks: list[Mark] = []
-
-    def add(self, item: object, mark: Mark) -> None:
-        """Add an item with its place."""
-        self.append(item)
-        self._marks.append(mark)
+        self.marks: list[Mark] = []
 
     def place(self, index: int) -> Location:
         """Return where an item is written."""
-        return _location(self._marks[index])
+        return _location(self.marks[index])
 
     def __repr__(self) -> str:
         return "YamlList(...)"
@@ -227,7 +217,8 @@ class _Reader:
             self._add_problem(event, "tags (`!...`) are not supported", fix)
         anchor = event.anchor
         nodes_before = self._nodes - 1
-        self._anchors.pop(anchor, None)  # within the node, no alias may refer to it
+        if anchor is not None:
+            self._anchors.pop(anchor, None)  # within the node, no alias may refer to it
         node: object
         if isinstance(event, ScalarEvent):
             node = event.value
@@ -249,7 +240,8 @@ class _Reader:
         event = self._next()
         while not isinstance(event, SequenceEndEvent):
             # hooks files have no names in lists, so a key in a list may be a secret
-            node.add(self._read(event, depth, is_private=True), event.start_mark)
+            node.append(self._read(event, depth, is_private=True))
+            node.marks.append(event.start_mark)
             event = self._next()
         return node
 
@@ -261,7 +253,8 @@ class _Reader:
             event = self._next()
             value = self._read(event, depth, is_private=is_private or key in PRIVATE)
             if isinstance(key, str) and key not in node:
-                node.add(intern(key), value, key_event.start_mark, event.start_mark)
+                node[intern(key)] = value
+                node.marks[key] = key_event.start_mark, event.start_mark
             else:
                 self._refuse_key(node, key, key_event, is_private=is_private)
             key_event = self._next()

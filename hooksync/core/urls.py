@@ -93,7 +93,11 @@ def has_literal_key(url: str) -> bool:
 
 def masked_path(path: str) -> str:
     """Hide the segments of a path that look like keys."""
-    return "/".join("***" if is_like_key(segment) else segment for segment in path.split("/"))
+    segments = path.split("/")
+    for index, segment in enumerate(segments):
+        if is_like_key(segment):
+            segments[index] = "***"
+    return "/".join(segments)
 
 
 def is_like_key(segment: str) -> bool:

@@ -234,12 +234,14 @@ def with_places(node: Any) -> Any:
     if isinstance(node, dict):
         mapping = YamlMap()
         for key, value in node.items():
-            mapping.add(key, with_places(value), MARK, MARK)
+            mapping[key] = with_places(value)
+            mapping.marks[key] = MARK, MARK
         return mapping
     if isinstance(node, list):
         items = YamlList()
         for value in node:
-            items.add(with_places(value), MARK)
+            items.append(with_places(value))
+            items.marks.append(MARK)
         return items
     return node
 
