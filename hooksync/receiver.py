@@ -128,11 +128,12 @@ def verify_event(secrets: Mapping[str, bytes], body: bytes, signature: str) -> s
     `Preservica-Signature`, in lower or upper case.
     """
     given = signature.strip().lower().encode("utf-8", "replace")
-    fitting = None
-    for name, key in secrets.items():
-        if hmac.compare_digest(sign_event(key, body).encode(), given) and fitting is None:
-            fitting = name
-    return fitting
+    fitting = [
+        name
+        for name, key in secrets.items()
+        if hmac.compare_digest(sign_event(key, body).encode(), given)
+    ]
+    return fitting[0] if fitting else None
 
 
 def event_key(event: Event) -> str:
@@ -255,12 +256,6 @@ class _Store:
                 time.time(),
             )
 
-    def __del__(self) -> None:
-        """Close the connection of this process."""
-        if os.getpid() in self._opened:
-            _, connection = self._opened[os.getpid()]
-            connection.close()
-
     def _open(self) -> Any:
         import sqlite3  # some builds of Python lack it
 
@@ -375,7 +370,7 @@ class Inbox:
             _LOG.error("events wait for more than a minute: does a thread still call run(work)?")
         return changed == 1
 
-    def run(self, work: Work, stop: threading.Event | None = None) -> None:
+    def run(self, work: Callable[[Event], None], stop: threading.Event | None = None) -> None:
         """Call `work` with each event, until `stop` is set. An exception means: try again later.
 
         One call works on one event at a time; more threads may call it, too. If a process ends
@@ -395,11 +390,6 @@ class Inbox:
             if is_idle:
                 stop.wait(_PAUSE)
 
-    def waiting(self) -> int:
-        """Return the number of events that are to be tried, or in progress."""
-        _, [[number]] = self._store.run("SELECT count(*) FROM events WHERE due IS NOT NULL")
-        return cast(int, number)
-
     def given_up(self) -> list[Stored]:
         """Return the events whose work failed at each try, oldest first."""
         _, found = self._store.run(
@@ -410,15 +400,10 @@ class Inbox:
 
     def retry(self, key: str) -> None:
         """Try an event again that was given up. Raises KeyError if there is none with this key."""
-        self._change_given_up(key, "UPDATE events SET due = ?, tries = 0", time.time())
-
-    def drop(self, key: str) -> None:
-        """Remove an event that was given up. Raises KeyError if there is none with this key."""
-        self._change_given_up(key, "DELETE FROM events")
-
-    def _change_given_up(self, key: str, change: str, *values: object) -> None:
         changed, _ = self._store.run(
-            f"{change} WHERE key = ? AND due IS NULL AND event IS NOT NULL", *values, key
+            "UPDATE events SET due = ?, tries = 0"
+            " WHERE key = ? AND due IS NULL AND event IS NOT NULL",
+            *(time.time(), key),
         )
         if not changed:
             raise KeyError(f"no event that was given up has the key {key}")
@@ -489,8 +474,6 @@ class Receiver:
         inbox: Inbox | None = None,
         shortest: int = SHORTEST_SECRET,
     ) -> None:
-        if memory is not None and inbox is not None:
-            raise ValueError("give a memory or an inbox, not both")
         self._name = name
         self._first = next(iter(secrets), "the secret")
         if not secrets.get(self._first):
@@ -612,9 +595,10 @@ class Receiver:
                 401,
             )
         try:
-            event = json.loads(body)
-            if isinstance(event, dict):
-                return name, cast(Event, event), f"{self._name}/{event_key(cast(Event, event))}"
+            document = json.loads(body)
+            event: Event = document
+            if isinstance(document, dict):
+                return name, event, f"{self._name}/{event_key(event)}"
         except (ValueError, RecursionError):
             pass
         raise Refused("the event is not a JSON object, or is nested too deeply")
@@ -724,13 +708,13 @@ def wsgi(
 def _read_wsgi(request: Mapping[str, Any], limit: int) -> tuple[bytes, Answer | None]:
     """Read a body, or return why it is not read."""
     length = request.get("CONTENT_LENGTH") or ""
-    if not length and request.get("HTTP_TRANSFER_ENCODING"):
-        if not request.get("wsgi.input_terminated"):
-            message = "this server does not decode chunked requests: use gunicorn or waitress"
-            return b"", _answer("refused", 411, {"message": message})
+    if request.get("wsgi.input_terminated"):  # the server ends the body where the request ends
         length = str(limit + 1)
+    elif not length and request.get("HTTP_TRANSFER_ENCODING"):
+        message = "this server does not decode chunked requests: use gunicorn or waitress"
+        return b"", _answer("refused", 411, {"message": message})
     size = int(length) if length.isdigit() else 0
-    body = request["wsgi.input"].read(min(size, limit + 1)) if size else b""
+    body = request["wsgi.input"].read(min(size, limit + 1))
     return body, _too_large(limit) if len(body) > limit else None
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pyotp
 
+from hooksync.core import record
 from hooksync.receivers.http_server import Connection, IncomingRequest, Reply, json_answer
 from hooksync.sandbox import faults, tenancies
 from hooksync.sandbox.faults import Fault, call_name
@@ -53,8 +54,7 @@ BIG = 10_000_000  # bytes
 PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True)
-class Half(Reply):
+class Half(Reply, frozen=True):
     """An answer of which only half is sent, although its header announces the whole length."""
 
 
@@ -157,7 +157,7 @@ def with_normal_url(request: IncomingRequest) -> IncomingRequest:
         document["url"] = normalised(document["url"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return request  # the rules refuse it
-    return replace(request, body=json.dumps(document).encode())
+    return record.replace(request, body=json.dumps(document).encode())
 
 
 def normalised(url: str) -> str:

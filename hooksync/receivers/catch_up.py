@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from hooksync.core.record import replace
-from hooksync.receivers.events import JSON_HEADERS, NewEvents, signed
+from hooksync.receivers.events import JSON_HEADERS, signed
 from hooksync.receivers.suite import Sender, Trial
 from hooksync.service.client import Preservica
 
@@ -43,11 +43,11 @@ def send_again(
 
     Each run makes new events, so that work is done again.
     """
-    now = datetime.fromtimestamp(sender.caller.context.clock.now(), UTC)
-    new = NewEvents(now, INDEXED, {"tenant": tenant, "trigger": INDEXED})
+    now = datetime.fromtimestamp(sender.caller.context.clock.now(), UTC).replace(tzinfo=None)
+    event: dict[str, object] = {"timestamp": now.isoformat(), "tenant": tenant, "trigger": INDEXED}
     for kind, reference in entities:
         entity = {"event": "FullTextIndexed", "entityType": kind, "entityRef": reference}
-        event = new.make(events=[{**entity, "identifiers": []}])
+        event["events"] = [{**entity, "identifiers": []}]
         sent = signed(json.dumps(event).encode(), sender.secret)
         marked = replace(sent, headers=JSON_HEADERS | {MARK: moment})
         trial = sender.send(f"{kind} {reference}", marked)

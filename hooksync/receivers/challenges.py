@@ -12,7 +12,6 @@ URL, which may hold a key.
 
 from __future__ import annotations
 
-import hmac
 import json
 import re
 import secrets
@@ -25,7 +24,7 @@ from hooksync.core.model import HookUrl, ProbeResult, ReceiverState, Secret
 from hooksync.core.record import replace
 from hooksync.core.urls import masked_url, split_url
 from hooksync.receiver import sign_challenge
-from hooksync.receivers.diagnosis import challenge_mistakes, name_mistake
+from hooksync.receivers.diagnosis import FORM_FIX, challenge_mistakes, name_mistake
 from hooksync.service.http import Caller, Request, Response
 from hooksync.service.worker_pool import WorkerPool
 
@@ -35,8 +34,8 @@ SLOW = 3.0  # seconds for an answer, by our own judgement
 _LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # random bytes in a code; written as hex
 _STATUS_FIX = (
-    "see the receiver's log; it must accept a POST at this path without credentials: check the path"
-    " and the key in its URL, if it has one"
+    "see the receiver's log; it must accept a POST at this path without credentials and without a"
+    " redirect: check the path and the key in its URL, if it has one"
 )
 _RESPONSE = re.compile("[0-9a-f]{64}")
 # fixes that suit a receiver better than those of the transport
@@ -46,10 +45,9 @@ _OWN_FIXES: Mapping[FailureKind, str] = {
     "time-out": "let the receiver answer first and work afterwards, from a queue",
 }
 _RECIPE = (
-    '{"challengeCode": the code, "challengeResponse": lower-case hex HMAC-SHA256 of the code under'
-    " the secret}"
+    'answer a challenge with 200 and {"challengeCode": the code, "challengeResponse": lower-case'
+    " hex HMAC-SHA256 of the code under the secret}"
 )
-
 
 READY = ProbeResult("ready", "", "")
 
@@ -125,7 +123,7 @@ def challenge(url: HookUrl, secret: Secret, caller: Caller, code: str | None = N
     if isinstance(answer, ProbeResult):
         return replace(answer, seconds=seconds)
     called = "".join(_target(url, code))
-    said = masked_url(answer.location or "") if is_redirect(answer.status) else answer.text
+    said = masked_url(answer.location) if answer.location else answer.text
     quoted = caller.redactor.quote(said)
     result = judge_answer(answer.status, answer.body, code, key_of(secret), called, quoted=quoted)
     return replace(result, seconds=seconds, status=answer.status, content_type=answer.content_type)
@@ -174,26 +172,18 @@ def _target(url: HookUrl, code: str) -> tuple[str, str]:
     return f"{scheme}://{netloc}", path
 
 
-def is_redirect(status: int) -> bool:
-    """Whether an answer leads to a different URL."""
-    return 300 <= status < 400
-
-
 def judge_answer(
     status: int, body: bytes, code: str, secret: bytes, url: str = "", *, quoted: str = ""
 ) -> ProbeResult:
     """Judge a receiver's answer to a challenge. The result quotes nothing of it but `quoted`.
 
     `code`: as written in the query. `url`: the URL that was called. `quoted`: the receiver's own
-    words, safe to show. We assume that the service compares text, so a response in upper case is
-    wrong.
+    words, or where it redirects to, safe to show. We assume that the service compares text, so a
+    response in upper case is wrong.
     """
     words = f": {quoted}" if quoted else ""
-    if is_redirect(status):
-        fix = "declare the URL that it leads to"
-        return ProbeResult("wrong-answer", f"it answers {status}, a redirect{words}", fix)
     if status != 200:
-        fix = _STATUS_FIX if status >= 400 else f"answer a challenge with 200 and {_RECIPE}"
+        fix = _STATUS_FIX if status >= 300 else _RECIPE
         return ProbeResult("wrong-answer", f"it answers {status}, not 200{words}", fix)
     try:
         document = json.loads(body)
@@ -204,8 +194,7 @@ def judge_answer(
             pass
         case _:
             what = "its answer is not JSON with text in challengeCode and challengeResponse"
-            fix = f"answer a challenge with {_RECIPE}"
-            return ProbeResult("wrong-answer", f"{what}{words}", fix)
+            return ProbeResult("wrong-answer", f"{what}{words}", _RECIPE)
     if echoed != unquote_plus(code):
         what = "its answer does not repeat the challengeCode"
         if echoed == code:
@@ -215,15 +204,13 @@ def judge_answer(
 
 
 def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResult:
-    expected = sign_challenge(secret, unquote_to_bytes(code.replace("+", " ")))
-    if hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode()):
+    if given == sign_challenge(secret, unquote_to_bytes(code.replace("+", " "))):
         return READY
     if mistake := name_mistake(given, challenge_mistakes(secret, code, url)):
         state: ReceiverState = "wrong-secret" if mistake.is_secret else "wrong-answer"
         return ProbeResult(state, f"its challengeResponse {mistake.what}", mistake.fix)
     if not _RESPONSE.fullmatch(given):
         what = "its challengeResponse is not the hex of an HMAC-SHA256"
-        fix = "write the HMAC-SHA256 as 64 lower-case hex digits"
-        return ProbeResult("wrong-answer", what, fix)
+        return ProbeResult("wrong-answer", what, FORM_FIX)
     fix = "give the receiver the declared secret, or declare the secret that the receiver has"
     return ProbeResult("wrong-secret", "it signs challenges with a different secret", fix)

@@ -30,8 +30,7 @@ _SECRET_FIX = (
     f"{_KEY_FIX}: set it without quotation marks, spaces or a line break, as with printf %s, and do"
     " not decode it"
 )
-_HMAC_FIX = f"use HMAC-SHA256; {_KEY_FIX}"
-_HEX_FIX = "write the HMAC-SHA256 as 64 lower-case hex digits, and nothing else"
+FORM_FIX = f"write the HMAC-SHA256 as 64 lower-case hex digits, and nothing else; {_KEY_FIX}"
 # how programs write JSON, as arguments of json.dumps
 _JSON_FORMS: dict[str, dict[str, Any]] = {
     "compact": {"separators": (",", ":")},
@@ -66,17 +65,15 @@ def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
     `code`: as written in the query. `url`: the URL that was called, with its query.
     """
     signed = unquote_to_bytes(code.replace("+", " "))
-    target = url.partition("://")[2]
-    path = target[target.find("/") :]
-    for what, message in (
+    path = "/" + url.partition("://")[2].partition("/")[2]
+    messages = (
         ("is made of the body instead of the code", b""),
         (f"is made of {_PREFIX} and the code", EVENT_PREFIX + signed),
         ("is made of the URL instead of the code", url.encode()),
         ("is made of the URL instead of the code", path.encode()),
         ("is made of the code before it was decoded", code.encode()),
-    ):
-        if message != signed:
-            yield Mistake(what, _CODE_FIX, sign_challenge(secret, message))
+    )
+    yield from _wrong_messages(secret, signed, messages, _CODE_FIX)
     fix = "sign the code; do not send it back as the response"
     yield Mistake("is the challengeCode itself", fix, signed.decode("latin-1"))
     yield from _usual_mistakes(secret, signed)
@@ -84,52 +81,53 @@ def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
 
 def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
     """Yield the mistakes that a sender may make in signing an event, or a receiver in checking."""
-    for what, message in (
+    right = EVENT_PREFIX + body
+    messages = (
         (f"is made of the body alone, without {_PREFIX} before it", body),
         (f"has a line break between {_PREFIX} and the body", EVENT_PREFIX + b"\n" + body),
         (f"has a colon between {_PREFIX} and the body", EVENT_PREFIX + b":" + body),
-        (f"has a space between {_PREFIX} and the body", EVENT_PREFIX + b" " + body),
         ("has the prefix in different letters", b"Preservica-Webhook-Auth" + body),
         ("has the prefix after the body", body + EVENT_PREFIX),
-    ):
-        yield Mistake(what, _PREFIX_FIX, sign_challenge(secret, message))
-    for what, changed in _changed_bodies(body):
-        if changed != body:
-            yield Mistake(
-                f"is made of {what}", _RAW_FIX, sign_challenge(secret, EVENT_PREFIX + changed)
-            )
-    yield from _usual_mistakes(secret, EVENT_PREFIX + body)
-
-
-def _changed_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield descriptions and bodies, changed as servers, proxies and frameworks change them."""
-    yield "an empty body", b""
-    yield "the text undefined instead of the body", b"undefined"
-    yield "the body in base64", base64.b64encode(body)
-    yield "the body without white space at its ends", body.strip()
-    yield "the body and a line break", body + b"\n"
-    yield "the body with different line breaks", body.replace(b"\r\n", b"\n")
-    yield (
-        "the body with different line breaks",
-        body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"),
     )
+    yield from _wrong_messages(secret, right, messages, _PREFIX_FIX)
+    changed = ((f"is made of {what}", EVENT_PREFIX + other) for what, other in _changed(body))
+    yield from _wrong_messages(secret, right, changed, _RAW_FIX)
+    yield from _usual_mistakes(secret, right)
+
+
+def _wrong_messages(
+    secret: bytes, right: bytes, messages: Iterable[tuple[str, bytes]], fix: str
+) -> Iterator[Mistake]:
+    """Yield the mistakes of signing a message other than the right one."""
+    for what, message in messages:
+        if message != right:
+            yield Mistake(what, fix, sign_challenge(secret, message))
+
+
+def _changed(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield descriptions and bodies, changed as servers, proxies and frameworks change them."""
     text = body.decode("utf-8", "replace")
-    yield "the body in Latin-1 instead of UTF-8", text.encode("latin-1", "replace")
-    yield "the body read as Latin-1 instead of UTF-8", body.decode("latin-1").encode()
-    yield "the body cut to ASCII", text.encode("ascii", "ignore")
-    yield "the body cut to ASCII", text.encode("ascii", "replace")
+    lines = body.replace(b"\r\n", b"\n")
+    yield from (
+        ("an empty body", b""),
+        ("the text undefined instead of the body", b"undefined"),
+        ("the body in base64", base64.b64encode(body)),
+        ("the body without white space at its ends", body.strip()),
+        ("the body and a line break", body + b"\n"),
+        ("the body with different line breaks", lines),
+        ("the body with different line breaks", lines.replace(b"\n", b"\r\n")),
+        ("the body in Latin-1 instead of UTF-8", text.encode("latin-1", "replace")),
+        ("the body read as Latin-1 instead of UTF-8", body.decode("latin-1").encode()),
+        ("the body cut to ASCII", text.encode("ascii", "ignore")),
+        ("the body cut to ASCII", text.encode("ascii", "replace")),
+    )
     with suppress(ValueError, RecursionError):
-        yield from _rewritten(json.loads(body))
-
-
-def _rewritten(document: object) -> Iterator[tuple[str, bytes]]:
-    """Yield descriptions and bodies of an event that was read and written again as JSON."""
-    for name, how in _JSON_FORMS.items():
-        for is_ascii in (False, True):
-            again = json.dumps(document, ensure_ascii=is_ascii, **how)
-            what = f"the event written again as {name} JSON"
-            yield what, again.encode("utf-8", "replace")
-            if not is_ascii:
+        document = json.loads(body)
+        for name, how in _JSON_FORMS.items():
+            for is_ascii in (False, True):
+                again = json.dumps(document, ensure_ascii=is_ascii, **how)
+                what = f"the event written again as {name} JSON"
+                yield what, again.encode("utf-8", "replace")
                 yield f"{what} in Latin-1", again.encode("latin-1", "replace")
 
 
@@ -151,17 +149,16 @@ def _usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
     for what, key in _secrets(secret):
         signature = sign_challenge(key, message)
         yield Mistake(f"is made with the secret {what}", _SECRET_FIX, signature, is_secret=True)
-    yield Mistake(
-        "is made with key and message swapped", _HMAC_FIX, sign_challenge(message, secret)
-    )
-    for name in ("sha1", "sha512"):
-        digest = hmac.new(secret, message, name).hexdigest()
-        yield Mistake(f"is an HMAC-{name.upper()}", _HMAC_FIX, digest)
-    for text in (secret + message, message + secret, message):
-        plain = hashlib.sha256(text).hexdigest()
-        yield Mistake("is a plain SHA-256, and no HMAC", _HMAC_FIX, plain)
     right = sign_challenge(secret, message)
-    yield Mistake("is right, but in upper case", _HEX_FIX, right.upper())
-    yield Mistake("is right, but after `sha256=`", _HEX_FIX, f"sha256={right}")
-    encoded = base64.b64encode(bytes.fromhex(right)).decode()
-    yield Mistake("is right, but in base64", _HEX_FIX, encoded)
+    for what, signature in (
+        ("is made with key and message swapped", sign_challenge(message, secret)),
+        ("is an HMAC-SHA1", hmac.new(secret, message, "sha1").hexdigest()),
+        ("is an HMAC-SHA512", hmac.new(secret, message, "sha512").hexdigest()),
+        ("is a plain SHA-256, and no HMAC", hashlib.sha256(secret + message).hexdigest()),
+        ("is a plain SHA-256, and no HMAC", hashlib.sha256(message + secret).hexdigest()),
+        ("is a plain SHA-256, and no HMAC", hashlib.sha256(message).hexdigest()),
+        ("is right, but in upper case", right.upper()),
+        ("is right, but after `sha256=`", f"sha256={right}"),
+        ("is right, but in base64", base64.b64encode(bytes.fromhex(right)).decode()),
+    ):
+        yield Mistake(what, FORM_FIX, signature)

@@ -16,12 +16,12 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
+from hooksync.core.record import Record
 from hooksync.receiver import Answer, Receiver
 
 # takes a kind ("call", "challenge" or "receiver"), a subject and a result; URLs are not masked, but
@@ -39,15 +39,16 @@ class PortError(OSError):
     """A port of this machine cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingRequest:
+class IncomingRequest(Record, frozen=True):
     """One request as it was received."""
+
+    HIDDEN = ("query", "headers", "body")
 
     method: str
     path: str  # without its query
-    query: str = field(default="", repr=False)  # as sent, without the question mark
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # names in lower case
-    body: bytes = field(default=b"", repr=False)
+    query: str = ""  # as sent, without the question mark
+    headers: Mapping[str, str] = {}  # names in lower case
+    body: bytes = b""
 
     def form(self) -> dict[str, str]:
         """Read the body as a form. The result is empty if the body is not a form."""
@@ -60,12 +61,13 @@ class IncomingRequest:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Record, frozen=True):
     """One answer, ready to be sent."""
 
+    HIDDEN = ("body", "headers")
+
     status: int  # the HTTP status
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()  # besides Content-Type and Content-Length
 
@@ -103,7 +105,7 @@ class LoopbackServer(ThreadingTCPServer):
         self.respond = respond
         self.stopping = threading.Event()
         self.open: set[socket.socket] = set()  # connections
-        self.lock = threading.Lock()  # for `open`
+        self.lock = threading.Lock()  # for what a subclass counts
         self._crashes: list[Exception] = []
         try:
             super().__init__(("127.0.0.1", port), Connection)
@@ -121,29 +123,24 @@ class LoopbackServer(ThreadingTCPServer):
         self.stopping.set()
         self.shutdown()
         self._thread.join()
-        with self.lock:
-            for connection in self.open:
-                with suppress(OSError):  # it may be cut already; its thread then closes it
-                    connection.shutdown(socket.SHUT_RDWR)
+        for connection in list(self.open):
+            with suppress(OSError):  # it may be cut already; its thread then closes it
+                connection.shutdown(socket.SHUT_RDWR)
         self.server_close()
         if self._crashes:
             raise self._crashes[0]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread, unless there are too many."""
-        with self.lock:
-            is_one_too_many = len(self.open) >= MAX_CONNECTIONS
-            if not is_one_too_many:
-                self.open.add(request)
-        if is_one_too_many:
+        if len(self.open) >= MAX_CONNECTIONS:
             self.shutdown_request(request)
         else:
+            self.open.add(request)
             super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection, and forget it."""
-        with self.lock:
-            self.open.discard(request)
+        self.open.discard(request)
         super().shutdown_request(request)
 
     def check_host(self, host: str) -> None:
@@ -190,9 +187,8 @@ class Connection(BaseHTTPRequestHandler):
 
     def send(self, answer: Reply) -> None:
         """Send an answer."""
-        has_body = answer.status not in (204, 304)  # answers with these have none (RFC 9110)
         self.send_response(answer.status)
-        if has_body:
+        if answer.status not in (204, 304):  # answers with these have no body (RFC 9110)
             self.send_header("Content-Type", answer.content_type)
             self.send_header("Content-Length", str(len(answer.body)))
         for name, value in answer.headers:
@@ -200,8 +196,7 @@ class Connection(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        if has_body:
-            self.wfile.write(answer.body)
+        self.wfile.write(answer.body)
 
     def cut(self) -> None:
         """Close the connection without an answer."""

@@ -10,6 +10,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import rfc3339
@@ -78,12 +79,6 @@ class Listener(LoopbackServer):
             raise FileError(Problem(what, "make it, or name a different one")) from error
         super().__init__(port, self._respond)
 
-    def close(self) -> None:
-        """Stop after the answer that is being sent."""
-        with self._sending:
-            pass
-        super().close()
-
     def check_host(self, host: str) -> None:
         """Accept any host name."""
 
@@ -131,7 +126,7 @@ class Listener(LoopbackServer):
         """
         if answer.event is None:
             return answer.kind
-        event: dict[str, object] = {**answer.event}
+        event: Any = answer.event
         names = [Trigger(str(event.get("trigger"))).short]
         entities = event.get("events")
         for entity in entities if isinstance(entities, list) else []:
@@ -161,12 +156,9 @@ class Listener(LoopbackServer):
         path = f"{self._folder}/{stamp}-{self._recorded.total():04}-{kind}.json"
         headers = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
         create_file = self._context.output.create_file
-        try:
-            create_file(path + HEADERS, headers.encode("latin-1"), mode=0o600)
-            create_file(path, request.body, mode=0o600)
-            yield f"recorded: {printable(path)}"
-        except (FileExistsError, FileError) as error:
-            self._context.terminal.message(f"error: {printable(path)} was not recorded: {error}")
+        create_file(path + HEADERS, headers.encode("latin-1"), mode=0o600)
+        create_file(path, request.body, mode=0o600)
+        yield f"recorded: {printable(path)}"
 
 
 def _forward(target: Sender, request: IncomingRequest, answer: Answer) -> tuple[Answer, str]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,11 +30,11 @@ tenancies:
       catalogue:
         url: {receivers}/catalogue
         triggers: [INDEXED, MOVED]
-        secret: {{env: CATALOGUE_SECRET}}
+        secret: {{env: HOOK_SECRET}}
       alerts:
         url: {receivers}/alerts
         triggers: [INGEST_FAILED]
-        secret: {{env: ALERTS_SECRET}}
+        secret: {{env: HOOK_SECRET}}
 """
 _THE_FILE = """
 A tour of hooksync, with a tenancy that exists on this machine only, and only
@@ -82,84 +82,83 @@ _INDENT = "    "  # before commands and their output, to tell them from the tour
 _LEFT_OUT = ("PRESERVICA_", "HOOKSYNC_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
-@dataclass(frozen=True, slots=True)
-class Tour:
-    """Shows texts, and runs commands in a folder."""
-
-    announce: Callable[[str], None]  # shows lines
-    folder: str
-    environ: Mapping[str, str] = field(repr=False)
-
-    def run(self, command: str, code: int = 0) -> None:
-        """Run a hooksync command, and show its output.
-
-        `code`: the expected exit code, which is shown if it is not 0. Raises SandboxError if the
-        command ends with a different one.
-        """
-        self.announce(f"\n{_INDENT}$ hooksync {command}")
-        done = subprocess.run(  # noqa: S603  our own program
-            [sys.executable, "-m", "hooksync", *command.split()],
-            cwd=self.folder,
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            check=False,
-        )
-        self.announce(textwrap.indent(done.stdout.rstrip(), _INDENT))
-        if done.returncode != code:
-            raise SandboxError(f"`hooksync {command}` ended with exit code {done.returncode}")
-        if code:
-            self.announce(f"{_INDENT}(exit code {code})")
-
-
 def run_demo(announce: Callable[[str], None]) -> None:
     """Give the tour. `announce` shows lines; if it raises an exception, the tour ends.
 
     Raises SandboxError if a command fails, and OSError if no server can be started.
     """
-    shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
+    secret = secrets.token_hex(32)
     with (
         TemporaryDirectory(prefix="hooksync-demo-") as folder,
         Sandbox() as box,
-        ReceiverServer({name: (secret,) for name, secret in shared.items()}) as receiver,
+        ReceiverServer({"catalogue": [secret], "alerts": [secret]}) as receiver,
     ):
         environ = clean_environ() | {
             "FORCE_COLOR": "0",
             "SANDBOX": box.url,
             "PRESERVICA_USERNAME": USERNAME,
             "PRESERVICA_PASSWORD": PASSWORD,
-            "CATALOGUE_SECRET": shared["catalogue"],
-            "ALERTS_SECRET": shared["alerts"],
+            "HOOK_SECRET": secret,
         }
-        _give(Tour(announce, folder, environ), box, receiver)
+        text = _HOOKS.format(receivers=f"http://127.0.0.1:{receiver.port}")
+        run = partial(_run, announce, folder, environ)
+        _give(announce, run, text, Path(folder, "hooks.yaml"), box)
     announce(_END)
 
 
-def _give(tour: Tour, box: Sandbox, receiver: ReceiverServer) -> None:
+def _give(
+    announce: Callable[[str], None], run: Callable[..., None], text: str, hooks: Path, box: Sandbox
+) -> None:
     """Give the tour. Between its parts, somebody changes the tenancy and the file."""
-    text = _HOOKS.format(receivers=receiver.url("").rstrip("/"))
-    hooks = Path(tour.folder, "hooks.yaml")
-    hooks.write_text(text, encoding="utf-8")
     box.seed(TENANT, "https://vendor.example/hook", "MOVED", secrets.token_hex(32))
-    tour.announce(_THE_FILE)
-    tour.announce(textwrap.indent(text, _INDENT))
-    tour.run("validate")
-    tour.announce(_PLAN)
-    tour.run("plan")
-    tour.announce(_APPLY)
-    tour.run("apply --yes")
-    tour.announce(_AGAIN)
-    tour.run("plan")
+    hooks.write_text(text, encoding="utf-8")
+    announce(_THE_FILE)
+    announce(textwrap.indent(text, _INDENT))
+    run("validate")
+    announce(_PLAN)
+    run("plan")
+    announce(_APPLY)
+    run("apply --yes")
+    announce(_AGAIN)
+    run("plan")
     for live in box.subscriptions(TENANT):
         if live.trigger == "FULL_TEXT_INDEXED":
             box.remove(TENANT, live.id)
     hooks.write_text(text.partition("      alerts:")[0], encoding="utf-8")
-    tour.announce(_DRIFT)
-    tour.run("plan --detailed-exitcode", 2)
-    tour.announce(_REPAIR)
-    tour.run("apply --yes")
+    announce(_DRIFT)
+    run("plan --detailed-exitcode", 2)
+    announce(_REPAIR)
+    run("apply --yes")
+
+
+def _run(
+    announce: Callable[[str], None],
+    folder: str,
+    environ: Mapping[str, str],
+    command: str,
+    code: int = 0,
+) -> None:
+    """Run a hooksync command in a folder, and show its output.
+
+    `code`: the expected exit code, which is shown if it is not 0. Raises SandboxError if the
+    command ends with a different one.
+    """
+    announce(f"\n{_INDENT}$ hooksync {command}")
+    done = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-m", "hooksync", *command.split()],
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    announce(textwrap.indent(done.stdout.rstrip(), _INDENT))
+    if done.returncode != code:
+        raise SandboxError(f"`hooksync {command}` ended with exit code {done.returncode}")
+    if code:
+        announce(f"{_INDENT}(exit code {code})")
 
 
 def clean_environ() -> dict[str, str]:

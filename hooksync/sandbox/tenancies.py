@@ -41,6 +41,7 @@ TRIGGERS = (
 )
 TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
 
+_PAGE = 50  # entities in a page of those that were updated
 _ENTITY_API = "http://preservica.com/EntityAPI/v7.5"
 _VERSION_XML = (  # of Preservica, as this sandbox reports it
     f'<?xml version="1.0" encoding="UTF-8"?><VersionResponse xmlns="{_ENTITY_API}">'
@@ -213,7 +214,7 @@ class Rules:
         query = dict(parse_qsl(request.query))
         start = int(query.get("start", 0))
         number = self._options.updated_entities
-        end = min(start + int(query.get("max", 50)), number)
+        end = min(start + _PAGE, number)
         entities = ""
         for asset in range(start, end):
             reference = uuid.uuid5(uuid.NAMESPACE_URL, f"asset {asset}")
@@ -239,19 +240,14 @@ class Rules:
     def _read_subscription(self, body: bytes) -> Subscription:
         """Read the JSON of a new subscription. Raises `Refusal` if it is invalid."""
         try:
-            document = dict(json.loads(body))
-        except (ValueError, TypeError, RecursionError):
-            raise Refusal(400, "the body is not a JSON object") from None
-        url = str(document.get("url"))
-        trigger = str(document.get("triggerType"))
-        secret = document.get("secret")
-        flag = document.get("includeIdentifiers", False)
-        for name, is_right in (
-            ("url", url.startswith(("http://", "https://"))),
-            ("triggerType", trigger in self.triggers),
-            ("secret", isinstance(secret, str) and secret != "" and secret.isascii()),
-            ("includeIdentifiers", flag in ("true", "false", True, False)),
-        ):
-            if not is_right:
-                raise Refusal(400, f"{name} is missing or invalid")
-        return Subscription(url, trigger, str(secret), flag in ("true", True))
+            document = json.loads(body)
+            url, trigger, secret = (
+                str(document[name]) for name in ("url", "triggerType", "secret")
+            )
+            is_valid = url.startswith("http") and trigger in self.triggers and secret.isascii()
+        except (ValueError, TypeError, KeyError, RecursionError):
+            is_valid = False
+        if not is_valid:
+            raise Refusal(400, "url, triggerType or secret is missing or invalid")
+        has_identifiers = document.get("includeIdentifiers") in ("true", True)
+        return Subscription(url, trigger, secret, has_identifiers)

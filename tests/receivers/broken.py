@@ -8,10 +8,10 @@ import hmac
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
+from hooksync.core.record import replace
 from hooksync.receiver import event_key
 from hooksync.receivers.http_server import Connection, IncomingRequest, Reply
 
@@ -314,7 +314,7 @@ BUGS: dict[str, tuple[type[Good], str]] = {
         bug(proxy=lambda self, request: replace(request, query="")), "The query does not reach it, or it reads only",
     ),
     "HTML log-in page": (fixed(Reply(200, b"<html>log in</html>", "text/html")), NOT_JSON),
-    "redirect": (fixed(Reply(302, headers=(("Location", "https://x.example/"),))), "it answers 302, a redirect"),
+    "redirect": (fixed(Reply(302, headers=(("Location", "https://x.example/"),))), "it answers 302, not 200: https://x.example/"),
     "403 before the code": (fixed(Reply(403)), "it answers 403, not 200"),
     "challenge as text/html": (
         bug(challenged=lambda self, code, request: replace(Good.challenged(self, code, request), content_type="text/html")),

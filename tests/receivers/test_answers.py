@@ -127,17 +127,10 @@ def test_a_different_secret_is_reported_only_if_no_usual_mistake_fits(
     assert (reading.state, what in reading.detail) == (state, True), reading
 
 
-@pytest.mark.parametrize(
-    ("status", "what"),
-    [
-        *((status, "a redirect") for status in (301, 304, 307)),
-        *((status, "not 200") for status in (201, 204, 403, 404, 500)),
-    ],
-)
-def test_a_different_status_is_not_ready_even_with_the_right_body(status: int, what: str) -> None:
+@pytest.mark.parametrize("status", [201, 204, 301, 403, 500])
+def test_a_different_status_is_not_ready_even_with_the_right_body(status: int) -> None:
     reading = judge(answered(), status)
-    assert (reading.state, what in reading.detail) == ("wrong-answer", True)
-    assert str(status) in reading.detail
+    assert (reading.state, reading.detail) == ("wrong-answer", f"it answers {status}, not 200")
 
 
 STATUSES = st.integers(100, 599) | st.just(200)
