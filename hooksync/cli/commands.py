@@ -399,9 +399,10 @@ files. With both, the secrets of the hooks files only help to find the reason.""
             _verify,
             """\
 Find the secret that signed a captured event, among the secrets that the hooks
-files declare or --secret names. Only an event shows directly which secret
-Preservica has. Exits with 0, or with 1 if no secret fits, and then reports the
-likely reason: a different form of signing, or a body that was changed.""",
+files declare or --secret names. An event shows which secret Preservica has; a
+receiver's answer to a challenge does not. Exits with 0, or with 1 if no secret
+fits, and then reports the likely reason: a different form of signing, or a body
+that was changed.""",
         ),
         Command(
             "secret",
