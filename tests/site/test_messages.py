@@ -19,13 +19,6 @@ ENTRIES = dict(
     re.findall(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", MESSAGES_PART, re.MULTILINE | re.DOTALL)
 )
 FEWEST, MOST = 40, 60
-SECRET_LINE = "        secret: {env: CATALOGUE_SECRET}\n"
-THE_SAME = f"""\
-      other:
-        url: ${{RECEIVER}}?code=${{FN_KEY}}
-        trigger: MOVED
-{SECRET_LINE}"""
-
 Provocation = Callable[[Place], Run]
 
 
@@ -104,31 +97,24 @@ def without_a_state(place: Place) -> Run:
 
 MESSAGES: dict[str, Provocation] = {
     # command line
-    "unknown flag …": typed("plan --no-such"),
     '--tenancy "…" matches no tenancy': typed("plan --tenancy nobody"),
-    "… is neither env:NAME nor file:PATH": typed(
-        "fire --url https://fn.example.net/ --secret hunter2"
-    ),
     "there is no file …": typed("plan --file none.yaml"),
+    "no variable names the server": typed("init --file new.yaml --from-live"),
+    "… exists already, and was left as it is": typed("init"),
+    "no live subscription has the id …": typed("remove 9495ddbf --yes"),
     # the hooks file
     "not valid YAML": written("tenant: DEMO", "tenant: @DEMO"),
-    "the indentation contains a tab": written("    server:", "\tserver:"),
-    'duplicate key "…", first at …': written("tenant: DEMO", "tenant: DEMO\n    tenant: DEMO"),
     'unknown key "…"': written("triggers:", "trigers:"),
     'unknown trigger "…"': written("INDEXED", "INDEXD"),
     "a secret is never written into the file": written("{env: CATALOGUE_SECRET}", "hunter2"),
     'tenancy "…" has no subscriptions': written(HOOKS.partition("tenant: DEMO\n")[2], ""),
     "… must be text, but YAML reads this as …": written("tenant: DEMO", "tenant: 0123"),
-    '"…" has the URL and the trigger … of "…" (…)': written(
-        SECRET_LINE, f"{SECRET_LINE}{THE_SAME}"
-    ),
     "the server is plain http: the password can be read in transit": written(
         "${BOX}", "http://eu.preservica.com"
     ),
     # variables and secrets
     "… variable ${…} is not set": unset("FN_KEY"),
     "… env:… is not set": unset("PRESERVICA_PASSWORD"),
-    "secret … is shorter than … bytes": exported("CATALOGUE_SECRET", "hun-ter-2"),
     "secret … runs a program, which is not allowed": written(
         "{env: CATALOGUE_SECRET}", "{command: [op, read]}", "plan"
     ),
