@@ -36,18 +36,16 @@ __all__ = ["backend", "browser", "real_scrypt", "servers"]  # fixtures for all t
 # time depends on how busy the machine is.
 EXAMPLES = {"not slow": 20, "": 300}
 
-LONG_FILES = (  # each test there makes all that it needs, or shares it with other workers
-    "attacks/test_answers.py",
-    "attacks/test_attacks.py",
-    "commands/test_rotation.py",
-    "commands/test_parts.py",
-    "documents/test_saved_plan.py",
-    "project/test_ci_examples.py",
-    "simulation/test_simulation.py",
-    "site/test_site.py",
-    "system/test_full_disk.py",
-    "system/test_kills.py",
-    "system/test_remote_state.py",
+SHARING_FILES = (  # the tests of each file share a fixture that is costly
+    "attacks/test_redirects.py",
+    "receivers/test_examples.py",
+    "report/test_html_in_a_browser.py",
+    "sandbox/test_demo.py",
+    "service/test_http.py",
+    "site/test_environment.py",
+    "state/test_backends.py",
+    "state/test_cloud.py",
+    "state/test_integrity.py",
 )
 
 SECRET = "s3cret-of-the-catalogue-0123456789"
@@ -207,28 +205,28 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the number of workers for `-n auto`. Many tests mostly wait, so add two workers."""
-    return (os.cpu_count() or 1) + 2
-
-
-class ByFile(LoadScopeScheduling):
-    """Gives a worker a whole file, because the tests of a file share costly fixtures. Gives the
-    tests of a long file one at a time.
+    """Return the number of workers for `-n auto`: more than processors, because tests also wait.
+    Each worker collects all tests, which takes seconds, so the fast lane has one fewer.
     """
+    return (os.cpu_count() or 1) + (1 if config.getoption("markexpr") == "not slow" else 2)
+
+
+class OneByOne(LoadScopeScheduling):
+    """Gives a worker one test at a time, or a whole file if its tests share a costly fixture."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return nodeid if file.endswith(LONG_FILES) else file
+        return file if file.endswith(SHARING_FILES) else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
-    return ByFile(config, log) if config.getvalue("dist") == "load" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneByOne | None:
+    return OneByOne(config, log) if config.getvalue("dist") == "load" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # tests that wait for locks to expire come first: at the end, all workers would wait for them
-    items.sort(key=lambda item: "system/test_remote_state.py" not in item.nodeid)
+    # slow tests come first: at the end, no worker waits for one of them
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -202,7 +202,9 @@ def dynamodb() -> Iterator[Any]:
         )
 
 
-@pytest.fixture(params=["process", "sqlite", "redis", "dynamodb"])
+@pytest.fixture(
+    params=["process", "sqlite", "redis", pytest.param("dynamodb", marks=pytest.mark.slow)]
+)
 def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     match request.param:
         case "process":
