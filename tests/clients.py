@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import pytest
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Clock, Pauses
 from hooksync.core.context import CallRecord
+from hooksync.core.errors import HooksyncError
 from hooksync.core.model import CredentialRefs, SecretRef, Server, Tenancy
 from hooksync.core.output import Output
 from hooksync.core.record import replace
@@ -20,6 +25,8 @@ from tests.memory_terminal import MemoryTerminal, make_context
 USERNAME = "archivist@example.org"
 PASSWORD = "sandbox-password"
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+OTHER_SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+SHORT_SEED = "GEZDGNBVGY3TQOJQ"
 ENVIRON = {"PRESERVICA_USERNAME": USERNAME, "PRESERVICA_PASSWORD": PASSWORD}
 REFS = [
     SecretRef(ref.kind, ref.name, HERE, noun=ref.noun)
@@ -36,6 +43,22 @@ class Patience(Clock):
     def wait(self, stop: threading.Event, seconds: float) -> bool:
         self.waits.append(seconds)
         return stop.is_set()
+
+
+def failure_of(call: Callable[[], object], *hidden: str) -> HooksyncError:
+    """Return the error that a call raises: it has a fix, and neither it nor its causes show secrets."""
+    with pytest.raises(HooksyncError) as caught:
+        call()
+    shown = "".join(traceback.format_exception(caught.value))
+    chain: BaseException | None = caught.value
+    while chain is not None:
+        shown += repr(chain) + repr(vars(chain))
+        chain = chain.__context__
+    assert not [value for value in (PASSWORD, SEED, SHORT_SEED, *hidden) if value in shown]
+    [problem] = caught.value.problems
+    assert problem.fix
+    assert len(problem.what) < 400
+    return caught.value
 
 
 @dataclass

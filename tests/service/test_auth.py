@@ -7,7 +7,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,19 +16,16 @@ from urllib.parse import parse_qsl
 import pytest
 
 from hooksync.core.errors import (
-    HooksyncError,
     SecretError,
 )
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
-from tests.clients import ENVIRON, PASSWORD, SEED, USERNAME, Clients
+from tests.clients import ENVIRON, OTHER_SEED, SEED, SHORT_SEED, USERNAME, Clients, failure_of
 from tests.clocks import BEGINNING, JumpingClock
 from tests.sandbox_faults import Account
 from tests.wire import Wire, answer, saying
 
 WITH_SEED = {**ENVIRON, "PRESERVICA_2FA_TOKEN": SEED}
-OTHER_SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
-SHORT_SEED = "GEZDGNBVGY3TQOJQ"
 
 Start = Callable[..., Sandbox]
 
@@ -47,20 +43,6 @@ def start(stack: ExitStack) -> Start:
         return stack.enter_context(Sandbox(settings))
 
     return start
-
-
-def failure_of(call: Callable[[], object], *hidden: str) -> HooksyncError:
-    with pytest.raises(HooksyncError) as caught:
-        call()
-    shown = "".join(traceback.format_exception(caught.value))
-    chain: BaseException | None = caught.value
-    while chain is not None:
-        shown += repr(chain) + repr(vars(chain))
-        chain = chain.__context__
-    for value in (PASSWORD, SEED, SHORT_SEED, OTHER_SEED, *hidden):
-        assert value not in shown
-    assert caught.value.problems[0].fix
-    return caught.value
 
 
 def names(box: Sandbox) -> list[str]:
