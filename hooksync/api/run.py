@@ -215,19 +215,25 @@ def open_run(
     with ExitStack() as held:
         store = _open_store(declared, find_store, held, is_apply=is_apply)
         secrets = sources_of(context)
-        planner = _make_planner(declared, secrets, store, derive, is_apply=is_apply)
         _mask_what_a_service_may_quote(declared, secrets)
-        transport = _open_transport(declared, make_transport, held)
-        check_lock = partial(_check_lock, store, context.stop, failures)
-        caller = Caller(transport, context, pauses, declared.private_receivers, check_lock)
+        caller = Caller(
+            _open_transport(declared, make_transport, held),
+            context,
+            pauses,
+            declared.private_receivers,
+            partial(_check_lock, store, context.stop, failures),
+        )
+        clients = {}
+        for tenancy in declared.tenancies:
+            clients[tenancy.name] = Preservica(tenancy, caller, secrets.find_all)
         yield Run(
             context,
             declared.tenancies,
-            _make_clients(declared, caller, secrets),
+            clients,
             secrets,
             held.enter_context(make_pool(declared.options.parallelism, context.stop)),
             caller,
-            planner,
+            _make_planner(declared, secrets, store, derive, is_apply=is_apply),
             store,
             _list_wait(context, is_apply=is_apply),
             failures,
@@ -263,16 +269,6 @@ def _list_wait(context: Context, *, is_apply: bool) -> float:
     """Return the seconds that a run waits for a list that lags: only an apply waits."""
     seconds = read_seconds(context.environ, LIST_WAIT_VARIABLE, default=30, minimum=0, maximum=900)
     return seconds if is_apply else 0.0
-
-
-def _make_clients(
-    declared: Declared, caller: Caller, secrets: SecretSources
-) -> dict[str, Preservica]:
-    """Make the client of each tenancy, by the tenancy's name."""
-    clients = {}
-    for tenancy in declared.tenancies:
-        clients[tenancy.name] = Preservica(tenancy, caller, secrets.find_all)
-    return clients
 
 
 def _mask_what_a_service_may_quote(declared: Declared, secrets: SecretSources) -> None:

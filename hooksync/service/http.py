@@ -427,20 +427,21 @@ class Caller(Record, frozen=True):
         A 429 means that nothing was done, so any call is repeated after it. Raises ServiceError.
         """
         backoff = Backoff(_WINDOW, self.context.clock, self.context.stop, self.pauses)
+        may_repeat = request.purpose != "creation"
         for repeats_left in range(_REPEATS, -1, -1):
             if request.purpose != "read":
                 self.before_change()
             try:
                 response = self.send(request, peer, str(request))
             except AnswerLost as error:
-                may_help = request.purpose != "creation" and error.kind != "too-large"
+                may_help = may_repeat and error.kind != "too-large"
                 if not (may_help and repeats_left and backoff.wait()):
                     raise
                 continue
-            is_busy = response.status == TOO_MANY
-            is_broken = request.purpose != "creation" and response.status >= SERVER_ERROR
-            may_help = repeats_left > 0 and (is_busy or is_broken)
-            if not (may_help and backoff.wait(read_retry_after(response.retry_after))):
+            is_broken = may_repeat and response.status >= SERVER_ERROR
+            may_help = is_broken or response.status == TOO_MANY
+            asked = read_retry_after(response.retry_after)
+            if not (may_help and repeats_left and backoff.wait(asked)):
                 break
         return response
 

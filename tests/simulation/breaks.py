@@ -199,8 +199,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "repeat a subscribe whose answer is lost",
         "service/http.py",
-        'may_help = request.purpose != "creation" and error.kind',
-        "may_help = error.kind",
+        'may_repeat = request.purpose != "creation"',
+        "may_repeat = True",
     ),
     Break(
         "take a list that cannot be read for an empty one",
