@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from hooksync.core.record import replace
 from hooksync.render.html import html
-from tests.conftest import Place
 from tests.reconcile.planning import run_of
 from tests.report.test_markdown import HOSTILE, hostile_plan, large
 
@@ -60,13 +59,3 @@ def test_a_page_loads_nothing_and_shows_every_step() -> None:
     assert f"Plan {'0' * 32}, made at" in page.text
     assert "at the commit c0ffee." in page.text
     assert 'data-tenancy="archive-test"' in text
-
-
-def test_plan_and_show_write_the_same_page_and_apply_writes_none(place: Place) -> None:
-    place.environ |= {"FORCE_COLOR": "1"}
-    planned = place.run("plan", "--format", "html", "--out", "plan.json")
-    assert planned.code == 0
-    assert planned.out.startswith("<!doctype html>\n")
-    assert "\x1b" not in planned.out
-    assert place.run("show", "plan.json", "--format", "html").out == planned.out
-    assert place.run("apply", "--format", "html").code == 64
