@@ -290,9 +290,6 @@ class _TenancyReader:
         ((kind, value),) = fields[key].items()
         if kind != "command":
             value = self._filled_in(value)
-        if kind == "env" and not value.isidentifier():
-            what = f'the tenancy "{self._name}" makes this {value}, which is no variable name'
-            self._note(what, "rename the tenancy, or name the variable here", where)
         return model.SecretRef.from_json({kind: value}, where, noun, os.path.dirname(where.file))
 
     def _filled_in(self, text: str) -> str:

@@ -41,7 +41,7 @@ from hooksync.core.model import (
     UnsubscribeLimit,
     matches_any,
 )
-from hooksync.core.record import Record, convert, replace
+from hooksync.core.record import Record, convert
 from hooksync.core.template import MissingVariableError, Template, fill_in
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs
@@ -217,9 +217,9 @@ def _server_breaches(
 ) -> Iterator[Breach]:
     server = tenancy.settings.server
     text, is_whole = _filled_or_prefix(server, environ)
-    if is_whole and not urls.server_fault(text):  # otherwise `resolve` judges it
-        server = replace(server, location=server.location or tenancy.location)
-        yield from host_breaches("servers", rules.servers, urls.server_url(text), server)
+    is_valid = is_whole and not urls.server_fault(text)  # otherwise `resolve` judges it
+    if is_valid and not is_allowed(urls.server_url(text), rules.servers):
+        yield "servers", "the server leads to a host", server.location or tenancy.location
     if tenancy.settings.allow_http and not rules.allow_http:
         yield "allow_http", f'tenancy "{tenancy.name}" says `allow_http: true`', tenancy.location
 
@@ -229,7 +229,8 @@ def _receiver_breaches(rules: Rules, written: Template, environ: Environment) ->
     scheme, _, tail = urls.split_url(text)
     if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
         return  # it is not a URL, which `resolve` reports, or its host is not known yet
-    yield from host_breaches("receivers", rules.receivers, text, written, is_whole=is_whole)
+    if not is_allowed(text, rules.receivers, is_whole=is_whole):
+        yield "receivers", "the URL leads to a host or path", written.location
     if is_whole and urls.owns_url(frozenset(rules.protect), text):
         yield "protect", "the URL is under a protected prefix", written.location
     if urls.is_plain_http(text) and not rules.allow_http:
@@ -248,22 +249,18 @@ def _filled_or_prefix(written: Template, environ: Environment) -> tuple[str, boo
     return before, False
 
 
-def host_breaches(
-    field: str, globs: Allowed, url: str, written: Template, *, is_whole: bool = True
-) -> Iterator[Breach]:
-    """Judge the host of a URL, and its path if the policy limits it.
+def is_allowed(url: str, globs: Allowed, *, is_whole: bool = True) -> bool:
+    """Whether one of the globs, of hosts or of hosts with a path, covers a URL.
 
-    `is_whole`: whether all variables of the text are filled in.
+    `is_whole`: whether all variables of the URL are filled in; otherwise, whether a glob may cover
+    it when they are.
     """
     scheme, netloc, path = urls.split_url(url)
-    paths = _allowed_paths(scheme, netloc, globs)
-    if any(_is_below(path, allowed_path, is_whole=is_whole) for allowed_path in paths):
-        return
-    subject = "the server" if field == "servers" else "the URL"
-    what = f"{subject} leads to {'a path of ' if paths else ''}{netloc}"
-    if netloc not in written.text:  # it may contain the value of a variable
-        what = f"{written.subject(subject)} leads to a host"
-    yield field, what, written.location
+    for glob in globs:
+        host, _, start = glob.partition("/")
+        if _is_host(netloc, host, scheme) and _is_below(path, f"/{start}", is_whole=is_whole):
+            return True
+    return False
 
 
 def _is_below(path: str, start: str, *, is_whole: bool) -> bool:
@@ -281,20 +278,16 @@ def _is_below(path: str, start: str, *, is_whole: bool) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _allowed_paths(scheme: str, netloc: str, globs: Allowed) -> list[str]:
-    """List the paths that are allowed on a host. A `*` in a glob matches one label of a host name.
+def _is_host(netloc: str, glob: str, scheme: str) -> bool:
+    """Whether a glob covers a host and port. A `*` in it matches one label of a host name.
 
     Hosts are compared in their one spelling. Letters outside ASCII may look like others.
     """
     is_address = urls.literal_address(urls.split_port(netloc)[0])
     label = r"\*" if is_address else "[a-z0-9_-]+"
-    paths = []
-    for glob in globs:
-        host, _, path = glob.partition("/")
-        pattern = re.escape(urls.server_url(f"{scheme}://{host}")).replace(r"\*", label)
-        if netloc.isascii() and re.fullmatch(pattern, urls.server_url(f"{scheme}://{netloc}")):
-            paths.append(f"/{path}")
-    return paths
+    pattern = re.escape(urls.server_url(f"{scheme}://{glob}")).replace(r"\*", label)
+    host = urls.server_url(f"{scheme}://{netloc}")
+    return netloc.isascii() and re.fullmatch(pattern, host) is not None
 
 
 def _variable_breaches(rules: Rules, use: VariableUse) -> Iterator[Breach]:

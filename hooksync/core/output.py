@@ -149,15 +149,12 @@ class Output:
         data = text.encode() if isinstance(text, str) else text
         self.checked(data.decode("utf-8", "replace"), path)
         try:
-            os.close(os.open(path, _NEW_FILE, mode))
+            with open(os.open(path, _NEW_FILE, mode), "wb") as file:
+                file.write(data)
         except FileExistsError:
             raise
         except (OSError, ValueError) as error:
-            raise FileError(_unwritable(path, error)) from error
-        try:
-            _replace(os.path.abspath(path), data, mode)
-        except OSError as error:
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 os.unlink(path)
             raise FileError(_unwritable(path, error)) from error
 

@@ -95,7 +95,7 @@ def test_a_policy_applies_to_the_receiver_that_the_command_line_names(
     assert done.code == 3
     said = {line.partition(": ")[2] for line in done.err.splitlines()[::2]}
     assert said == {
-        f"the URL leads to fn.example.net, which the policy does not allow ({policy}:2)",
+        f"the URL leads to a host or path, which the policy does not allow ({policy}:2)",
         (
             f"this names the variable HOOK_SECRET, which the policy does not allow ({policy} has no"
             " secret_variables)"

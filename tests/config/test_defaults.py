@@ -200,14 +200,6 @@ def test_two_tenancies_may_share_a_name_of_variables_that_nothing_uses() -> None
     assert len(read(files).tenancies) == 2
 
 
-def test_a_tenancy_whose_name_makes_no_valid_variable_is_refused() -> None:
-    assert problems_of(folder(BLOCK.replace("t-01", "1-t"))) == [
-        f'hooks/../defaults.yaml:{place}: the tenancy "1-t" makes this {name}, which is no variable'
-        " name"
-        for place, name in (("3:11", "1_T_HOOK_SECRET"), ("5:15", "1_T_USER"))
-    ]
-
-
 @pytest.mark.parametrize("name", ["TENANCY", "tenancy"])
 def test_no_variable_is_read_that_has_the_name_of_a_placeholder(name: str) -> None:
     text = BLOCK + f"    subscriptions: {{alert: {{secret: {{env: {name}}}}}}}\n"

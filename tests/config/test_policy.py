@@ -19,14 +19,12 @@ from urllib3.util import parse_url
 from hooksync.config.declarations import uses_of
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
-from hooksync.config.policy import Policy, host_breaches, read_policy
+from hooksync.config.policy import Policy, is_allowed, read_policy
 from hooksync.config.yaml_loader import read_yaml
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.schema import read_schema
-from hooksync.core.template import parse_template
 from hooksync.core.urls import server_fault, url_fault
 from tests.command_line import ROOT
-from tests.makers import HERE
 
 HOOKS = """\
 version: 1
@@ -57,7 +55,6 @@ SECRETS = {
     "url_variables": ["FN_KEY"],
     "receivers": ["hooks.example.org"],
 }
-WRITTEN = parse_template("a literal text", HERE)
 
 
 def policy_with(**fields: list[str]) -> Policy:
@@ -251,11 +248,9 @@ def test_a_host_is_judged_when_it_is_filled_in_and_named_if_the_file_names_it(
     # this S makes the server invalid: `resolve` reports that
     assert breaches(
         policy, text, {"FN_KEY": "k", "H": ".evil.example", "S": ".evil.example/?"}
-    ) == [
-        f"8:14: the URL, with ${{H}}, ${{FN_KEY}} filled in, leads to a host, {no} (policy.yaml:4)"
-    ]
+    ) == [f"8:14: the URL leads to a host or path, {no} (policy.yaml:4)"]
     assert breaches(policy, text, {"FN_KEY": "k", "H": "/", "S": ".evil.example."}) == [
-        f"4:13: the server, with ${{S}} filled in, leads to a host, {no} (policy.yaml:3)"
+        f"4:13: the server leads to a host, {no} (policy.yaml:3)"
     ]
     assert breaches(
         policy,
@@ -266,7 +261,7 @@ def test_a_host_is_judged_when_it_is_filled_in_and_named_if_the_file_names_it(
 
 def is_allowed_url(policy: Policy, url: str) -> bool:
     globs = policy.rules_for("prod").receivers
-    return not [*host_breaches("receivers", globs, url, WRITTEN)]
+    return is_allowed(url, globs)
 
 
 @pytest.mark.parametrize(
@@ -502,4 +497,4 @@ def test_a_receiver_listed_with_a_path_is_allowed_only_below_that_path(
     if is_allowed is None:
         assert found == []
         found = breaches(policy, text, {"FN_KEY": "../admin", "HOOK_SECRET": "s"})
-    assert found == [] if is_allowed else "leads to a path of hooks.example.org" in found[0]
+    assert found == [] if is_allowed else "leads to a host or path" in found[0]

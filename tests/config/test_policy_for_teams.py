@@ -100,7 +100,7 @@ NO = ", which the policy does not allow (policy.yaml:"
         (
             "net/t-01/",
             "net/t-02/",
-            f"prod/t-01.yaml:8:24: the URL leads to a path of hooks.example.net{NO}3)",
+            f"prod/t-01.yaml:8:24: the URL leads to a host or path{NO}3)",
         ),
         (
             "net/t-01/",
