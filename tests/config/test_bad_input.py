@@ -57,7 +57,6 @@ MISTAKES = [
         "1:10",
         "version must be 1, the only version so far / write version: 1",
     ),
-    ("version: 1", "version: true", "1:10", "version must be 1"),
     ("version: 1", "version:", "1:9", "version must be 1"),
     ("version: 1", "x-version: 1", "1:1", "the top level has no version / write version: 1"),
     ("version: 1", "version: 1\nverzion: 1", "2:1", "did you mean version?"),
@@ -128,16 +127,12 @@ MISTAKES = [
         "neither http nor https",
     ),
     ("server: eu.preservica.com", "server: https://eu.preservica.com/api", "6:13", "has a path"),
-    ("server: eu.preservica.com", "server: eu.preservica.com?x", "6:13", "has a path"),
     (
         "server: eu.preservica.com",
         f"server: https://me:{LITERAL}@h",
         "6:13",
         "contains user information",
     ),
-    ("server: eu.preservica.com", "server: ::1", "6:13", "IPv6 address in brackets"),
-    ("server: eu.preservica.com", "server: h:70000", "6:13", "has an invalid port"),
-    ("server: eu.preservica.com", "server: eu preservica com", "6:13", "white space"),
     (
         "server: eu.preservica.com",
         "server: http://eu.preservica.com",
@@ -155,7 +150,6 @@ MISTAKES = [
     ("tenant: BRAMA", "tenant: 0123", "7:13", "a number"),
     ("tenant: BRAMA", "tenant: off", "7:13", "YAML reads this as true or false"),
     ("tenant: BRAMA", "tenant: 2024-01-01", "7:13", "YAML reads this as a date"),
-    ("tenant: BRAMA", "tenant: 1.5", "7:13", "put quotes around it"),
     ("tenant: BRAMA", "tenant: ~", "7:13", "tenant is empty"),
     ("tenant: BRAMA", 'tenant: "A\\nB"', "7:13", "has a line break"),
     ("tenant: BRAMA", "allow_http: 'true'", "7:17", "allow_http must be true or false"),
@@ -250,7 +244,6 @@ MISTAKES = [
         "is not a URL prefix",
     ),
     ("owns: [https://fn.example.net]", "owns: ['https://h?x']", "8:12", "is not a URL prefix"),
-    ("owns: [https://fn.example.net]", "owns: ['https://h#x']", "8:12", "is not a URL prefix"),
     ("owns: [https://fn.example.net]", "owns: ['https://u@h']", "8:12", "user information"),
     ("owns: [https://fn.example.net]", "owns: ['https://${H}']", "8:12", "is not a URL prefix"),
     (
@@ -304,17 +297,9 @@ MISTAKES = [
     (URL, f'"{URL}', "12:14", "close the quotation mark or bracket that begins here"),
     (URL, f"\u201c{URL}\u201d", "12:14", "a typographic quotation mark"),
     (URL, "*hook", "12:14", "this alias (`*name`) refers to no anchor"),
-    (URL, "https:///hook", "12:14", "has no host"),
-    (URL, "https://fn.example.net:x/hook", "12:14", "has an invalid port"),
     (URL, f"https://me:{LITERAL}@fn.example.net/", "12:14", "contains user information"),
-    (URL, "https://h%41/", "12:14", "no name in ASCII"),
     (URL, "https://fn.example.net/#x", "12:14", "has a fragment"),
     (URL, "https://fn.example.net/a b", "12:14", "white space"),
-    (URL, '"https://fn.example.net/\\0"', "12:14", "white space"),
-    (URL, '"https://fn.example.net/\\t"', "12:14", "white space"),
-    (URL, "https://fn.example.net.evil.org/", "12:14", "is outside `owns`"),
-    (URL, "https://fn.example.net\\x", "12:14", "no name in ASCII"),
-    (URL, "https://fn.example.net/a\\b", "12:14", "is outside `owns`"),
     (URL, "https://h/${}", "12:14", "neither `${NAME}` nor"),
     (URL, "https://h/${A:-${B}}", "12:14", "neither `${NAME}` nor"),
     (URL, "''", "12:14", "url is empty"),
@@ -559,8 +544,3 @@ def test_any_change_to_a_file_raises_at_most_a_file_error(
     start: int, length: int, text: str
 ) -> None:
     problems_of(GOOD[:start] + text + GOOD[start + length :])
-
-
-@given(st.permutations(LINES[4:]), st.integers(0, len(LINES)))
-def test_any_order_of_lines_raises_at_most_a_file_error(lines: list[str], kept: int) -> None:
-    problems_of("\n".join([*LINES[:4], *lines[:kept]]))

@@ -85,13 +85,6 @@ def test_a_subscription_may_be_paused_and_adopt_one_or_several_ids(
         assert subscription.adopt == ids
 
 
-@pytest.mark.parametrize("owns", ["made", "all", "none"])
-def test_owns_may_be_one_of_three_words(owns: str) -> None:
-    text = f"version: 1\ntenancies: {{a: {{server: h, owns: {owns}, subscriptions: {{}}}}}}\n"
-    (tenancy,) = read(text).tenancies
-    assert tenancy.settings.owns == owns
-
-
 def test_all_settings_are_read() -> None:
     (tenancy,) = read("""
 version: 1
@@ -117,28 +110,6 @@ tenancies:
     assert (settings.replacement, settings.probe) == ("remove-first", "never")
 
 
-def settings_of(line: str) -> Settings:
-    return (
-        read(f"version: 1\ntenancies:\n  prod:\n    {line}\n    subscriptions: {{}}\n")
-        .tenancies[0]
-        .settings
-    )
-
-
-@pytest.mark.parametrize(
-    ("written", "limit"),
-    [
-        ("50%", UnsubscribeLimit(percent=50)),
-        ("0%", UnsubscribeLimit(percent=0)),
-        ("100.0%", UnsubscribeLimit(percent=100)),
-        ("0", UnsubscribeLimit(number=0)),
-        ("7", UnsubscribeLimit(number=7)),
-    ],
-)
-def test_limit_is_a_share_or_a_number(written: str, limit: UnsubscribeLimit) -> None:
-    assert settings_of(f"limits: {{unsubscribe: {written}}}").limit == limit
-
-
 DEFAULTS = """
 version: 1
 defaults: {trigger: MOVED, secret: {env: A}, include_identifiers: false}
@@ -158,23 +129,6 @@ def test_a_subscription_overrides_the_defaults() -> None:
         True,
     )
     assert (none.trigger, none.secret.name, none.include_identifiers) == ("MOVED", "A", False)
-
-
-def test_description_and_owner_are_read_and_may_be_defaults() -> None:
-    text = """
-version: 1
-defaults: {trigger: MOVED, secret: {env: A}, description: "Für alle"}
-tenancies:
-  prod:
-    subscriptions:
-      own: {url: https://h/1, description: Rebuilds the index}
-      none: {url: https://h/2}
-"""
-    own, none = read(text).tenancies[0].subscriptions
-    assert own.description == "Rebuilds the index"
-    assert none.description == "Für alle"
-    silent, _ = read(GOOD).tenancies[0].subscriptions
-    assert silent.description is None
 
 
 def test_defaults_count_for_their_own_file_only() -> None:
@@ -409,13 +363,6 @@ def test_all_that_breaks_the_other_rules_is_reported_in_the_next_run() -> None:
         '11:7: "d" has no secret',
         '13:7: "f" has the URL and the trigger MOVED of "e" (a.yaml:12:7)',
     ]
-
-
-def test_a_misspelt_key_causes_only_one_problem() -> None:
-    slips = [("defaults:", "default:"), ("triggers:", "trigers:"), ("secret:", "secrets:")]
-    for right, wrong in slips:
-        (problem,) = problems_of(GOOD.replace(right, wrong))
-        assert problem.fix.startswith(f"did you mean {right.removesuffix(':')}? (known: ")
 
 
 def test_a_broken_file_does_not_make_the_triggers_of_other_files_unknown() -> None:

@@ -116,14 +116,6 @@ def test_a_link_to_a_file_of_the_system_that_may_block_ends_at_once(tmp_path: Pa
         assert read(tmp_path / "hooks.yaml")  # if the system has just logged something
 
 
-def test_file_of_70_mb_is_refused_with_the_limit(tmp_path: Path) -> None:
-    path = tmp_path / "hooks.yaml"
-    path.touch()
-    os.truncate(path, 70_000_000)
-    with pytest.raises(FileError, match="larger than 64 MiB"):
-        read(path)
-
-
 def test_no_more_than_the_limit_is_read_from_an_endless_input() -> None:
     class Endless(io.RawIOBase):
         asked = 0

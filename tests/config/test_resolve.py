@@ -10,14 +10,12 @@ from hooksync.config.resolve import Environment, check_as_written, resolve, url_
 from hooksync.config.variable_files import gather
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
-    CredentialRefs,
     HookUrl,
     Location,
     SecretRef,
     Server,
     Tenancy,
     Trigger,
-    UnsubscribeLimit,
 )
 
 FILE = """\
@@ -88,19 +86,6 @@ def test_one_subscription_is_declared_for_each_trigger() -> None:
     assert fixed.url.full == "https://fn.example.net/api/$"
 
 
-def test_a_resolved_tenancy_has_references_in_place_of_secrets() -> None:
-    (tenancy,) = resolved()
-    assert tenancy.server == Server("https://eu.preservica.com")
-    assert tenancy.tenant == "BRAMA"
-    assert tenancy.limit == UnsubscribeLimit(percent=50)
-    assert tenancy.credentials == CredentialRefs(
-        username=SecretRef("env", "PRESERVICA_USERNAME"),
-        password=SecretRef("env", "PRESERVICA_PASSWORD"),
-        totp=SecretRef("env", "PRESERVICA_2FA_TOKEN"),
-    )
-    assert tenancy.credentials.username.location is None
-
-
 def test_each_credential_has_its_own_default() -> None:
     text = FILE.replace("tenant: BRAMA", "credentials: {password: {file: p}}")
     credentials = resolved(text)[0].credentials
@@ -165,26 +150,6 @@ def test_every_variable_that_is_missing_is_named() -> None:
 def test_url_with_a_variable_is_judged_when_it_is_filled_in(host: str, fault: str) -> None:
     said = said_of(FILE, {**ENVIRON, "HOST": host})
     assert said == [f"10:14: the URL, with ${{HOST}}, ${{FN_KEY}} filled in, {fault}"]
-
-
-@pytest.mark.parametrize(
-    ("url", "fault"),
-    [
-        ("https://other/${FN_KEY}", "is outside `owns` of its tenancy"),
-        ("https://h/apix?code=${FN_KEY}", "is outside `owns` of its tenancy"),
-        ("ftp://h/${FN_KEY}", "is neither http nor https"),
-        ("https://h/#${FN_KEY}", "has a fragment (#)"),
-        ("https://b\u00fccher.${FN_KEY}/", "has a host that is no name in ASCII"),
-        ("https://me:hunter2@${FN_KEY}/", "contains user information (@)"),
-        ("https://${FN_KEY}:hunter2@h/", "contains user information (@)"),
-    ],
-)
-def test_a_mistake_beside_a_variable_is_reported_after_the_variable_is_filled_in(
-    url: str, fault: str
-) -> None:
-    text = FILE.replace("https://${HOST}/api/hook?code=${FN_KEY}", url)
-    [said] = said_of(text, {"FN_KEY": "k"})
-    assert said.startswith(f"10:14: the URL, with ${{FN_KEY}} filled in, {fault}")
 
 
 @pytest.mark.parametrize(

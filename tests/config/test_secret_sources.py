@@ -112,12 +112,6 @@ def test_a_relative_path_starts_at_the_folder_of_the_file_that_names_it(tmp_path
     assert sources.find(file(str(tmp_path / "sub" / "secret"), "/elsewhere")).reveal() == VALUE
 
 
-def test_a_tilde_means_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "secret").write_text(VALUE)
-    assert SecretSources({}).find(file("~/secret", "/elsewhere")).reveal() == VALUE
-
-
 def test_an_error_about_an_unreadable_file_gives_the_reason(tmp_path: Path) -> None:
     assert failure_of(file("no-such-file", str(tmp_path))).summary.endswith(
         "cannot be read: no such file or directory"
@@ -220,14 +214,6 @@ def test_every_value_that_is_read_is_masked_but_no_username_from_a_variable() ->
     username = SecretRef("env", "NAME", noun="username")
     sources.look_up([env(), env(), username, SecretRef("env", "BAD"), SecretRef("env", "NONE")])
     assert masked == [VALUE, "\u00fc"]
-
-
-def test_a_kind_without_a_look_up_of_its_own_never_runs_a_program(tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-    ref = SecretRef.from_json({"vault": ("touch", str(mark))}, HERE)
-    with pytest.raises(AssertionError):
-        SecretSources(os.environ).find(ref)
-    assert not mark.exists()
 
 
 def test_a_program_runs_only_once_in_a_run_even_if_it_fails(tmp_path: Path) -> None:

@@ -76,19 +76,6 @@ def test_data_and_places_are_those_of_pyyaml(data: dict[str, object], flow: bool
     assert loaded_places(read(text)) == composed_places(node)
 
 
-def test_every_node_has_its_place_in_the_file() -> None:
-    data = read("# comment\na: 1\nbb:\n  - x\n  - {c: y}\nd: &x z\ne: *x\n")
-    items = data["bb"]
-    assert isinstance(items, YamlList)
-    inner = items[1]
-    assert isinstance(inner, YamlMap)
-    assert (data.key_place("a"), data.place("a")) == (at(2, 1), at(2, 4))
-    assert (data.key_place("bb"), data.place("bb")) == (at(3, 1), at(4, 3))
-    assert [items.place(0), items.place(1)] == [at(4, 5), at(5, 5)]
-    assert (inner.key_place("c"), inner.place("c")) == (at(5, 6), at(5, 9))
-    assert data.place("e") == at(7, 4)
-
-
 def test_column_counts_characters_not_bytes() -> None:
     data = read("{é: 1, 漢字: 2, 🎉: 3, x: 4}")
     assert data.key_place("x") == at(1, 21)

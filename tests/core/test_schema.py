@@ -44,15 +44,6 @@ MARK = yaml.Mark("hooks.yaml", 0, 0, 0, None, 0)
 CHECKED: tuple[SchemaKind, ...] = ("hooks", "policy", "plan", "state")  # the files that are read
 
 
-names = st.from_regex(r"[A-Za-z0-9_-]{1,8}", fullmatch=True)
-triggers = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
-lines = st.text(
-    st.characters(exclude_characters="\x7f", min_codepoint=0x20, exclude_categories=["Cs"]),
-    min_size=1,
-)
-printable_lines = st.text(min_size=1).filter(str.isprintable)
-texts = st.text(min_size=1)
-prefixes = st.from_regex(r"https?://[a-z0-9./]{1,8}", fullmatch=True)
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -67,91 +58,26 @@ anything = st.recursive(
         st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)
     ),
 )
-notes = st.dictionaries(st.from_regex(r"x-[a-z]{0,4}", fullmatch=True), anything, max_size=2)
-references = st.one_of(
-    st.fixed_dictionaries({"env": st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)}),
-    st.fixed_dictionaries({"file": lines}),
-)
-
-
-def mapping(
-    required: dict[str, Any], optional: dict[str, Any], *, with_notes: bool = True
-) -> st.SearchStrategy[Any]:
-    fields = st.fixed_dictionaries(required, optional=optional)
-    return st.builds(lambda a, b: {**a, **b}, fields, notes) if with_notes else fields
-
-
-def with_triggers(
-    required: dict[str, Any], more: dict[str, Any] | None = None
-) -> st.SearchStrategy[Any]:
-    plain = {
-        **(more or {}),
-        "include_identifiers": st.booleans(),
-        "description": printable_lines,
-    }
-    shared = {"secret": references, **plain}
-    return st.one_of(
-        mapping(required, {**shared, "trigger": triggers}),
-        mapping(required, {**shared, "triggers": st.lists(triggers, min_size=1, max_size=3)}),
-    )
-
-
-shares = st.one_of(
-    st.from_regex(r"[0-9]{1,2}(\.[0-9]{1,3})?%", fullmatch=True),
-    st.sampled_from(["100%", "100.00%"]),
-)
-settings_of_tenancies = {
-    "allow_http": st.booleans(),
-    "owns": st.one_of(
-        st.sampled_from(["made", "all", "none"]), st.lists(prefixes, min_size=1, max_size=3)
-    ),
-    "limits": mapping(
-        {}, {"unsubscribe": st.one_of(shares, st.integers(min_value=0))}, with_notes=False
-    ),
-    "replacement": st.sampled_from(["create-first", "remove-first"]),
-    "probe": st.sampled_from(["auto", "require", "never"]),
-}
-tenancies = mapping(
-    {},
-    {
-        **settings_of_tenancies,
-        "server": texts,
-        "tenant": lines,
-        "credentials": mapping(
-            {},
-            {
-                "username": references,
-                "password": references,
-                "totp": references,
-            },
-            with_notes=False,
-        ),
-        "subscriptions": st.dictionaries(names, with_triggers({"url": texts}), max_size=3),
-    },
-)
-documents = st.one_of(
-    mapping(
-        {
-            "version": st.just(1),
-            "tenancies": st.dictionaries(names, tenancies, min_size=1, max_size=2),
-        },
-        {
-            "defaults": with_triggers({}, settings_of_tenancies),
-            "extra_triggers": st.lists(triggers, max_size=3),
-        },
-    ),
-    mapping(
-        {"version": st.just(1), "extra_triggers": st.lists(triggers, max_size=3)},
-        {"defaults": with_triggers({}, settings_of_tenancies)},
-    ),
-)
-
-
-def without_notes(node: Any) -> Any:
-    """Return a copy without the keys that begin with `x-`."""
-    if isinstance(node, dict):
-        return {name: without_notes(value) for name, value in node.items() if name[:2] != "x-"}
-    return node
+FULL: dict[str, Any] = yaml.safe_load("""
+version: 1
+defaults: {secret: {env: "${TENANCY}_SECRET"}, trigger: MOVED, description: a line}
+extra_triggers: [ENTITY_DELETED]
+tenancies:
+  prod:
+    server: eu.preservica.com
+    tenant: BRAMA
+    allow_http: true
+    credentials: {username: {env: A}, password: {file: b}, totp: {command: [op, read]}}
+    owns: [https://h/api]
+    protect: [https://vendor.example]
+    limits: {unsubscribe: 12.5%}
+    replacement: remove-first
+    probe: require
+    subscriptions:
+      one: {url: https://h/1, triggers: [INDEXED], secret: {env: A}, include_identifiers: true}
+      two: {url: https://h/2, enabled: false, adopt: [9a]}
+  test: {owns: all, limits: {unsubscribe: 3}, subscriptions: {}}
+""")
 
 
 def places_in(node: Any) -> Iterator[Callable[[Any], None]]:
@@ -199,16 +125,11 @@ def test_schema_is_a_valid_schema(kind: SchemaKind) -> None:
     jsonschema.Draft202012Validator.check_schema(read_schema(kind))
 
 
-@given(documents.map(without_notes))
-def test_a_hooks_file_without_notes_inside_its_tenancies_needs_no_second_check(
-    document: dict[str, Any],
-) -> None:
-    assert is_certain_to_fit("hooks", {**document, "x-note": 1})
-
-
-@given(documents)
-def test_a_hooks_file_that_follows_the_schema_has_no_error(document: dict[str, Any]) -> None:
-    assert not list(find_violations(SCHEMA, document))
+def test_a_hooks_file_without_notes_inside_its_tenancies_needs_no_second_check() -> None:
+    assert is_certain_to_fit("hooks", {**FULL, "x-note": 1})
+    noted = {"version": 1, "tenancies": {"a": {"x-note": 1, "subscriptions": {}}}}
+    for document in (FULL, noted):
+        assert not list(find_violations(SCHEMA, document))
 
 
 def assert_agreement(kind: SchemaKind, data: object) -> bool:
@@ -241,12 +162,11 @@ def with_places(node: Any) -> Any:
     return node
 
 
-@given(documents, mishaps, st.data())
-@pytest.mark.slow
+@given(mishaps, st.data())
 def test_all_checks_agree_on_a_hooks_file_changed_in_one_place(
-    document: dict[str, Any], mishap: object, data: st.DataObject
+    mishap: object, data: st.DataObject
 ) -> None:
-    changed = copy.deepcopy(document)
+    changed = copy.deepcopy(FULL)
     data.draw(st.sampled_from(list(places_in(changed))))(mishap)
     if not assert_agreement("hooks", changed):
         assert [*find_schema_errors("hooks", with_places(changed), "hooks.yaml")]

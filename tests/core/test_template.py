@@ -33,10 +33,6 @@ def test_references_are_filled_in_as_in_a_shell(text: str, filled: str) -> None:
     assert parse_template(text).fill({"A": "1", "B": "2", "EMPTY": ""}) == filled
 
 
-def test_value_is_not_read_as_a_template_again() -> None:
-    assert parse_template("${A}").fill({"A": "${B}$$"}) == "${B}$$"
-
-
 @pytest.mark.parametrize(
     "text",
     ["${", "${A", "x${A:-", "${}", "${1A}", "${A B}", "${A-x}", "${A:?x}", "${A\n}", "${A:-${B}}"],

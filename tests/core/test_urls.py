@@ -12,7 +12,6 @@ from hooksync.core.urls import (
     QUERY_VALUE,
     is_like_key,
     is_loopback,
-    is_plain_http,
     is_respelling,
     literal_address,
     masked_url,
@@ -132,39 +131,6 @@ def test_an_invalid_server_has_a_fault(server: str) -> None:
 )
 def test_this_machine_is_loopback(host: str) -> None:
     assert is_loopback(host)
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "localhost.evil.org",
-        "a.localhost",
-        "127.0.0.1.evil.org",
-        "127.0.0.256",
-        "127.1",
-        "128.0.0.1",
-        "[::2]",
-        "[x]",
-        "mylocalhost",
-    ],
-)
-def test_other_machines_are_not_loopback(host: str) -> None:
-    assert not is_loopback(host)
-
-
-@pytest.mark.parametrize(
-    ("url", "is_plain"),
-    [
-        ("http://h/x", True),
-        ("HTTP://h", True),
-        ("https://h/x", False),
-        ("http://127.0.0.1:8/x", False),
-        ("http://[::1]:8/x", False),
-        ("h", False),
-    ],
-)
-def test_only_http_to_a_different_machine_counts_as_plain_http(url: str, is_plain: bool) -> None:
-    assert is_plain_http(url) is is_plain
 
 
 @pytest.mark.parametrize(
