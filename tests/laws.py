@@ -544,7 +544,7 @@ def one_apply_settles_all(run: Run) -> Iterator[str]:
     confirm this.
     """
     if run.code != _code_of_nothing(run):
-        yield f"it exits {run.code}: {_amiss(run)}"
+        yield f"it exits {run.code}: {run.said[-400:]}"
     for declared in run.tenancies:
         steps = [
             step
@@ -673,22 +673,6 @@ def broken_by(run: Run, laws: Iterable[Law] = LAWS) -> list[tuple[str, str]]:
 
 def _active(run: Run) -> list[Mapping[str, Any]]:
     return [step for one in run.told for step in one["steps"] if step["action"] in ACTIVE]
-
-
-def _amiss(run: Run) -> str:
-    """Return in one line all problems that a run reports."""
-    if run.result is None:
-        return run.said[-400:]
-    told = [it["what"] for it in run.result["refusals"]]
-    for one in run.told:
-        told += [it["what"] for it in (*one["errors"], *one["refusals"])]
-        told += [f"{outcome(it)}: {it['address']}" for it in one["steps"] if outcome(it)["problem"]]
-        told += [
-            f"left: {it['action']} {it['address'] or live_id(it)} {it['reasons']}"
-            for it in one.get("differences", ())
-        ]
-        told += [f"{one['not_verified']}"] if one.get("not_verified") else []
-    return "; ".join(told)
 
 
 def _of(held: Iterable[Held], declared: Declared) -> set[Held]:

@@ -5,7 +5,7 @@ tests beside each module provoke the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -19,49 +19,25 @@ ENTRIES = dict(
     re.findall(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", MESSAGES_PART, re.MULTILINE | re.DOTALL)
 )
 FEWEST, MOST = 40, 60
+SECRET = "{env: CATALOGUE_SECRET}"
 Provocation = Callable[[Place], Run]
 
 
-def typed(command: str) -> Provocation:
-    """Return a provocation that runs a command."""
-    return lambda place: place.run(*command.split())
+def run(
+    command: str, *edit: str, faults: Sequence[str] = (), **variables: str | None
+) -> Provocation:
+    """Return a provocation that runs a command.
 
-
-def written(before: str, after: str, command: str = "validate") -> Provocation:
-    """Return a provocation that edits the hooks file and runs a command."""
-
-    def provoke(place: Place) -> Run:
-        assert before in HOOKS
-        place.write(HOOKS.replace(before, after))
-        return place.run(*command.split())
-
-    return provoke
-
-
-def exported(name: str, value: str, command: str = "plan") -> Provocation:
-    """Return a provocation that sets a variable and runs a command."""
+    `edit`: a text of the hooks file, and the text in its place; `variables`: their values; None
+    unsets one.
+    """
 
     def provoke(place: Place) -> Run:
-        place.environ[name] = value
-        return place.run(*command.split())
-
-    return provoke
-
-
-def unset(name: str) -> Provocation:
-    """Return a provocation that plans without a variable."""
-
-    def provoke(place: Place) -> Run:
-        del place.environ[name]
-        return place.run("plan")
-
-    return provoke
-
-
-def with_faults(command: str, *faults: str) -> Provocation:
-    """Return a provocation that runs a command while the service fails in these ways."""
-
-    def provoke(place: Place) -> Run:
+        if edit:
+            assert edit[0] in HOOKS
+            place.write(HOOKS.replace(*edit))
+        given = place.environ | variables
+        place.environ = {name: value for name, value in given.items() if value is not None}
         place.clock = JumpingClock()
         for fault in faults:
             place.box.faults.add(fault)
@@ -97,43 +73,41 @@ def without_a_state(place: Place) -> Run:
 
 MESSAGES: dict[str, Provocation] = {
     # command line
-    '--tenancy "…" matches no tenancy': typed("plan --tenancy nobody"),
-    "there is no file …": typed("plan --file none.yaml"),
-    "no variable names the server": typed("init --file new.yaml --from-live"),
-    "… exists already, and was left as it is": typed("init"),
-    "no live subscription has the id …": typed("remove 9495ddbf --yes"),
+    '--tenancy "…" matches no tenancy': run("plan --tenancy nobody"),
+    "there is no file …": run("plan --file none.yaml"),
+    "no variable names the server": run("init --file new.yaml --from-live"),
+    "… exists already, and was left as it is": run("init"),
+    "no live subscription has the id …": run("remove 9495ddbf --yes"),
     # the hooks file
-    "not valid YAML": written("tenant: DEMO", "tenant: @DEMO"),
-    'unknown key "…"': written("triggers:", "trigers:"),
-    'unknown trigger "…"': written("INDEXED", "INDEXD"),
-    "a secret is never written into the file": written("{env: CATALOGUE_SECRET}", "hunter2"),
-    'tenancy "…" has no subscriptions': written(HOOKS.partition("tenant: DEMO\n")[2], ""),
-    "… must be text, but YAML reads this as …": written("tenant: DEMO", "tenant: 0123"),
-    "the server is plain http: the password can be read in transit": written(
-        "${BOX}", "http://eu.preservica.com"
+    "not valid YAML": run("validate", "tenant: DEMO", "tenant: @DEMO"),
+    'unknown key "…"': run("validate", "triggers:", "trigers:"),
+    'unknown trigger "…"': run("validate", "INDEXED", "INDEXD"),
+    "a secret is never written into the file": run("validate", SECRET, "hunter2"),
+    'tenancy "…" has no subscriptions': run("validate", HOOKS.partition("DEMO\n")[2], ""),
+    "… must be text, but YAML reads this as …": run("validate", "tenant: DEMO", "tenant: 0123"),
+    "the server is plain http: the password can be read in transit": run(
+        "validate", "${BOX}", "http://eu.preservica.com"
     ),
     # variables and secrets
-    "… variable ${…} is not set": unset("FN_KEY"),
-    "… env:… is not set": unset("PRESERVICA_PASSWORD"),
-    "secret … runs a program, which is not allowed": written(
-        "{env: CATALOGUE_SECRET}", "{command: [op, read]}", "plan"
-    ),
+    "… variable ${…} is not set": run("plan", FN_KEY=None),
+    "… env:… is not set": run("plan", PRESERVICA_PASSWORD=None),
+    "secret … runs a program, which is not allowed": run("plan", SECRET, "{command: [op, read]}"),
     # reaching Preservica
-    "… -> 401: …": exported("PRESERVICA_PASSWORD", "not-the-password"),
-    "… -> 503: …": with_faults("plan", "status-503@list:*"),
-    "the server's name does not resolve": exported("BOX", "https://nowhere.invalid", "check"),
+    "… -> 401: …": run("plan", PRESERVICA_PASSWORD="not-the-password"),
+    "… -> 503: …": run("plan", faults=["status-503@list:*"]),
+    "the server's name does not resolve": run("check", BOX="https://nowhere.invalid"),
     # the phrases of a result
     "half done: …": removing_first,
-    "unsettled: …": with_faults("apply --yes", "commit-cut@subscribe:1"),
+    "unsettled: …": run("apply --yes", faults=["commit-cut@subscribe:1"]),
     "not tried: …": removing_after_a_failure,
-    "Not as declared: …": with_faults("apply --yes", "status-400@subscribe:1"),
-    "Not verified: …": with_faults("apply --yes", "status-403@list:*:1"),
+    "Not as declared: …": run("apply --yes", faults=["status-400@subscribe:1"]),
+    "Not verified: …": run("apply --yes", faults=["status-403@list:*:1"]),
     "not compared: …": without_a_state,
     "not saved: …": without_a_state,
     # the state and its lock
-    "there is no state at …": typed("state show"),
-    "the state … cannot be used: …": typed("plan --state git:hooksync-state"),
-    "… cannot be written: …": typed("plan --out no/such/folder/plan.json"),
+    "there is no state at …": run("state show"),
+    "the state … cannot be used: …": run("plan --state git:hooksync-state"),
+    "… cannot be written: …": run("plan --out no/such/folder/plan.json"),
 }
 
 
@@ -142,10 +116,10 @@ MESSAGES: dict[str, Provocation] = {
 def test_hooksync_prints_an_ordinary_message_as_the_page_explains_it(
     message: str, place: Place
 ) -> None:
-    run = MESSAGES[message](place)
+    done = MESSAGES[message](place)
     words = ".+".join(re.escape(part) for part in message.split("…"))
-    assert re.search(words, run.out + run.err), run.out + run.err
-    assert ENTRIES[message].rstrip().endswith(f"\n**Exit code:** {int(run.code)}")
+    assert re.search(words, done.text), done.text
+    assert ENTRIES[message].rstrip().endswith(f"\n**Exit code:** {int(done.code)}")
 
 
 def test_the_page_has_an_entry_for_each_tested_message() -> None:
@@ -161,5 +135,5 @@ def test_each_entry_explains_the_message_and_what_to_do() -> None:
 
 
 def test_hooksync_prints_the_example_at_the_top_of_the_page(place: Place) -> None:
-    run = MESSAGES['unknown trigger "…"'](place)
-    assert f"```output\n{run.err}```\n" in PAGE
+    done = MESSAGES['unknown trigger "…"'](place)
+    assert f"```output\n{done.err}```\n" in PAGE
