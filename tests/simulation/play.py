@@ -45,7 +45,6 @@ from tests.laws import (
     LAWS,
     SETTLED,
     SOMEBODY_ELSE,
-    Declared,
     Held,
     Place,
     Remembered,
@@ -269,28 +268,41 @@ class Play:
         remembered, meant = self.remembered(state), self._meant(state)
         start, before = len(self.service.moments), self.service.held()
         code, crash = self._carry_out(verb, options, process, hooks)
-        declared = hooks.targeted() if targets else hooks.declared()
-        run = self._run(process, verb, code, crash, declared)
-        moments = tuple(self.service.moments[start:])
-        run = _with(
-            run,
+        text, saved = self.disk.texts.get(state), _read(more.get("saved_plan"))
+        report, plan = _read(getattr(options, "report", None)), _read(more.get("out"))
+        said = "\n".join((*process.out, *process.err))
+        if shared["format"] == "json" and said.startswith("{"):
+            report = said.partition("\n}\n")[0] + "\n}"
+        run = Run(
+            name=process.name,
+            verb=verb,
+            code=code,
+            tenancies=hooks.targeted() if targets else hooks.declared(),
             before=before,
-            moments=moments,
+            moments=tuple(self.service.moments[start:]),
+            result=json.loads(report) if report and code is not None and not crash else None,
+            said=said,
+            crash=crash,
+            written=tuple(filter(None, (text, report, plan))),
+            hidden=(*HIDDEN, *self.service.tokens),
+            is_interrupted=process.stop.is_set() and not process.meets_a_bug,
+            meets_a_bug=process.meets_a_bug,
+            fellows=frozenset(self.users[state]) - {process.name},
+            can_lose_lock=self.history.is_remote,
             remembered=remembered,
+            remembers=None if text is None else self.remembered(state),
+            attempts=self._open_attempts(state),
+            is_reviewed="reviewed" in flags or saved is not None,
+            promised=json.loads(saved) if saved else None,
             meant=meant,
-            options=options,
-            play=self,
-            state=state,
         )
-        self._learn(run, options, state)
+        self._learn(run, adopts="adopt" in flags and verb == "apply")
         self._note_made(is_counted=state == OWN and not getattr(options, "replace", ()))
-        promised = more.get("saved_plan")
         run = replace(
             run,
             made=dict(self.made),
             unproven=self._unproven(OWN) if state == OWN else {},
-            is_reviewed="reviewed" in flags or bool(promised),
-            promised=json.loads(Path(promised).read_text()) if promised else None,
+            misled=frozenset(self.misled),
         )
         self._judge(run, process, where, laws)
 
@@ -330,29 +342,6 @@ class Play:
             return Store(self.disk, process, name)
         backend = FarBackend(self.disk, process, name)
         return PassiveStore(backend, Context({}, io.BytesIO(), process, process.stop, process))
-
-    def _run(
-        self,
-        process: Process,
-        verb: str,
-        code: int | None,
-        crash: str,
-        declared: tuple[Declared, ...],
-    ) -> Run:
-        return Run(
-            name=process.name,
-            verb=verb,
-            code=code,
-            tenancies=declared,
-            before=(),
-            moments=(),
-            said="\n".join((*process.out, *process.err)),
-            crash=crash,
-            hidden=(*HIDDEN, *self.service.tokens),
-            is_interrupted=process.stop.is_set() and not process.meets_a_bug,
-            meets_a_bug=process.meets_a_bug,
-            can_lose_lock=self.history.is_remote,
-        )
 
     def remembered(self, name: str) -> tuple[Remembered, ...]:
         """Return the entries of a state, each with whether its secret is right."""
@@ -443,13 +432,13 @@ class Play:
         text = self.disk.texts.get(name)
         return None if text is None else _parsed(text)
 
-    def _learn(self, run: Run, options: RunOptions, state: str) -> None:
+    def _learn(self, run: Run, *, adopts: bool) -> None:
         """Note the ids about which --adopt or a lie of the service may have misled the state."""
         for moment, made, _ in run.changes():
             if moment.named and moment.named not in {one.id for one in made}:
                 self.misled.add(moment.named)
         self.misled |= _taken_for_own(run)
-        if options.adopt:
+        if adopts:
             earlier = {entry.id: entry for entry in run.remembered}
             flags = {one.id: one.flag for one in run.after}
             for entry in run.remembers or ():
@@ -482,7 +471,6 @@ class Play:
                     f"      state: {one.id[:8]} {one.address} right={one.is_right}"
                     f" unconfirmed={one.is_unconfirmed}"
                 )
-        run = replace(run, misled=frozenset(self.misled))
         self.broken += (
             Broken(name, how, f"{where}: {run.name}") for name, how in broken_by(run, laws)
         )
@@ -555,32 +543,6 @@ def _read(path: str | None) -> str | None:
         return Path(path).read_text(encoding="utf-8") if path else None
     except FileNotFoundError:
         return None
-
-
-def _with(run: Run, *, options: RunOptions, play: Play, state: str, **more: Any) -> Run:
-    """Return the run with its result, its state and the texts that it wrote."""
-    text, report, plan = (
-        play.disk.texts.get(state),
-        _read(getattr(options, "report", None)),
-        _read(getattr(options, "out", None)),
-    )
-    result = None
-    if run.code is not None and not run.crash:
-        if getattr(options, "format", "") == "json" and run.said.startswith("{"):
-            result = json.loads(run.said.partition("\n}\n")[0] + "\n}")
-        elif report:
-            result = json.loads(report)
-    known = play._state(state)
-    return replace(
-        run,
-        result=result,
-        written=tuple(filter(None, (text, report, plan))),
-        remembers=None if known is None else play.remembered(state),
-        attempts=play._open_attempts(state),
-        misled=frozenset(play.misled),
-        fellows=frozenset(play.users[state]) - {run.name},
-        **more,
-    )
 
 
 def play(history: History, *, traces: bool = False) -> Play:
