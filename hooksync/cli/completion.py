@@ -24,7 +24,7 @@ _hooksync() {
 }
 complete -F _hooksync hooksync
 """
-_FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars of paths
+FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars of paths
 
 
 class CompletionOptions(Record, frozen=True):
@@ -36,20 +36,15 @@ class CompletionOptions(Record, frozen=True):
 def completion(
     parser: argparse.ArgumentParser, options: CompletionOptions, context: Context
 ) -> ExitCode:
-    """Print a script."""
-    context.terminal.result(completion_script(parser, options.shell))
-    return ExitCode.DONE
-
-
-def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """Write the script that completes commands, flags and values in a shell. Changes the parser."""
+    """Print the script that completes commands, flags and values in a shell."""
     import shtab  # 30 ms, and no other command uses it
 
     for action in all_actions(parser):
-        if action.metavar in _FILES:
+        if action.metavar in FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it there
-    script = f"{shtab.complete(parser, shell)}\n"
-    return script + _BASH if shell == "bash" else script
+    script = f"{shtab.complete(parser, options.shell)}\n"
+    context.terminal.result(script + _BASH if options.shell == "bash" else script)
+    return ExitCode.DONE
 
 
 def all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

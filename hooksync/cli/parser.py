@@ -8,11 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from hooksync.cli.flags import FLAGS, SHORT
-from hooksync.config.files import YAML_ENDINGS
 from hooksync.core.errors import Problem, UsageError, suggestion
 
 if TYPE_CHECKING:
@@ -90,8 +88,6 @@ class _Parser(argparse.ArgumentParser):
         fix = suggestion(name, list(self._option_string_actions), self._see_help)
         if name in ("--dryrun", "--dry-run"):
             fix = "`hooksync plan` shows what apply would do, and changes nothing"
-        if name.endswith(YAML_ENDINGS) and "--file" in self._option_string_actions:
-            fix = f"did you mean --file {quote(name)}? ({self._see_help})"
         raise UsageError(Problem(f"unknown {kind} {name}", fix))
 
     @property

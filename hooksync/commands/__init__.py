@@ -1,4 +1,4 @@
-"""One module for a command, or for a few of a kind, read like a sentence: files -> live -> plan -> result -> exit code.
+"""One module for a command, or a few of a kind: files -> live -> plan -> result -> exit code.
 
 Nothing here prints by itself or compares: that is the work of the packages below. Three modules are
 no commands: problems.py, receiving.py and notice.py, which posts notices.

@@ -190,10 +190,6 @@ def test_a_missing_file_is_one_clear_error(place: Place) -> None:
         (("state", "move", "a", "b", "--stat", "x"), "unknown flag --stat"),
         (("completion", "tcsh"), "choose from bash, zsh, fish;"),
         (("plan", "hooks"), "unknown argument hooks\n  fix: see `hooksync plan --help`"),
-        (
-            ("plan", "a hook.yaml"),
-            "unknown argument a hook.yaml\n  fix: did you mean --file 'a hook.yaml'? (see",
-        ),
         (("version", "hooks.yaml"), "unknown argument hooks.yaml\n  fix: see"),
     ],
 )
