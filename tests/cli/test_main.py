@@ -41,19 +41,6 @@ def test_a_wrong_password_is_reported_once_and_tried_once(place: Place) -> None:
     assert methods(place) == ["POST login"]
 
 
-def test_apply_stops_before_any_change_and_names_the_line_if_a_secret_is_not_set(
-    place: Place,
-) -> None:
-    del place.environ["CATALOGUE_SECRET"]
-    plan = place.run("plan")
-    assert plan.code == 0
-    assert "warning: hooks.yaml:10:17: secret env:CATALOGUE_SECRET is not set" in plan.err
-    run = place.run("apply", "--yes")
-    assert run.code == 1
-    assert "hooks.yaml:10:17: secret env:CATALOGUE_SECRET is not set" in run.err
-    assert place.box.subscriptions("DEMO") == ()
-
-
 TWO = (
     HOOKS
     + """\

@@ -90,15 +90,6 @@ def test_the_fix_for_a_user_without_a_suitable_role_names_those_roles(place: Pla
         assert role in found(run, "list")["fix"]
 
 
-def test_if_a_server_name_does_not_resolve_only_receivers_are_still_checked(place: Place) -> None:
-    place.environ["BOX"] = "https://nowhere.invalid"
-    run = check(place)
-    assert run.code == 1
-    assert states(run) == {"log-in": "failed", "catalogue": "ok"}
-    assert "does not resolve" in found(run, "log-in")["detail"]
-    assert states(run)["catalogue"] == "ok"
-
-
 def test_a_server_without_tls_is_a_failed_log_in_with_a_fix(place: Place) -> None:
     place.environ["BOX"] = place.box.url.replace("http:", "https:")
     run = check(place)

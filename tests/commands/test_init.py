@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hooksync.core.errors import FileError
-from hooksync.core.output import Output
 from tests.command_line import hooksync
 from tests.conftest import SECRET, Place
 
@@ -40,11 +38,6 @@ def test_init_does_not_write_through_a_dangling_link(tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").symlink_to("elsewhere.yaml")
     assert hooksync(["init"], {}, tmp_path).code == 1
     assert not (tmp_path / "elsewhere.yaml").exists()
-
-
-def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="cannot be written: no such file or directory"):
-        Output().create_file(str(tmp_path / "none" / "hooks.yaml"), "")
 
 
 def test_from_live_prints_or_writes_the_same_draft(place: Place) -> None:

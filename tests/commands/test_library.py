@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,11 +101,9 @@ def test_a_plan_follows_the_settings_of_load(place: Place) -> None:
     ("text", "settings", "what"),
     [
         (HOOKS.replace("INDEXED", "INDEXD"), {}, 'unknown trigger "INDEXD"'),
-        (HOOKS.replace("${BOX}", "${NOT_SET}"), {}, "${NOT_SET}"),
         (HOOKS, {"tenancies": "other"}, "matches no tenancy"),
-        (HOOKS, {"policy": "/none/policy.yaml"}, "there is no policy /none/policy.yaml"),
     ],
-    ids=["file", "environment", "selection", "policy"],
+    ids=["file", "selection"],
 )
 def test_faults_of_the_input_are_raised_as_problems_with_a_fix(
     place: Place, text: str, settings: dict[str, str], what: str
@@ -121,21 +116,10 @@ def test_faults_of_the_input_are_raised_as_problems_with_a_fix(
     assert problem.fix
 
 
-def test_an_unknown_setting_is_a_type_error(place: Place) -> None:
-    with pytest.raises(TypeError, match="prune"):
-        load(place, prune=False)
-
-
 def test_an_apply_without_a_state_is_an_error_and_changes_nothing(place: Place) -> None:
     with pytest.raises(hooksync.HooksyncError, match="the run has no state"):
         hooksync.apply(load(place, uses_state=False))
     assert live(place) == 0
-
-
-def test_a_tenancy_that_cannot_be_read_is_an_error_in_the_plan(place: Place) -> None:
-    place.environ["PRESERVICA_PASSWORD"] = "wrong-password-0123"
-    plan = hooksync.plan(load(place))
-    assert (plan.exit_code, len(plan.all_errors), plan.has_changes) == (1, 1, False)
 
 
 def test_a_stop_ends_a_run_as_an_interrupt_does(place: Place) -> None:
@@ -143,21 +127,6 @@ def test_a_stop_ends_a_run_as_an_interrupt_does(place: Place) -> None:
     declared = load(place, stop=stop, progress=lambda *what: stop.set())
     report = hooksync.apply(declared)
     assert (report.exit_code, report.is_interrupted, live(place)) == (130, True, 0)
-
-
-def test_an_apply_leaves_signals_environment_and_working_folder_alone(place: Place) -> None:
-    before = (
-        [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)],
-        dict(os.environ),
-        Path.cwd(),
-    )
-    hooksync.apply(load(place))
-    after = (
-        [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)],
-        dict(os.environ),
-        Path.cwd(),
-    )
-    assert before == after
 
 
 def test_public_objects_and_their_renderings_show_no_secret(place: Place) -> None:

@@ -13,14 +13,12 @@ from pathlib import Path
 
 import pytest
 import requests
-from pyPreservica import TriggerType
 
 from hooksync.receiver import sign_challenge, sign_event
 from hooksync.receivers.listener import MOST_REFUSED
-from tests.boxes import Sandbox
 from tests.commands.test_receiving import DECLARED, ENVIRON, KEY, NAMED, SECRET, answering, run
 from tests.conftest import make_environ
-from tests.pypreservica import no_credentials, web_hooks_api
+from tests.pypreservica import no_credentials
 from tests.receivers.broken import BUGS
 from tests.receivers.test_suite import serving
 
@@ -261,16 +259,8 @@ def test_listen_prints_hostile_events_without_escapes_workflow_commands_or_secre
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["--secret", "env:NONE"], 1, "secret env:NONE is not set"),
-        (
-            ["--secret", "env:HOOKSYNC_PLAN_KEY"],
-            64,
-            "the variable HOOKSYNC_PLAN_KEY is for hooksync itself",
-        ),
         ([*NAMED, "--record", "/nowhere/at/all"], 1, "the folder /nowhere/at/all cannot be made"),
         ([*NAMED, "--forward", "here"], 64, "--url is neither http nor https"),
-        ([*NAMED, "--port", "70000"], 64, 'argument --port: "70000" is not a number'),
-        ([], 1, "there is no file hooks.yaml"),
     ],
 )
 def test_listen_reports_arguments_that_it_cannot_start_with(
@@ -278,25 +268,3 @@ def test_listen_reports_arguments_that_it_cannot_start_with(
 ) -> None:
     done = run("listen", *arguments)
     assert (done.code, told in done.err) == (code, True), done.err
-
-
-def test_listen_reports_that_its_port_is_taken() -> None:
-    with answering(200) as (url, _):
-        port = url.split(":")[2].split("/")[0]
-        done = run("listen", *NAMED, "--port", port)
-    assert done.code == 1
-    assert f"cannot listen on 127.0.0.1:{port}: " in done.err
-
-
-@pytest.mark.usefixtures("no_credentials")
-def test_listen_works_as_a_receiver_for_pypreservica_and_shows_its_events() -> None:
-    with Sandbox() as box, listening(*NAMED) as one:
-        with web_hooks_api(box) as api:
-            api.subscribe(one.url, TriggerType.MOVED, SECRET)
-        [made] = box.subscriptions("DEMO")
-        assert box.fire("MOVED") == [200]
-        challenge, event = one.end()
-    assert challenge == "200  challenge"
-    assert re.fullmatch(
-        rf"200  MOVED  .*  subscription {made.id}  signed with env:HOOK_SECRET", event
-    )

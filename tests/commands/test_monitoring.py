@@ -248,14 +248,6 @@ def test_an_unreadable_notify_reference_is_a_warning_even_if_no_notice_is_due(pl
     )
 
 
-def test_a_url_given_directly_to_notify_is_an_error_and_not_shown(place: Place) -> None:
-    run = place.run("plan", "--notify", f"https://hooks.example.org/{KEY}")
-    assert (run.code, KEY in run.err) == (64, False)
-    assert run.err.startswith(
-        "error: argument --notify: the value is neither env:NAME nor file:PATH"
-    )
-
-
 def test_the_same_outcome_has_the_same_fingerprint_and_a_different_one_does_not(
     watched: Watched,
 ) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from hooksync.sandbox.tenancies import Account, SandboxOptions
@@ -35,15 +33,6 @@ def test_check_and_apply_use_only_the_selected_tenancies(two: Place) -> None:
     assert [tenancy["name"] for tenancy in checked.json["tenancies"]] == ["museum"]
     assert two.run("apply", "--yes", "--tenancy", "m*").code == 0
     assert [len(two.box.subscriptions(tenant)) for tenant in ("DEMO", "MUSEUM")] == [0, 2]
-
-
-@pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
-def test_a_saved_plan_of_selected_tenancies_leaves_the_others_alone(two: Place) -> None:
-    assert two.run("plan", "--tenancy", "p*", "--out", "plan.json").code == 0
-    document = json.loads((two.folder / "plan.json").read_text(encoding="utf-8"))
-    assert [tenancy["name"] for tenancy in document["tenancies"]] == ["prod"]
-    assert two.run("apply", "plan.json").code == 0
-    assert [len(two.box.subscriptions(tenant)) for tenant in ("DEMO", "MUSEUM")] == [2, 0]
 
 
 def test_two_names_of_one_tenancy_are_an_error_for_every_selection(place: Place) -> None:

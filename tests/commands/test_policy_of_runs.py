@@ -43,16 +43,6 @@ def test_a_policy_counts_moved_and_paused_subscriptions_of_a_run(place: Place) -
         assert "the run would remove or move 2: the policy has max_unsubscribe_run: 1" in run.err
 
 
-def test_a_run_replaces_no_more_than_the_policy_allows(place: Place) -> None:
-    place.environ |= KEY
-    assert place.run("apply", "--yes").code == 0
-    place.rotate()
-    run = place.run("apply", "--yes", "--policy", place.policy(max_resubscribe=1))
-    assert run.code == 3
-    assert "the run would resubscribe 2: the policy has max_resubscribe: 1" in run.err
-    assert place.run("apply", "--yes", "--policy", place.policy(max_resubscribe=2)).code == 0
-
-
 def test_an_unsigned_state_owns_nothing_under_a_policy_and_every_command_warns(
     place: Place,
 ) -> None:

@@ -139,14 +139,6 @@ def verify(
     )
 
 
-def test_verify_names_the_secret_that_signed_an_event_and_the_subscription_that_declares_it(
-    tmp_path: Path,
-) -> None:
-    done = verify(tmp_path, "-f", "declared.yaml", OTHER_SECRET="another-secret-0123456789")
-    assert (done.code, done.err) == (0, "")
-    assert done.out == "signed with env:HOOK_SECRET\n"
-
-
 def test_verify_skips_and_reports_a_declared_secret_that_is_not_set(tmp_path: Path) -> None:
     done = verify(tmp_path, "-f", "declared.yaml")
     assert done.code == 0
@@ -241,26 +233,6 @@ def test_fire_at_a_declared_subscription_sends_its_trigger(
     assert (done.code, "hooksync sent" in done.err) == (1, True)
     assert json.loads(came[0].body)["trigger"] == "MOVED"
     assert re.match(r"failed    event +500 in", done.out)
-
-
-def test_fire_sends_a_recorded_event_byte_for_byte_with_a_new_signature(tmp_path: Path) -> None:
-    (tmp_path / "event.json").write_bytes(BODY + b"\n")
-    with answering(200) as (url, came):
-        assert (
-            run(
-                "fire",
-                "--url",
-                url,
-                *NAMED,
-                "--event",
-                str(tmp_path / "event.json"),
-            ).code
-            == 0
-        )
-    assert [each.body for each in came] == [BODY + b"\n"]
-    assert {each.headers["preservica-signature"] for each in came} == {
-        sign_event(SECRET.encode(), BODY + b"\n")
-    }
 
 
 def test_fire_reports_refused_connections_unknown_addresses_and_wrong_arguments(

@@ -20,7 +20,6 @@ from tests.conftest import HOOKS, SECRET, URL_KEY, Place
 from tests.lanes import sampled
 
 OTHER_SECRET = "the-secret-of-a-colleague-0123456789"
-FOREIGN = "https://old.example.org/hook"
 
 
 def nothing(place: Place) -> None:

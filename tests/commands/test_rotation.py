@@ -97,13 +97,6 @@ def test_plan_with_all_shows_if_secrets_of_kept_subscriptions_are_known(made: Pl
     )
 
 
-def test_replace_works_after_the_state_was_lost(made: Place) -> None:
-    made.rotate()
-    (made.folder / "hooks.state.json").unlink()
-    assert made.run("apply", "--yes", "--replace", "*").code == 0
-    assert [one.secret for one in made.box.subscriptions("DEMO")] == [NEW_SECRET]
-
-
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", '{"format": "hooksync.state/2"}', '{"format": "terraform"}', "<<<<<<< HEAD"],

@@ -88,13 +88,6 @@ def test_applying_a_saved_plan_runs_no_program_without_allow_commands(commanded:
     assert {each.secret for each in commanded.box.subscriptions("DEMO")} == {SECRET}
 
 
-def test_the_secret_flag_accepts_no_program(place: Place) -> None:
-    arguments = ("--secret", "command:sh", "--allow-commands")
-    run = place.run("fire", "--url", "http://127.0.0.1:1/", *arguments)
-    assert run.code == 64
-    assert "name the place of the secret, never the secret itself" in run.err
-
-
 # files that set variables
 
 

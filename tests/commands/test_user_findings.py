@@ -136,11 +136,6 @@ def test_an_address_that_is_not_declared_is_shown_as_it_was_typed(place: Place) 
     assert (run.code, run.err) == (64, f"error: {what}\n  fix: known: {known}\n")
 
 
-def test_a_missing_hooks_file_names_the_command_that_writes_one(place: Place) -> None:
-    (place.folder / "hooks.yaml").unlink()
-    assert "`hooksync init`" in place.run("plan").err
-
-
 @pytest.mark.usefixtures("real_scrypt")
 def test_a_run_whose_lock_file_was_deleted_during_its_prompt_subscribes_nothing_again(
     place: Place,
