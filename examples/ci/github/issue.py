@@ -21,7 +21,7 @@ ADVICE = {
 }
 WAY_OUT = (
     "If the change is right, put it into the hooks file by a pull request. If not, start an apply"
-    " by hand, which undoes it. The first check without a difference closes this issue."
+    " by hand, which carries out this plan. The first check without a difference closes this issue."
 )
 
 
