@@ -152,18 +152,15 @@ class TokenSession:
         response = self._caller.repeat(request, self._tenancy.peer)
         log_in = read_log_in(response.body)
         self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
-        is_success = response.status == 200
-        if is_success and log_in.token and log_in.success is not False:
+        status = response.status
+        if status == 200 and log_in.token and log_in.success is not False:
             return log_in
         if call == "login" and log_in.message == "needs.2fa" and log_in.continuation:
             return log_in
-        remark = ""
         if log_in.message == "needs.2fa.setup":
-            remark = "the account needs a second factor, and none is set up"
-            fix = "log in to Preservica in a browser once and set it up"
-        elif is_success:
-            remark = "the answer contains no token"
-            fix = "check that `server` is a Preservica server"
-        elif response.status not in _WRONG_CREDENTIALS:
-            fix = fix_for_status(response.status)
-        raise Rejected(self._caller.problem(request, response, fix, remark), response.status)
+            fix = "log in to Preservica in a browser once, and set up the second factor"
+        elif status == 200:
+            fix = "check that `server` is a Preservica server: the answer contains no token"
+        elif status not in _WRONG_CREDENTIALS:
+            fix = fix_for_status(status)
+        raise Rejected(self._caller.problem(request, response, fix), status)
