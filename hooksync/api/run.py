@@ -149,16 +149,20 @@ class _SilentTerminal:
 
     @property
     def interrupt_code(self) -> ExitCode:
+        """That of an interrupt: a program sends no signal."""
         return ExitCode.INTERRUPTED
 
     def can_ask(self) -> bool:
+        """Nobody can answer."""
         return False
 
     def ask(self, question: str, expected: str = "yes") -> bool:
+        """Confirm nothing."""
         return False
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        """Report each call to the program, if it wants that."""
         numbers = count(1)
 
         def advance() -> None:

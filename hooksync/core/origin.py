@@ -50,6 +50,7 @@ def _public(url: str) -> str | None:
 
 
 def _user() -> str | None:
+    """Return the name of the user of the process."""
     try:
         return _fit(getpass.getuser())
     except (OSError, KeyError, ImportError):  # the system has no name for this user
@@ -57,4 +58,5 @@ def _user() -> str | None:
 
 
 def _fit(text: str) -> str | None:
+    """Return a text if a report may contain it."""
     return text if text and text.isprintable() and len(text) <= _LONGEST else None

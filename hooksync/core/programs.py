@@ -60,6 +60,7 @@ def run(
 def _talk(
     process: subprocess.Popen[bytes], most: int, data: bytes | None
 ) -> tuple[int, bytes, bytes]:
+    """Write the input of a program, and read its output and its errors at the same time."""
     output = bytearray()
     errors = bytearray()
     listening = (process, process.stderr, errors, _MOST_STDERR)

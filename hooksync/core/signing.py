@@ -94,6 +94,7 @@ def parse_json(text: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make an object. Raises InvalidDocument for a duplicate key."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
         raise InvalidDocument("contains a duplicate key in one object")
@@ -101,9 +102,11 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _number(text: str) -> float:
+    """Read a number. Raises InvalidDocument for one that is infinite."""
     number = float(text)
     return number if math.isfinite(number) else _refuse(text)
 
 
 def _refuse(text: str) -> NoReturn:
+    """Raise InvalidDocument for a number that JSON does not have."""
     raise InvalidDocument("contains a number that JSON does not have: NaN or an infinite one")

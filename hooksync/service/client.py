@@ -103,6 +103,7 @@ class Preservica:
             raise ServiceError(problem) from error
 
     def _read_list(self, response: Response) -> LiveSubscriptions:
+        """Read the list, and mask secrets in it. Raises NotUnderstood."""
         if response.has_next_page:
             raise NotUnderstood("a part of the list, with a Link header to the next part")
         declared = {}
@@ -168,6 +169,7 @@ class Preservica:
         return response
 
     def _send(self, request: Request, token: str) -> Response:
+        """Send a request with a token."""
         request = replace(request, headers={**request.headers, TOKEN_HEADER: token})
         return self._caller.repeat(request, self._tenancy.peer)
 

@@ -342,6 +342,7 @@ class Transport:
         return {scheme: proxy}
 
     def _send(self, request: Request, proxies: dict[str, str]) -> Response:
+        """Make one call. Raises exceptions of the libraries, too."""
         host, _ = split_port(request.base_url.partition("://")[2])
         address = literal_address(host)
         if address is not None:  # behind a proxy, no other host can be judged

@@ -31,4 +31,5 @@ class WorkerPool(ThreadPoolExecutor):
         return type(self)(self._max_workers, threading.Event())
 
     def _run_one(self, task: Callable[[], T]) -> T | None:
+        """Run a task, unless a stop came before its turn."""
         return None if self._stop.is_set() else task()
