@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from itertools import count
@@ -32,7 +32,7 @@ from hooksync.core.errors import (
     problems_of,
 )
 from hooksync.core.git import find_commit, lacks_commit
-from hooksync.core.model import KEY_VARIABLE, SecretRef, process_environ
+from hooksync.core.model import KEY_VARIABLE, SecretRef, Variables, process_environ
 from hooksync.core.origin import find_origin
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
@@ -85,7 +85,7 @@ OpenRun = Callable[..., AbstractContextManager[Run]]
 def load(
     files: Names | Path | Sequence[Path] = "hooks.yaml",
     *,
-    environ: Mapping[str, str] | None = None,
+    environ: Variables | None = None,
     stop: Event | None = None,
     progress: ReportProgress | None = None,
     tenancies: Names = (),

@@ -11,13 +11,14 @@ variable, or a text with variables: `Template.subject` names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from hooksync.config.files import climbs, is_device, real_path
 from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError, shortened
+from hooksync.core.model import Variables
 from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
 from hooksync.core.template import Template, parse_template
@@ -81,7 +82,7 @@ def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
     return Problem(f"{ref.subject} {state}", fix, ref.location)
 
 
-def unset_words(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
+def unset_words(name: str, environ: Variables) -> tuple[str, str]:
     """Return what is wrong with a variable that is empty or not set, and how to fix it."""
     return "is empty" if name in environ else "is not set", set_fix(name)
 

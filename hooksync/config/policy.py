@@ -39,6 +39,7 @@ from hooksync.core.model import (
     Probe,
     SecretRef,
     UnsubscribeLimit,
+    Variables,
     matches_any,
 )
 from hooksync.core.record import Record, convert
@@ -307,7 +308,7 @@ def _source_breaches(rules: Rules, refs: Iterable[SecretRef], policy: str) -> It
             yield "secret_folders", f"{ref} leads to a folder", ref.location
 
 
-def key_warnings(policy: str | None, environ: Mapping[str, str]) -> list[Problem]:
+def key_warnings(policy: str | None, environ: Variables) -> list[Problem]:
     """Warn if the run has a policy, and no key for the signature of its state."""
     if not policy or environ.get(KEY_VARIABLE):
         return []

@@ -9,7 +9,7 @@ prove that a secret is strong.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from threading import Event, Lock
 from typing import assert_never
 
@@ -18,7 +18,7 @@ from hooksync.config.files import is_device, real_path
 from hooksync.core import programs
 from hooksync.core.context import Context
 from hooksync.core.errors import Problem, SecretError, os_reason
-from hooksync.core.model import Secret, SecretRef, SecretState, process_environ
+from hooksync.core.model import Secret, SecretRef, SecretState, Variables, process_environ
 from hooksync.core.reading import read_file
 
 _COMMAND_FIX = (
@@ -40,7 +40,7 @@ class SecretSources:
 
     def __init__(
         self,
-        environ: Mapping[str, str],
+        environ: Variables,
         stop: Event | None = None,
         timeout: float = 30.0,
         learn: Callable[[Iterable[str]], None] = lambda values: None,

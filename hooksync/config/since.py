@@ -8,7 +8,7 @@ select every tenancy that takes them. Nothing is checked out.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from hooksync.config.declarations import TenancyDeclaration
@@ -16,7 +16,7 @@ from hooksync.config.document import read_document
 from hooksync.config.files import STDIN, Source, is_hooks_file
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
 from hooksync.core.git import FAILURES, find_git
-from hooksync.core.model import Location, Notes
+from hooksync.core.model import Location, Notes, Variables
 from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import Redactor, printable
 
@@ -33,7 +33,7 @@ def changed_tenancies(
     tenancies: Sequence[TenancyDeclaration],
     files: Sequence[str],
     ref: str,
-    environ: Mapping[str, str],
+    environ: Variables,
     policy: str | None = None,
 ) -> list[str]:
     """Return the names of the tenancies that differ from the merge base of HEAD and `ref`.
@@ -58,7 +58,7 @@ def changed_tenancies(
 class _MergeBase:
     """The files of the newest commit that HEAD and `ref` have in common."""
 
-    def __init__(self, files: Sequence[str], ref: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, files: Sequence[str], ref: str, environ: Variables) -> None:
         if "-" in files or STDIN in files:
             what = "--since cannot compare standard input with a commit"
             raise UsageError(Problem(what, "name the hooks files with --file"))

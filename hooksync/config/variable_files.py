@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from io import StringIO
 from typing import cast
 
 from hooksync.config.declarations import is_own
 from hooksync.config.files import read_named
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import Environ, Location
+from hooksync.core.model import Environ, Location, Variables
 
 CREDENTIALS_FILE = "credentials.properties"  # as pyPreservica calls it
 PYPRESERVICA = {
@@ -31,7 +31,7 @@ _CREDENTIALS_FIX = (
 
 
 def gather(
-    env_files: Iterable[str], credentials: str | None, environ: Mapping[str, str]
+    env_files: Iterable[str], credentials: str | None, environ: Variables
 ) -> tuple[Environ, list[Problem]]:
     """Add variables from files to the environment. Returns the new environment, and warnings.
 

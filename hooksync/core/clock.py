@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from threading import Event, Thread
 from typing import TypeVar
 
 from hooksync.core.errors import Problem, UsageError
+from hooksync.core.model import Variables
 from hooksync.core.record import Record
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ SYSTEM_CLOCK = Clock()
 
 
 def read_seconds(
-    environ: Mapping[str, str], name: str, *, default: int, minimum: int, maximum: int
+    environ: Variables, name: str, *, default: int, minimum: int, maximum: int
 ) -> float:
     """Return the whole seconds that a variable is set to; `default` if it is empty or not set.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from threading import Event
 from typing import BinaryIO, Protocol
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.model import Variables
 from hooksync.core.output import Form, Output
 from hooksync.core.record import Record, field
 
@@ -62,7 +63,7 @@ class Context(Record, frozen=True):
 
     HIDDEN = ("environ",)
 
-    environ: Mapping[str, str]  # of the process and of files of variables
+    environ: Variables  # of the process and of files of variables
     stdin: BinaryIO
     terminal: Terminal
     stop: Event  # set by an interrupt, a lost run lock, or an error that ends an apply

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 
 from hooksync.core import programs
-from hooksync.core.model import process_environ
+from hooksync.core.model import Variables, process_environ
 from hooksync.core.record import Record
 
 OLDEST = (2, 38)  # the first version that knows safe.bareRepository
@@ -72,7 +71,7 @@ class Git(Record, frozen=True):
         return match is None or (int(match[1]), int(match[2])) < OLDEST
 
 
-def find_git(path: str, environ: Mapping[str, str], seconds: float) -> Git | None:
+def find_git(path: str, environ: Variables, seconds: float) -> Git | None:
     """Find the repository that contains a file or folder; None: there is none.
 
     A bare repository does not count: a commit can add a folder that looks like one.
@@ -91,20 +90,20 @@ def find_git(path: str, environ: Mapping[str, str], seconds: float) -> Git | Non
     return Git(folder, kept | _ADDED_VARIABLES, seconds)
 
 
-def find_commit(path: str, environ: Mapping[str, str]) -> str | None:
+def find_commit(path: str, environ: Variables) -> str | None:
     """Find the checked-out commit of the repository of a hooks file; None: it is not known."""
     code, output = _ask(path, environ, "rev-parse", "--verify", "--quiet", "HEAD")
     return output.decode() if code == 0 else None
 
 
-def lacks_commit(path: str, environ: Mapping[str, str], commit: str) -> bool:
+def lacks_commit(path: str, environ: Variables, commit: str) -> bool:
     """Whether the checkout of a hooks file has its whole history, and not this commit in it."""
     _, is_shallow = _ask(path, environ, "rev-parse", "--is-shallow-repository")
     code, _ = _ask(path, environ, "merge-base", "--is-ancestor", commit, "HEAD")
     return is_shallow == b"false" and code > 0
 
 
-def _ask(path: str, environ: Mapping[str, str], *arguments: str) -> tuple[int, bytes]:
+def _ask(path: str, environ: Variables, *arguments: str) -> tuple[int, bytes]:
     """Return exit code and output of git in the checkout of a hooks file; -1: it gave none."""
     git = None if path == "-" else find_git(path, environ, _SECONDS)
     if git is None:

@@ -52,6 +52,9 @@ class Location(Record, frozen=True, order=True):
         return f"{self.file}:{self.line}:{self.column}"
 
 
+Variables: TypeAlias = Mapping[str, str]  # of an environment, by name
+
+
 class Environ(ChainMap[str, str]):
     """The environment of the process; files add variables that it does not set."""
 
@@ -63,7 +66,7 @@ class Environ(ChainMap[str, str]):
         self.overridden: dict[str, str] = {}
 
 
-def process_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
+def process_environ(environ: Variables) -> Variables:
     """Return the variables of the process, without those of files.
 
     Programs inherit only these, and only these name proxies, certificates and object stores.
@@ -71,7 +74,7 @@ def process_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
     return environ.maps[0] if isinstance(environ, Environ) else environ
 
 
-def found_credentials(environ: Mapping[str, str]) -> str:
+def found_credentials(environ: Variables) -> str:
     """Return the path of pyPreservica's file in the working folder, if the run uses it, or ""."""
     return environ.found_credentials if isinstance(environ, Environ) else ""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 import platform
-from collections.abc import Mapping
 
+from hooksync.core.model import Variables
 from hooksync.core.record import Record
 from hooksync.core.urls import DEFAULT_PORTS, split_url
 
@@ -30,7 +30,7 @@ class RunOrigin(Record, frozen=True):
     url: str | None = None  # of the run in the CI, without user information and query
 
 
-def find_origin(environ: Mapping[str, str]) -> RunOrigin:
+def find_origin(environ: Variables) -> RunOrigin:
     """Find the machine, the user and the CI run."""
     host = _fit(platform.node())
     for user, url, names in _VARIABLES:

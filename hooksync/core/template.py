@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from hooksync.core.model import Location
+from hooksync.core.model import Location, Variables
 from hooksync.core.record import Record
 
 _TOKEN = re.compile(
@@ -56,7 +56,7 @@ class Template(Record, frozen=True):
                 yield token["name"], before
             before += _default(token) or ""
 
-    def fill(self, environ: Mapping[str, str]) -> str:
+    def fill(self, environ: Variables) -> str:
         """Return the text with its references replaced by values.
 
         As with `${NAME:-default}` in a shell, an empty variable counts as not set.

@@ -34,6 +34,7 @@ from hooksync import __version__
 from hooksync.core.clock import Backoff, Pauses
 from hooksync.core.context import CallRecord, Context
 from hooksync.core.errors import AnswerLost, Problem, ServiceError, os_reason
+from hooksync.core.model import Variables
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
 from hooksync.core.urls import is_loopback, literal_address, split_port, split_url
@@ -183,7 +184,7 @@ class Adapter(requests.adapters.HTTPAdapter):
     All https connections share one TLS context. Thread-safe.
     """
 
-    def __init__(self, size: int, environ: Mapping[str, str], *, may_be_private: bool) -> None:
+    def __init__(self, size: int, environ: Variables, *, may_be_private: bool) -> None:
         self._environ = environ
         self._context: ssl.SSLContext | None = None
         self._pools = _pool_classes(is_open=may_be_private)
@@ -223,7 +224,7 @@ class Adapter(requests.adapters.HTTPAdapter):
             return manager
 
 
-def _make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
+def _make_tls(environ: Variables) -> ssl.SSLContext:
     """Make a context with the root certificates of the system, of `requests` and of bundles.
 
     `environ` names the bundles. Raises ServiceError if one cannot be used.
@@ -298,7 +299,7 @@ class Transport:
         self,
         timeout: float,  # seconds that a call may take, to the last byte of the answer
         connections: int,
-        environ: Mapping[str, str],
+        environ: Variables,
     ) -> None:
         self._seconds = timeout
         self._timeout: Any = Timeout(total=timeout, connect=_CONNECT)
@@ -382,7 +383,7 @@ def _read(response: requests.Response, limit: int) -> bytes:
     return bytes(body)
 
 
-def proxy_credentials(environ: Mapping[str, str]) -> Iterator[str]:
+def proxy_credentials(environ: Variables) -> Iterator[str]:
     """Yield the credentials of each proxy in the environment, as a whole and in parts."""
     for name, url in environ.items():
         if name.lower() in ("http_proxy", "https_proxy", "all_proxy"):

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from hooksync.core.errors import Problem, StateError, UsageError, os_reason
 from hooksync.core.git import FAILURES, Git, find_git
+from hooksync.core.model import Variables
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor, printable
 from hooksync.state.contract import BackendData, Changed
@@ -64,9 +65,7 @@ class GitBackend:
     version never comes again.
     """
 
-    def __init__(
-        self, where: str, folder: str, environ: Mapping[str, str], timeout: float = 60.0
-    ) -> None:
+    def __init__(self, where: str, folder: str, environ: Variables, timeout: float = 60.0) -> None:
         """`where`: `git:BRANCH`; `folder`: of the hooks file; `timeout`: seconds for a command.
 
         Raises UsageError if the name of the branch is not valid.
