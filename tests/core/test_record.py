@@ -33,7 +33,7 @@ RAW = re.compile(
     r"body|continuation|declared|environ|fingerprint|full|headers|hidden|identity|instance|key|password|secret|seed|(refresh_)?token"
     r"|totp|url|value|(url_)?salt"
 )
-PLAIN = re.compile(r"\b(bytes|str|object|Any)\b")  # the types that can hold a plain secret
+PLAIN = re.compile(r"\b(bytes|str|object|Any|Variables)\b")  # the types that can hold a plain secret
 # URLs with unfilled variables or hidden query values; the page of a CI run
 MAY_BE_SHOWN = {"RunOrigin.url"}
 MAY_BE_SHOWN |= {"Change.declared"}  # the value of a compared field
@@ -82,7 +82,7 @@ def may_be_secret(name: str, written: str) -> bool:
 
 def filled(written: str) -> object:
     """Return a value of about this type that holds the canary."""
-    if re.match(r"(Mapping|dict)\b", written):
+    if re.match(r"(Mapping|dict|Variables)\b", written):
         return {CANARY: CANARY}
     if re.match(r"(tuple|list|Sequence|frozenset)\b", written):
         return (CANARY,)
