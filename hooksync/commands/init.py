@@ -37,7 +37,6 @@ from hooksync.core.urls import (
     masked_url,
     normal_url,
     owns_url,
-    prefix_fault,
     split_url,
     url_fault,
 )
@@ -111,7 +110,7 @@ def _check_prefixes(prefixes: Sequence[str]) -> None:
     """Raise UsageError for what is no prefix of a URL, such as the path of a file."""
     fix = "write a URL such as https://fn.example.net/api; --file names the file to write"
     for prefix in prefixes:
-        if fault := prefix_fault(prefix):
+        if fault := url_fault(prefix):
             raise UsageError(Problem(f"--from-live {printable(prefix)}: this prefix {fault}", fix))
 
 

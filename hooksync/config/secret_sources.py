@@ -150,11 +150,10 @@ class SecretSources:
             raise _Unusable(*_TOO_LARGE) from None
         except (OSError, ValueError) as error:
             state = f"cannot be read: {program} cannot be run: {os_reason(error)}"
-            fix = "install it where PATH finds it, or write its whole path"
-            raise _Unusable(state, fix) from None
+            raise _Unusable(state, _COMMAND_FIX) from None
         if code:
-            how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-            raise _Unusable(f"cannot be read: {program} {how}", _COMMAND_FIX)
+            state = f"cannot be read: {program} ended with exit code {code}"
+            raise _Unusable(state, _COMMAND_FIX)
         return _text_of(data, _COMMAND_FIX)
 
 
@@ -175,12 +174,11 @@ def _from_file(ref: SecretRef) -> str:
     try:
         return _text_of(read_file(path, _MOST_BYTES), "write the secret into that file")
     except (OSError, ValueError) as error:  # ValueError: a null character, or half of a surrogate
-        reason = os_reason(error) if isinstance(error, OSError) else "it is not a valid path"
         fix = (
             "check the path (a relative one starts at the folder of the hooks file) and its"
             " permissions"
         )
-        raise _Unusable(f"cannot be read: {reason}", fix) from None
+        raise _Unusable(f"cannot be read: {os_reason(error)}", fix) from None
 
 
 def _text_of(data: bytes, empty_fix: str) -> str:

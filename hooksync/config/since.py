@@ -78,11 +78,11 @@ class _MergeBase:
 
     def differs(self, path: str) -> bool:
         """Whether a file differs from the merge base. A file outside the repository does not."""
-        name = self._name(path)
-        if name.startswith(os.pardir):
+        if self._name(path).startswith(os.pardir):
             return False
-        with open(path, "rb") as file:
-            return self._content(name) != file.read()
+        with open(path, "rb") as file, suppress(FileError):
+            return self.read(path).data != file.read()
+        return True
 
     def sources(self, files: Sequence[str]) -> list[Source]:
         """Return the hooks files of the merge base that the same arguments name."""
@@ -95,26 +95,20 @@ class _MergeBase:
                 names = os.fsdecode(out).split("\0")
                 paths = [os.path.join(argument, name) for name in names if is_hooks_file(name)]
             for path in paths:
-                data = self._content(self._name(path))
-                if data is not None:
-                    sources.append(Source(path, data))
+                with suppress(FileError):
+                    sources.append(self.read(path))
         return sources
 
     def read(self, path: str) -> Source:
         """Return the file at a path. Raises FileError if the merge base has none."""
-        data = self._content(self._name(path))
-        if data is None:
+        code, out, _ = self._run("cat-file", "blob", f"{self._commit}:{self._name(path)}")
+        if code:
             raise FileError(Problem(f"{path} is not in {self._commit}", "add it"))
-        return Source(path, data)
+        return Source(path, out)
 
     def _name(self, path: str) -> str:
         """Return the path of a file within the repository; outside of it, it begins with `..`."""
         return os.path.relpath(os.path.realpath(path), self._git.folder)
-
-    def _content(self, name: str) -> bytes | None:
-        """Return the content of a file; None if the commit does not contain the file."""
-        code, out, _ = self._run("cat-file", "blob", f"{self._commit}:{name}")
-        return None if code else out
 
     def _run(self, *arguments: str) -> tuple[int, bytes, bytes]:
         try:

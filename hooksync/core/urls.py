@@ -72,15 +72,19 @@ def masked_url(url: str) -> str:
     if not match:
         return "***"
     user = "***@" if match["user"] else ""
-    path = masked_path(match["path"] or "")
-    query = _PAIR.sub(lambda pair: masked_pair(pair[0]), match["query"] or "")
+    path = "/".join(map(_masked_segment, (match["path"] or "").split("/")))
+    query = _PAIR.sub(_masked_pair, match["query"] or "")
     fragment = "#***" if match["fragment"] else ""
     return f"{match['scheme']}://{user}{match['host']}{path}{query}{fragment}"
 
 
-def masked_pair(pair: str) -> str:
+def _masked_segment(segment: str) -> str:
+    return "***" if is_like_key(segment) else segment
+
+
+def _masked_pair(pair: re.Match[str]) -> str:
     """Hide the value of a pair of a query; all of it if it has no value or a key-like name."""
-    name, _, value = pair.partition("=")
+    name, _, value = pair[0].partition("=")
     return f"{name}=***" if value.strip("=") and not is_like_key(name) else "***"
 
 
@@ -89,15 +93,6 @@ def has_literal_key(url: str) -> bool:
     query = url.partition("?")[2]
     pairs = _PAIR.findall(_VARIABLE.sub("", query)) if query else ()
     return any(is_like_key(pair.partition("=")[2]) for pair in pairs)
-
-
-def masked_path(path: str) -> str:
-    """Hide the segments of a path that look like keys."""
-    segments = path.split("/")
-    for index, segment in enumerate(segments):
-        if is_like_key(segment):
-            segments[index] = "***"
-    return "/".join(segments)
 
 
 def is_like_key(segment: str) -> bool:
@@ -118,20 +113,13 @@ _HOST_NAME = re.compile("[A-Za-z0-9._-]+")
 _PORT = re.compile("(?:[1-9][0-9]{0,4})?")
 # systems take such a host for an IPv4 address; some accept spellings like `127.1` or `0x7f000001`
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
-_NOT_IN_URL = re.compile("[ \u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb]")
+# for some server, e.g. `..;x`; dots and slashes may be encoded
 _DOT_SEGMENT = re.compile(r"[/\\]\.\.?(?:;[^/\\]*)?(?:[/\\]|\Z)")
 
 
 def url_fault(url: str) -> str | None:
     """Return why a text is not a valid receiver URL, to follow "the URL"; None: it is valid."""
     return "has a fragment (#)" if "#" in url else _fault(url)
-
-
-def prefix_fault(prefix: str) -> str | None:
-    """Return why a text is no prefix for `owns` and `protect`, to follow "this prefix", or None."""
-    if "?" in prefix or "${" in prefix:
-        return "has a `?` or a `${`: write scheme, host and path only"
-    return url_fault(prefix)
 
 
 def server_fault(server: str) -> str | None:
@@ -143,8 +131,8 @@ def server_fault(server: str) -> str | None:
 
 def _fault(url: str) -> str | None:
     """Return what is wrong with a URL as a whole, its scheme, host or port; None: nothing."""
-    if not url.isprintable() or _NOT_IN_URL.search(url):
-        return "contains white space, a control character or a typographic quotation mark"
+    if not url.isprintable() or " " in url:
+        return "contains white space or a control character"
     scheme, netloc, _ = split_url(url)
     if scheme not in DEFAULT_PORTS:
         return "is neither http nor https"
@@ -206,7 +194,10 @@ def owns_url(prefixes: frozenset[str], url: str) -> bool:
         return False
     scheme, netloc, tail = split_url(normal_url(url))
     path = re.split("[?#]", tail, maxsplit=1)[0]
-    if "@" in netloc or "\\" in url or _has_dot_segments(path):
+    plain = unquote(path)
+    if not plain.isprintable() or _DOT_SEGMENT.search(plain):
+        return False
+    if "@" in netloc or "\\" in url:
         return False
     here = f"{scheme}://{netloc}{path}"
     for prefix in prefixes:
@@ -214,12 +205,6 @@ def owns_url(prefixes: frozenset[str], url: str) -> bool:
         if here == start or here.startswith(f"{start.removesuffix('/')}/"):
             return True
     return False
-
-
-def _has_dot_segments(path: str) -> bool:
-    """Whether a path has dot segments for some server, e.g. `..;x` or encoded dots and slashes."""
-    plain = unquote(path)
-    return not plain.isprintable() or _DOT_SEGMENT.search(plain) is not None
 
 
 def _with_scheme(server: str) -> str:

@@ -295,7 +295,7 @@ MISTAKES = [
     ("url:", "uri:", "12:9", "did you mean url?"),
     (URL, "ftp://fn.example.net", "12:14", "neither http nor https"),
     (URL, f'"{URL}', "12:14", "close the quotation mark or bracket that begins here"),
-    (URL, f"\u201c{URL}\u201d", "12:14", "a typographic quotation mark"),
+    (URL, f"\u201c{URL}\u201d", "12:14", "neither http nor https"),
     (URL, "*hook", "12:14", "this alias (`*name`) refers to no anchor"),
     (URL, f"https://me:{LITERAL}@fn.example.net/", "12:14", "contains user information"),
     (URL, "https://fn.example.net/#x", "12:14", "has a fragment"),

@@ -16,7 +16,6 @@ from hooksync.core.urls import (
     literal_address,
     masked_url,
     owns_url,
-    prefix_fault,
     server_fault,
     server_url,
     url_fault,
@@ -131,14 +130,6 @@ def test_an_invalid_server_has_a_fault(server: str) -> None:
 )
 def test_this_machine_is_loopback(host: str) -> None:
     assert is_loopback(host)
-
-
-@pytest.mark.parametrize(
-    "prefix",
-    ["https://h?x", "https://h/#", "https://u@h/", "https://h/${X}", "h", "all", "https://"],
-)
-def test_an_invalid_prefix_has_a_fault(prefix: str) -> None:
-    assert prefix_fault(prefix)
 
 
 OWNED = [
