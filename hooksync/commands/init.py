@@ -110,7 +110,8 @@ def _check_prefixes(prefixes: Sequence[str]) -> None:
     """Raise UsageError for what is no prefix of a URL, such as the path of a file."""
     fix = "write a URL such as https://fn.example.net/api; --file names the file to write"
     for prefix in prefixes:
-        if fault := url_fault(prefix):
+        fault = "has a query (?)" if "?" in prefix else url_fault(prefix)
+        if fault:
             raise UsageError(Problem(f"--from-live {printable(prefix)}: this prefix {fault}", fix))
 
 

@@ -33,7 +33,9 @@ RAW = re.compile(
     r"body|continuation|declared|environ|fingerprint|full|headers|hidden|identity|instance|key|password|secret|seed|(refresh_)?token"
     r"|totp|url|value|(url_)?salt"
 )
-PLAIN = re.compile(r"\b(bytes|str|object|Any|Variables)\b")  # the types that can hold a plain secret
+PLAIN = re.compile(
+    r"\b(bytes|str|object|Any|Variables)\b"
+)  # the types that can hold a plain secret
 # URLs with unfilled variables or hidden query values; the page of a CI run
 MAY_BE_SHOWN = {"RunOrigin.url"}
 MAY_BE_SHOWN |= {"Change.declared"}  # the value of a compared field
