@@ -48,11 +48,5 @@ def test_the_help_of_hooksync_groups_its_commands() -> None:
     assert titles == list(GROUPS)
 
 
-@pytest.mark.parametrize("name", ["plan", "list"])
-def test_flags_are_shown_in_named_groups(name: str) -> None:
-    groups = [group.title for group in parser_of((name,))._action_groups if group._group_actions]
-    assert groups[2:][-1] == "more"
-
-
 def test_the_help_of_apply_begins_with_what_it_does_and_how_to_confirm() -> None:
     assert help_of("apply").splitlines()[2].startswith("Plan, prompt, and apply the plan. --yes ")

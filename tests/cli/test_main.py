@@ -160,11 +160,9 @@ def test_a_missing_file_is_one_clear_error(place: Place) -> None:
 @pytest.mark.parametrize(
     ("arguments", "needle"),
     [
-        (("bogus",), "bogus"),
         (("plan", "--parallelism", "0"), "parallelism"),
         (("plan", "--timeout", "-1"), "timeout"),
         (("plan", "--format", "yaml"), "format"),
-        (("apply", "--out", "x"), "--out"),
         (("aply",), 'unknown command "aply"\n  fix: did you mean apply? (choose from demo, sandb'),
         (("zzz",), 'unknown command "zzz"\n  fix: choose from demo, sandbox, init,'),
         (("state", "shwo"), 'unknown action "shwo"\n  fix: did you mean show?'),
@@ -173,11 +171,8 @@ def test_a_missing_file_is_one_clear_error(place: Place) -> None:
             "--file needs a value: --file PATH\n  fix: see `hooksync plan --help`",
         ),
         (("plan", "--tenacy", "x"), "unknown flag --tenacy\n  fix: did you mean --tenancy?"),
-        (("plan", "--zzz", "x"), "unknown flag --zzz\n  fix: see `hooksync plan --help`"),
-        (("state", "move", "a", "b", "--stat", "x"), "unknown flag --stat"),
         (("completion", "tcsh"), "choose from bash, zsh, fish;"),
         (("plan", "hooks"), "unknown argument hooks\n  fix: see `hooksync plan --help`"),
-        (("version", "hooks.yaml"), "unknown argument hooks.yaml\n  fix: see"),
     ],
 )
 def test_wrong_usage_exits_with_64_and_points_to_the_help(

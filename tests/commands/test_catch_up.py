@@ -105,13 +105,6 @@ def test_a_dry_run_lists_the_entities_and_sends_nothing(tmp_path: Path) -> None:
     assert all(line.startswith("IO ") for line in done.out.splitlines())
 
 
-def test_without_an_answer_nothing_is_sent(tmp_path: Path) -> None:
-    hook = Hook()
-    done = catch_up(tmp_path, "archive/catalogue", *SINCE, hook=hook)
-    assert (done.code, hook.marks) == (3, [])
-    assert "cannot prompt without a terminal" in done.err
-
-
 def test_a_refused_event_is_shown_and_the_others_are_sent(tmp_path: Path) -> None:
     done = catch_up(tmp_path, "archive/catalogue", *SINCE, "--yes", hook=Hook(fails_on=2))
     assert (done.code, done.out.splitlines()[-1]) == (1, "2 answered with success, 1 failed.")

@@ -149,23 +149,6 @@ def test_a_tenancy_that_no_file_declares_any_more_is_drift_until_it_is_forgotten
 
 
 @pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
-def test_declaring_the_tenancy_again_without_subscriptions_removes_its_leftovers(
-    deserted: Place,
-) -> None:
-    deserted.write(
-        MUSEUM.partition("      mirror")[0].replace(
-            "subscriptions:", "limits: {unsubscribe: 100%}\n    subscriptions: {}"
-        ),
-        "museum.yaml",
-    )
-    files = ("-f", "hooks.yaml", "-f", "museum.yaml")
-    assert "no file declares" not in deserted.run("plan", *files).err
-    assert deserted.run("apply", "--yes", *files).code == 0
-    assert deserted.box.subscriptions("MUSEUM") == ()
-    assert "no file declares" not in deserted.run("plan").err
-
-
-@pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
 @pytest.mark.parametrize(
     "flags",
     [

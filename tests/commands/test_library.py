@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from typing import Any
@@ -69,15 +68,8 @@ def test_plans_and_reports_read_the_same_as_the_output_of_the_commands(place: Pl
     shown = declared.render(plan, "text")
     assert place.run("plan").out == shown.replace(f"{place.folder}/", "")
     assert place.run("apply", str(saved)).code == 0
-    declared = load(place, replace="*")
-    now = declared.render(hooksync.plan(declared), "markdown")
-    assert place.run("plan", "--replace", "*", "--format", "markdown").out == now
     declared = load(place, replace="prod/catalogue/MOVED")
-    report = hooksync.apply(declared)
-    document = json.loads(declared.render(report, "json"))
-    assert (document["format"], document["summary"]["done"]) == ("hooksync.report/1", 1)
-    for form in ("text", "markdown"):
-        assert "Applied: 1 done" in declared.render(report, form)
+    assert "Applied: 1 done" in declared.render(hooksync.apply(declared), "markdown")
 
 
 def test_a_plan_is_applied_exactly_or_refused(place: Place) -> None:

@@ -20,10 +20,9 @@ from hooksync.core.model import LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Selection
 from hooksync.render.html import html
-from hooksync.render.listing import list_lines, live_only
 from hooksync.render.markdown import markdown
 from hooksync.render.renderers import plan_json
-from hooksync.render.text import plain, plan_lines
+from hooksync.render.text import plan_lines
 from tests import state_makers
 from tests.command_line import Run
 from tests.conftest import HOOKS, SECRET, Place, owning
@@ -124,24 +123,6 @@ def test_list_reports_how_live_and_declared_differ_and_changes_nothing(
     assert (run.code, said in run.out) == (0, True), run.out + run.err
     assert lived_in.box.subscriptions("DEMO") == before
     checked(lived_in.run("list", "--format", "json", *flags).out)
-
-
-@settings(max_examples=50)
-@given(one=tenancies(), there=lists_of_live(), text=st.text())
-def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_shape(
-    one: Tenancy, there: tuple[LiveSubscription, ...], text: str
-) -> None:
-    there = tuple(replace(each, id=f"{each.id}{text}") for each in there)
-    plan = run_of(planned(one, there))
-    seen = live_only(plan)
-    document = checked(plan_json(seen))
-    steps = document["tenancies"][0]["steps"]
-    assert sorted(step["live"]["id"] for step in steps) == sorted(each.id for each in there)
-    counted = [number for name, number in document["summary"].items() if name != "secret_unknown"]
-    assert sum(counted) == len(there)
-    lines = plain(list_lines(seen)).splitlines()
-    assert all(line.isprintable() for line in lines)
-    assert len(lines) == 1 + len(there) + 2
 
 
 # a saved plan

@@ -35,15 +35,6 @@ def test_check_and_apply_use_only_the_selected_tenancies(two: Place) -> None:
     assert [len(two.box.subscriptions(tenant)) for tenant in ("DEMO", "MUSEUM")] == [0, 2]
 
 
-def test_two_names_of_one_tenancy_are_an_error_for_every_selection(place: Place) -> None:
-    settings = "{server: h.example, tenant: DEMO, subscriptions: {}}"
-    place.write(f"version: 1\ntenancies:\n  prod: {settings}\n  museum: {settings}\n")
-    for part in ("p*", "m*"):
-        run = place.run("plan", "--tenancy", part)
-        assert (run.code, run.out) == (1, "")
-        assert 'hooks.yaml:4:3: tenancy "museum" has the server and tenant of "prod"' in run.err
-
-
 @pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
 def test_a_run_forgets_vanished_subscriptions_only_in_its_selected_tenancies(two: Place) -> None:
     assert two.run("apply", "--yes").code == 0

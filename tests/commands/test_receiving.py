@@ -153,9 +153,6 @@ def test_verify_skips_and_reports_a_declared_secret_that_is_not_set(tmp_path: Pa
          "by env:HOOK_SECRET, the signature is made with the secret and a line break"),
         (json.dumps(json.loads(BODY), indent=2).encode(), SIGNATURE,
          "by env:HOOK_SECRET, the signature is made of the event written again as spaced JSON"),
-        (BODY, "no hex", "the signature is not the hex of an HMAC-SHA256, which has 64 digits"),
-        (BODY, sign_event(b"another-secret-0123456789", BODY),
-         "signed with a different secret, or the body was changed"),
         (BODY[:-9] + BODY[-8:], SIGNATURE, "signed with a different secret, or the body was changed"),
     ],
 )  # fmt: skip

@@ -86,17 +86,6 @@ def test_plan_challenges_receivers_only_with_probe(made: Place) -> None:
     assert "apply would refuse: " in probed.err
 
 
-def test_plan_with_all_shows_if_secrets_of_kept_subscriptions_are_known(made: Place) -> None:
-    assert (
-        "      secret               same (env:CATALOGUE_SECRET)\n" in made.run("plan", "--all").out
-    )
-    (made.folder / "hooks.state.json").unlink()
-    assert (
-        "      secret               unknown (env:CATALOGUE_SECRET)\n"
-        in made.run("plan", "--all").out
-    )
-
-
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", '{"format": "hooksync.state/2"}', '{"format": "terraform"}', "<<<<<<< HEAD"],

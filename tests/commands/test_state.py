@@ -93,15 +93,7 @@ def test_the_state_is_found_beside_the_hooks_file_which_is_never_read(kept: Fold
     kept.put("{", "hooks.yaml")
     shown = kept.run("show")
     assert (shown.code, shown.err) == (0, "")
-    for arguments, environ in [
-        (("-f", "hooks.yaml"), {}),
-        (("-f", "."), {}),
-        (("-f", "elsewhere/none.yaml", "--state", "hooks.state.json"), {}),
-        ((), {"HOOKSYNC_STATE": "hooks.state.json", "HOOKSYNC_FILE": "-"}),
-        (("--state", "hooks.state.json"), {"HOOKSYNC_STATE": "elsewhere.json"}),
-    ]:
-        again = kept.run("show", *arguments, **environ)
-        assert again.out.partition("serial")[2] == shown.out.partition("serial")[2]
+    assert kept.run("show", "-f", ".").out.endswith(shown.out.partition("serial")[2])
 
 
 def test_a_hooks_file_on_standard_input_needs_a_named_state(folder: Folder) -> None:
@@ -286,12 +278,6 @@ def test_move_changes_only_the_address_of_the_entries(settled: Folder) -> None:
             "the state hooks.state.json already contains prod/alert/MOVED",
         ),
         ("prod/catalogue/MOVED", "prod/website/MOVED", 3, "already contains prod/website/MOVED"),
-        (
-            "prod/catalogue/MOVED",
-            "prod/catalogue/MOVED",
-            3,
-            "already contains prod/catalogue/MOVED",
-        ),
     ],
 )
 def test_an_impossible_move_is_an_error_and_changes_nothing(
