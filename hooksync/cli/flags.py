@@ -80,7 +80,7 @@ FLAGS: dict[str, Keywords] = {
         "action": "append",
         "dest": "env_files",
         "metavar": "FILE",
-        "help": "variables; exported ones override (HOOKSYNC_ENV_FILE)",
+        "help": "variables (HOOKSYNC_ENV_FILE); exports override them",
     },
     "--state": {
         "metavar": "WHERE",

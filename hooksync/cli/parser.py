@@ -159,9 +159,9 @@ def _add_commands(parser: argparse.ArgumentParser, dest: str, commands: Iterable
             epilog=command.epilog,
         )
         made.set_defaults(entry=command)
-        _add_flags(made, command.flags)
         if command.actions:
             _add_commands(made, "action", command.actions)
+        _add_flags(made, command.flags)
         made.usage = f"{made.prog} [flags]"
         for action in made._get_positional_actions():
             made.usage += " " + made._get_formatter()._format_args(action, "")
