@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from hooksync.config.secret_sources import SecretSources
-from hooksync.core.clock import Clock, Pauses
+from hooksync.core.clock import Clock
 from hooksync.core.context import CallRecord
 from hooksync.core.errors import HooksyncError
 from hooksync.core.model import CredentialRefs, SecretRef, Server, Tenancy
@@ -18,7 +18,7 @@ from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.service.auth import TokenSession
 from hooksync.service.client import Preservica
-from hooksync.service.http import PAUSES, Caller, Transport
+from hooksync.service.http import Caller, Transport
 from tests.makers import HERE, tenancy
 from tests.memory_terminal import MemoryTerminal, make_context
 
@@ -68,7 +68,6 @@ class Clients:
     transport: Transport = field(default_factory=lambda: Transport(30.0, 8, {}))
     output: Output = field(default_factory=Output)
     stop: threading.Event = field(default_factory=threading.Event)
-    pauses: Pauses = PAUSES
     environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
     records: list[CallRecord] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -101,7 +100,7 @@ class Clients:
         context = make_context(
             terminal=terminal, stop=self.stop, clock=self.clock, output=self.output
         )
-        return Caller(self.transport, context, self.pauses)
+        return Caller(self.transport, context)
 
     def client(self, url: str, **settings: object) -> Preservica:
         wanted = replace(self.tenancy(url), **settings)

@@ -10,9 +10,13 @@ BEGINNING = 1_700_000_000.0  # seconds since 1970
 class JumpingClock:
     """A clock for a run and for the service that it runs against. Thread-safe."""
 
-    def __init__(self, beginning: float = BEGINNING) -> None:
+    def __init__(self, beginning: float = BEGINNING, jitter: float = 1.0) -> None:
         self._lock = threading.Lock()
         self._now = beginning
+        self._jitter = jitter
+
+    def jitter(self) -> float:
+        return self._jitter
 
     def now(self) -> float:
         """Return the time of day, in seconds since 1970."""

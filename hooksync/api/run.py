@@ -20,7 +20,7 @@ from hooksync.api.options import RunOptions
 from hooksync.api.receipt import check_against
 from hooksync.config import declarations
 from hooksync.config.secret_sources import SecretSources, doubt_about, sources_of
-from hooksync.core.clock import Pauses, read_seconds, rfc3339
+from hooksync.core.clock import read_seconds, rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import (
     ExitCode,
@@ -53,7 +53,7 @@ from hooksync.reconcile.probing import ask_receivers
 from hooksync.reconcile.refusals import run_reasons, step_warnings
 from hooksync.reconcile.run import Run
 from hooksync.service.client import Preservica
-from hooksync.service.http import PAUSES, Caller, Transport, proxy_credentials
+from hooksync.service.http import Caller, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost
 from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, derive_key
@@ -202,7 +202,6 @@ def open_run(
     *,
     is_apply: bool = False,
     find_store: OpenStore = open_store,
-    pauses: Pauses = PAUSES,
     make_transport: Callable[..., Transport] = Transport,
     make_pool: type[WorkerPool] = WorkerPool,
     derive: Derive = derive_key,
@@ -223,7 +222,6 @@ def open_run(
         caller = Caller(
             _open_transport(declared, make_transport, held),
             context,
-            pauses,
             declared.private_receivers,
             partial(_check_lock, store, context.stop, failures),
         )

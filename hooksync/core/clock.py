@@ -5,6 +5,7 @@ Code that takes a `Clock` can be tested without real waiting: a test passes a cl
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -13,10 +14,12 @@ from typing import TypeVar
 
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.model import Variables
-from hooksync.core.record import Record
 
 T = TypeVar("T")
 
+_FIRST_PAUSE = 0.5  # seconds; each pause is twice the one before, and half of it is random
+_LONGEST_PAUSE = 5.0  # seconds
+_MOST_ASKED = 60.0  # seconds
 _CHECK_INTERVAL = 0.05  # seconds between two checks whether `stop` is set
 
 
@@ -30,6 +33,10 @@ class Clock:
     def monotonic(self) -> float:
         """Return seconds that never decrease, counted from an arbitrary start."""
         return time.monotonic()
+
+    def jitter(self) -> float:
+        """Return a random number from 0 to 1, so that several runs do not wait equally long."""
+        return os.urandom(1)[0] / 255
 
     def wait(self, stop: Event, seconds: float) -> bool:
         """Wait, and return whether `stop` is set. A set `stop` ends the wait early.
@@ -94,37 +101,25 @@ def run_with_timeout(seconds: float, do: Callable[[], T], stop: Event | None = N
     return done[0]
 
 
-class Pauses(Record, frozen=True):
-    """The pauses between the tries of something; all times in seconds."""
-
-    first: float = 0.25  # each pause is twice the one before
-    longest: float = 5.0
-    jitter: Callable[[], float] = lambda: 1.0  # 0 to 1; half of a pause depends on it
-
-
-_USUAL = Pauses()
-
-
 class Backoff:
     """Growing pauses between the tries of something, for at most `seconds` in all."""
 
-    def __init__(self, seconds: float, clock: Clock, stop: Event, pauses: Pauses = _USUAL) -> None:
+    def __init__(self, seconds: float, clock: Clock, stop: Event) -> None:
         self._end = clock.monotonic() + seconds
         self._clock = clock
         self._stop = stop
-        self._pauses = pauses
-        self._pause = pauses.first
+        self._pause = _FIRST_PAUSE
 
     def wait(self, asked: float = 0.0) -> bool:
         """Pause, and return True; False if the time was over already, or `stop` was set.
 
-        `asked`: the shortest pause that a peer asks for, in seconds; it counts up to the longest
-        one. If the time is over before, it does not pause.
+        `asked`: the shortest pause that a peer asks for, in seconds; it counts up to a minute. If
+        the time is over before, it does not pause.
         """
         left = self._end - self._clock.monotonic()
-        asked = min(asked, self._pauses.longest)
-        pause = self._pause * (0.5 + self._pauses.jitter() / 2)
+        asked = min(asked, _MOST_ASKED)
+        pause = self._pause * (0.5 + self._clock.jitter() / 2)
         if left <= 0 or asked > left:
             return False
-        self._pause = min(2 * self._pause, self._pauses.longest)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         return not self._clock.wait(self._stop, min(max(pause, asked), left))

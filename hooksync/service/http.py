@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import os
-import random
 import socket
 import ssl
 import threading
@@ -31,7 +30,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
 from hooksync import __version__
-from hooksync.core.clock import Backoff, Pauses
+from hooksync.core.clock import Backoff
 from hooksync.core.context import CallRecord, Context
 from hooksync.core.errors import AnswerLost, Problem, ServiceError, os_reason
 from hooksync.core.model import Variables
@@ -52,7 +51,6 @@ _CONNECT = 10.0  # seconds to resolve a server's name and connect to one of its 
 # a call is repeated so many times at most, until so many seconds have passed
 _REPEATS = 4
 _WINDOW = 120.0
-PAUSES = Pauses(first=0.5, longest=60.0, jitter=random.random)
 _ENVIRON = threading.Lock()  # requests changes os.environ while it reads a NO_PROXY
 # pools to keep, one for each server; to drop a pool would fail the calls that have just taken it
 _SERVERS = 1024
@@ -396,7 +394,6 @@ class Caller(Record, frozen=True):
 
     transport: Transport
     context: Context
-    pauses: Pauses = PAUSES
     private_receivers: bool = True  # whether receivers may be called at private addresses
     before_change: Callable[[], None] = lambda: None  # raises LockLost: then nothing is changed
 
@@ -428,7 +425,7 @@ class Caller(Record, frozen=True):
 
         A 429 means that nothing was done, so any call is repeated after it. Raises ServiceError.
         """
-        backoff = Backoff(_WINDOW, self.context.clock, self.context.stop, self.pauses)
+        backoff = Backoff(_WINDOW, self.context.clock, self.context.stop)
         may_repeat = request.purpose != "creation"
         for repeats_left in range(_REPEATS, -1, -1):
             if request.purpose != "read":

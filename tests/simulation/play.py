@@ -22,7 +22,6 @@ from hooksync.api.options import RunOptions
 from hooksync.api.run import open_run
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
-from hooksync.core.clock import Pauses
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.model import (
@@ -34,7 +33,6 @@ from hooksync.core.model import (
     live_url,
 )
 from hooksync.sandbox.tenancies import Subscription
-from hooksync.service.http import PAUSES
 from hooksync.state.fingerprints import identity_digest
 from hooksync.state.format import read_state
 from hooksync.state.history import EXPIRY, open_attempts
@@ -68,7 +66,6 @@ from tests.simulation.hooks import (
 )
 from tests.simulation.world import Killed, Pool, Process, Service, cheap_key
 
-PATIENCE = Pauses(PAUSES.first, PAUSES.longest, lambda: 0.5)
 FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None
 OWN, OLD = "hooks.state.json", "old.state.json"  # the current state, and that of an old checkout
 PEER = "(sim.preservica.example)"  # in each message about a call
@@ -318,7 +315,6 @@ class Play:
         opening = partial(
             open_run,
             find_store=lambda name, file, context: self._store(name, process),
-            pauses=PATIENCE,
             make_transport=lambda timeout, connections, environ: process,
             make_pool=self.pool,
             derive=cheap_key,

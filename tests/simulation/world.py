@@ -222,6 +222,9 @@ class Process(MemoryTerminal):
     def monotonic(self) -> float:
         return self.service.time
 
+    def jitter(self) -> float:
+        return 0.5
+
     def wait(self, stop: Event, seconds: float) -> bool:
         self.live()
         if not stop.is_set():
