@@ -116,8 +116,8 @@ BREAKS = {
     "policy": Break(
         "let a hooks file name any host",
         "config/policy.py",
-        "    if any(_is_below(path, allowed_path, is_whole=is_whole) for allowed_path in paths):",
-        "    if True:",
+        '        if _is_host(netloc, host, scheme) and _is_below(path, f"/{start}", is_whole=is_whole):',
+        "        if True:",
     ),
     "states": Break(
         "believe what a state says of a secret",
