@@ -141,13 +141,13 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     """
     from hooksync.api import run as library  # 100 ms, for requests
     from hooksync.api.inputs import Declared, hold_to_policy
-    from hooksync.config.declarations import Settings, TenancyDeclaration
+    from hooksync.config.declarations import TenancyDeclaration
     from hooksync.config.resolve import resolve
 
     if not context.environ.get("PRESERVICA_SERVER"):
         raise UsageError(Problem("no variable names the server", "set PRESERVICA_SERVER"))
     name = slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy").lower()
-    entries = [TenancyDeclaration(name, Settings(), (), _HERE)]
+    entries = [TenancyDeclaration(name, (), _HERE)]
     hold_to_policy(options, entries, context)
     tenancies, _ = resolve(entries, context.environ)
     declared = Declared(tenancies, (), replace(options, uses_state=False), context)

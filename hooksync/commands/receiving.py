@@ -149,5 +149,4 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
         entries.append(
             DeclaredSubscription("", name, HookUrl(url, url, _HERE), _TRIGGER, ref, _HERE)
         )
-    settings = declarations.Settings(server=_NO_SERVER)
-    return declarations.TenancyDeclaration("", settings, tuple(entries), _HERE)
+    return declarations.TenancyDeclaration("", tuple(entries), _HERE, server=_NO_SERVER)

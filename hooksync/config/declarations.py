@@ -31,25 +31,19 @@ ON_DEVICE = (
 _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
 
-class Settings(model.PlainSettings, frozen=True):
-    """Everything that a tenancy declares, except its subscriptions.
+class TenancyDeclaration(model.PlainSettings, frozen=True):
+    """One tenancy as all files together declare it.
 
-    `Settings()` holds the defaults of settings that a tenancy leaves out.
+    The default values are those of settings that it leaves out.
     """
 
-    server: Template = parse_template("${PRESERVICA_SERVER}")
-    tenant: Template = parse_template("${PRESERVICA_TENANT:-}")  # "": not set
-
-
-class TenancyDeclaration(Record, frozen=True):
-    """One tenancy as all files together declare it."""
-
     name: str
-    settings: Settings
     subscriptions: tuple[model.DeclaredSubscription, ...]
     # of its name, in the file with its settings; without settings, in the first file that names it
     location: model.Location
     files: tuple[str, ...] = ()  # that declare a part of it, or whose defaults it takes
+    server: Template = parse_template("${PRESERVICA_SERVER}")
+    tenant: Template = parse_template("${PRESERVICA_TENANT:-}")  # "": not set
 
 
 class Document(Record, frozen=True):
@@ -176,15 +170,14 @@ def uses_of(tenancy: TenancyDeclaration) -> Iterator[VariableUse]:
 
     If it leaves out its server, tenant or a credential, it uses the usual variable.
     """
-    settings = tenancy.settings
     for text, usual in (
-        (settings.server, "PRESERVICA_SERVER"),
-        (settings.tenant, "PRESERVICA_TENANT"),
+        (tenancy.server, "PRESERVICA_SERVER"),
+        (tenancy.tenant, "PRESERVICA_TENANT"),
     ):
         for name in text.names:
             yield VariableUse(name, "place", text.location or tenancy.location, name == usual)
     defaults = asdict(model.CredentialRefs())
-    for field, ref in asdict(settings.credentials).items():
+    for field, ref in asdict(tenancy.credentials).items():
         where = ref.location or tenancy.location
         yield VariableUse(ref.variable, "login", where, ref == defaults[field], ref)
     for entry in tenancy.subscriptions:
@@ -239,7 +232,7 @@ def _path_problems(refs: Iterable[model.SecretRef]) -> Iterator[Problem]:
 
 def refs_of(tenancy: TenancyDeclaration) -> list[model.SecretRef]:
     """List the references to all credentials and secrets of a tenancy."""
-    credentials = asdict(tenancy.settings.credentials).values()
+    credentials = asdict(tenancy.credentials).values()
     return [*credentials, *(entry.secret for entry in tenancy.subscriptions)]
 
 

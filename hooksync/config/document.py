@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from hooksync.config.checked_yaml import read_checked
 from hooksync.config.declarations import (
     Document,
-    Settings,
     TenancyDeclaration,
     in_order,
     name_values,
@@ -33,7 +32,7 @@ Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
 Read = Callable[[str], Source]
 Names = Mapping[str, None]  # of the known triggers, in order
 
-_PLACE = attrgetter("settings.server", "settings.tenant")  # of a tenancy, as written
+_PLACE = attrgetter("server", "tenant")  # of a tenancy, as written
 # how to add a field that a subscription lacks
 _ADVICE = {
     "trigger": "add trigger: INDEXED (or a different one), here or under defaults",
@@ -182,7 +181,7 @@ class _TenancyReader:
             fix = "declare its subscriptions, under `subscriptions:`"
             self._note(f'tenancy "{self._name}" has no subscriptions', fix, where)
         subscriptions = tuple(self._declared.values())
-        return TenancyDeclaration(self._name, settings, subscriptions, where, tuple(names))
+        return TenancyDeclaration(self._name, subscriptions, where, tuple(names), **settings)
 
     def _has_settings(self, file: _HooksFile) -> bool:
         """Whether the file has more of the tenancy than subscriptions and notes."""
@@ -255,7 +254,7 @@ class _TenancyReader:
             self._note(f'unknown trigger "{name}"', fix, holder.place(key))
         return trigger
 
-    def _settings_of(self, file: _HooksFile) -> Settings:
+    def _settings_of(self, file: _HooksFile) -> dict[str, Any]:
         """Read the settings. A setting that is left out gets its default."""
         fields = YamlMap(file.tenancies[self._name], file.defaults)
         settings = given_fields(model.PlainSettings, fields)
@@ -274,7 +273,7 @@ class _TenancyReader:
         for name in ("server", "tenant"):
             if name in fields and (text := self._text(fields, name)):
                 settings[name] = text
-        return Settings(**settings)
+        return settings
 
     def _text(self, fields: YamlMap, key: str) -> Template | None:
         """Read a text that may hold `${NAME}`. If it is malformed, a problem is noted."""

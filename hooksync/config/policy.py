@@ -178,7 +178,7 @@ def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Iterator[Breac
         "replacement": rules.replacement,
     }
     for field, values in allowed.items():
-        for denied in _denied(getattr(tenancy.settings, field), values):
+        for denied in _denied(getattr(tenancy, field), values):
             yield field, f'tenancy "{tenancy.name}" has `{field}: {denied}`', tenancy.location
     for entry in tenancy.subscriptions:
         trigger = entry.trigger
@@ -216,12 +216,12 @@ def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> It
 def _server_breaches(
     rules: Rules, tenancy: TenancyDeclaration, environ: Environment
 ) -> Iterator[Breach]:
-    server = tenancy.settings.server
+    server = tenancy.server
     text, is_whole = _filled_or_prefix(server, environ)
     is_valid = is_whole and not urls.server_fault(text)  # otherwise `resolve` judges it
     if is_valid and not is_allowed(urls.server_url(text), rules.servers):
         yield "servers", "the server leads to a host", server.location or tenancy.location
-    if tenancy.settings.allow_http and not rules.allow_http:
+    if tenancy.allow_http and not rules.allow_http:
         yield "allow_http", f'tenancy "{tenancy.name}" says `allow_http: true`', tenancy.location
 
 

@@ -131,8 +131,7 @@ def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Envir
     used: set[str] = set()
     shown: set[str] = set()
     for tenancy in entries:
-        settings = tenancy.settings
-        shown.update(settings.server.names, settings.tenant.names)
+        shown.update(tenancy.server.names, tenancy.tenant.names)
         for entry in tenancy.subscriptions:
             used.update(url_template(entry).names)
     return {environ.get(name, "") for name in used - shown} - {""}
@@ -177,20 +176,18 @@ class _Resolver:
 
     def resolve_tenancy(self) -> Tenancy | None:
         """Fill everything in, and judge it. Returns None if there is no valid server."""
-        settings = self._entry.settings
+        entry = self._entry
         server = self._resolve_server()
-        tenant = self._fill(settings.tenant, "tenant") or None  # an empty one counts as not set
+        tenant = self._fill(entry.tenant, "tenant") or None  # an empty one counts as not set
         subscriptions = self.resolve_subscriptions()
         if server is None:
             return None
-        place = self._entry.location
-        plain = fields_of(PlainSettings, settings)
-        return Tenancy(self._entry.name, server, tenant, subscriptions, place, **plain)
+        plain = fields_of(PlainSettings, entry)
+        return Tenancy(entry.name, server, tenant, subscriptions, entry.location, **plain)
 
     def _resolve_server(self) -> Server | None:
         """Fill in and judge the server. None: it is not known, or it is invalid."""
-        settings = self._entry.settings
-        written = settings.server
+        written = self._entry.server
         text = self._fill(written, "server")
         if text is None:
             return None
@@ -201,7 +198,7 @@ class _Resolver:
             return None
         if is_plain_http(text):
             what = f"{subject} is plain http: the password can be read in transit"
-            noted = self._warnings if settings.allow_http else self._problems
+            noted = self._warnings if self._entry.allow_http else self._problems
             noted.append(Problem(what, "use https", where))
         return Server(server_url(text))
 
@@ -238,7 +235,7 @@ class _Resolver:
         if text is None:
             return None
         subject = written.subject("the URL")
-        problem = url_problem(text, subject, written.location, self._entry.settings)
+        problem = url_problem(text, subject, written.location, self._entry)
         if problem:
             self._problems.append(problem)
             return None

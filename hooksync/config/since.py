@@ -126,4 +126,4 @@ def _comparable(tenancy: TenancyDeclaration) -> object:
     subscriptions = set()
     for entry in tenancy.subscriptions:
         subscriptions.add(replace(entry, location=_NOWHERE, **_NO_NOTES))
-    return tenancy.settings, subscriptions
+    return replace(tenancy, subscriptions=(), location=_NOWHERE, files=()), subscriptions

@@ -69,12 +69,12 @@ def problems_of(files: Mapping[str, str], *names: str) -> list[str]:
 
 def test_a_file_takes_the_defaults_of_a_different_file() -> None:
     (tenancy,) = read(folder(TENANCY)).tenancies
-    assert tenancy.settings.probe == "require"
-    assert tenancy.settings.tenant.literal == "T_01"
-    assert tenancy.settings.credentials.username == SecretRef("env", "T_01_USER")
+    assert tenancy.probe == "require"
+    assert tenancy.tenant.literal == "T_01"
+    assert tenancy.credentials.username == SecretRef("env", "T_01_USER")
     # a relative path starts at the file that contains the reference
     password = SecretRef("file", "secrets/t-01", base="hooks/..")
-    assert tenancy.settings.credentials.password == password
+    assert tenancy.credentials.password == password
     assert tenancy.files == ("hooks/1.yaml", "hooks/../defaults.yaml")
 
 

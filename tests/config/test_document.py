@@ -2,7 +2,7 @@ from functools import partial
 
 import pytest
 
-from hooksync.config.declarations import Document, Settings
+from hooksync.config.declarations import Document, TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import STDIN, Source
 from hooksync.config.resolve import check_as_written
@@ -49,7 +49,7 @@ def test_a_file_is_read_into_its_declarations() -> None:
     (tenancy,) = read(GOOD).tenancies
     subscription, other = tenancy.subscriptions
     assert (tenancy.name, tenancy.location) == ("prod", Location("a.yaml", 5, 3))
-    assert tenancy.settings.server.text == "eu.preservica.com"
+    assert tenancy.server.text == "eu.preservica.com"
     assert subscription.name == "catalogue"
     assert subscription.location == Location("a.yaml", 9, 7)
     assert subscription.url.shown == "https://fn.example.net/hook?code=${FN_KEY}"
@@ -62,7 +62,11 @@ def test_a_file_is_read_into_its_declarations() -> None:
 
 def test_an_omitted_setting_has_its_default() -> None:
     (tenancy,) = read("version: 1\ntenancies: {prod: {subscriptions: {}}}\n").tenancies
-    assert tenancy.settings == Settings(
+    assert tenancy == TenancyDeclaration(
+        "prod",
+        (),
+        Location("a.yaml", 2, 13),
+        ("a.yaml",),
         server=parse_template("${PRESERVICA_SERVER}"),
         tenant=parse_template("${PRESERVICA_TENANT:-}"),
         allow_http=False,
@@ -102,7 +106,7 @@ tenancies:
     probe: never
     subscriptions: {}
 """).tenancies
-    settings = tenancy.settings
+    settings = tenancy
     assert settings.allow_http
     assert settings.credentials.username == SecretRef("file", "secrets/name", base="")
     assert settings.owns == {"https://h/api", "https://h/b"}
@@ -154,7 +158,7 @@ tenancies:
 
 
 def test_settings_of_a_tenancy_may_be_defaults() -> None:
-    plain, own = (tenancy.settings for tenancy in read(SETTINGS).tenancies)
+    plain, own = read(SETTINGS).tenancies
     assert (plain.owns, plain.limit) == ("none", UnsubscribeLimit(number=3))
     assert (plain.probe, plain.replacement, plain.allow_http) == ("require", "remove-first", True)
     assert (own.owns, own.limit, own.probe, own.allow_http) == (
@@ -188,7 +192,7 @@ def test_a_tenancy_takes_default_settings_from_the_file_that_has_its_own_setting
     one: str, two: str, owns: str
 ) -> None:
     tenancy, *_ = read(one, two).tenancies
-    assert tenancy.settings.owns == owns
+    assert tenancy.owns == owns
 
 
 def test_two_files_whose_defaults_disagree_about_a_tenancy_without_settings_are_refused() -> None:
@@ -196,9 +200,7 @@ def test_two_files_whose_defaults_disagree_about_a_tenancy_without_settings_are_
     assert said_of(one, two) == [
         'b.yaml:3:13: two files give tenancy "prod" settings; the other place is a.yaml:3:13'
     ]
-    assert (
-        read(one, one.replace("version: 1", "version: 1 # b")).tenancies[0].settings.owns == "all"
-    )
+    assert read(one, one.replace("version: 1", "version: 1 # b")).tenancies[0].owns == "all"
 
 
 def test_two_spellings_of_one_trigger_are_one_trigger() -> None:
@@ -239,7 +241,7 @@ def test_tenancy_may_be_spread_over_files() -> None:
         "catalogue",
         "catalogue",
     ]
-    assert tenancy.settings.tenant.text == "BRAMA"
+    assert tenancy.tenant.text == "BRAMA"
     assert tenancy.location == Location("b.yaml", 5, 3)
 
 
