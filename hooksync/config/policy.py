@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import PurePath
@@ -43,7 +42,7 @@ from hooksync.core.model import (
     matches_any,
 )
 from hooksync.core.record import Record, convert
-from hooksync.core.template import MissingVariableError, Template, fill_in
+from hooksync.core.template import Template, fill_in
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs
 Environment: TypeAlias = Mapping[str, str] | None  # None: the values of variables are not known
@@ -178,26 +177,16 @@ def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Iterator[Breac
         "replacement": rules.replacement,
     }
     for field, values in allowed.items():
-        for denied in _denied(getattr(tenancy, field), values):
-            yield field, f'tenancy "{tenancy.name}" has `{field}: {denied}`', tenancy.location
+        value = getattr(tenancy, field)
+        for text in [value] if isinstance(value, str) else sorted(value):  # a word, or prefixes
+            if not (values is None or text in values or urls.owns_url(frozenset(values), text)):
+                yield field, f'tenancy "{tenancy.name}" has `{field}: {text}`', tenancy.location
     for entry in tenancy.subscriptions:
         trigger = entry.trigger
         names = {trigger.short, str(trigger)}
         if rules.triggers is not None and names.isdisjoint(rules.triggers):
             what = f'"{entry.name}" has the trigger {trigger.shown}'
             yield "triggers", what, entry.location
-
-
-def _denied(value: str | frozenset[str], allowed: Allowed | None) -> list[str]:
-    """List what is not allowed: the value itself, or some of its URL prefixes.
-
-    If `allowed` is None, everything is allowed.
-    """
-    if allowed is None or value in allowed:
-        return []
-    if isinstance(value, str):
-        return [value]
-    return [prefix for prefix in sorted(value) if not urls.owns_url(frozenset(allowed), prefix)]
 
 
 def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> Iterator[Breach]:
@@ -243,9 +232,9 @@ def _filled_or_prefix(written: Template, environ: Environment) -> tuple[str, boo
 
     If a variable is not known, return the text before the first variable, and False.
     """
-    with suppress(MissingVariableError):
-        if environ is not None or not written.names:
-            return written.fill(environ or {}), True
+    text, missing = written.fill(environ or {})
+    if not written.names or (environ is not None and not missing):
+        return text, True
     _, before = next(written.variables())
     return before, False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from hooksync.config.declarations import (
     TenancyDeclaration,
@@ -33,7 +33,7 @@ from hooksync.core.model import (
     Tenancy,
 )
 from hooksync.core.record import fields_of, replace
-from hooksync.core.template import MissingVariableError, Template, has_bare_dollar
+from hooksync.core.template import Template, has_bare_dollar
 from hooksync.core.urls import (
     has_literal_key,
     is_plain_http,
@@ -83,15 +83,14 @@ def resolve(
         if tenancy:
             tenancies.append(tenancy)
     problems += same_tenancy_problems(tenancies, attrgetter("key"))
-    unset = [_unset(entry, environ) for entry in entries]
+    unset: list[Problem] = []
     has_login = not entries
-    for missing in unset:
-        nouns = {ref.noun for ref in missing}
-        has_login = has_login or nouns.isdisjoint(_LOGIN)
+    for entry in entries:
+        missing = _unset(entry, environ)
+        unset += missing.values()
+        has_login |= _LOGIN.isdisjoint(ref.noun for ref in missing)
     if problems or (needs_login and not has_login):
-        for missing in unset:
-            problems += missing.values()
-        raise FileError(*in_order(problems))
+        raise FileError(*in_order([*problems, *unset]))
     return tuple(tenancies), tuple(dict.fromkeys(warnings))
 
 
@@ -103,8 +102,8 @@ def _unset(entry: TenancyDeclaration, environ: Environment) -> dict[SecretRef, P
     needed = [ref for ref in refs_of(entry) if ref.location or ref.noun in _LOGIN]
     problems = {}
     for ref in dict.fromkeys(needed):
-        if ref.kind == "env" and not environ.get(ref.name):
-            problem = reference_problem(ref, *unset_words(ref.name, environ))
+        if ref.variable and not environ.get(ref.variable):
+            problem = reference_problem(ref, *unset_words(ref.variable, environ))
             problems[ref] = replace(problem, where=ref.location or entry.location)
     return problems
 
@@ -156,27 +155,20 @@ def url_problem(
     return None
 
 
-class _Resolver:
+class _Resolver(NamedTuple):
     """Fills in and judges one tenancy, and adds problems and warnings to the lists of its caller.
 
     A text is judged as soon as it is known. If `environ` is None, those with variables are unknown.
     """
 
-    def __init__(
-        self,
-        entry: TenancyDeclaration,
-        environ: Environment | None,
-        problems: list[Problem],
-        warnings: list[Problem],
-    ) -> None:
-        self._problems = problems
-        self._warnings = warnings
-        self._entry = entry
-        self._environ = environ
+    entry: TenancyDeclaration
+    environ: Environment | None
+    problems: list[Problem]
+    warnings: list[Problem]
 
     def resolve_tenancy(self) -> Tenancy | None:
         """Fill everything in, and judge it. Returns None if there is no valid server."""
-        entry = self._entry
+        entry = self.entry
         server = self._resolve_server()
         tenant = self._fill(entry.tenant, "tenant") or None  # an empty one counts as not set
         subscriptions = self.resolve_subscriptions()
@@ -187,18 +179,18 @@ class _Resolver:
 
     def _resolve_server(self) -> Server | None:
         """Fill in and judge the server. None: it is not known, or it is invalid."""
-        written = self._entry.server
+        written = self.entry.server
         text = self._fill(written, "server")
         if text is None:
             return None
         subject = written.subject("the server")
-        where = written.location or self._entry.location
+        where = written.location or self.entry.location
         if fault := server_fault(text):
-            self._problems.append(Problem(f"{subject} {fault}", _SERVER_FIX, where))
+            self.problems.append(Problem(f"{subject} {fault}", _SERVER_FIX, where))
             return None
         if is_plain_http(text):
             what = f"{subject} is plain http: the password can be read in transit"
-            noted = self._warnings if self._entry.allow_http else self._problems
+            noted = self.warnings if self.entry.allow_http else self.problems
             noted.append(Problem(what, "use https", where))
         return Server(server_url(text))
 
@@ -209,7 +201,7 @@ class _Resolver:
         """
         subscriptions = []
         seen: dict[SubscriptionKey, DeclaredSubscription] = {}
-        for entry in self._entry.subscriptions:
+        for entry in self.entry.subscriptions:
             written = url_template(entry)
             text = self._resolve_url(written)
             if text is not None:
@@ -220,7 +212,7 @@ class _Resolver:
             if first is not entry:
                 same = f'the URL and the trigger {entry.trigger.short} of "{first.name}"'
                 what = f'"{entry.name}" has {same} ({first.location})'
-                self._problems.append(Problem(what, "remove one of the two", entry.location))
+                self.problems.append(Problem(what, "remove one of the two", entry.location))
         return tuple(subscriptions)
 
     def _resolve_url(self, written: Template) -> str | None:
@@ -230,18 +222,18 @@ class _Resolver:
                 "the query of the URL contains what looks like a key: whoever reads the file has it"
             )
             fix = "write a variable instead, as in ?code=${FN_KEY}; a space in a part of it is %20"
-            self._warnings.append(Problem(what, fix, written.location))
+            self.warnings.append(Problem(what, fix, written.location))
         text = self._fill(written, "URL")
         if text is None:
             return None
         subject = written.subject("the URL")
-        problem = url_problem(text, subject, written.location, self._entry)
+        problem = url_problem(text, subject, written.location, self.entry)
         if problem:
-            self._problems.append(problem)
+            self.problems.append(problem)
             return None
         if is_plain_http(text):
             what = f"{subject} is plain http: events can be read in transit"
-            self._warnings.append(Problem(what, "use https", written.location))
+            self.warnings.append(Problem(what, "use https", written.location))
         return text
 
     def _fill(self, written: Template, noun: str) -> str | None:
@@ -249,20 +241,17 @@ class _Resolver:
         if has_bare_dollar(written.text):
             fix = "write ${NAME} to fill in a variable, or $$ for a dollar sign"
             what = f"the {noun} contains a $ without braces, which is sent as it is"
-            self._warnings.append(Problem(what, fix, written.location))
-        if self._environ is None:
+            self.warnings.append(Problem(what, fix, written.location))
+        if self.environ is None:
             return written.literal
-        try:
-            return written.fill(self._environ)
-        except MissingVariableError as error:
-            where = written.location or self._entry.location
-            for name in error.args:
-                fix = f"{set_fix(name)}; `hooksync validate` needs none of this"
-                if written.location is None:
-                    fix = f"{_SERVER_FIX}, or set {name}"
-                what = f"{noun} variable ${{{name}}} is not set"
-                self._problems.append(Problem(what, fix, where))
-            return None
+        text, missing = written.fill(self.environ)
+        where = written.location or self.entry.location
+        for name in missing:
+            fix = f"{set_fix(name)}; `hooksync validate` needs none of this"
+            if written.location is None:
+                fix = f"{_SERVER_FIX}, or set {name}"
+            self.problems.append(Problem(f"{noun} variable ${{{name}}} is not set", fix, where))
+        return None if missing else text
 
 
 def _override_warnings(
@@ -270,10 +259,7 @@ def _override_warnings(
 ) -> list[Problem]:
     """Warn of each variable of a secret whose value in a file differs from the environment's."""
     overridden = environ.overridden if isinstance(environ, Environ) else {}
-    if not overridden:
-        return []
-    refs = [ref for entry in entries for ref in refs_of(entry)]
-    secret_names = {ref.name for ref in refs if ref.kind == "env"}
+    secret_names = {ref.variable for entry in entries for ref in refs_of(entry)}
     warnings = []
     for name, file in overridden.items():
         if name in secret_names:

@@ -108,7 +108,8 @@ class SecretSources:
 
     def state_without(self, ref: SecretRef) -> SecretState:
         """Return why a reference has no value."""
-        return "not-set" if ref.kind == "env" and not self._environ.get(ref.name) else "unusable"
+        is_unset = ref.variable and not self._environ.get(ref.variable)
+        return "not-set" if is_unset else "unusable"
 
     def _read(self, ref: SecretRef) -> str:
         """Read a secret from its source. Raises _Unusable."""

@@ -15,10 +15,6 @@ _TOKEN = re.compile(
 _BARE_NAME = re.compile("[$][A-Za-z_]")
 
 
-class MissingVariableError(KeyError):
-    """The environment lacks variables that a text needs; the arguments are their names."""
-
-
 class Template(Record, frozen=True):
     """A text that may refer to environment variables, as `${NAME}` or `${NAME:-default}`."""
 
@@ -56,12 +52,10 @@ class Template(Record, frozen=True):
                 yield token["name"], before
             before += _default(token) or ""
 
-    def fill(self, environ: Variables) -> str:
-        """Return the text with its references replaced by values.
+    def fill(self, environ: Variables) -> tuple[str, tuple[str, ...]]:
+        """Replace references by values. Also returns the names that have no value and no default.
 
         As with `${NAME:-default}` in a shell, an empty variable counts as not set.
-
-        Raises MissingVariableError, with the names of all variables without value and default.
         """
         missing: dict[str, None] = {}
 
@@ -71,10 +65,7 @@ class Template(Record, frozen=True):
                 missing[token["name"]] = None
             return value or ""
 
-        text = _TOKEN.sub(value_of, self.text)
-        if missing:
-            raise MissingVariableError(*missing)
-        return text
+        return _TOKEN.sub(value_of, self.text), tuple(missing)
 
 
 def _default(token: re.Match[str]) -> str | None:

@@ -192,7 +192,7 @@ def test_url_parts_that_may_be_keys_become_variables_that_fill_in_the_same_url(
     text = text_of(made)
     assert not [part for part in parts if part in text.replace("$$", "$")]
     variables = [name for name in made.needs if not name.endswith("_SECRET")]
-    assert parse_template(url_written).fill(dict(zip(variables, parts, strict=True))) == url
+    assert parse_template(url_written).fill(dict(zip(variables, parts, strict=True))) == (url, ())
 
 
 @pytest.mark.parametrize(
