@@ -55,6 +55,15 @@ place_variables: [BOX, RECEIVER, SERVER]
 allow_http: true
 allow_private_receivers: true
 """
+COMMANDS = {  # each makes a call of the service, and most a call of the receiver
+    **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
+    "apply": (*APPLY, "-v"),
+    "list": ("list", "--no-state", "-v"),
+    "draft": ("init", "--file", "-", "--from-live", "-v"),
+    "init": ("init", "--file", "new.yaml", "--from-live"),
+    "check": ("check",),
+    "check, JSON": ("check", "--format", "json"),
+}
 CALLS = ("log-in", "list", "subscribe", "unsubscribe")  # of the service
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.scene import APPLY, PLAN, Scene, leaks, play
+from tests.attacks.scene import COMMANDS, Scene, leaks, play
 from tests.lanes import covering
 
 LOGIN, PASSWORD = "netrc-login-0123456789", "netrc-passw0rd-0123456789"
@@ -20,13 +20,6 @@ ENTRIES = {
     "binary": f"\0machine {{host}} {LOGIN} {PASSWORD}\n",
 }
 PLACES = ("NETRC", ".netrc", "_netrc")
-COMMANDS = {
-    "plan": (*PLAN, "-v"),
-    "apply": (*APPLY, "-v"),
-    "draft": ("init", "--file", "-", "--from-live"),
-    "init": ("init", "--file", "new.yaml", "--from-live"),
-    "check": ("check",),
-}
 HOSTS = ("127.0.0.1", "localhost")
 
 

@@ -9,21 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks import scene
 from tests.attacks.peers import HOOKS, NEVER_SHOWN
-from tests.attacks.scene import APPLY, FORMATS, PLAN, Scene, leaks, play, steers
+from tests.attacks.scene import PLAN, Scene, leaks, play, steers
 from tests.lanes import covering
 from tests.wire import Wire, answer, cutting, saying
 
 USER, PASSWORD = "pr0xy-user-0123456789", "pr0xy-passw0rd-0123456789"
 BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 ARCHIVE = HOOKS.replace("${BOX}", "https://archive.example")
-COMMANDS = {
-    **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
-    "apply": (*APPLY, "-v"),
-    "list": ("list", "--no-state", "-v"),
-    "check": ("check",),
-    "check, JSON": ("check", "--format", "json"),
-}
+# all but drafts, which read no hooks file
+COMMANDS = {name: command for name, command in scene.COMMANDS.items() if "init" not in command}
 _OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
 ANSWERS = {  # to CONNECT
     "a redirect": answer(b"", "302 Found", "Location: http://127.0.0.1:1/take"),
@@ -105,6 +101,6 @@ def test_an_env_file_leads_no_password_through_a_proxy(tmp_path: Path) -> None:
     with Wire(saying(_OPEN)) as proxy:
         lines = (f"{name}={proxy.url}\n" for name in ("HTTPS_PROXY", "http_proxy", "ALL_PROXY"))
         variables.write_text("".join(lines))
-        scene = Scene(hooks=ARCHIVE, environ={"RECEIVER": "https://hooks.example.org"})
-        play((*PLAN, "--timeout", "2", "--env-file", str(variables)), scene)
+        archive = Scene(hooks=ARCHIVE, environ={"RECEIVER": "https://hooks.example.org"})
+        play((*PLAN, "--timeout", "2", "--env-file", str(variables)), archive)
         assert proxy.connections == 0

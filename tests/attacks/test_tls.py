@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.scene import APPLY, FORMATS, PLAN, Scene, leaks, play, steers
+from tests.attacks.scene import APPLY, COMMANDS, PLAN, Scene, leaks, play, steers
 from tests.lanes import covering
 from tests.wire import Certificate, make_certificate
 
@@ -29,14 +29,6 @@ FAULTS = (
     "for clients",
     "an old protocol",
 )
-COMMANDS = {
-    **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
-    "apply": (*APPLY, "-v"),
-    "draft": ("init", "--file", "-", "--from-live", "-v"),
-    "init": ("init", "--file", "new.yaml", "--from-live"),
-    "check": ("check",),
-    "check, JSON": ("check", "--format", "json"),
-}
 ATTACKS = list(product(FAULTS, HOSTS, COMMANDS))
 
 

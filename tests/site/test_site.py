@@ -6,9 +6,14 @@ mkdocs itself reports links and anchors that do not exist.
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -16,7 +21,6 @@ import pytest
 
 from tests.command_line import ROOT
 from tests.site.browser import PHONE, SCHEMES, Reader
-from tests.site.conftest import Site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -79,6 +83,28 @@ PAGES_FOUND = """all => all.map(each => {
   const { pathname } = new URL(each.querySelector("a").href)
   return pathname.split("/").pop().replace(".html", "")
 })"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """The folder of the built site, and the output of its build."""
+
+    folder: Path
+    said: str
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    return Site(folder, done.stdout)
 
 
 @pytest.fixture
