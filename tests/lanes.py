@@ -24,18 +24,13 @@ def sampled(cases: Iterable[Any], every: int, nightly: int = 1) -> list[Any]:
     `nightly`: all but one in so many are marked as slow and nightly. A case is a tuple if a test
     has several parameters.
     """
-    marks = {
-        "slow": lambda number: number % every or number % nightly,
-        "nightly": lambda number: number % nightly,
-    }
-    return [
-        pytest.param(
-            *(case if isinstance(case, tuple) else (case,)),
-            marks=[getattr(pytest.mark, name) for name, is_so in marks.items() if is_so(number)],
-        )
-        for number, case in enumerate(cases)
-        if is_campaign or not number % nightly
-    ]
+    params = []
+    for number, case in enumerate(cases):
+        if number % nightly:
+            params += [_marked(case, pytest.mark.slow, pytest.mark.nightly)] if is_campaign else []
+        else:
+            params.append(_marked(case, *([pytest.mark.slow] if number % every else [])))
+    return params
 
 
 def nightly(cases: Iterable[Any]) -> list[Any]:
