@@ -37,7 +37,7 @@ from tests.attacks.peers import (
 )
 from tests.attacks.scene import steers
 from tests.conftest import make_environ
-from tests.measured import HOOKSYNC, finish, start
+from tests.measured import HOOKSYNC, Measured, finish, start
 from tests.wire import Respond, Wire, answer, make_certificate
 
 TIMEOUT = 4.0  # seconds that a call may take
@@ -212,7 +212,6 @@ class Case(NamedTuple):
     name: str
 
 
-_OF_SERVICES = ("log-in", "list", "subscribe", "unsubscribe")
 _APPLY = ("apply", "--yes")
 # by call: the command, how often it makes the call at most, and its exit code after a mischief
 _COMMANDS = {
@@ -237,38 +236,44 @@ def cases_of(family: str) -> list[Case]:
     return [*(Case("list", family, name) for name in FAMILIES[family]), *others]
 
 
-def complaints(case: Case) -> list[str]:
-    """Run hooksync against the service or the receiver of a case, and return what is wrong."""
+def play(case: Case) -> tuple[Measured, int]:
+    """Run hooksync against the service or the receiver of a case. Return also the number of calls
+    that the mischief answered.
+    """
     mischief = FAMILIES[case.family][case.name]
-    command, tries, code = _COMMANDS[case.call]
+    is_service = case.call not in ("receiver", "check")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        is_service = case.call in _OF_SERVICES
         live = [DECLARED, NOT_DECLARED] if case.call == "unsubscribe" else []
-        certificate = make_certificate(folder, "127.0.0.1") if mischief.is_https else None
+        certificate = make_certificate(folder, "127.0.0.1")
+        scheme, tls = ("https", certificate.server) if mischief.is_https else ("http", None)
         respond = service(case.call if is_service else "", mischief.play, live)
-        if mischief.speaks_first:
-            box: Wire = stack.enter_context(Blunt(mischief.play))
-        else:
-            box = stack.enter_context(Wire(respond, certificate and certificate.server))
-        asked = box
-        environ = {"BOX": f"http://127.0.0.1:{box.port}", "RECEIVER": RECEIVER}
-        if certificate:
-            environ["BOX"] = f"https://127.0.0.1:{box.port}"
-            environ["REQUESTS_CA_BUNDLE"] = str(certificate.pem)
-        if not is_service:
-            asked = stack.enter_context(Wire(mischief.play))
-            environ["RECEIVER"] = f"{asked.url}/x"
+        peer = Blunt(mischief.play) if mischief.speaks_first else Wire(respond, tls)
+        box, receiver = stack.enter_context(peer), stack.enter_context(Wire(mischief.play))
+        environ = {
+            "BOX": f"{scheme}://127.0.0.1:{box.port}",
+            "RECEIVER": RECEIVER if is_service else f"{receiver.url}/x",
+            "REQUESTS_CA_BUNDLE": str(certificate.pem),
+        }
         (folder / "hooks.yaml").write_text(UNPROBED if is_service else HOOKS)
-        arguments = (*command, "--format", "json", "--timeout", f"{TIMEOUT:g}")
+        arguments = (*_COMMANDS[case.call][0], "--format", "json", "--timeout", f"{TIMEOUT:g}")
         measured = finish(start((*HOOKSYNC, *arguments), make_environ(**environ), folder), folder)
-    calls = [it for it in asked.requests if not is_service or call_in(it) == case.call]
-    is_repeated = mischief.is_repeated or case.call == "subscribe"
+        calls = [call_in(request) for request in box.requests]
+    return measured, calls.count(case.call) if is_service else len(receiver.requests)
+
+
+def complaints(case: Case) -> list[str]:
+    """Play a case, and return what is wrong."""
+    mischief = FAMILIES[case.family][case.name]
+    _, tries, code = _COMMANDS[case.call]
+    measured, calls = play(case)
+    if not mischief.is_repeated and case.call != "subscribe":
+        tries = 1
     said = measured.out + measured.err
     claims = {
         f"it took {measured.mib:.0f} MiB": measured.mib < MOST_MIB,
         f"it exited with {measured.code}": measured.code == (code if mischief.said else 0),
-        f"it made {len(calls)} calls": len(calls) <= (tries if is_repeated else 1),
+        f"it made {calls} calls": calls <= tries,
         "its words": case.call != "list" or any(it in said for it in mischief.said or [""]),
         "its standard output is no JSON": measured.out.startswith("{"),
         "there is a traceback": "Traceback" not in said and "internal error: " not in said,

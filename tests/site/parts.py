@@ -1,12 +1,14 @@
-"""Generated parts of pages. Each part is between two marks, in a page that people otherwise write
-by hand.
+"""Generated parts of pages, each between two marks in a page that people otherwise write by hand. Also
+the pages in the navigation.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
+NAVIGATION = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
 
 
 def with_part(page: str, name: str, text: str) -> str:
@@ -30,3 +32,9 @@ def page_with(name: str, **parts: str) -> dict[Path, str]:
     for part, made in parts.items():
         text = with_part(text, part, made)
     return {path: text}
+
+
+def in_navigation(part: str) -> list[str]:
+    """Return the pages of a part of the navigation, without their endings."""
+    found = re.findall(rf"^  - {part}:\n((?:      .*\n)+)", NAVIGATION, re.MULTILINE)
+    return re.findall(r": ([\w-]+)\.md$", "".join(found), re.MULTILINE)

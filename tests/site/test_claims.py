@@ -7,11 +7,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import yaml
-
 from tests.command_line import ROOT
 from tests.project.test_readme import BLOCK
-from tests.site.parts import DOCS
+from tests.site.parts import DOCS, in_navigation
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLE = (DOCS / "internals" / "claims.md").read_text(encoding="utf-8")
@@ -29,17 +27,8 @@ PIECE = re.compile(r"\s*\||\n\s*\n|^\s*(?:[-*]|\d+\.|#+) ", re.MULTILINE)
 
 
 def pages() -> list[Path]:
-    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    [parts] = re.findall(r"^nav:\n.*", settings, re.MULTILINE | re.DOTALL)
-    navigation: dict[str, list[dict[str, str]]] = {}
-    for part in yaml.safe_load(parts)["nav"]:
-        navigation |= part
-    named = [page for part in PARTS for entry in navigation[part] for page in entry.values()]
-    return [
-        ROOT / "README.md",
-        *(DOCS / name for name in named),
-        *(DOCS / f"{n}.md" for n in LED_TO),
-    ]
+    named = [name for part in PARTS for name in in_navigation(part)]
+    return [ROOT / "README.md", *(DOCS / f"{name}.md" for name in (*named, *LED_TO))]
 
 
 def sentences(text: str) -> list[str]:

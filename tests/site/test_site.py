@@ -21,6 +21,7 @@ import pytest
 
 from tests.command_line import ROOT
 from tests.site.browser import PHONE, SCHEMES, Reader
+from tests.site.parts import in_navigation
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -38,7 +39,6 @@ PLATFORMS = [
     ("jenkins", "saved-plans", "policy"),
     ("kubernetes", "policy"),
 ]
-NAVIGATION = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 LONGEST_PAGE = 4_000  # words; only pages of the reference may be longer
 REFERENCE = {"hooks-file", "cli", "json", "messages", "what-preservica-sends"}
 AXE = ("index", "quick-start", "messages", "cli")  # pages with every kind of element
@@ -138,12 +138,6 @@ def test_the_search_has_only_pages_for_users_and_they_are_not_too_long(site: Sit
     assert not [page for page in words if page.startswith(("internals/", "project/", "examples/"))]
     assert words.total() <= MOST_WORDS
     assert {page for page in words if words[page] > LONGEST_PAGE} <= REFERENCE
-
-
-def in_navigation(part: str) -> list[str]:
-    """Return the pages of a part of the navigation, without their endings."""
-    found = re.findall(rf"^  - {part}:\n((?:      .*\n)+)", NAVIGATION, re.MULTILINE)
-    return re.findall(r": ([\w-]+)\.md$", "".join(found), re.MULTILINE)
 
 
 def test_the_documentation_is_not_too_long_for_its_readers(site: Site) -> None:
