@@ -7,17 +7,33 @@ takes as long to load as `validate` needs for its whole run.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from hooksync.cli.parser import Command, Given, Load, NoCommand, Run, build_parser
 from hooksync.config.files import DEFAULT_FILE
+from hooksync.core.errors import ExitCode
 from hooksync.core.record import Record, convert
 
 if TYPE_CHECKING:
     from hooksync.core.context import Context
-    from hooksync.core.errors import ExitCode
+
+_BASH = r"""
+# bash splits `--format=json` into three words; shtab expects two.
+_hooksync() {
+    local -a words=()
+    local word
+    for word in "${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
+        [[ $word == "=" ]] || words+=("$word")
+    done
+    [[ ${COMP_WORDS[COMP_CWORD]} != "=" ]] || words+=("")
+    local -a COMP_WORDS=("${words[@]}")
+    local COMP_CWORD=$((${#words[@]} - 1))
+    _shtab_hooksync
+}
+complete -F _hooksync hooksync
+"""
+FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars of paths
 
 Options = TypeVar("Options", bound=Record)
 
@@ -90,7 +106,7 @@ def _apply() -> Run:
 
 
 def _list() -> Run:
-    from hooksync.commands.list_live import ListOptions, list_live
+    from hooksync.commands.plan_apply import ListOptions, list_live
 
     return _with(ListOptions, list_live)
 
@@ -141,12 +157,6 @@ def _schema() -> Run:
     from hooksync.commands.printing import SchemaOptions, schema
 
     return _with(SchemaOptions, schema)
-
-
-def _completion() -> Run:
-    from hooksync.cli.completion import CompletionOptions, completion
-
-    return _with(CompletionOptions, partial(completion, make_parser()))
 
 
 def _version() -> Run:
@@ -384,8 +394,8 @@ Receive webhooks on this machine, at any path, until interrupted. Answer
 challenges with the first secret, unless the code could be the body of an event:
 its answer would sign that event. Verify each event, and show its time, its
 content and the secret that signed it. Answer 401 to a wrong signature, and show
-the likely reason. The secrets come from --secret, or otherwise from the hooks
-files. With both, the secrets of the hooks files only help to find the reason.""",
+the likely reason. The secrets come from --secret and from the hooks files that
+--file names; without both, from the default hooks file.""",
         ),
         Command(
             "verify",
@@ -529,7 +539,7 @@ refuse the steps of the plan.""",
             "print a shell's completion script",
             "example: hooksync completion bash > hooksync.bash && source hooksync.bash",
             {"output": ("shell",)},
-            _completion,
+            lambda: completion,
         ),
         Command(
             "version",
@@ -564,3 +574,26 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Loa
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Build the parser of all commands, or of `only` one, because all take time."""
     return build_parser(GROUPS, only)
+
+
+def completion(given: Given, context: Context) -> ExitCode:
+    """Print the script that completes commands, flags and values in a shell."""
+    import shtab  # 30 ms, and no other command uses it
+
+    parser = make_parser()
+    for action in all_actions(parser):
+        if action.metavar in FILES:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it there
+    shell = given["shell"]
+    script = f"{shtab.complete(parser, shell)}\n"
+    context.terminal.result(script + _BASH if shell == "bash" else script)
+    return ExitCode.DONE
+
+
+def all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield the flags and arguments of all commands."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                yield from all_actions(child)

@@ -106,13 +106,13 @@ def sandbox(flags: SandboxFlags, context: Context) -> ExitCode:
 def listen(options: ListenOptions, context: Context) -> ExitCode:
     """Receive events until a signal comes."""
     known = find_secrets(options, context)
-    first = known.accepted[0]
+    first = next(iter(known))
     with _until_signal("--port") as (running, done):
         target = None
         if options.forward:
-            named = receiver_at(options.forward, known.accepted)
+            named = receiver_at(options.forward, [*known])
             run, declared = running.enter_context(open_receiver(named, options, context))
-            target = Sender(declared.url, known.secrets[first], run.caller)
+            target = Sender(declared.url, known[first], run.caller)
         listener = Listener(
             options.port,
             known,

@@ -311,12 +311,12 @@ def verify(options: VerifyOptions, context: Context) -> ExitCode:
     signature = options.signature or headers.get(SIGNATURE.lower())
     if signature is None:
         raise UsageError(_NO_SIGNATURE)
-    signers = find_signers(known.secrets, body, signature)
+    signers = find_signers(known, body, signature)
     if signers:
         names = " and ".join(map(str, signers))
         context.terminal.result(f"signed with {names}\n")
         return ExitCode.DONE
-    tried = ", ".join(map(str, known.secrets))
-    reason = explain_signature(known.secrets, body, signature)
+    tried = ", ".join(map(str, known))
+    reason = explain_signature(known, body, signature)
     context.terminal.result(f"signed with none of {tried}\n  {reason}\n")
     return ExitCode.ERROR

@@ -1,6 +1,6 @@
-"""The commands `plan`, `apply` and `apply PLAN`.
+"""The commands `plan`, `apply`, `apply PLAN`, `remove` and `list`.
 
-Both are made of the parts of the library's `plan` and `apply`, because a person sees the plan, and
+They are made of the parts of the library's `plan` and `apply`, because a person sees the plan, and
 answers, between the challenges and the first change. They show the result, and return an exit code.
 Results and messages go to `context.terminal`.
 """
@@ -14,6 +14,7 @@ from functools import partial
 
 from hooksync.api import run as library
 from hooksync.api.inputs import Declared, prepare, prepare_saved
+from hooksync.api.options import RunOptions
 from hooksync.api.run import OpenRun, open_run
 from hooksync.commands.notice import WatchedOptions, watched
 from hooksync.commands.problems import show_plan, show_problems
@@ -34,6 +35,7 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import SELECTING, Verb
 from hooksync.reconcile.plan import Plan, completed
+from hooksync.render.listing import list_lines, live_only
 from hooksync.render.renderers import plan_json
 from hooksync.render.text import expected_answer, plain, plan_lines, question
 from hooksync.state.store import state_place
@@ -227,3 +229,26 @@ def _show_result(done: Plan, options: ApplyOptions, context: Context, told: set[
         elif done.has_changes:
             context.terminal.show([("", ""), *plan_lines(done)])
         show_problems(done, context, refused="refused", told=told)
+
+
+class ListOptions(RunOptions, frozen=True):
+    """The flags of `list`."""
+
+    format: Format = "text"
+
+
+def list_live(options: ListOptions, context: Context) -> ExitCode:
+    """Show what is live. Returns DONE only if every tenancy was read."""
+    made = library.plan(prepare(options, context))
+    shown = live_only(made)
+    if not shown.is_interrupted:
+        code = ExitCode.ERROR if shown.unread else ExitCode.DONE
+        shown = replace(shown, exit_code=int(code))
+    if shown.running:
+        context.terminal.warn(shown.running)
+    if options.format == "text":
+        context.terminal.show(list_lines(shown))
+    else:
+        context.terminal.result(plan_json(shown), "json")
+    show_problems(shown, context, refused="refused")
+    return ExitCode(shown.exit_code)

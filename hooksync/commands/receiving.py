@@ -29,12 +29,11 @@ from hooksync.core.errors import (
     shortened,
     suggestion,
 )
-from hooksync.core.model import DeclaredSubscription, HookUrl, Location, SecretRef, Trigger
+from hooksync.core.model import DeclaredSubscription, HookUrl, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, split_url
-from hooksync.receivers.events import KnownSecrets
 from hooksync.reconcile.run import Run
 
 _HERE = Location("<command line>", 1, 1)
@@ -58,7 +57,7 @@ class ReceiverOptions(SecretOptions, frozen=True):
     address: str | None = None  # of a declared subscription
 
 
-def find_secrets(options: SecretOptions, context: Context) -> KnownSecrets:
+def find_secrets(options: SecretOptions, context: Context) -> dict[SecretRef, Secret]:
     """Look up the secrets of --secret, and those that hooks files declare.
 
     Hooks files are read if a flag names them, or if --secret is absent. Warns if a declared secret
@@ -79,7 +78,7 @@ def find_secrets(options: SecretOptions, context: Context) -> KnownSecrets:
     if not (given or found):
         fix = "declare a subscription, or give --secret env:NAME"
         raise SecretError(Problem("no secret is known", fix))
-    return KnownSecrets(tuple(given or found), {**given, **found})
+    return given | found
 
 
 @contextmanager

@@ -76,14 +76,6 @@ class NewEvents:
         return document
 
 
-class KnownSecrets(Record, frozen=True):
-    """The secrets that events may be signed with."""
-
-    # the first answers challenges; `secrets` has more, to explain a wrong signature
-    accepted: tuple[SecretRef, ...]
-    secrets: Mapping[SecretRef, Secret]
-
-
 def signed(body: bytes, secret: Secret, *, is_chunked: bool = True) -> Delivery:
     """Sign an event, and return it with its signature."""
     return Delivery(body, sign_event(key_of(secret), body), is_chunked=is_chunked)

@@ -9,23 +9,21 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, Problem, os_reason
-from hooksync.core.model import ProbeResult, Trigger
+from hooksync.core.model import ProbeResult, Secret, SecretRef, Trigger
 from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, ProcessMemory, Receiver
 from hooksync.receivers.challenges import challenge, key_of
 from hooksync.receivers.events import (
     SIGNATURE,
-    KnownSecrets,
     deliver,
     explain_signature,
-    find_signers,
     forwarded,
 )
 from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
@@ -43,6 +41,7 @@ _NO_ANSWER = 502
 class Listener(LoopbackServer):
     """Answers requests under any host name, because a tunnel's requests name the tunnel.
 
+    `known`: the secrets that events may be signed with; the first one answers challenges.
     `target`: the receiver to which it forwards genuine events. `folder`: where it records events;
     it is made if it does not exist. `done`: set if no more requests can be shown.
     """
@@ -50,7 +49,7 @@ class Listener(LoopbackServer):
     def __init__(
         self,
         port: int,
-        known: KnownSecrets,
+        known: Mapping[SecretRef, Secret],
         context: Context,
         done: threading.Event,
         *,
@@ -59,8 +58,8 @@ class Listener(LoopbackServer):
         shows_body: bool = False,
     ) -> None:
         keys = {}
-        for number, ref in enumerate(known.accepted):  # two references may have the same text
-            keys[str(number)] = key_of(known.secrets[ref])
+        for number, secret in enumerate(known.values()):  # two references may have the same text
+            keys[str(number)] = key_of(secret)
         # remembers no event, so one that comes again is shown again
         self._receiver = Receiver("listen", keys, ProcessMemory(0), shortest=1)
         self._known = known
@@ -88,11 +87,11 @@ class Listener(LoopbackServer):
         is_own = self._target is not None
         reason = answer.reason
         if answer.signed_with is not None:
-            ref = self._known.accepted[int(answer.signed_with)]
+            ref = [*self._known][int(answer.signed_with)]
             reason = f"signed with {ref}"
             if self._target:
                 is_own = False
-                target = Sender(self._target.url, self._known.secrets[ref], self._target.caller)
+                target = Sender(self._target.url, self._known[ref], self._target.caller)
                 answer, passed = _forward(target, request, answer)
                 passed_on = [f"passed on: {passed}"]
         elif answer.status == _WRONG_SIGNATURE:
@@ -139,11 +138,9 @@ class Listener(LoopbackServer):
         return printable(self._context.output.redactor.clean(text))
 
     def _reason(self, request: IncomingRequest) -> str:
-        """Say why no accepted secret fits a signature, as far as that is known."""
+        """Say why no secret fits a signature, as far as that is known."""
         signature = request.headers.get(SIGNATURE.lower(), "")
-        if others := find_signers(self._known.secrets, request.body, signature):
-            return f"signed with {others[0]}, which --secret does not name"
-        return explain_signature(self._known.secrets, request.body, signature)
+        return explain_signature(self._known, request.body, signature)
 
     def _record(self, request: IncomingRequest, kind: str, at: str) -> Iterator[str]:
         """Write an event and its headers, if it is to be recorded. Yields a line that says so."""

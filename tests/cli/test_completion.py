@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.commands import make_parser
-from hooksync.cli.completion import FILES, all_actions
+from hooksync.cli.commands import FILES, all_actions, make_parser
 from tests.backends import missing
 from tests.command_line import ROOT, hooksync
 from tests.lanes import sampled

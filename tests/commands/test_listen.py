@@ -115,7 +115,6 @@ def test_listen_refuses_wrongly_signed_requests_and_prints_the_reason(tmp_path: 
         assert "env:HOOK_SECRET" in one.first_line
         signature = sign_event(SECRET.encode(), BODY)
         statuses = [
-            one.send(secret=OTHER).status_code,
             one.send(secret="one-of-nobody-0123456789").status_code,
             one.send(secret=None).status_code,
             one.send(
@@ -123,9 +122,8 @@ def test_listen_refuses_wrongly_signed_requests_and_prints_the_reason(tmp_path: 
             ).status_code,
             one.send(b"", None, "?challengeCode=preservica-webhook-auth").status_code,
         ]
-        assert statuses == [401, 401, 401, 401, 400]
+        assert statuses == [401, 401, 401, 400]
         assert one.end() == [
-            ("401  refused  signed with env:OTHER_SECRET, which --secret does not name"),
             "401  refused  signed with a different secret, or the body was changed",
             "401  refused  the header Preservica-Signature is missing",
             (

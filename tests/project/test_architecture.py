@@ -30,7 +30,7 @@ LIBRARIES = {
     "yaml": {"config.yaml_loader"},
     "jsonschema": {"config.checked_yaml"},
     "deepdiff": {"reconcile.diff"},
-    "shtab": {"cli.completion"},
+    "shtab": {"cli.commands"},
     "pyotp": {"service.auth"},
     "dotenv": {"config.variable_files"},
     "obstore": {"state.cloud"},
