@@ -8,7 +8,7 @@ from datetime import timedelta
 from hooksync.api.options import FileOptions, RunOptions
 from hooksync.api.receipt import open_saved_plan, sealed
 from hooksync.config import declarations
-from hooksync.config.document import read_document
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import read_plan, read_sources
 from hooksync.config.policy import Policy, key_warnings, read_policy
 from hooksync.config.resolve import resolve, url_environment_values
@@ -74,15 +74,15 @@ def prepare(
     *,
     needs_login: bool = True,
     receipt: Plan | None = None,
-    document: declarations.Document | None = None,
+    entries: declarations.Declarations = (),
 ) -> Declared:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
     `needs_login`: also raise if no tenancy can log in; the error names all missing variables.
-    `receipt`: a saved plan, which chooses the tenancies. `document`: the files, if they were read.
+    `receipt`: a saved plan, which chooses the tenancies. `entries`: of the files, if read.
     """
-    document = document or read_files(options, context)
-    entries, options = _choose(document, options, context, receipt)
+    entries = entries or read_files(options, context)
+    entries, options = _choose(entries, options, context, receipt)
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context)
     tenancies, warnings = resolve(entries, context.environ, needs_login=needs_login)
@@ -99,8 +99,11 @@ def prepare(
 
 
 def _choose(
-    document: declarations.Document, options: RunOptions, context: Context, receipt: Plan | None
-) -> tuple[tuple[declarations.TenancyDeclaration, ...], RunOptions]:
+    entries: declarations.Declarations,
+    options: RunOptions,
+    context: Context,
+    receipt: Plan | None,
+) -> tuple[declarations.Declarations, RunOptions]:
     """Choose the tenancies by a saved plan or by the flags, and then by --since.
 
     Raises UsageError for a glob that matches nothing, or if nothing can be compared. A run without
@@ -108,8 +111,8 @@ def _choose(
     """
     if receipt:
         names = {tenancy.name for tenancy in receipt.ready_tenancies}
-        return tuple(entry for entry in document.tenancies if entry.name in names), options
-    entries = declarations.select(document, options.tenancies, options.targets)
+        return tuple(entry for entry in entries if entry.name in names), options
+    entries = declarations.select(entries, options.tenancies, options.targets)
     if options.since is None:
         return entries, options
     changed = changed_tenancies(
@@ -154,15 +157,14 @@ def prepare_saved(
     return prepare(options, context, receipt=receipt)
 
 
-def read_files(options: FileOptions, context: Context) -> declarations.Document:
+def read_files(options: FileOptions, context: Context) -> declarations.Declarations:
     """Read hooks files. Their text is public, so it may appear in any output.
 
     Raises FileError with every problem.
     """
     sources = read_sources(options.files, context.stdin)
-    document = read_document(sources)
-    context.output.public += document.texts
-    return document
+    context.output.public += [source.data for source in sources]
+    return read_tenancies(sources)
 
 
 def mask_url_variables(

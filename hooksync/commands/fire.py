@@ -246,15 +246,15 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
 
 def _declared(options: CatchUpOptions, context: Context) -> Declared:
     """Read what the files declare for INDEXED at the address. An update proves no other trigger."""
-    document = read_files(options, context)
+    entries = read_files(options, context)
     address = str(options.address)
-    declared_receiver(document, address)
+    declared_receiver(entries, address)
     target = f"{address.removesuffix('/INDEXED')}/INDEXED"
-    if target not in addresses(document.tenancies):
+    if target not in addresses(entries):
         what = f"{address} is not declared for INDEXED: an update proves no other trigger"
         raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
     options = replace(options, targets=(target,), uses_state=False)
-    return prepare(options, context, document=document)
+    return prepare(options, context, entries=entries)
 
 
 def _moment(since: str, now: float) -> str:

@@ -65,10 +65,10 @@ def find_secrets(options: SecretOptions, context: Context) -> dict[SecretRef, Se
     """
     declared: list[SecretRef] = []
     if options.names_files or not options.secrets:
-        document = read_files(options, context)
-        mask_url_variables(document.tenancies, context)
-        hold_to_policy(options, document.tenancies, context)
-        for tenancy in document.tenancies:
+        entries = read_files(options, context)
+        mask_url_variables(entries, context)
+        hold_to_policy(options, entries, context)
+        for tenancy in entries:
             declared += [entry.secret for entry in tenancy.subscriptions]
     sources = sources_of(context)
     given = sources.find_all(options.secrets)
@@ -101,11 +101,11 @@ def open_receiver(
 
 
 def declared_receiver(
-    document: declarations.Document, address: str
+    entries: declarations.Declarations, address: str
 ) -> declarations.TenancyDeclaration:
     """Find a subscription of hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
     known: dict[str, declarations.TenancyDeclaration] = {}
-    for tenancy in document.tenancies:
+    for tenancy in entries:
         for entry in tenancy.subscriptions:
             only = replace(tenancy, subscriptions=(entry,))
             known.setdefault(f"{tenancy.name}/{entry.name}", only)

@@ -9,7 +9,7 @@ from functools import partial
 
 from hooksync.api.options import FileOptions
 from hooksync.config.declarations import addresses, command_problems, in_order
-from hooksync.config.document import Judge, read_document
+from hooksync.config.document import Judge, read_tenancies
 from hooksync.config.files import read_sources
 from hooksync.config.policy import key_warnings, read_policy
 from hooksync.config.resolve import check_as_written
@@ -26,11 +26,11 @@ def validate(options: FileOptions, context: Context) -> ExitCode:
         judges.append(read_policy(options.policy).breaches)
     elif not options.allows_commands:
         judges.append(command_problems)
-    document = read_document(read_sources(options.files, context.stdin), judges)
+    entries = read_tenancies(read_sources(options.files, context.stdin), judges)
     for warning in in_order(warnings):
         context.terminal.warn(warning)
-    tenancies = pluralised(len(document.tenancies), "tenancy")
-    number = len(addresses(document.tenancies))
+    tenancies = pluralised(len(entries), "tenancy")
+    number = len(addresses(entries))
     what = f"{tenancies}, {pluralised(number, 'subscription')}"
     context.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
     return ExitCode.DONE

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from hooksync.config.files import climbs, is_device, real_path
 from hooksync.core import model
@@ -46,13 +46,7 @@ class TenancyDeclaration(model.PlainSettings, frozen=True):
     tenant: Template = parse_template("${PRESERVICA_TENANT:-}")  # "": not set
 
 
-class Document(Record, frozen=True):
-    """All hooks files of a run together. Rules that need no environment are already checked."""
-
-    HIDDEN = ("texts",)
-
-    tenancies: tuple[TenancyDeclaration, ...]
-    texts: tuple[bytes, ...] = ()  # of all files, with those whose defaults apply
+Declarations: TypeAlias = tuple[TenancyDeclaration, ...]
 
 
 def url_template(subscription: model.DeclaredSubscription) -> Template:
@@ -97,17 +91,17 @@ def set_fix(name: str) -> str:
 
 
 def select(
-    document: Document, tenancies: Sequence[str], targets: Sequence[str]
-) -> tuple[TenancyDeclaration, ...]:
+    declared: Declarations, tenancies: Sequence[str], targets: Sequence[str]
+) -> Declarations:
     """Keep the tenancies that `tenancies` match and in which `targets` may match an address.
 
     Both are globs; without globs, everything matches. Raises UsageError for a glob that matches
     nothing: this mistake would look like "nothing to do".
     """
-    names = [entry.name for entry in document.tenancies]
+    names = [entry.name for entry in declared]
     refuse_unmatched("--tenancy", tenancies, names, "tenancy")
     chosen = []
-    for entry in document.tenancies:
+    for entry in declared:
         if not tenancies or model.matches_any(entry.name, tenancies):
             chosen.append(entry)
     unmatched = []

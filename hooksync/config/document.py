@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from hooksync.config.checked_yaml import read_checked
 from hooksync.config.declarations import (
-    Document,
+    Declarations,
     TenancyDeclaration,
     in_order,
     name_values,
@@ -41,10 +41,10 @@ _ADVICE = {
 }
 
 
-def read_document(
+def read_tenancies(
     sources: Sequence[Source], judges: Sequence[Judge] = (), read: Read = read_defaults
-) -> Document:
-    """Read hooks files together.
+) -> Declarations:
+    """Read hooks files together, and return the tenancies.
 
     `judges` find further problems; `read` reads a file whose defaults a different file takes.
     Raises FileError with every problem.
@@ -52,7 +52,7 @@ def read_document(
     files = _Files(sources, read)
     problems = files.problems
     if not problems:
-        tenancies = _read_tenancies(files, problems)
+        tenancies = _read_all(files, problems)
         if not tenancies:
             where = model.Location(sources[0].name, 1, 1) if sources else None
             problems.append(Problem("no tenancy is declared", "write one under tenancies", where))
@@ -62,7 +62,7 @@ def read_document(
             problems += find(tenancies)
     if problems:
         raise FileError(*in_order(problems))
-    return Document(tenancies, tuple(source.data for source in files.sources))
+    return tenancies
 
 
 class _HooksFile(NamedTuple):
@@ -77,7 +77,6 @@ class _Files:
     """The parsed hooks files of a run, and the problems that break YAML or the schema."""
 
     def __init__(self, sources: Sequence[Source], read: Read) -> None:
-        self.sources: list[Source] = []  # also those of defaults
         self.parsed: dict[str, YamlMap] = {}  # by path; empty if it has problems
         self.problems: list[Problem] = []
         for source in sources:
@@ -85,7 +84,6 @@ class _Files:
         self.files = [self._with_defaults(source.name, read) for source in sources]
 
     def _parse(self, source: Source) -> None:
-        self.sources.append(source)
         data = YamlMap()
         try:
             data = read_checked("hooks", source.name, source.data)
@@ -124,7 +122,7 @@ def _known_triggers(files: _Files) -> Names:
     return dict.fromkeys(names)
 
 
-def _read_tenancies(files: _Files, problems: list[Problem]) -> tuple[TenancyDeclaration, ...]:
+def _read_all(files: _Files, problems: list[Problem]) -> Declarations:
     """Read the tenancies, each from all files that declare a part of it; note the problems."""
     known = _known_triggers(files)
     parts: defaultdict[str, list[_HooksFile]] = defaultdict(list)

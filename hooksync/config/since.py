@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from hooksync.config.declarations import TenancyDeclaration
-from hooksync.config.document import read_document
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import STDIN, Source, is_hooks_file
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
 from hooksync.core.git import FAILURES, find_git
@@ -46,8 +46,8 @@ def changed_tenancies(
     former: dict[str, object] = {}
     with suppress(FileError):
         if not (policy and base.differs(policy)):
-            document = read_document(base.sources(files), read=base.read)
-            former = {tenancy.name: _comparable(tenancy) for tenancy in document.tenancies}
+            entries = read_tenancies(base.sources(files), read=base.read)
+            former = {entry.name: _comparable(entry) for entry in entries}
     changed = []
     for tenancy in tenancies:
         if former.get(tenancy.name) != _comparable(tenancy):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.config.document import read_document
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import Source
 from hooksync.config.resolve import check_as_written
 from hooksync.core.errors import FileError, Problem
@@ -33,7 +33,7 @@ tenancies:
 
 def problems_of(text: str) -> tuple[Problem, ...]:
     try:
-        read_document([Source("hooks.yaml", text.encode())], [partial(check_as_written, [])])
+        read_tenancies([Source("hooks.yaml", text.encode())], [partial(check_as_written, [])])
     except FileError as error:
         return error.problems
     return ()

@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
-from hooksync.config.declarations import Document, name_values
-from hooksync.config.document import read_document
+from hooksync.config.declarations import Declarations, name_values
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import Source
 from hooksync.config.resolve import check_as_written
 from hooksync.core.errors import FileError, Problem
@@ -37,7 +37,7 @@ tenancies:
 """
 
 
-def read(files: Mapping[str, str], *names: str) -> Document:
+def read(files: Mapping[str, str], *names: str) -> Declarations:
     """Read the named files; by default, all but the one of defaults."""
 
     def source(name: str) -> Source:
@@ -48,7 +48,7 @@ def read(files: Mapping[str, str], *names: str) -> Document:
 
     named = names or [name for name in files if "defaults" not in name]
     judges = [partial(check_as_written, [])]
-    return read_document([source(name) for name in named], judges, read=source)
+    return read_tenancies([source(name) for name in named], judges, read=source)
 
 
 def folder(*tenancies: str, defaults: str = DEFAULTS) -> dict[str, str]:
@@ -57,7 +57,7 @@ def folder(*tenancies: str, defaults: str = DEFAULTS) -> dict[str, str]:
 
 
 def subscriptions_of(files: Mapping[str, str]) -> dict[str, DeclaredSubscription]:
-    (tenancy,) = read(files).tenancies
+    (tenancy,) = read(files)
     return {f"{entry.name}/{entry.trigger.short}": entry for entry in tenancy.subscriptions}
 
 
@@ -68,7 +68,7 @@ def problems_of(files: Mapping[str, str], *names: str) -> list[str]:
 
 
 def test_a_file_takes_the_defaults_of_a_different_file() -> None:
-    (tenancy,) = read(folder(TENANCY)).tenancies
+    (tenancy,) = read(folder(TENANCY))
     assert tenancy.probe == "require"
     assert tenancy.tenant.literal == "T_01"
     assert tenancy.credentials.username == SecretRef("env", "T_01_USER")
@@ -81,7 +81,7 @@ def test_a_file_takes_the_defaults_of_a_different_file() -> None:
 def test_each_tenancy_has_the_default_subscriptions_with_its_own_name_filled_in() -> None:
     files = folder(TENANCY, TENANCY.replace("t-01", "t-02"))
     urls = []
-    for tenancy in read(files).tenancies:
+    for tenancy in read(files):
         for entry in tenancy.subscriptions:
             urls.append(entry.url.full)
             assert entry.secret == SecretRef(
@@ -152,7 +152,7 @@ def test_a_mistake_in_a_default_is_reported_once(right: str, wrong: str, problem
 def test_a_folder_with_its_file_of_defaults_means_the_same() -> None:
     here = TENANCY.replace("../defaults", "defaults")
     files = {"hooks/1.yaml": here, "hooks/defaults.yaml": DEFAULTS}
-    assert read(files, *files).tenancies == read(files, "hooks/1.yaml").tenancies
+    assert read(files, *files) == read(files, "hooks/1.yaml")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_two_tenancies_may_share_a_name_of_variables_that_nothing_uses() -> None
     defaults = DEFAULTS.replace("${TENANCY}", "A")
     files = folder(*(BLOCK.replace("t-01", name) for name in ("t-01", "t_01")), defaults=defaults)
     files = {name: text.replace("server: h", f"server: h{name[6]}") for name, text in files.items()}
-    assert len(read(files).tenancies) == 2
+    assert len(read(files)) == 2
 
 
 @pytest.mark.parametrize("name", ["TENANCY", "tenancy"])

@@ -2,8 +2,8 @@ from functools import partial
 
 import pytest
 
-from hooksync.config.declarations import Document, TenancyDeclaration
-from hooksync.config.document import read_document
+from hooksync.config.declarations import Declarations, TenancyDeclaration
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import STDIN, Source
 from hooksync.config.resolve import check_as_written
 from hooksync.core.errors import FileError, Problem
@@ -13,11 +13,11 @@ from hooksync.core.template import parse_template
 LITERAL = "hunter2-hunter2"  # written where no secret is allowed; no message may repeat it
 
 
-def read(*texts: str) -> Document:
+def read(*texts: str) -> Declarations:
     sources = [
         Source(f"{name}.yaml", text.encode()) for name, text in zip("abcdef", texts, strict=False)
     ]
-    return read_document(sources, [partial(check_as_written, [])])
+    return read_tenancies(sources, [partial(check_as_written, [])])
 
 
 def problems_of(*texts: str) -> list[Problem]:
@@ -46,7 +46,7 @@ tenancies:
 
 
 def test_a_file_is_read_into_its_declarations() -> None:
-    (tenancy,) = read(GOOD).tenancies
+    (tenancy,) = read(GOOD)
     subscription, other = tenancy.subscriptions
     assert (tenancy.name, tenancy.location) == ("prod", Location("a.yaml", 5, 3))
     assert tenancy.server.text == "eu.preservica.com"
@@ -61,7 +61,7 @@ def test_a_file_is_read_into_its_declarations() -> None:
 
 
 def test_an_omitted_setting_has_its_default() -> None:
-    (tenancy,) = read("version: 1\ntenancies: {prod: {subscriptions: {}}}\n").tenancies
+    (tenancy,) = read("version: 1\ntenancies: {prod: {subscriptions: {}}}\n")
     assert tenancy == TenancyDeclaration(
         "prod",
         (),
@@ -84,7 +84,7 @@ def test_a_subscription_may_be_paused_and_adopt_one_or_several_ids(
     written: str, ids: tuple[str, ...]
 ) -> None:
     text = f"{GOOD}        enabled: false\n        adopt: {written}\n"
-    for subscription in read(text).tenancies[0].subscriptions:
+    for subscription in read(text)[0].subscriptions:
         assert not subscription.enabled
         assert subscription.adopt == ids
 
@@ -105,7 +105,7 @@ tenancies:
     replacement: remove-first
     probe: never
     subscriptions: {}
-""").tenancies
+""")
     settings = tenancy
     assert settings.allow_http
     assert settings.credentials.username == SecretRef("file", "secrets/name", base="")
@@ -126,7 +126,7 @@ tenancies:
 
 
 def test_a_subscription_overrides_the_defaults() -> None:
-    own, none = read(DEFAULTS).tenancies[0].subscriptions
+    own, none = read(DEFAULTS)[0].subscriptions
     assert (own.trigger, own.secret.name, own.include_identifiers) == (
         "FULL_TEXT_INDEXED",
         "B",
@@ -158,7 +158,7 @@ tenancies:
 
 
 def test_settings_of_a_tenancy_may_be_defaults() -> None:
-    plain, own = read(SETTINGS).tenancies
+    plain, own = read(SETTINGS)
     assert (plain.owns, plain.limit) == ("none", UnsubscribeLimit(number=3))
     assert (plain.probe, plain.replacement, plain.allow_http) == ("require", "remove-first", True)
     assert (own.owns, own.limit, own.probe, own.allow_http) == (
@@ -191,7 +191,7 @@ OTHER = "version: 1\ntenancies: {other: {server: h, subscriptions: {}}}\n"
 def test_a_tenancy_takes_default_settings_from_the_file_that_has_its_own_settings(
     one: str, two: str, owns: str
 ) -> None:
-    tenancy, *_ = read(one, two).tenancies
+    tenancy, *_ = read(one, two)
     assert tenancy.owns == owns
 
 
@@ -200,11 +200,11 @@ def test_two_files_whose_defaults_disagree_about_a_tenancy_without_settings_are_
     assert said_of(one, two) == [
         'b.yaml:3:13: two files give tenancy "prod" settings; the other place is a.yaml:3:13'
     ]
-    assert read(one, one.replace("version: 1", "version: 1 # b")).tenancies[0].owns == "all"
+    assert read(one, one.replace("version: 1", "version: 1 # b"))[0].owns == "all"
 
 
 def test_two_spellings_of_one_trigger_are_one_trigger() -> None:
-    [tenancy] = read(GOOD.replace("MOVED", "FULL_TEXT_INDEXED")).tenancies
+    [tenancy] = read(GOOD.replace("MOVED", "FULL_TEXT_INDEXED"))
     assert [entry.trigger for entry in tenancy.subscriptions] == ["FULL_TEXT_INDEXED"]
 
 
@@ -218,14 +218,14 @@ tenancies:
     subscriptions:
       a: {<<: *common, url: https://h/1}
       b: {<<: *common, url: https://h/2, secret: {env: B}, x-why: because}
-""").tenancies
+""")
     assert [entry.secret.name for entry in tenancy.subscriptions] == ["A", "B"]
 
 
 def test_wire_names_and_extra_triggers_of_any_file_are_accepted() -> None:
     extra = "version: 1\nextra_triggers: [ENTITY_DELETED]\n"
     text = GOOD.replace("[INDEXED, MOVED]", "[FULL_TEXT_INDEXED, ENTITY_DELETED]")
-    subscriptions = read(text, extra).tenancies[0].subscriptions
+    subscriptions = read(text, extra)[0].subscriptions
     assert [entry.trigger for entry in subscriptions] == ["FULL_TEXT_INDEXED", "ENTITY_DELETED"]
 
 
@@ -234,7 +234,7 @@ def test_tenancy_may_be_spread_over_files() -> None:
         "catalogue", "more"
     )
     more = more.replace("/hook", "/more")
-    (tenancy,) = read(more, GOOD).tenancies
+    (tenancy,) = read(more, GOOD)
     assert [entry.name for entry in tenancy.subscriptions] == [
         "more",
         "more",
@@ -293,7 +293,7 @@ def test_two_tenancies_with_the_same_server_and_tenant_are_refused(one: str, two
     ],
 )
 def test_tenancies_whose_server_or_tenant_may_differ_are_accepted(one: str, two: str) -> None:
-    assert len(read(two_tenancies(one, two)).tenancies) == 2
+    assert len(read(two_tenancies(one, two))) == 2
 
 
 def test_without_any_file_no_tenancy_is_declared() -> None:
@@ -308,7 +308,7 @@ def test_problems_come_in_the_order_of_their_places() -> None:
         Source(STDIN, b""),
     ]
     with pytest.raises(FileError) as caught:
-        read_document(sources)
+        read_tenancies(sources)
     assert [str(problem.where) for problem in caught.value.problems] == [
         "<stdin>:1:1",
         "a.yaml:1:1",
@@ -377,4 +377,4 @@ def test_a_broken_file_does_not_make_the_triggers_of_other_files_unknown() -> No
 def test_an_at_sign_behind_the_host_is_no_user_information() -> None:
     for tail in ("?a=http://e.example@x", "/a@b", "#://u@h"):
         text = GOOD.replace("https://fn.example.net/hook?code=${FN_KEY}", f"${{BASE}}{tail}")
-        assert read(text).tenancies
+        assert read(text)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from urllib3.util import parse_url
 
 from hooksync.config.declarations import uses_of
-from hooksync.config.document import read_document
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import Source
 from hooksync.config.policy import Policy, is_allowed, read_policy
 from hooksync.config.yaml_loader import read_yaml
@@ -67,8 +67,8 @@ def policy_of(folder: Path, text: str = POLICY) -> Policy:
 
 def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
     """Return the breaches as `line:column: what`, with `policy.yaml` as the path of the policy."""
-    document = read_document([Source("hooks.yaml", text.encode())])
-    return shown(policy, policy.breaches(document.tenancies, environ))
+    document = read_tenancies([Source("hooks.yaml", text.encode())])
+    return shown(policy, policy.breaches(document, environ))
 
 
 def shown(policy: Policy, found: Iterable[Problem]) -> list[str]:
@@ -201,7 +201,7 @@ def test_http_is_denied_to_receivers_that_are_not_on_this_machine(tmp_path: Path
 )
 def test_a_variable_is_a_place_variable_in_a_host_and_not_in_a_path(url: str, places: str) -> None:
     text = HOOKS.replace("https://hooks.example.org/api?code=${FN_KEY}", f'"{url}"')
-    [tenancy] = read_document([Source("hooks.yaml", text.encode())]).tenancies
+    [tenancy] = read_tenancies([Source("hooks.yaml", text.encode())])
     found = [use.name for use in uses_of(tenancy) if use.role == "place" and not use.is_usual]
     assert found == places.split()
 
@@ -219,8 +219,8 @@ def test_a_variable_is_a_place_variable_in_a_host_and_not_in_a_path(url: str, pl
 def test_a_variable_is_allowed_only_for_what_its_list_is_for(
     tmp_path: Path, written: str, instead: str, field: str
 ) -> None:
-    document = read_document([Source("hooks.yaml", HOOKS.replace(written, instead).encode())])
-    [problem] = policy_of(tmp_path).breaches(document.tenancies)
+    document = read_tenancies([Source("hooks.yaml", HOOKS.replace(written, instead).encode())])
+    [problem] = policy_of(tmp_path).breaches(document)
     assert problem.fix.endswith(f"under {field}")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.config.document import read_document
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import STDIN, Source
 from hooksync.config.policy import Policy, read_policy
 from hooksync.core.record import replace
@@ -62,7 +62,7 @@ def problems_of(policy: Policy, first: str, second: str = OTHER) -> list[str]:
         path = f"{folder}prod/{name}.yaml"
         sources[path] = Source(path, text.encode())
     named = [source for path, source in sources.items() if not path.endswith("defaults.yaml")]
-    tenancies = read_document(named, read=sources.__getitem__).tenancies
+    tenancies = read_tenancies(named, read=sources.__getitem__)
     found = [*policy.breaches(tenancies)]
     return [f"{problem.where}: {problem.what}".replace(folder, "") for problem in found]
 
@@ -135,7 +135,7 @@ def test_a_file_of_defaults_must_be_allowed_for_each_tenancy_that_takes_it(polic
 
 def test_standard_input_is_refused_if_files_are_listed(policy: Policy) -> None:
     text = FILE.replace("defaults: defaults.yaml", "defaults: {secret: {env: T_01_HOOK_SECRET}, trigger: MOVED}")  # fmt: skip
-    tenancies = read_document([Source(STDIN, text.encode())]).tenancies
+    tenancies = read_tenancies([Source(STDIN, text.encode())])
     assert "<stdin> declares a part" in str([*policy.breaches(tenancies)])
 
 
@@ -145,12 +145,12 @@ def test_a_link_to_an_allowed_file_is_followed(policy: Policy, tmp_path: Path) -
     (tmp_path / "elsewhere.yaml").write_text(text)
     (tmp_path / "prod" / "t-01.yaml").symlink_to(tmp_path / "elsewhere.yaml")
     source = Source(str(tmp_path / "prod" / "t-01.yaml"), text.encode())
-    assert "declares a part" in str([*policy.breaches(read_document([source]).tenancies)])
+    assert "declares a part" in str([*policy.breaches(read_tenancies([source]))])
 
 
 def test_the_general_rules_apply_to_a_receiver_that_the_command_line_names(policy: Policy) -> None:
     text = FILE.replace("defaults: defaults.yaml", "defaults: {secret: {env: T_01_HOOK_SECRET}, trigger: MOVED}")  # fmt: skip
-    [tenancy] = read_document([Source("hooks.yaml", text.encode())]).tenancies
+    [tenancy] = read_tenancies([Source("hooks.yaml", text.encode())])
     found = [*policy.breaches([replace(tenancy, name="", files=())])]
     assert [problem.fix.rpartition(" ")[2] for problem in found] == [
         "receivers",

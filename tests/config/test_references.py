@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooksync.config.document import read_document
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import Source
 from hooksync.core.errors import FileError
 
@@ -25,7 +25,7 @@ tenancies:
 def problems_of(*texts: str) -> list[str]:
     sources = [Source(f"{number}.yaml", text.encode()) for number, text in enumerate(texts)]
     try:
-        read_document(sources)
+        read_tenancies(sources)
     except FileError as error:
         return [f"{problem.where}: {problem.what}" for problem in error.problems]
     return []

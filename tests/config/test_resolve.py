@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from hooksync.config.declarations import TenancyDeclaration
-from hooksync.config.document import read_document
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import Source
 from hooksync.config.resolve import Environment, check_as_written, resolve, url_environment_values
 from hooksync.config.variable_files import gather
@@ -39,7 +39,7 @@ ENVIRON = {"HOST": "fn.example.net", "FN_KEY": "k-123456"}
 
 
 def entries_of(text: str) -> tuple[TenancyDeclaration, ...]:
-    return read_document([Source("hooks.yaml", text.encode())]).tenancies
+    return read_tenancies([Source("hooks.yaml", text.encode())])
 
 
 def resolved(text: str = FILE, environ: Mapping[str, str] = ENVIRON) -> tuple[Tenancy, ...]:

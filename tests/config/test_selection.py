@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from hooksync.config.declarations import (
-    Document,
+    Declarations,
     addresses,
     refuse_unmatched,
     select,
 )
-from hooksync.config.document import read_document
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import Source
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import UsageError
@@ -35,27 +35,27 @@ tenancies:
 
 
 @pytest.fixture
-def document() -> Document:
-    return read_document([Source("hooks.yaml", FILE)])
+def document() -> Declarations:
+    return read_tenancies([Source("hooks.yaml", FILE)])
 
 
-def test_without_flags_all_tenancies_are_selected(document: Document) -> None:
-    assert select(document, [], []) == document.tenancies
+def test_without_flags_all_tenancies_are_selected(document: Declarations) -> None:
+    assert select(document, [], []) == document
 
 
-def test_a_glob_chooses_tenancies(document: Document) -> None:
+def test_a_glob_chooses_tenancies(document: Declarations) -> None:
     assert [entry.name for entry in select(document, ["*-test"], [])] == ["archive-test"]
 
 
-def test_several_globs_add_up(document: Document) -> None:
+def test_several_globs_add_up(document: Declarations) -> None:
     assert len(select(document, ["*-test", "*-prod"], [])) == 2
 
 
-def test_a_target_drops_tenancies_that_it_does_not_name(document: Document) -> None:
+def test_a_target_drops_tenancies_that_it_does_not_name(document: Declarations) -> None:
     assert [entry.name for entry in select(document, [], ["archive-test/*"])] == ["archive-test"]
 
 
-def test_all_globs_that_match_no_tenancy_are_reported_at_once(document: Document) -> None:
+def test_all_globs_that_match_no_tenancy_are_reported_at_once(document: Declarations) -> None:
     with pytest.raises(UsageError) as caught:
         select(document, ["nope", "*", "neither"], [])
     assert [problem.what for problem in caught.value.problems] == [
@@ -64,13 +64,13 @@ def test_all_globs_that_match_no_tenancy_are_reported_at_once(document: Document
     ]
 
 
-def test_a_target_matches_only_within_the_selected_tenancies(document: Document) -> None:
+def test_a_target_matches_only_within_the_selected_tenancies(document: Declarations) -> None:
     with pytest.raises(UsageError, match='--target "archive-prod/\\*" matches no address'):
         select(document, ["archive-test"], ["archive-prod/*"])
 
 
-def test_replace_must_match_an_address(document: Document) -> None:
-    candidates = addresses(document.tenancies)
+def test_replace_must_match_an_address(document: Declarations) -> None:
+    candidates = addresses(document)
     refuse_unmatched("--replace", ["archive-prod/*"], candidates, "address")
     with pytest.raises(UsageError, match="--replace"):
         refuse_unmatched("--replace", ["archive-prod/MOVED"], candidates, "address")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.config.document import read_document
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import read_sources
 from hooksync.config.since import changed_tenancies
 from hooksync.core.errors import UsageError
@@ -86,9 +86,9 @@ class Repository:
 
     def changed(self, *files: str, ref: str = "main", policy: str | None = None) -> list[str]:
         paths = [str(self.folder / file) for file in files or ("hooks",)]
-        document = read_document(read_sources(paths, None))  # type: ignore[arg-type]
+        document = read_tenancies(read_sources(paths, None))  # type: ignore[arg-type]
         path = policy and str(self.folder / policy)
-        return changed_tenancies(document.tenancies, paths, ref, ENVIRON, path)
+        return changed_tenancies(document, paths, ref, ENVIRON, path)
 
 
 @pytest.fixture
@@ -223,14 +223,14 @@ def test_a_shallow_clone_without_the_common_commit_is_one_clear_error(
     command = ["git", "clone", "--quiet", "--depth=1", "--no-single-branch", source, str(clone)]
     subprocess.run([*command], env=ENVIRON, check=True)
     paths = [str(clone / "hooks")]
-    document = read_document(read_sources(paths, None))  # type: ignore[arg-type]
+    document = read_tenancies(read_sources(paths, None))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="git fetch --unshallow"):
-        changed_tenancies(document.tenancies, paths, "origin/main", ENVIRON)
+        changed_tenancies(document, paths, "origin/main", ENVIRON)
 
 
 def test_files_outside_a_repository_are_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text(TENANCY.format(name="a"))
     paths = [str(tmp_path / "hooks.yaml")]
-    document = read_document(read_sources(paths, None))  # type: ignore[arg-type]
+    document = read_tenancies(read_sources(paths, None))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="needs a clone of the repository"):
-        changed_tenancies(document.tenancies, paths, "main", ENVIRON)
+        changed_tenancies(document, paths, "main", ENVIRON)

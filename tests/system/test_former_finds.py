@@ -7,7 +7,7 @@ from io import BytesIO
 
 import pytest
 
-from hooksync.config.document import read_document
+from hooksync.config.document import read_tenancies
 from hooksync.config.files import read_sources
 from hooksync.core.errors import FileError
 from tests.lanes import sampled
@@ -85,7 +85,7 @@ FINDS = {
 @pytest.mark.parametrize(("data", "said"), sampled(FINDS.values(), 4), ids=FINDS)
 def test_a_former_find_gets_exactly_the_right_messages(data: bytes, said: set[str]) -> None:
     with pytest.raises(FileError) as caught:
-        read_document(read_sources(["-"], BytesIO(data)))
+        read_tenancies(read_sources(["-"], BytesIO(data)))
     whats = [problem.what for problem in caught.value.problems]
     assert {re.sub(r'"[^"]*"|\d+', "~", what) for what in whats} == said
     assert all(what.isprintable() for what in whats)
