@@ -6,6 +6,7 @@ import functools
 import gzip
 import json
 import socket
+import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
@@ -89,10 +90,14 @@ def bomb(*layers: str, size: int = 1 << 28) -> Respond:
     headers = ("Content-Type: application/json", f"Content-Encoding: {', '.join(layers)}")
 
     def respond(wire: Wire, connection: socket.socket, request: bytes) -> object:
-        packed = answer(_compressed(layers, size), "200 OK", *headers)
-        return saying(packed)(wire, connection, request)
+        with _COMPRESSING:
+            packed = _compressed(layers, size)
+        return saying(answer(packed, "200 OK", *headers))(wire, connection, request)
 
     return respond
+
+
+_COMPRESSING = threading.Lock()  # it takes a second, so peers do it one after the other, and once
 
 
 @functools.cache

@@ -107,7 +107,9 @@ _BOMBS = {
     "10 MB of empty lists": Mischief(body(b"[" + b"[]," * 3_300_000 + b"[]]"), (_HUGE,)),
     "chunks without end": _large(flood(_CHUNKED, b"10000\r\n" + b"x" * 65536 + b"\r\n")),
     "a body without end": _large(flood(_OK + b"\r\n", b"x" * 65536)),
-    "100 Continue without end": _large(flood(b"", b"HTTP/1.1 100 " + b"C" * 1000 + b"\r\n\r\n")),
+    "100 Continue without end": _large(
+        flood(b"", (b"HTTP/1.1 100 " + b"C" * 1000 + b"\r\n\r\n") * 64)
+    ),
     "trailers without end": _large(flood(_CHUNKED + b"0\r\n", b"T: t\r\n" * 1024)),
     "a chunk size without end": _repeated(flood(_CHUNKED, b"1" * 65536), _CUT),
     "a trailer without end": _repeated(
