@@ -79,7 +79,7 @@ def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, s
         words = f"{step.action} {step.address or step.id}"
         if step.address and step.id:
             words += f", replaces {step.id}" if step.action == "resubscribe" else f", {step.id}"
-        shown = {"trigger": step.trigger.shown}
+        shown = {"trigger": step.shown.trigger.shown}
         if step.action != "unsubscribe":
             shown |= {
                 "url": step.new.url.shown,

@@ -101,7 +101,7 @@ class Execution(Record, frozen=True):
         self._create()
         self._remove(self._await_created())
         try:
-            live = self._poll_list(self._unmatched)
+            live = self._poll_list(self._mismatched)
         except HooksyncError as error:
             return self.unverified(error.summary)
         removed = []
@@ -164,7 +164,7 @@ class Execution(Record, frozen=True):
             states.add(Call.UNLISTED)
         return [runner for runner in self._makers() if runner.creation in states]
 
-    def _unmatched(self) -> list[StepRunner]:
+    def _mismatched(self) -> list[StepRunner]:
         """Return the steps whose responses the list does not match yet."""
         return [runner for runner in self.runners if runner.awaits_list]
 

@@ -29,6 +29,7 @@ from hooksync.core.model import (
 from hooksync.core.record import Record, replace
 from hooksync.core.urls import is_respelling, owns_url
 from hooksync.reconcile.plan import (
+    ACTIONS,
     ADOPT,
     DUPLICATE,
     NAMED_BY_REMOVE,
@@ -56,7 +57,6 @@ from hooksync.reconcile.plan import (
     Selection,
     Step,
     TenancyPlan,
-    step_order,
 )
 from hooksync.state.fingerprints import KeyRing, SecretWithSalt, identity_digest
 from hooksync.state.history import History, local_name
@@ -237,7 +237,7 @@ class Comparison(Record, frozen=True):
         steps = [*self._steps()]
         if self.selection.remove:
             steps = [self._removal_alone(step) for step in steps if step.live]
-        steps.sort(key=step_order)
+        steps.sort(key=lambda step: (ACTIONS.index(step.action), step.shown.key, step.id))
         return replace(empty_plan(self.tenancy), live_count=len(self.live), steps=tuple(steps))
 
     def _steps(self) -> Iterator[Step]:

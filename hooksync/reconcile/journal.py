@@ -53,8 +53,10 @@ class Ledger:
         self._proofs: dict[str, Proof] = {}
         self._set(records)
         # the identities of other attempts without an id, whose subscriptions may still appear
-        others = [attempt for attempt in records.attempts if attempt.run != run]
-        self._doubtful = {attempt.identity for attempt in others if not attempt.id}
+        self._doubtful = set()
+        for attempt in records.attempts:
+            if attempt.run != run and not attempt.id:
+                self._doubtful.add(attempt.identity)
 
     def _set(self, records: TenancyRecords) -> None:
         self._records = records

@@ -24,9 +24,7 @@ from hooksync.core.model import (
     ProbeResult,
     Replacement,
     SecretState,
-    SubscriptionKey,
     TenancyKey,
-    Trigger,
 )
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import UNSET, Record, UnsetType, field, replace
@@ -135,10 +133,10 @@ class Step(Record, frozen=True):
 
     def __post_init__(self) -> None:
         """Raise ValueError if the step lacks what its action is about: a plan is read, too."""
-        if self.action in NEEDS_DECLARED and self.declared is None:
-            raise ValueError(f"{self.action} needs a declared subscription")
-        if self.action not in ("subscribe", "keep") and self.live is None:
-            raise ValueError(f"{self.action} needs a live subscription")
+        lacks_declared = self.action in NEEDS_DECLARED and self.declared is None
+        lacks_live = self.action not in ("subscribe", "keep") and self.live is None
+        if lacks_declared or lacks_live:
+            raise ValueError(f"a step to {self.action} lacks its subscription")
 
     @property
     def new(self) -> DeclaredSubscription:
@@ -156,16 +154,6 @@ class Step(Record, frozen=True):
     def shown(self) -> DeclaredSubscription | LiveSubscription:
         """The side that reports show: what is declared, unless a live one is removed or left."""
         return self.new if self.action in NEEDS_DECLARED else self.old
-
-    @property
-    def url(self) -> str:
-        """The URL as it may be shown."""
-        return self.shown.url.shown
-
-    @property
-    def trigger(self) -> Trigger:
-        """The trigger of what reports show."""
-        return self.shown.trigger
 
     @property
     def id(self) -> str:
@@ -228,11 +216,6 @@ _ORIGIN_WORDS: Mapping[Origin | None, str] = {
 def origin_words(step: Step) -> str:
     """Say what the state has about a live subscription; "" if the run has no state."""
     return _ORIGIN_WORDS.get(step.origin, "")
-
-
-def step_order(step: Step) -> tuple[int, SubscriptionKey, str]:
-    """Return the sort key of a step: its action, then its identity, then its live id."""
-    return ACTIONS.index(step.action), step.shown.key, step.id
 
 
 class _Counted:
@@ -300,7 +283,7 @@ class TenancyPlan(Record, _Counted, frozen=True, dict=True):
     probe: Probe
     declared_count: int
     live_count: int | None = None  # None: the tenancy could not be read
-    steps: tuple[Step, ...] = ()  # in the order of `step_order`
+    steps: tuple[Step, ...] = ()  # by action, identity and live id
     refusals: tuple[Problem, ...] = ()  # why the plan may not be carried out
     # the refusals that a person at a terminal may override, by typing the number of removals
     over_limit: tuple[Problem, ...] = ()

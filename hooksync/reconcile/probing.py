@@ -17,12 +17,7 @@ def ask_receivers(plans: Sequence[TenancyPlan], run: Run) -> list[TenancyPlan]:
 
     A receiver is left out if its secret cannot be used, or if the run was interrupted before.
     """
-    asked = []
-    for plan in plans:
-        for step in plan.steps if plan.is_ready else ():
-            is_usual = step.creates and plan.probe != "never"
-            if is_usual or _is_risky(plan, step):
-                asked.append(step.new)
+    asked = [step.new for plan in plans for step in plan.steps if _asks(plan, step)]
     secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
     targets: dict[str, ProbeTarget] = {}
     for declared in asked:
@@ -34,6 +29,12 @@ def ask_receivers(plans: Sequence[TenancyPlan], run: Run) -> list[TenancyPlan]:
         address: answers[target] for address, target in targets.items() if target in answers
     }
     return [judge_plan(plan, answered) for plan in plans]
+
+
+def _asks(plan: TenancyPlan, step: Step) -> bool:
+    """Whether the receiver of a step is challenged."""
+    is_usual = step.creates and plan.probe != "never"
+    return plan.is_ready and (is_usual or _is_risky(plan, step))
 
 
 def _is_risky(plan: TenancyPlan, step: Step) -> bool:

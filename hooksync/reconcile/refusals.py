@@ -121,7 +121,7 @@ def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:
 
 def _without_values(step: Step) -> tuple[str, str]:
     """Return the URL without the values of its query, and the trigger."""
-    return QUERY_VALUE.sub("", step.shown.url.identity), step.trigger
+    return QUERY_VALUE.sub("", step.shown.url.identity), step.shown.trigger
 
 
 def limit_reasons(

@@ -112,20 +112,22 @@ def _refuse_same_tenancies(
     The log-in shows that they are. Under a policy, lists that share an id do, too: a limit for each
     tenancy would otherwise count its removals in parts.
     """
-    names: defaultdict[TenancyKey | str, list[str]] = defaultdict(list)
+    names = defaultdict[TenancyKey | str, list[str]](list)
     for name, item in fetched.items():
         if item.tenancy.tenant:
             names[item.tenancy.key].append(name)
         for live in item.live or () if has_policy else ():
             names[live.id].append(name)
-    kept = {**fetched}
+    refused: dict[str, FetchedTenancy] = {}
     for key, several in names.items():
+        if len(several) == 1:
+            continue
         both = " and ".join(several)
         what = f"{both} are the same tenancy on the service: they would undo each other's changes"
         if isinstance(key, str):
             what = f"the lists of {both} contain the same id: they may be one tenancy"
-        for name in several if len(several) > 1 else ():
-            problem = Problem(what, "declare it once", fetched[name].tenancy.location)
-            if not kept[name].refusals:
-                kept[name] = replace(fetched[name], live=None, refusals=(problem,))
-    return kept
+        for name in several:
+            item = fetched[name]
+            problem = Problem(what, "declare it once", item.tenancy.location)
+            refused.setdefault(name, replace(item, live=None, refusals=(problem,)))
+    return {**fetched, **refused}

@@ -75,25 +75,22 @@ def derive_key(wanted: SecretWithSalt) -> Key:
     Raises StateError if there is not enough memory.
     """
     secret, salt = wanted
-    value = secret.reveal().encode()
-    salted = bytes.fromhex(salt.salt)
     try:
-        return Key(
-            hashlib.scrypt(
-                value,
-                salt=salted,
-                n=salt.n,
-                r=salt.r,
-                p=salt.p,
-                maxmem=_MEMORY,
-                dklen=_KEY_BYTES,
-            )
+        key = hashlib.scrypt(
+            secret.reveal().encode(),
+            salt=bytes.fromhex(salt.salt),
+            n=salt.n,
+            r=salt.r,
+            p=salt.p,
+            maxmem=_MEMORY,
+            dklen=_KEY_BYTES,
         )
     except (MemoryError, ValueError):  # OpenSSL reports it as a ValueError
         fix = "free some memory, or give --parallelism 1: then one is made at a time"
         raise StateError(
             Problem("no memory for the fingerprint of a secret, which takes 32 MiB", fix)
         ) from None
+    return Key(key)
 
 
 class KeyRing:

@@ -177,10 +177,9 @@ class GitBackend:
         with suppress(UnicodeDecodeError):
             if blob:
                 return self._read("cat-file", "blob", blob[1]).decode()
-        names = ", ".join(re.findall(r"\t([^\0]*)\0", entries))
-        what = f"the branch of the state {self.where} contains a file that hooksync did not write"
+        what = f"the branch of the state {self.where} contains files that hooksync did not write"
         fix = "name a branch for the state alone, or revert its last commit, and push that"
-        raise StateError(Problem(f"{what}: {Redactor().quote(names)}", fix))
+        raise StateError(Problem(what, fix))
 
     @cached_property
     def _git(self) -> Git:

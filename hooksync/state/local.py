@@ -44,6 +44,8 @@ class LocalStore:
         self.where = path
         self.key = key
         self.output = output or Output()
+        self._lock_path = f"{path}.lock"
+        self._holder_path = f"{path}.lock.json"
         self._held: os.stat_result | None = None  # the lock file that this run has locked
 
     def read(self) -> str | None:
@@ -128,14 +130,6 @@ class LocalStore:
         )
         fix = "end the process that `hooksync state show` names"
         raise Refused(Problem(what, fix))
-
-    @property
-    def _lock_path(self) -> str:
-        return f"{self.where}.lock"
-
-    @property
-    def _holder_path(self) -> str:
-        return f"{self._lock_path}.json"
 
     def _acquire(self) -> BaseFileLock:
         """Lock the lock file at once, or raise TimeoutError.

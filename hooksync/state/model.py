@@ -83,6 +83,13 @@ class TenancyRecords(Record, frozen=True):
     foreign: tuple[str, ...] | None = None
     commit: str | None = None  # of the hooks files whose apply changed the tenancy last
 
+    def __post_init__(self) -> None:
+        """Sort the records, so that equal states have equal texts."""
+        entries = sorted(self.entries, key=attrgetter("address", "id"))
+        attempts = sorted(self.attempts, key=attrgetter("address", "run", "identity"))
+        force_setattr(self, "entries", tuple(entries))  # the class is frozen otherwise
+        force_setattr(self, "attempts", tuple(attempts))
+
     @property
     def key(self) -> TenancyKey:
         """The key of the tenancy."""
@@ -104,12 +111,6 @@ class TenancyRecords(Record, frozen=True):
         attempts = filter(None, map(change, self.attempts))
         return replace(self, entries=tuple(entries), attempts=tuple(attempts))
 
-    def in_order(self) -> TenancyRecords:
-        """Sort the records, so that equal states have equal texts."""
-        entries = sorted(self.entries, key=attrgetter("address", "id"))
-        attempts = sorted(self.attempts, key=attrgetter("address", "run", "identity"))
-        return replace(self, entries=tuple(entries), attempts=tuple(attempts))
-
 
 class State(Record, frozen=True, dict=True):
     """Everything that hooksync records, always in the same order."""
@@ -126,8 +127,8 @@ class State(Record, frozen=True, dict=True):
     def __post_init__(self) -> None:
         salts = sorted(self.salts, key=attrgetter("id"))
         tenancies = sorted(self.tenancies, key=attrgetter("key"))
-        force_setattr(self, "salts", tuple(salts))  # the class is frozen otherwise
-        force_setattr(self, "tenancies", tuple(tenancy.in_order() for tenancy in tenancies))
+        force_setattr(self, "salts", tuple(salts))
+        force_setattr(self, "tenancies", tuple(tenancies))
 
     @property
     def next_run(self) -> int:

@@ -118,9 +118,7 @@ class RemoteStore:
         if self._is_fresh():
             return  # without waiting for a renewal that is under way
         try:
-            with self._mutex:
-                if not self._is_fresh():
-                    self._renew()
+            self._renew()
         except LockLost:
             raise
         except StateError as error:
@@ -208,9 +206,8 @@ class RemoteStore:
     def _release(self) -> None:
         with self._mutex:
             try:
-                self._put(_with_lock(None), f"run lock released by {self._lock}")
-            except LockLost:
-                pass
+                with suppress(LockLost):
+                    self._put(_with_lock(None), f"run lock released by {self._lock}")
             except StateError as error:
                 what = f"the run lock of {printable(self.where)} cannot be released"
                 expires = f"it expires after {self._expiry:g} seconds"

@@ -84,8 +84,8 @@ BREAKS: tuple[Break, ...] = (
         (
             (
                 "reconcile/journal.py",
-                "for attempt in others if not attempt.id}",
-                "for attempt in others if False}",
+                "if attempt.run != run and not attempt.id:",
+                "if False:",
             ),
         ),
         begin=200,

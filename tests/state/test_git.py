@@ -315,7 +315,7 @@ def test_any_valid_branch_name_is_allowed(by_path: Remote, branch: str) -> None:
 def test_a_branch_with_other_files_is_refused_as_a_state(by_path: Remote) -> None:
     clone = by_path.clone("one")
     backend = open_at(clone, by_path, "git:main")
-    assert "did not write: hooks.yaml" in refusal(backend)
+    assert "files that hooksync did not write" in refusal(backend)
     with pytest.raises(Changed):
         backend.put(ONE, None, "x")
     assert len(by_path.log("main")) == 2
