@@ -48,10 +48,8 @@ from hooksync.reconcile.plan import (
     not_begun,
     without_unreviewed,
 )
-from hooksync.reconcile.planner import Planner
-from hooksync.reconcile.probing import ask_receivers
 from hooksync.reconcile.refusals import run_reasons, step_warnings
-from hooksync.reconcile.run import Run
+from hooksync.reconcile.run import Planner, Run, ask_receivers
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool

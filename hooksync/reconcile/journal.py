@@ -20,8 +20,7 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, not_begun
-from hooksync.reconcile.planner import FetchedTenancy
-from hooksync.reconcile.run import Run
+from hooksync.reconcile.run import FetchedTenancy, Run
 from hooksync.state.fingerprints import identity_digest
 from hooksync.state.history import Proof, declared_by_identity, settled, without_needless
 from hooksync.state.model import (
@@ -91,7 +90,7 @@ class Ledger:
 
     def learn(self, listed: LiveSubscriptions) -> None:
         """Settle the attempts by a list."""
-        self._set(settled(self.records, listed, self._url_salt, self._run, self._proofs))
+        self._set(settled(self.records, listed, self._url_salt, self._proofs))
 
     def record(self, declared: DeclaredSubscription) -> StateEntry | Attempt | None:
         """Return the entry that this run has made, or its open attempt; None: it is closed."""

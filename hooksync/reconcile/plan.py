@@ -156,6 +156,11 @@ class Step(Record, frozen=True):
         return self.new if self.action in NEEDS_DECLARED else self.old
 
     @property
+    def url(self) -> str:
+        """The URL as it may be shown."""
+        return self.shown.url.shown
+
+    @property
     def id(self) -> str:
         """The id of the live subscription; "" if there is none."""
         return self.live.id if self.live else ""

@@ -35,8 +35,10 @@ _NEAR_FIX = (
     "if the receiver is the same, correct this value before you apply: otherwise it gets each event"
     " twice"
 )
-_LEFT_PAUSED = "paused, but live, and the state does not have it"
-_LEFT_TWIN = "live more than once: the receiver gets each event again, and hooksync does not own it"
+_LEFT = (
+    "live although paused, or live more than once (the receiver gets each event again), and"
+    " hooksync does not own it"
+)
 _WRONG_ID_FIX = (
     "declare what is live; or correct the id, or a value of the URL: `hooksync list` shows the ids"
 )
@@ -301,18 +303,11 @@ def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
     if plan.state is None and plan.secret_unknown:
         what = f"secrets of {plan.secret_unknown} not compared: the run has no state"
         yield Problem(what, "leave out --no-state, or name the state with --state")
-    yield from _left_warnings(plan, flags)
+    if left := plan.left_drift:
+        which = [f"{step.address} as {step.id} ({step.reason})" for step in left]
+        removing = flags.command("remove", *(step.id for step in left))
+        fix = f"ask who made it; `{removing}` if nobody needs it"
+        yield Problem(f"{_LEFT}: {shortened(which)}", fix)
     if plan.open_attempts:
         what = f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}"
         yield Problem(what, "plan again later: a list may still show it")
-
-
-def _left_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
-    left = defaultdict[str, list[Step]](list)
-    for step in plan.left_drift:
-        left[_LEFT_PAUSED if PAUSED in step.reasons else _LEFT_TWIN].append(step)
-    for what, steps in left.items():
-        which = [f"{step.address} as {step.id}" for step in steps]
-        removing = flags.command("remove", *(step.id for step in steps))
-        fix = f"ask who made it; `{removing}` if nobody needs it"
-        yield Problem(f"{what}: {shortened(which)}", fix)

@@ -1,26 +1,173 @@
-"""A run against tenancies: what it has opened, and the reading and planning of its tenancies.
+"""A run against tenancies: it reads and plans them, and challenges their receivers.
 
-An error in one tenancy does not stop the others. api/run.py opens runs.
+Tenancies are planned together, so that scrypt derives the key of each secret only once, however
+many subscriptions and tenancies share it. An error in one tenancy does not stop the others.
+api/run.py opens runs.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
 from hooksync.core.context import Context
-from hooksync.core.errors import HooksyncError, Problem, problems_of
-from hooksync.core.model import Tenancy, TenancyKey
+from hooksync.core.errors import HooksyncError, Problem, StateError, problems_of
+from hooksync.core.model import (
+    DeclaredSubscription,
+    LiveSubscriptions,
+    ProbeResult,
+    Secret,
+    SecretRef,
+    SecretState,
+    Tenancy,
+    TenancyKey,
+)
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.plan import TenancyPlan
-from hooksync.reconcile.planner import FetchedTenancy, Planner
+from hooksync.core.run_flags import NO_FLAGS, RunFlags
+from hooksync.receivers.challenges import ProbeTarget, probe_all
+from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
+from hooksync.reconcile.plan import Selection, Step, TenancyPlan
+from hooksync.reconcile.refusals import (
+    judge_ids,
+    limit_reasons,
+    list_unproven,
+    misplaced,
+    near_duplicates,
+    raised_limit,
+    refuse_unproven,
+    wrong_removals,
+)
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller
 from hooksync.service.worker_pool import WorkerPool
+from hooksync.state.fingerprints import KeyRing
+from hooksync.state.history import history_of
+from hooksync.state.model import NO_STATE, State
 from hooksync.state.store import StateStore
+
+# a state may ask scrypt to work on MOST_SALTS salts for each declared reference, and on FEW_SALTS
+# more, because references may have changed
+MOST_SALTS = 2
+FEW_SALTS = 8
+
+
+class FetchedTenancy(Record, frozen=True):
+    """A tenancy and its live subscriptions."""
+
+    tenancy: Tenancy
+    live: LiveSubscriptions | None  # None: they could not be read
+    errors: tuple[Problem, ...] = ()  # why they could not
+    refusals: tuple[Problem, ...] = ()  # why the tenancy is not planned
+
+
+class Planner(Record, frozen=True):
+    """Makes plans from the state, the secrets and the selection of a run."""
+
+    selection: Selection
+    state: State | None
+    secrets: SecretSources
+    ring: KeyRing
+    place: str | None = ""  # where the state is, for messages; None: the run has no state
+    is_trusted: bool = True  # False: anybody could have written the state
+    flags: RunFlags = NO_FLAGS  # of the run, for printed commands
+
+    def plan(self, fetched: Sequence[FetchedTenancy]) -> list[TenancyPlan]:
+        """Plan every tenancy. The plan of one that could not be read has only the errors."""
+        comparisons = {comparison.tenancy.name: comparison for comparison in self._compare(fetched)}
+        plans = []
+        unproven = {}
+        for item in fetched:
+            plan = empty_plan(item.tenancy, item.errors, item.refusals)
+            tried: Container[str] = ()
+            if comparison := comparisons.get(plan.name):
+                plan = self._judged(comparison)
+                tried = comparison.history.blocked
+            unproven[plan.name] = list_unproven(plan, tried)
+            plans.append(plan)
+        is_empty = not (self.state and self.state.addresses)
+        return refuse_unproven(plans, unproven, self.flags, is_empty=is_empty)
+
+    def _compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
+        """Pair what is declared and live in each tenancy, and derive the keys of all secrets."""
+        read = [item for item in fetched if item.live is not None]
+        refs = {declared.secret for item in read for declared in item.tenancy.subscriptions}
+        secrets, problems = self.secrets.look_up(refs)
+        no_value = {ref: self.secrets.state_without(ref) for ref in problems}
+        comparisons = [self._paired(item, secrets, no_value) for item in read]
+        needed = {secret for comparison in comparisons for secret in comparison.secrets.values()}
+        self._check_work(len(needed), len(refs))
+        self.ring.derive(needed)
+        return comparisons
+
+    def _paired(
+        self,
+        item: FetchedTenancy,
+        values: Mapping[SecretRef, Secret],
+        no_value: Mapping[SecretRef, SecretState],
+    ) -> Comparison:
+        """Pair what is declared and live in a tenancy, with what the state has about it."""
+        state = self.state or NO_STATE
+        live = item.live or ()
+        history = replace(
+            history_of(state, item.tenancy, live),
+            is_trusted=self.is_trusted,
+            has_state=self.place is not None,
+        )
+        pairs = pair(item.tenancy, live, history)
+        secrets = {}
+        for declared, found in pairs:
+            entry = history.entries.get(found[0].id) if found else None
+            if entry and declared.secret in values:
+                secrets[entry.id] = values[declared.secret], state.salts_by_id[entry.salt]
+        return Comparison(
+            item.tenancy, live, self.selection, history, pairs, self.ring, secrets, no_value
+        )
+
+    def _judged(self, comparison: Comparison) -> TenancyPlan:
+        """Plan a tenancy, and list why the plan may not be carried out."""
+        plan = comparison.plan()
+        tenancy = comparison.tenancy
+        history = comparison.history
+        owned = len({live.key for live in comparison.live if is_owned(tenancy, live, history)})
+        over_limit = limit_reasons(plan, tenancy, owned, tenancy.limit)
+        refusals = over_limit
+        if tenancy.ceiling:
+            refusals = [*over_limit, *limit_reasons(plan, tenancy, owned, tenancy.ceiling)]
+        named = self.selection.remove
+        if named:
+            return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
+        wrong, ignored = judge_ids(comparison)
+        warnings = (
+            *misplaced(plan, comparison, self.flags),
+            *near_duplicates(plan),
+            *ignored,
+            *raised_limit(tenancy, owned),
+        )
+        return replace(
+            plan,
+            refusals=tuple(refusals),
+            over_limit=tuple(over_limit),
+            warnings=warnings,
+            errors=tuple(wrong),
+            open_attempts=tuple(history.open_addresses),
+        )
+
+    def _check_work(self, number: int, references: int) -> None:
+        """Refuse a state that asks for hours of scrypt.
+
+        A state that hooksync wrote has about one salt for each reference.
+        """
+        most = MOST_SALTS * references + FEW_SALTS
+        if number > most:
+            what = f"the state {self.place} requires {number} fingerprints: somebody changed it"
+            fix = (
+                "restore it from Git or the CI cache; or, if many secrets became few, apply parts"
+                " of it with --target"
+            )
+            raise StateError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
 
 
 class Run(Record, frozen=True):
@@ -131,3 +278,71 @@ def _refuse_same_tenancies(
             problem = Problem(what, "declare it once", item.tenancy.location)
             refused.setdefault(name, replace(item, live=None, refusals=(problem,)))
     return {**fetched, **refused}
+
+
+def ask_receivers(plans: Sequence[TenancyPlan], run: Run) -> list[TenancyPlan]:
+    """Challenge the receivers of new and adopted subscriptions, each once, and judge the plans.
+
+    A receiver is left out if its secret cannot be used, or if the run was interrupted before.
+    """
+    asked = [step.new for plan in plans for step in plan.steps if _asks(plan, step)]
+    secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
+    targets: dict[str, ProbeTarget] = {}
+    for declared in asked:
+        if declared.secret in secrets:
+            targets[declared.address] = (declared.url, secrets[declared.secret])
+    with run.context.terminal.progress("asking receivers", len(set(targets.values()))) as advance:
+        answers = probe_all(targets.values(), run.pool, run.caller, advance)
+    answered = {
+        address: answers[target] for address, target in targets.items() if target in answers
+    }
+    return [_judged(plan, answered) for plan in plans]
+
+
+def _asks(plan: TenancyPlan, step: Step) -> bool:
+    """Whether the receiver of a step is challenged."""
+    is_usual = step.creates and plan.probe != "never"
+    return plan.is_ready and (is_usual or _is_risky(plan, step))
+
+
+def _is_risky(plan: TenancyPlan, step: Step) -> bool:
+    """Whether the receiver must be ready.
+
+    It must be if a step removes a live subscription before its replacement exists, or adopts one.
+    """
+    if step.action == "adopt":
+        return plan.probe != "never"
+    return step.action == "resubscribe" and plan.replacement == "remove-first"
+
+
+def _judged(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
+    """Refuse a plan if a receiver has a different secret, or must be ready and is not.
+
+    Warn of other receivers that are not ready. `answers`: by declared address.
+    """
+    refusals = [*plan.refusals]
+    warnings = [*plan.warnings]
+    steps = []
+    for step in plan.steps:
+        answer = answers.get(step.address or "")
+        # a duplicate has the address of a different step
+        if answer and _asks(plan, step):
+            step = replace(step, receiver=answer)
+            is_needed = plan.probe == "require" or _is_risky(plan, step)
+            is_refused = is_needed or answer.state == "wrong-secret"
+            if answer.state != "ready":
+                problems = refusals if is_refused else warnings
+                problems.append(_not_ready(step.new, answer))
+        steps.append(step)
+    return replace(
+        plan,
+        steps=tuple(steps),
+        refusals=tuple(dict.fromkeys(refusals)),  # the triggers of a name have one receiver
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _not_ready(declared: DeclaredSubscription, answer: ProbeResult) -> Problem:
+    name = f"{declared.tenancy}/{declared.name}"
+    what = f"{name}: the receiver at {declared.url.shown} is not ready: {answer.detail}"
+    return Problem(what, answer.fix, declared.location)

@@ -167,7 +167,7 @@ def _tenancy_lines(tenancy: TenancyPlan, *, shows_kept: bool) -> Iterator[Line]:
 
 def new_words(steps: Iterable[Step]) -> str:
     """Count and name the foreign subscriptions that no apply has seen; "" if there are none."""
-    urls = [step.shown.url.shown for step in steps if step.is_new]
+    urls = [step.url for step in steps if step.is_new]
     return f"{len(urls)} new: {shortened(urls)}" if urls else ""
 
 
@@ -226,7 +226,7 @@ def _facts(step: Step, name: str) -> Iterator[str]:
 
 def step_fields(step: Step) -> Iterator[tuple[str, str]]:
     """Name the fields of a step that are shown, and their values."""
-    yield "url", step.shown.url.shown
+    yield "url", step.url
     if URL_CHANGED in step.reasons:
         yield "replaces_url", step.old.url.shown
     if step.action == "subscribe":

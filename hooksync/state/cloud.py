@@ -80,16 +80,13 @@ class CloudBackend:
         """`where`: the name of an object, e.g. `s3://BUCKET/KEY`. Raises UsageError."""
         self.where = where
         scheme, _, name = where.partition("://")
-        if scheme not in _CLOUDS:
+        if scheme not in _CLOUDS or not _NAME.fullmatch(name):
+            what = f'"{printable(where)}" does not name a place for a state'
             fix = (
                 "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
             )
-            raise UsageError(Problem(f"no state can be kept at {printable(scheme)}://", fix))
-        self._cloud = _CLOUDS[scheme]
-        if not _NAME.fullmatch(name):
-            fix = f"write {scheme}://BUCKET/KEY, e.g. {scheme}://museum/hooks.state.json"
-            what = f'"{printable(where)}" does not name an object for a state'
             raise UsageError(Problem(what, fix))
+        self._cloud = _CLOUDS[scheme]
         self._bucket, _, self._key = name.partition("/")
         self._store: Any = None  # made when it is first needed
 

@@ -24,11 +24,9 @@ MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
 class Holder(Record, frozen=True):
     """Who holds the run lock, as far as that is known."""
 
-    user: str | None
-    host: str | None
-    ci_run: str | None  # URL
+    who: str  # user, machine and process
+    ci_run: str = ""  # URL; "": not in a CI
     since: int = 0  # seconds since 1970
-    process: int = field(default_factory=os.getpid)
     id: str = field(default_factory=lambda: os.urandom(8).hex())
     # only for a lock that the holder has to renew:
     expiry: float = EXPIRY  # seconds until the lock expires if it is not renewed
@@ -40,19 +38,14 @@ class Holder(Record, frozen=True):
         return json.dumps(asdict(self), sort_keys=True)
 
     @property
-    def _who(self) -> str:
-        return f"{self.user or 'somebody'} on {self.host or 'an unknown machine'}"
-
-    @property
     def place(self) -> str:
         """The URL of the CI run; without one, the user and the machine."""
-        return printable(self.ci_run or self._who)
+        return printable(self.ci_run or self.who)
 
     def __str__(self) -> str:
-        """Return the user, machine, process, CI run and start time, for messages."""
+        """Return the holder, its CI run and its start time, for messages."""
         where = f" in {self.ci_run}" if self.ci_run else ""
-        since = rfc3339(self.since)
-        return printable(f"{self._who} (process {self.process}){where} since {since}")
+        return printable(f"{self.who}{where} since {rfc3339(self.since)}")
 
 
 def read_holder(text: str) -> Holder | None:

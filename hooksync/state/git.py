@@ -189,24 +189,16 @@ class GitBackend:
             what = f"the state {self.where} cannot be used"
             fix = f"keep the hooks file in a clone of the repository, {_ELSEWHERE}"
             raise StateError(Problem(f"{what}: {self._folder} is not in a git repository", fix))
-        try:
+        with suppress(*FAILURES):
             if not git.is_old():
                 return replace(git, environ=_IDENTITY | git.environ)
-            reason = "this git is older"
-        except FAILURES as error:
-            reason = f"git cannot be run: {os_reason(error)}"
-        what = f"the state {self.where} needs {_NEEDED}: {reason}"
+        what = f"the state {self.where} needs {_NEEDED}: git is older, or cannot be run"
         raise StateError(Problem(what, f"install {_NEEDED}, {_ELSEWHERE}"))
 
     @cached_property
     def _url(self) -> str:
         """The URL that git pushes to. The state is also fetched from there. Raises StateError."""
-        code, out, stderr = self._run("remote", "get-url", "--push", "origin")
-        if code:
-            what = f"the state {self.where} has no remote in {self._git.folder}"
-            what = f"{what}: {Redactor().quote(stderr)}"
-            raise StateError(Problem(what, "`git remote add origin URL`"))
-        return os.fsdecode(out).rstrip("\n")
+        return self._output_line("remote", "get-url", "--push", "origin")
 
     def _run(self, *arguments: str, data: str = "") -> tuple[int, bytes, str]:
         """Return exit code, output and messages of git.

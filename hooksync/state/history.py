@@ -9,12 +9,12 @@ proves with which secret it was made.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TypeAlias
 
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Tenancy
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Tenancy, TenancyKey
 from hooksync.core.record import Record, field, replace
 from hooksync.state.fingerprints import Key, Salt, identity_digest
 from hooksync.state.model import Attempt, State, StateEntry, TenancyRecords
@@ -100,7 +100,6 @@ def settled(
     records: TenancyRecords,
     listed: Sequence[LiveSubscription],
     url_salt: str,
-    run: int = 0,
     proofs: Proofs = NO_PROOFS,
 ) -> TenancyRecords:
     """Settle the attempts of a tenancy by a list.
@@ -109,15 +108,22 @@ def settled(
     it takes the id of a new subscription of its identity, and stays open: nothing proves the
     secret. Only in its own run is a single new subscription that of a success response.
 
-    `run`: the number of this run; `proofs`: only of identities that had no other attempt without
-    an id when the run wrote its attempts.
+    `proofs`: of this run, and only of identities that had no other attempt without an id when the
+    run wrote its attempts.
     """
     if not records.attempts:
         return records
     shown = {live.id for live in listed}
+    known = records.ids
+    new = defaultdict[str, list[str]](list)  # ids that no record has, by identity
+    for live in listed:
+        if live.id not in known:
+            new[identity_digest(url_salt, live.key)].append(live.id)
     entries = [*records.entries]
     attempts = []
-    for attempt in _with_found_ids(records, listed, url_salt, run, proofs):
+    for attempt in sorted(records.attempts, key=attrgetter("run")):
+        proof = proofs.get(attempt.identity)
+        attempt = _with_found_id(attempt, new[attempt.identity], proof, records.key)
         if attempt.id in shown and attempt.fingerprint:
             entries.append(attempt.entry())
         # otherwise an earlier list has shown it, and this one does not: it was removed
@@ -126,27 +132,21 @@ def settled(
     return replace(records, entries=tuple(entries), attempts=tuple(attempts))
 
 
-def _with_found_ids(
-    records: TenancyRecords,
-    listed: Iterable[LiveSubscription],
-    url_salt: str,
-    run: int,
-    proofs: Proofs,
-) -> Iterator[Attempt]:
-    """Give the ids that no record has to the attempts without an id, the oldest first."""
-    known = records.ids
-    new: defaultdict[str, list[str]] = defaultdict(list)  # by identity
-    for live in listed:
-        if live.id not in known:
-            new[identity_digest(url_salt, live.key)].append(live.id)
-    for attempt in sorted(records.attempts, key=lambda attempt: attempt.run):
-        ids = [identifier for identifier in new[attempt.identity] if identifier not in attempt.seen]
-        if ids and not attempt.id:
-            new[attempt.identity].remove(ids[0])
-            attempt = replace(attempt, id=ids[0])
-            if attempt.run == run and attempt.identity in proofs and len(ids) == 1:
-                attempt = attempt.made_with(*proofs[attempt.identity], records.key)
-        yield attempt
+def _with_found_id(
+    attempt: Attempt, ids: list[str], proof: Proof | None, tenancy: TenancyKey
+) -> Attempt:
+    """Give an attempt without an id the first of the new ids of its identity, and take it away.
+
+    `proof`: of a success response without an id. It counts only if there is a single new one.
+    """
+    unseen = [identifier for identifier in ids if identifier not in attempt.seen]
+    if attempt.id or not unseen:
+        return attempt
+    ids.remove(unseen[0])
+    attempt = replace(attempt, id=unseen[0])
+    if proof and len(unseen) == 1:
+        attempt = attempt.made_with(*proof, tenancy)
+    return attempt
 
 
 def open_attempts(records: TenancyRecords, shown: Collection[str]) -> list[Attempt]:

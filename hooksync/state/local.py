@@ -82,10 +82,8 @@ class LocalStore:
             lock = self._acquire()
             self._held = os.stat(self._lock_path)
         except TimeoutError:
-            current = self._holder()
-            process = f"process {current.process}" if current else "its process"
-            advice = f"the lock ends with {process}, which may be waiting at a prompt"
-            raise Busy(current, advice) from None
+            advice = "the lock ends with its process, which may be waiting at a prompt"
+            raise Busy(self._holder(), advice) from None
         except (OSError, ValueError) as error:
             raise StateError(_unusable(self.where, "locked", error)) from error
         try:

@@ -107,9 +107,9 @@ def state_place(file: str, flag: str | None) -> str | None:
 def _holder_of(context: Context) -> Holder:
     """Return what other runs may know of this one, if it holds the run lock."""
     origin = find_origin(context.environ)
-    names = (origin.user, origin.host, origin.url)
-    user, host, url = (name and context.output.masked(name) for name in names)
-    return Holder(user, host, url)
+    user = origin.user or "somebody"
+    who = f"{user} on {origin.host or 'an unknown machine'} (process {os.getpid()})"
+    return Holder(context.output.masked(who), context.output.masked(origin.url or ""))
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from tests.state_makers import adding, attempt, entry, records, state
 
 NOW = 1_800_000_000
 TIME = "2027-01-15T08:00:00Z"
-HOLDER = Holder("archivist", "host-7", None, NOW, 4711, "0123456789abcdef")
+HOLDER = Holder("archivist on host-7 (process 4711)", since=NOW, id="0123456789abcdef")
 WHO = f"archivist on host-7 (process 4711) since {TIME}"
 
 MADE = entry()

@@ -103,8 +103,8 @@ def test_a_refused_challenge_names_what_hooksync_itself_found_and_does_not_blame
 
 def test_while_another_run_applies_plan_and_list_report_it_first(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
-    said = "another run holds the run lock: ada on desk (process "
-    with LocalStore(str(place.folder / "hooks.state.json")).hold(Holder("ada", "desk", None)):
+    said = "another run holds the run lock: ada on desk since "
+    with LocalStore(str(place.folder / "hooks.state.json")).hold(Holder("ada on desk")):
         for command in ("plan", "list"):
             run = place.run(command)
             assert run.err.startswith(f"warning: {said}")

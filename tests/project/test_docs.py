@@ -403,7 +403,7 @@ def test_the_commands_of_a_page_on_the_state_print_what_it_shows(page: Path, sta
         "CATALOGUE_SECRET": secret,
     }
     (stage.folder / "hooks.yaml").write_text(blocks("yaml", text_of(STATE))[0])
-    holder = Holder("archivist", "host-7", None, 1_800_000_000, 4711)
+    holder = Holder("archivist on host-7 (process 4711)", since=1_800_000_000)
     with LocalStore(str(stage.folder / "hooks.state.json")).hold(holder):
         refused = hooksync(["apply", "--yes"], stage.environ, stage.folder)
     assert refused.code == 3

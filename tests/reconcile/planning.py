@@ -13,7 +13,7 @@ from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, 
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import Comparison, pair
 from hooksync.reconcile.plan import Plan, Selection, Step, TenancyPlan, completed
-from hooksync.reconcile.planner import FetchedTenancy, Planner
+from hooksync.reconcile.run import FetchedTenancy, Planner
 from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, identity_digest
 from hooksync.state.history import History
 from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord, TenancyRecords

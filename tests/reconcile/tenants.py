@@ -11,8 +11,7 @@ from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.reconcile.apply import start
 from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.plan import Outcome, Selection, TenancyPlan, not_begun
-from hooksync.reconcile.planner import FetchedTenancy, Planner
-from hooksync.reconcile.run import Run
+from hooksync.reconcile.run import FetchedTenancy, Planner, Run
 from hooksync.service.http import Caller, Transport
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.model import NO_STATE, Attempt, State, SubscriptionRecord, TenancyRecords

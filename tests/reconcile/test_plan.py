@@ -13,7 +13,7 @@ from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
 from hooksync.reconcile.diff import is_owned
 from hooksync.reconcile.plan import Selection, not_begun
-from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS, FetchedTenancy
+from hooksync.reconcile.run import FEW_SALTS, MOST_SALTS, FetchedTenancy
 from hooksync.state.fingerprints import Key, KeyRing, Salt, SecretWithSalt
 from hooksync.state.model import SubscriptionRecord, TenancyRecords
 from tests.makers import HERE, declared, live, tenancy

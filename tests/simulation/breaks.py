@@ -79,8 +79,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "trust what only a list has shown",
         "state/history.py",
-        "if attempt.run == run and attempt.identity in proofs and len(ids) == 1:",
-        "if attempt.run == run and attempt.identity in proofs:",
+        "if proof and len(unseen) == 1:",
+        "if proof:",
         (
             (
                 "reconcile/journal.py",
@@ -99,8 +99,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "find nothing that attempts have made",
         "state/history.py",
-        "        if ids and not attempt.id:\n",
-        "        if False:\n",
+        "    if attempt.id or not unseen:\n",
+        "    if True:\n",
     ),
     Break(
         "remove what no list has shown to be replaced",

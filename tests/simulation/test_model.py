@@ -21,7 +21,7 @@ from hooksync.core.model import (
     UnsubscribeLimit,
 )
 from hooksync.reconcile.plan import Selection
-from hooksync.reconcile.planner import Planner
+from hooksync.reconcile.run import Planner
 from hooksync.state.fingerprints import identity_digest
 from hooksync.state.history import EXPIRY as EXPIRY_SECONDS
 from hooksync.state.model import StateEntry

@@ -34,7 +34,7 @@ TEXT = state_text(state(entry()))
 OTHER = state_text(state(elsewhere("test")))
 LOCK = '{"id": "0123456789abcdef"}'
 HELD = json.dumps({"format": "hooksync.held/1", "lock": None, "state": TEXT}).encode()
-HOLDER = Holder("archivist", "host-7", None)
+HOLDER = Holder("archivist")
 KEYS = {"AWS_ACCESS_KEY_ID": "some-key", "AWS_SECRET_ACCESS_KEY": "s3cret-of-a-cloud"}
 HTTP = {"AWS_ALLOW_HTTP": "true"}
 

@@ -26,8 +26,8 @@ from tests.memory_backend import MemoryBackend, PassiveStore
 from tests.memory_terminal import MemoryTerminal, make_context
 from tests.state_makers import adding, elsewhere, entry, load, state, written
 
-ARCHIVIST = Holder("archivist", "host-7", "https://ci.example.org/7", 0, 4711, "a" * 16)
-OTHER = Holder("other", "host-8", None, 0, 4712, "b" * 16)
+ARCHIVIST = Holder("archivist on host-7 (process 4711)", "https://ci.example.org/7", 0, "a" * 16)
+OTHER = Holder("other on host-8", id="b" * 16)
 KILLED: list[AbstractContextManager[None]] = []
 TEXT = state_text(state(entry()))
 
@@ -166,9 +166,7 @@ def test_the_command_that_unlocks_names_the_hooks_file_if_the_backend_depends_on
     assert unlock in caught.value.advice
 
 
-WITHOUT_END = json.dumps(
-    {"user": None, "host": None, "ci_run": None, "renewed": 0, "expiry": "nan", "count": 0}
-)
+WITHOUT_END = json.dumps({"who": "ada", "ci_run": "", "expiry": "nan", "count": 0})
 
 
 @pytest.mark.parametrize("words", ["{}", "", "[" * 8192, "NaN", '{"expiry": 1e999}', WITHOUT_END])

@@ -41,7 +41,7 @@ from tests.memory_terminal import make_context
 from tests.state_makers import adding, elsewhere
 
 path, tenant, how_many = sys.argv[1], sys.argv[2], int(sys.argv[3])
-holder = Holder(tenant, "here", None)
+holder = Holder(tenant)
 for number in range(how_many):
     store = LocalStore(path)
     with run_lock(store, 60, make_context(), holder):
@@ -196,7 +196,7 @@ def test_a_link_in_place_of_a_state_or_its_lock_makes_no_file(
     Path(path + suffix).symlink_to(target)
     with (
         pytest.raises(StateError, match="is a symbolic link"),
-        LocalStore(path).hold(Holder("a run", "here", None)),
+        LocalStore(path).hold(Holder("a run")),
     ):
         pass
     assert left_in(path) == ([] if suffix else [Path(path).name])
@@ -268,7 +268,7 @@ if os.geteuid() == 0:
     os.seteuid(65534)  # nobody: whoever is root may write everywhere
 store = LocalStore("hooks.state.json")
 try:
-    with store.hold(Holder("me", "here", None)):
+    with store.hold(Holder("me")):
         print("held")
 except StateError as error:
     print(error)
@@ -283,7 +283,7 @@ except StateError as error:
 
 def test_a_reader_does_not_wait_for_the_lock(path: str) -> None:
     update(path, put_whole)
-    with LocalStore(path).hold(Holder("archivist", "host-7", None)):
+    with LocalStore(path).hold(Holder("archivist")):
         assert load(path) == WRITTEN
 
 

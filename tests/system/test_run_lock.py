@@ -19,7 +19,7 @@ LATENCY = 0.05  # seconds that each call takes
 APPLY = ("apply", "--yes")
 SINCE = 1_800_000_000
 WHO = "archivist on host-7 (process 4711) since 2027-01-15T08:00:00Z"
-HOLDER = Holder("archivist", "host-7", None, SINCE, 4711)
+HOLDER = Holder("archivist on host-7 (process 4711)", since=SINCE)
 
 
 @pytest.fixture(autouse=True)
