@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from hooksync.core.clock import Backoff
-from hooksync.core.errors import HooksyncError, Problem, ServiceError, StateError, shortened
+from hooksync.core.errors import HooksyncError, Problem, ServiceError, shortened
 from hooksync.core.model import LiveSubscriptions
-from hooksync.core.record import Record, replace
+from hooksync.core.record import replace
 from hooksync.reconcile.journal import AppliedTenancy, Journal, Ledger
 from hooksync.reconcile.plan import NEXT_RUN, TenancyPlan, not_begun
 from hooksync.reconcile.run import Run
@@ -32,7 +32,7 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, commit: str | None) -> l
     """Apply all ready plans in parallel, and record the results.
 
     Returns the plans with their outcomes. The attempts are written first. Errors that end the run
-    are added to `run.failures`. An error is raised only if it is no StateError and no outcome is
+    are added to `run.failures`. An error is raised only if it is an internal one and no outcome is
     known. `commit`: of the hooks files, if it is known.
     """
     journal = Journal(run, commit)
@@ -49,21 +49,13 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, commit: str | None) -> l
                 applied.append(journal.without_calls(plan))
         settled = journal.settle(applied)
     except Exception as error:
-        if not applied and not isinstance(error, StateError):
+        if not applied and not isinstance(error, HooksyncError):
             raise  # what was done is not known
         run.failures.append(error)
         why = "the state could not be settled"
         settled = [replace(tenancy.plan, not_verified=why) for tenancy in applied]
     ended = {plan.name: plan for plan in settled}
     return [ended.get(plan.name) or not_begun(plan) for plan in plans]
-
-
-def start(plan: TenancyPlan, run: Run, journal: Journal, advance: Callable[[], None]) -> Execution:
-    """Prepare the execution of a plan. `advance`: called after each POST or DELETE."""
-    ledger = journal.ledger(plan)
-    client = run.clients[plan.name]
-    runners = tuple(StepRunner(step, client, ledger) for step in plan.steps)
-    return Execution(plan, run, ledger, runners, advance)
 
 
 def _apply_side_by_side(
@@ -74,7 +66,7 @@ def _apply_side_by_side(
     with run.context.terminal.progress("applying", calls) as advance:
 
         def apply_plan(plan: TenancyPlan) -> AppliedTenancy:
-            execution = start(plan, run, journal, advance)
+            execution = Execution(plan, run, journal.ledger(plan), advance)
             try:
                 return execution.run_phases()
             except Exception as error:
@@ -87,14 +79,18 @@ def _apply_side_by_side(
     return [applied for applied in found if applied is not None]
 
 
-class Execution(Record, frozen=True):
+class Execution:
     """The execution of one plan. Errors of the service are put into the outcomes, not raised."""
 
-    plan: TenancyPlan
-    run: Run
-    ledger: Ledger
-    runners: tuple[StepRunner, ...]  # one for each step
-    advance: Callable[[], None]
+    def __init__(
+        self, plan: TenancyPlan, run: Run, ledger: Ledger, advance: Callable[[], None]
+    ) -> None:
+        """`advance`: called after each POST or DELETE."""
+        self.plan = plan
+        self.run = run
+        self.ledger = ledger
+        self.advance = advance
+        self.runners = [StepRunner(step, run.clients[plan.name], ledger) for step in plan.steps]
 
     def run_phases(self) -> AppliedTenancy:
         """Create, list, remove, verify."""

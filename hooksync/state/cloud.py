@@ -17,7 +17,7 @@ from typing import Any, Literal
 from hooksync.core.clock import run_with_timeout
 from hooksync.core.errors import InvalidDocument, Problem, Refused, StateError, UsageError
 from hooksync.core.record import Record, asdict, convert
-from hooksync.core.redaction import Redactor, printable
+from hooksync.core.redaction import Redactor
 from hooksync.core.signing import parse_json
 from hooksync.state.contract import MOST_BYTES, BackendData, Changed, too_large
 
@@ -81,7 +81,7 @@ class CloudBackend:
         self.where = where
         scheme, _, name = where.partition("://")
         if scheme not in _CLOUDS or not _NAME.fullmatch(name):
-            what = f'"{printable(where)}" does not name a place for a state'
+            what = f'"{Redactor().quote(where)}" does not name a place for a state'
             fix = (
                 "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
             )

@@ -65,15 +65,12 @@ class LocalStore:
     def write(self, text: str, before: str | None, message: str) -> None:
         """Replace the text, under the run lock. `message`: not kept.
 
-        Raises Changed if the text is not `before`, or StateError. Then the file is unchanged.
+        Raises Changed if the text is not `before`, or FileError. Then the file is unchanged.
         """
         self.check()
         if before != self.read():
             raise Changed
-        try:
-            self.output.write_file(self.where, text)
-        except FileError as error:
-            raise StateError(*error.problems) from error
+        self.output.write_file(self.where, text)
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:

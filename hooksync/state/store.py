@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from hooksync.core.clock import read_seconds
 from hooksync.core.context import Context
-from hooksync.core.errors import FileError, Interrupted, Problem, Refused, StateError
+from hooksync.core.errors import Interrupted, Problem, Refused, StateError
 from hooksync.core.model import KEY_VARIABLE
 from hooksync.core.origin import find_origin
 from hooksync.core.output import escaped
@@ -196,13 +196,10 @@ def update(
 def written_text(state: State, store: StateStore) -> str:
     """Return a state as the text to write, signed if there is a key.
 
-    Raises StateError if it contains a known secret, or is larger than hooksync reads.
+    Raises FileError if it contains a known secret, StateError if it is larger than hooksync reads.
     """
     text = escaped(state_text(state, store.key), "json")
-    try:
-        store.output.checked(text, f"the state {store.where}")
-    except FileError as error:
-        raise StateError(*error.problems) from error
+    store.output.checked(text, f"the state {store.where}")
     if len(text) > MOST_BYTES:
         raise too_large(store.where)
     return text

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Tenancy
-from hooksync.reconcile.apply import start
+from hooksync.reconcile.apply import Execution
 from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.plan import Outcome, Selection, TenancyPlan, not_begun
 from hooksync.reconcile.run import FetchedTenancy, Planner, Run
@@ -95,7 +95,8 @@ class Tenant:
             journal = Journal(run, None)
             if plan.is_ready:
                 journal.begin([plan])
-                applied = start(plan, run, journal, self.advance).run_phases()
+                execution = Execution(plan, run, journal.ledger(plan), self.advance)
+                applied = execution.run_phases()
             else:
                 applied = journal.without_calls(plan)
         if not (is_killed or plan.refusals):

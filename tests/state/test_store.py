@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooksync.core.errors import StateError
+from hooksync.core.errors import HooksyncError, StateError
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.state.contract import MOST_BYTES, Holder
@@ -87,7 +87,7 @@ def left_in(path: str) -> list[str]:
 
 
 def problem_of(path: str) -> str:
-    with pytest.raises(StateError) as caught:
+    with pytest.raises(HooksyncError) as caught:
         update(path, put_whole)
     said = str(caught.value)
     assert printable(path) in said
@@ -256,7 +256,7 @@ def test_a_folder_without_write_permission_is_reported(path: str) -> None:
     code = """
 import os, sys
 import filelock
-from hooksync.core.errors import StateError
+from hooksync.core.errors import HooksyncError, StateError
 from hooksync.state.local import LocalStore
 from hooksync.state.contract import Holder
 from hooksync.state.store import update
