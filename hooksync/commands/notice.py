@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -72,7 +73,7 @@ def _write_metrics(summary: RunSummary, path: str, context: Context) -> None:
     with suppress(OSError, ValueError):  # no file yet, or not one of hooksync
         before = read_file(path, _MOST_METRICS).decode()
     try:
-        run = path.replace("\\", "/").rpartition("/")[2].removesuffix(".prom")
+        run = os.path.basename(path).removesuffix(".prom")
         context.output.write_file(path, metrics_text(summary, run, before), _METRICS_MODE)
     except FileError as error:
         for problem in error.problems:

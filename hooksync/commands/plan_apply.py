@@ -7,7 +7,6 @@ Results and messages go to `context.terminal`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -121,9 +120,8 @@ def _save(made: Plan, options: PlanOptions, path: str, context: Context) -> str:
 
     Returns how to apply it, and which tenancies it leaves out; or that it was not saved.
     """
-    has_failed = bool(made.all_errors or made.all_refusals)
-    is_whole = not (made.is_interrupted or made.refusals)
-    if not is_whole or (has_failed and not made.ready_tenancies):
+    has_failed = bool(made.all_errors or made.all_refusals) and not made.ready_tenancies
+    if made.is_interrupted or made.refusals or has_failed:
         return f"not saved: {path} was not written: none of this can be applied"
     context.output.write_file(path, context.output.checked(plan_json(made), "the plan"))
     marked = []
@@ -173,19 +171,12 @@ def _declared(options: ApplyOptions, context: Context) -> Declared:
 
 
 def _refuse_wrong_ids(made: Plan, options: ApplyOptions) -> None:
-    """Raise HooksyncError for ids to remove that no tenancy has, or several have."""
-    live = Counter(step.id for step in made.steps)
-    problems = []
-    for identifier in options.remove:
-        if live[identifier] > 1:
-            what = f"several tenancies have a live subscription with the id {identifier}"
-            problems.append(Problem(what, "choose one with --tenancy"))
-        elif not (live[identifier] or made.unread):
-            what = f"no live subscription has the id {identifier}"
-            fix = f"write the id in full, as `{options.flags.command('list')}` shows it"
-            problems.append(Problem(what, fix))
-    if problems:
-        raise HooksyncError(*made.all_errors, *problems)
+    """Raise HooksyncError for ids to remove that no tenancy has."""
+    missing = set(options.remove).difference(step.id for step in made.steps)
+    if missing and not made.unread:
+        what = f"no live subscription has the id {' or '.join(sorted(missing))}"
+        fix = f"write the id in full, as `{options.flags.command('list')}` shows it"
+        raise HooksyncError(*made.all_errors, Problem(what, fix))
 
 
 def _no_terminal(options: ApplyOptions) -> Problem:
