@@ -20,7 +20,6 @@ from hooksync.core.model import (
     KEY_VARIABLE,
     DeclaredSubscription,
     Tenancy,
-    found_credentials,
     matches_any,
 )
 from hooksync.core.output import Format
@@ -188,8 +187,7 @@ def hold_to_policy(
     breaches = [] if options.allows_commands else [*declarations.command_problems(entries)]
     if options.policy:
         policy = read_policy(options.policy)
-        login = found_credentials(context.environ)
-        breaches = [*policy.breaches(entries, context.environ, login)]
+        breaches = [*policy.breaches(entries, context.environ)]
     if breaches:
         raise Refused(*declarations.in_order(breaches))
     return policy

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -30,7 +30,6 @@ from hooksync.core.template import Template, fill_in, parse_template
 
 Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
 Read = Callable[[str], Source]
-Names = Mapping[str, None]  # of the known triggers, in order
 
 _PLACE = attrgetter("server", "tenant")  # of a tenancy, as written
 # how to add a field that a subscription lacks
@@ -52,7 +51,7 @@ def read_tenancies(
     files = _Files(sources, read)
     problems = files.problems
     if not problems:
-        tenancies = _read_all(files, problems)
+        tenancies = files.read_all()
         if not tenancies:
             where = model.Location(sources[0].name, 1, 1) if sources else None
             problems.append(Problem("no tenancy is declared", "write one under tenancies", where))
@@ -113,46 +112,40 @@ class _Files:
             self.problems.append(Problem(f"{path} has no defaults of its own", fix, where))
         return _HooksFile(tenancies, shared, (name, path))
 
-
-def _known_triggers(files: _Files) -> Names:
-    """Collect the known names of triggers, of both spellings."""
-    names = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values()]
-    for data in files.parsed.values():
-        names += sorted(data.get("extra_triggers", []))
-    return dict.fromkeys(names)
-
-
-def _read_all(files: _Files, problems: list[Problem]) -> Declarations:
-    """Read the tenancies, each from all files that declare a part of it; note the problems."""
-    known = _known_triggers(files)
-    parts: defaultdict[str, list[_HooksFile]] = defaultdict(list)
-    for file in files.files:
-        for name in file.tenancies:
-            parts[name].append(file)
-    tenancies = []
-    with_variable: dict[str, TenancyDeclaration] = {}  # by value of ${TENANCY}
-    for name, of_one in parts.items():
-        reader = _TenancyReader(name, known, problems)
-        tenancy = reader.read(of_one)
-        tenancies.append(tenancy)
-        first = with_variable.setdefault(reader.variable, tenancy)
-        if reader.variable and first is not tenancy:  # they would share secrets
-            same = f"have the same ${{TENANCY}}, {reader.variable}"
-            what = f'"{first.name}" and "{name}" {same}; the other place is {first.location}'
-            problems.append(Problem(what, "rename one of the two", tenancy.location))
-    return tuple(tenancies)
+    def read_all(self) -> Declarations:
+        """Read the tenancies, each from all files that declare a part of it; note the problems."""
+        known = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values()]
+        for data in self.parsed.values():
+            known += sorted(data.get("extra_triggers", []))
+        parts: defaultdict[str, list[_HooksFile]] = defaultdict(list)
+        for file in self.files:
+            for name in file.tenancies:
+                parts[name].append(file)
+        tenancies = []
+        with_variable: dict[str, TenancyDeclaration] = {}  # by value of ${TENANCY}
+        for name, of_one in parts.items():
+            reader = _TenancyReader(name, known, self.problems)
+            tenancy = reader.read(of_one)
+            tenancies.append(tenancy)
+            first = with_variable.setdefault(reader.variable, tenancy)
+            if reader.variable and first is not tenancy:  # they would share secrets
+                same = f"have the same ${{TENANCY}}, {reader.variable}"
+                what = f'"{first.name}" and "{name}" {same}; the other place is {first.location}'
+                self.problems.append(Problem(what, "rename one of the two", tenancy.location))
+        return tuple(tenancies)
 
 
 class _TenancyReader:
     """Reads what files, which fit the schema, declare of one tenancy."""
 
-    def __init__(self, name: str, triggers: Names, problems: list[Problem]) -> None:
+    def __init__(self, name: str, triggers: Sequence[str], problems: list[Problem]) -> None:
         """`problems`: where the reader notes the problems that it finds."""
         self.variable = ""  # the value of ${TENANCY}, if a text contains it
         self._name = name
         self._values = name_values(name)
         self._known_triggers = triggers
         self._problems = problems
+        self._has_subscriptions = False
         self._places: dict[str, model.Location] = {}  # of the subscriptions
         self._declared: dict[tuple[str, model.Trigger], model.DeclaredSubscription] = {}
 
@@ -175,7 +168,7 @@ class _TenancyReader:
         for file in files:
             names.update(dict.fromkeys(file.names))
             self._read_subscriptions(file, takes_defaults=file in deciding)
-        if not any(map(self._has_subscriptions, files)):
+        if not self._has_subscriptions:
             fix = "declare its subscriptions, under `subscriptions:`"
             self._note(f'tenancy "{self._name}" has no subscriptions', fix, where)
         subscriptions = tuple(self._declared.values())
@@ -186,14 +179,13 @@ class _TenancyReader:
         fields = file.tenancies[self._name]
         return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
 
-    def _has_subscriptions(self, file: _HooksFile) -> bool:
-        return "subscriptions" in file.tenancies[self._name] or "subscriptions" in file.defaults
-
     def _read_subscriptions(self, file: _HooksFile, *, takes_defaults: bool) -> None:
         """Read the subscriptions of a file, merged over the default ones if it takes these."""
         none = YamlMap()
         common = file.defaults.get("subscriptions", none) if takes_defaults else none
-        entries = YamlMap(file.tenancies[self._name].get("subscriptions", none), common)
+        own = file.tenancies[self._name]
+        self._has_subscriptions |= "subscriptions" in own or "subscriptions" in file.defaults
+        entries = YamlMap(own.get("subscriptions", none), common)
         for name, fields in entries.items():
             here = entries.key_place(name)
             first = self._places.setdefault(name, here)
@@ -248,7 +240,7 @@ class _TenancyReader:
                 model.Trigger.named(other).short for other in self._known_triggers
             )
             advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
-            fix = suggestion(name.upper(), [*self._known_triggers], advice)
+            fix = suggestion(name.upper(), self._known_triggers, advice)
             self._note(f'unknown trigger "{name}"', fix, holder.place(key))
         return trigger
 

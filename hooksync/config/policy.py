@@ -39,6 +39,7 @@ from hooksync.core.model import (
     SecretRef,
     UnsubscribeLimit,
     Variables,
+    found_credentials,
     matches_any,
 )
 from hooksync.core.record import Record, convert
@@ -124,23 +125,19 @@ class Policy(Record, frozen=True):
         return f"{self.file}:{data.key_place(field).line}"
 
     def breaches(
-        self, tenancies: Sequence[TenancyDeclaration], environ: Environment = None, login: str = ""
+        self, tenancies: Sequence[TenancyDeclaration], environ: Environment = None
     ) -> Iterator[Problem]:
         """Find what the policy does not allow.
 
         `environ`: fills in the variables; None: only the text before the first variable is judged.
-
-        `login`: the path of a credentials file, which is judged as if the tenancy named it.
         """
         for tenancy in tenancies:
-            for field, what, where in self._breaches(tenancy, environ, login):
+            for field, what, where in self._breaches(tenancy, environ):
                 place = self._place(field, tenancy.name)
                 what = f"{what}, which the policy does not allow ({place})"
                 yield Problem(what, _FIX.format(field), where)
 
-    def _breaches(
-        self, tenancy: TenancyDeclaration, environ: Environment, login: str
-    ) -> Iterator[Breach]:
+    def _breaches(self, tenancy: TenancyDeclaration, environ: Environment) -> Iterator[Breach]:
         rules = self.rules_for(tenancy.name)
         if fault := self._name_fault(tenancy.name, rules):
             yield "tenancies", fault, tenancy.location
@@ -152,6 +149,7 @@ class Policy(Record, frozen=True):
         for entry in tenancy.subscriptions:
             yield from _receiver_breaches(rules, url_template(entry), environ)
         refs = []
+        login = found_credentials(environ or {})  # is judged as if the tenancy named it
         for use in uses_of(tenancy):
             if not use.is_usual:
                 yield from _variable_breaches(rules, use)
