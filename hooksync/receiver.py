@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import inspect
 import json
 import logging
 import os
@@ -111,11 +110,12 @@ def answer_challenge(secret: bytes, code: str) -> dict[str, str]:
     of a JSON message to a different service with the same secret. Raises `Refused` unless the code
     is printable ASCII, begins with a letter or a digit, and does not begin with `EVENT_PREFIX`.
     """
-    if not _PLAIN_CODE.fullmatch(code):
-        raise Refused("the challenge code is not printable ASCII beginning with a letter or digit")
-    signed = code.encode("ascii")
-    if signed.startswith(EVENT_PREFIX):
-        raise Refused("the challenge code begins like a signed event; the answer could forge one")
+    signed = code.encode("utf-8", "replace")
+    if not _PLAIN_CODE.fullmatch(code) or signed.startswith(EVENT_PREFIX):
+        raise Refused(
+            "the challenge code is not printable ASCII beginning with a letter or digit, or it"
+            " begins like a signed event; the answer could forge one"
+        )
     return {"challengeCode": code, "challengeResponse": sign_challenge(secret, signed)}
 
 
@@ -263,15 +263,12 @@ class _Store:
             self._path, timeout=30, isolation_level=None, check_same_thread=False
         )
         connection.execute(f"PRAGMA synchronous = {self._durability}")
-        ends = time.monotonic() + 30
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                return connection
-            except sqlite3.OperationalError:  # a different process is just doing the same
-                if time.monotonic() > ends:
-                    raise
-                time.sleep(0.01)
+        for _ in range(3000):
+            with suppress(sqlite3.OperationalError):  # a different process is just doing the same
+                connection.execute("PRAGMA journal_mode = WAL")  # quicker, but not needed
+                break
+            time.sleep(0.01)
+        return connection
 
 
 class SQLiteMemory:
@@ -375,11 +372,9 @@ class Inbox:
 
         One call works on one event at a time; more threads may call it, too. If a process ends
         during the work, even by an ordinary stop, that counts as a try, and the event is tried
-        again after `expiry` seconds. So work that is done twice must do no harm. Raises TypeError
-        if `work` is asynchronous.
+        again after `expiry` seconds. So work that is done twice must do no harm. `work` must not be
+        asynchronous: give `lambda event: asyncio.run(work(event))`.
         """
-        if inspect.iscoroutinefunction(work):
-            raise TypeError(_ASYNCHRONOUS)
         stop = stop or threading.Event()
         while not stop.is_set():
             try:
@@ -416,17 +411,15 @@ class Inbox:
             "SELECT key, event, tries, due FROM events WHERE due <= ? ORDER BY due LIMIT 1", now
         )
         for key, event, tries, due in found:
-            has_tries = tries < self.tries  # if not, the process of the last try has died
-            ends = None
-            if has_tries:
-                ends = now + self.expiry
-                tries += 1
+            # without a try left, it is given up: the process of the last try has died
             taken, _ = self._store.run(
-                "UPDATE events SET due = ?, tries = ?, error = ? WHERE key = ? AND due = ?",
-                *(ends, tries, "the process ended during the work", key, due),
+                "UPDATE events SET due = CASE WHEN tries < ? THEN ? END,"
+                " tries = min(tries + 1, ?), error = ? WHERE key = ? AND due = ?",
+                *(self.tries, now + self.expiry, self.tries),
+                *("the process ended during the work", key, due),
             )
-            if taken and has_tries:  # and not by a different process
-                self._try(work, key, json.loads(event), tries)
+            if taken and tries < self.tries:  # and not by a different process
+                self._try(work, key, json.loads(event), tries + 1)
         return bool(found)
 
     def _try(self, work: Work, key: str, event: Event, tries: int) -> None:
@@ -506,7 +499,7 @@ class Receiver:
         Raises TypeError if there is neither `work` nor an inbox, or both; if `work` or the memory
         is asynchronous; or if an argument has a wrong type.
         """
-        answer = self._judge(method, query, headers, body, work)
+        answer = self._judge(method, query, headers, body)
         steps = self._deliver(answer, work, _called)
         try:
             steps.send(None)
@@ -528,7 +521,7 @@ class Receiver:
         delivery is cancelled, such `work` still runs. So the event stays in progress until its
         claim expires.
         """
-        answer = self._judge(method, query, headers, body, work)
+        answer = self._judge(method, query, headers, body)
         return await self._deliver(answer, work, _awaited)
 
     async def _deliver(
@@ -538,6 +531,8 @@ class Receiver:
         call: Callable[..., Coroutine[Any, Any, object]],
     ) -> Answer:
         """Store or work on an event, if it is new. `call`: calls work, the memory and the inbox."""
+        if (work is None) == (self._inbox is None):
+            raise TypeError("give work to receive, or give an inbox to Receiver; not both")
         if answer.event is None:
             return answer
         if self._inbox is not None:
@@ -556,16 +551,9 @@ class Receiver:
         return _after(progress, answer)
 
     def _judge(
-        self,
-        method: str,
-        query: str | bytes,
-        headers: Mapping[str, str],
-        body: bytes,
-        work: Work | None,
+        self, method: str, query: str | bytes, headers: Mapping[str, str], body: bytes
     ) -> Answer:
         """Return the answer to a request, as if every event were new."""
-        if (work is None) == (self._inbox is None):
-            raise TypeError("give work to receive, or give an inbox to Receiver; not both")
         _check_types(query, headers, body)
         if method != "POST":
             return _answer("refused", 405, {"message": "only POST is answered"}, Allow="POST")
@@ -575,14 +563,12 @@ class Receiver:
             if code:
                 document = answer_challenge(self._secrets[self._first], code)
                 return _answer("challenge", 200, document)
-            name, event, key = self._read(headers, body)
+            return self._verify(headers, body)
         except Refused as refusal:
             return _answer("refused", refusal.status, {"message": str(refusal)})
-        answer = _answer("event", 200, {"success": True})
-        return answer._replace(event=event, signed_with=name, key=key)
 
-    def _read(self, headers: Mapping[str, str], body: bytes) -> tuple[str, Event, str]:
-        """Verify an event. Returns the name of its secret, the event, and its key."""
+    def _verify(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Return the answer to an event if it is genuine and new."""
         signature = ",".join(
             value for name, value in headers.items() if name.lower() == "preservica-signature"
         )
@@ -596,9 +582,11 @@ class Receiver:
             )
         try:
             document = json.loads(body)
-            event: Event = document
             if isinstance(document, dict):
-                return name, event, f"{self._name}/{event_key(event)}"
+                event = cast(Event, document)
+                answer = _answer("event", 200, {"success": True})
+                key = f"{self._name}/{event_key(event)}"
+                return answer._replace(event=event, signed_with=name, key=key)
         except (ValueError, RecursionError):
             pass
         raise Refused("the event is not a JSON object, or is nested too deeply")

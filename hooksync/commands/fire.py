@@ -163,6 +163,8 @@ def _run_suite(
             context.terminal.show([trial_line(trial)])
         if context.stop.is_set():
             return context.terminal.interrupt_code
+        if trial.is_last:
+            break
     causes = explain(trials, sender)
     if options.log is not None:
         trials, found = _judge_log(options.log, trials, context)

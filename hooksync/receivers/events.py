@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -22,7 +21,6 @@ _OF_A_CONNECTION = (
     " accept-encoding proxy-authorization proxy-connection expect"
 )
 JSON_HEADERS = {"Content-Type": "application/json"}
-_HEX = re.compile("[0-9A-Fa-f]{64}")
 
 
 class Delivery(Record, frozen=True):
@@ -49,13 +47,14 @@ class NewEvents:
         self, moment: datetime, trigger: str, template: Mapping[str, object] | None = None
     ) -> None:
         self._moment = moment.replace(tzinfo=None)
-        entity = {"event": trigger.title().replace("_", ""), "entityType": "IO"}
+        event = trigger.title().replace("_", "")
+        entity = {"event": event, "entityType": "IO", "entityRef": str(uuid.uuid4())}
         self._template = template or {
             "subscriptionId": uuid.uuid4().hex,
             "timestamp": "",
             "tenant": "HOOKSYNC-FIRE",
             "version": "6.10",
-            "events": [{**entity, "entityRef": str(uuid.uuid4()), "identifiers": []}],
+            "events": [{**entity, "identifiers": []}],
             "trigger": trigger,
         }
 
@@ -131,6 +130,4 @@ def explain_signature(secrets: Mapping[SecretRef, Secret], body: bytes, signatur
         mistake = name_mistake(signature, event_mistakes(key_of(secret), body))
         if mistake:
             return f"by {ref}, the signature {mistake.what}: {mistake.fix}"
-    if not _HEX.fullmatch(signature.strip()):
-        return "the signature is not the hex of an HMAC-SHA256, which has 64 digits"
-    return "signed with a different secret, or the body was changed"
+    return "signed with a different secret or in a different way, or the body was changed"

@@ -52,7 +52,7 @@ class IncomingRequest(Record, frozen=True):
 
     def form(self) -> dict[str, str]:
         """Read the body as a form. The result is empty if the body is not a form."""
-        return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
+        return dict(parse_qsl(self.body.decode("utf-8", "replace")))
 
     def hand_to(self, receiver: Receiver) -> Answer:
         """Return the answer of a receiver that does no work on events."""
@@ -187,8 +187,9 @@ class Connection(BaseHTTPRequestHandler):
 
     def send(self, answer: Reply) -> None:
         """Send an answer."""
+        has_body = answer.status not in (204, 304)  # answers with these have none (RFC 9110)
         self.send_response(answer.status)
-        if answer.status not in (204, 304):  # answers with these have no body (RFC 9110)
+        if has_body:
             self.send_header("Content-Type", answer.content_type)
             self.send_header("Content-Length", str(len(answer.body)))
         for name, value in answer.headers:
@@ -196,7 +197,8 @@ class Connection(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(answer.body)
+        if has_body:
+            self.wfile.write(answer.body)
 
     def cut(self) -> None:
         """Close the connection without an answer."""

@@ -84,19 +84,18 @@ class Listener(LoopbackServer):
     def _respond(self, connection: Connection, request: IncomingRequest) -> None:
         answer = request.hand_to(self._receiver)
         passed_on: list[str] = []
-        is_own = self._target is not None
+        headers: tuple[tuple[str, str], ...] = ((LISTEN, "1"),)
         reason = answer.reason
         if answer.signed_with is not None:
             ref = [*self._known][int(answer.signed_with)]
             reason = f"signed with {ref}"
             if self._target:
-                is_own = False
+                headers = ()
                 target = Sender(self._target.url, self._known[ref], self._target.caller)
                 answer, passed = _forward(target, request, answer)
                 passed_on = [f"passed on: {passed}"]
         elif answer.status == _WRONG_SIGNATURE:
             reason = self._reason(request)
-        headers = ((LISTEN, "1"),) if is_own else ()
         with self._sending:  # so that requests are shown in the order of the answers
             try:
                 self._show(request, answer, reason, passed_on)

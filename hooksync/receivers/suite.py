@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -183,19 +184,12 @@ class Suite:
     def __init__(self, sender: Sender, events: NewEvents) -> None:
         self._sender = sender
         self._events = events
-        self._is_unproved = False  # 200 to an event proves nothing
 
     def run(self, others: Mapping[str, Secret]) -> Iterator[Trial]:
-        """Run all tests, or up to one after which no further test can prove anything.
+        """Run the tests. After one that is the last, the others can prove nothing.
 
         `others`: further secrets that the receiver has, by their names.
         """
-        for trial in self._tests(others):
-            yield trial
-            if trial.is_last:
-                break
-
-    def _tests(self, others: Mapping[str, Secret]) -> Iterator[Trial]:
         yield from self._challenged()
         forms = self._forms(others)
         # the simplest events come first: if both fail, a refused event proves nothing
@@ -203,18 +197,15 @@ class Suite:
         if simple[-1].is_last:
             yield from simple
         is_proof = any(trial.state != "failed" for trial in simple)
+        is_unproved = False  # 200 to an event proves nothing
         for name, sent in self._forged().items():
-            trial = self._sender.send(name, sent, "forged")
+            trial = self._sender.send(name, sent, "method" if sent.method == "GET" else "forged")
             if trial.status in TAKEN and name in (WRONG, WRONG_WHOLE):
-                self._is_unproved = True
+                is_unproved = True
             yield trial if is_proof else _doubted(trial)
-        trial = self._sender.send("sent with GET", replace(self._event(), method="GET"), "method")
-        yield trial if is_proof else _doubted(trial)
-        for trial in simple:
-            yield self._doubt(trial)
-        for form in forms:
-            yield self._send(*form)
-        yield from self._repeated()
+        genuine = (self._send(*form) for form in forms)
+        for trial in chain(simple, genuine, self._repeated()):
+            yield _doubted(trial) if is_unproved else trial
 
     def _challenged(self) -> Iterator[Trial]:
         """Challenge the receiver with codes that it must sign, and with codes that it must not."""
@@ -256,6 +247,7 @@ class Suite:
         letter = self._body(letter="é")
         latin = EVENT_PREFIX + letter.decode().encode("latin-1")
         forged[LATIN] = Delivery(letter, sign_challenge(key, latin))
+        forged["sent with GET"] = replace(self._event(), method="GET")
         return forged
 
     def _forms(self, others: Mapping[str, Secret]) -> Iterator[Form]:
@@ -328,11 +320,7 @@ class Suite:
         """Send a genuine event."""
         trial = self._sender.send(name, sent)
         how = "in chunks" if sent.is_chunked else "in one piece"
-        return self._doubt(replace(trial, features=(how, *features)))
-
-    def _doubt(self, trial: Trial) -> Trial:
-        """Doubt the result of a genuine event if a forged one was accepted."""
-        return _doubted(trial) if self._is_unproved else trial
+        return replace(trial, features=(how, *features))
 
     def _event(self, *, is_chunked: bool = True, **how: Any) -> Delivery:
         """Make and sign a new event. `how`: arguments of `_body`."""

@@ -158,8 +158,8 @@ class _Verdict:
         warned = [trial for trial in trials if trial.state == "warning"]
         self.rest = {trial.name: trial for trial in (*failed, *warned)}
         self.causes: list[Cause] = []
-        forged = [trial.status for trial in trials if trial.name == WRONG]
-        self.refused_with = forged[0] if forged else None  # the status for a wrong signature
+        # the status for a wrong signature
+        self.refused_with = next((trial.status for trial in trials if trial.name == WRONG), None)
 
     def take(self, chosen: Sequence[Trial], what: str, fix: str) -> None:
         """Explain the chosen tests, as far as they are not explained yet."""
@@ -173,8 +173,8 @@ class _Verdict:
 
     def failed(self, kind: TrialKind = "genuine") -> list[Trial]:
         """Return the tests of a kind that have no explanation yet."""
-        failed = [trial for trial in self.rest.values() if trial.state == "failed"]
-        return [trial for trial in failed if trial.kind == kind]
+        rest = self.rest.values()
+        return [trial for trial in rest if (trial.kind, trial.state) == (kind, "failed")]
 
 
 def explain(trials: Sequence[Trial], sender: Sender) -> list[Cause]:

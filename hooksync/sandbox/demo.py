@@ -163,9 +163,7 @@ def _run(
 
 def clean_environ() -> dict[str, str]:
     """Return the environment for commands: the user's, without tenancies and proxies."""
-    kept = {}
-    for name, value in os.environ.items():
-        if not name.upper().startswith(_LEFT_OUT):
-            kept[name] = value
+    environ = os.environ.items()
+    kept = {name: value for name, value in environ if not name.upper().startswith(_LEFT_OUT)}
     path = os.pathsep.join(map(os.path.abspath, sys.path))
     return kept | {"PYTHONIOENCODING": "utf-8", "PYTHONPATH": path}

@@ -6,9 +6,6 @@ at `box.url`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from hooksync.receivers.http_server import (
     Connection,
     IncomingRequest,
@@ -29,8 +26,8 @@ class Sandbox(LoopbackServer):
     It is also a context manager. Raises `SandboxError` if it cannot start.
     """
 
-    kinds: ClassVar[Mapping[str, str]] = KINDS  # of faults, in the form of `faults.KINDS`
-    make_rules: ClassVar[type[Rules]] = Rules
+    kinds = KINDS  # of faults, in the form of `faults.KINDS`
+    make_rules = Rules
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         options = options or SandboxOptions()

@@ -16,9 +16,9 @@ import math
 import threading
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 from urllib.parse import parse_qsl
 
 from hooksync.receivers.http_server import IncomingRequest, Log, Refusal, Reply, json_answer
@@ -96,7 +96,7 @@ class Rules:
     failed, or None if it passed.
     """
 
-    triggers: ClassVar[tuple[str, ...]] = TRIGGERS  # that subscriptions may have
+    triggers = TRIGGERS  # that subscriptions may have
 
     def __init__(
         self, options: SandboxOptions, challenge: Callable[[str, str], str | None]
@@ -104,27 +104,25 @@ class Rules:
         self._options = options
         self._challenge = challenge
         self._lock = threading.Lock()  # for changes of subscriptions
-        self._kept: dict[str, dict[str, Subscription]] = {}  # by tenant, then by id
+        # by tenant, then by id
+        self._kept: defaultdict[str, dict[str, Subscription]] = defaultdict(dict)
         self._sessions: dict[str, tuple[Account, str]] = {}  # account and tenant, by token
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first."""
-        return tuple(item for item in self._all(tenant) if item.listed_until == math.inf)
+        kept = list(self._kept[tenant].values())
+        return tuple(item for item in kept if item.listed_until == math.inf)
 
     def listed_for(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions that the list shows now, oldest first; the list may lag."""
         now = self._options.clock()
-        return tuple(
-            item for item in self._all(tenant) if item.listed_from <= now < item.listed_until
-        )
-
-    def _all(self, tenant: str) -> list[Subscription]:
-        return list(self._kept.get(tenant, {}).values())
+        kept = list(self._kept[tenant].values())
+        return tuple(item for item in kept if item.listed_from <= now < item.listed_until)
 
     def keep(self, tenant: str, subscription: Subscription) -> Subscription:
         """Keep a subscription, and return it with its id. No trait applies."""
         made = replace(subscription, id=self._options.new_id())
-        self._kept.setdefault(tenant, {})[made.id] = made
+        self._kept[tenant][made.id] = made
         return made
 
     def add(self, tenant: str, subscription: Subscription) -> Subscription:
@@ -147,7 +145,7 @@ class Rules:
         """
         until = self._options.clock() + self._options.list_lag_removals
         with self._lock:
-            kept = self._kept.get(tenant, {})
+            kept = self._kept[tenant]
             found = kept.get(subscription_id)
             if found is None or found.listed_until < math.inf:
                 raise Refusal(404, f"there is no subscription {subscription_id}")

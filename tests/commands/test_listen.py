@@ -124,7 +124,7 @@ def test_listen_refuses_wrongly_signed_requests_and_prints_the_reason(tmp_path: 
         ]
         assert statuses == [401, 401, 401, 400]
         assert one.end() == [
-            "401  refused  signed with a different secret, or the body was changed",
+            "401  refused  signed with a different secret or in a different way, or the body was changed",
             "401  refused  the header Preservica-Signature is missing",
             (
                 "401  refused  by env:HOOK_SECRET, the signature is made of the event written again"
@@ -132,8 +132,8 @@ def test_listen_refuses_wrongly_signed_requests_and_prints_the_reason(tmp_path: 
                 " proxy or a relay such as smee changes them"
             ),
             (
-                "400  refused  the challenge code begins like a signed event; the answer could"
-                " forge one"
+                "400  refused  the challenge code is not printable ASCII beginning with a letter or"
+                " digit, or it begins like a signed event; the answer could forge one"
             ),
         ]
 

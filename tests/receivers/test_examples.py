@@ -23,7 +23,7 @@ from pyPreservica import TriggerType
 
 from hooksync.receiver import sign_event
 from tests.boxes import Sandbox
-from tests.command_line import LOG_IN, ROOT, hooksync
+from tests.command_line import ROOT, hooksync
 from tests.pypreservica import no_credentials, web_hooks_api
 from tests.receivers.conftest import COMMANDS, EXAMPLES, SECRETS, Server, built, serve
 
@@ -31,15 +31,6 @@ __all__ = ["no_credentials"]  # a fixture
 
 NEW, OLD = SECRETS.values()
 MOST_LINES = 85
-HOOKS = """\
-version: 1
-tenancies:
-  prod:
-    server: ${BOX}
-    tenant: DEMO
-    subscriptions:
-      example: {url: "${RECEIVER}?code=${FN_KEY}", triggers: [INDEXED, MOVED], secret: {env: HOOK_SECRET}}
-"""
 
 
 @pytest.fixture
@@ -80,29 +71,6 @@ def deliver(server: Server, body: bytes, secret: str = NEW) -> int:
 
 
 @pytest.mark.slow
-def test_check_finds_no_fault_with_each_receiver(
-    server: Server, box: Sandbox, tmp_path: Path
-) -> None:
-    (tmp_path / "hooks.yaml").write_text(HOOKS)
-    environ = {
-        **LOG_IN,
-        "BOX": box.url,
-        "RECEIVER": server.url,
-        "FN_KEY": "a-key",
-        "HOOK_SECRET": NEW,
-    }
-    done = hooksync(["check", "--format", "json"], environ, tmp_path)
-    assert (done.code, done.err) == (0, "")
-    assert {each["state"] for each in done.json["findings"]} == {"ok"}
-    alone = hooksync(
-        ["check", "--url", f"{server.url}?code=a-key", "--secret", "env:HOOK_SECRET"],
-        {"HOOK_SECRET": NEW},
-    )
-    assert (alone.code, alone.err) == (0, "")
-    assert alone.out.endswith(" s\n\nCheck: 1 ok, 0 failed.\n")
-
-
-@pytest.mark.slow
 def test_each_receiver_passes_the_suite_of_fire(server: Server) -> None:
     given = ["--secret", "env:HOOK_SECRET", "--secret", "env:HOOK_SECRET_OLD"]
     done = hooksync(
@@ -122,17 +90,6 @@ def test_each_receiver_can_be_subscribed_by_pypreservica_and_takes_its_events(
     assert box.fire("MOVED", [moved(reference)]) == [200]
     server.wait_for(f"MOVED IO {reference}")
     server.wait_for("200 event HOOK_SECRET\n")
-
-
-def test_each_receiver_takes_events_of_both_secrets_and_prints_the_name_of_the_secret(
-    server: Server, box: Sandbox
-) -> None:
-    references = [str(uuid.uuid4()) for _ in (NEW, OLD)]
-    for secret, reference in zip((NEW, OLD), references, strict=True):
-        box.seed("DEMO", server.url, "MOVED" if secret == NEW else "INGEST_FAILED", secret)
-        box.fire("MOVED" if secret == NEW else "INGEST_FAILED", [moved(reference)])
-        server.wait_for(reference)
-    server.wait_for("200 event HOOK_SECRET_OLD\n")
 
 
 def test_each_receiver_works_once_on_an_event_that_arrives_twice_and_with_two_ids(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -80,30 +79,20 @@ REFUSED = {
     "many headers": (431, head(*["X: 1"] * 200)),
     "a method that needs other framing": (501, "HEAD / HTTP/1.1\r\n\r\n"),
     "two equal lengths": (400, head("Content-Length: 2", "Content-Length: 2") + "hi"),
-    "two lengths in one header": (400, head("Content-Length: 2, 2") + "hi"),
     "a length with a sign": (400, head("Content-Length: +2") + "hi"),
-    "a negative length": (400, head("Content-Length: -2") + "hi"),
-    "a length in hex": (400, head("Content-Length: 0x2") + "hi"),
     "a superscript length": (400, head("Content-Length: \xb2") + "hi"),
-    "an empty length": (400, head("Content-Length:") + "hi"),
     "a length of 5000 digits": (400, head("Content-Length: " + "9" * 5000)),
     "a body that is too long": (413, head(f"Content-Length: {MAX_BODY + 1}")),
-    "xchunked": (400, head("Transfer-Encoding: xchunked") + "0\r\n\r\n"),
     "gzip, chunked": (400, head("Transfer-Encoding: gzip, chunked") + "0\r\n\r\n"),
     "chunked after a vertical tab": (
         400,
         head("Transfer-Encoding: \x0bchunked") + "0\r\n\r\n",
     ),
-    "chunked before a form feed": (400, head("Transfer-Encoding: chunked\x0c") + "0\r\n\r\n"),
     "a folded header": (400, head("X-More: a\r\n b", "Content-Length: 2") + "hi"),
-    "a header folded by a tab": (400, head("Content-Length: 2\r\n\t") + "hi"),
     "chunked twice": (400, head(BY_CHUNKS, BY_CHUNKS) + "0\r\n\r\n"),
     "chunked and a length": (400, head(BY_CHUNKS, "Content-Length: 5") + "0\r\n\r\n"),
     "a chunk that is too long": (413, CHUNKED + "fffffff\r\n"),
-    "a chunk size that is no number": (400, CHUNKED + "xyz\r\n"),
-    "a negative chunk size": (400, CHUNKED + "-2\r\nhi\r\n0\r\n\r\n"),
     "a chunk size with a prefix": (400, CHUNKED + "0x2\r\nhi\r\n0\r\n\r\n"),
-    "a chunk size with a space": (400, CHUNKED + "2 \r\nhi\r\n0\r\n\r\n"),
     "a chunk size with a bare LF": (400, CHUNKED + "2\nhi\r\n0\r\n\r\n"),
     "a chunk extension that is too long": (400, CHUNKED + "2;" + "x" * 254),
     "a chunk that is longer than its size": (400, CHUNKED + "2\r\nhi there\r\n0\r\n\r\n"),
@@ -172,21 +161,3 @@ def test_a_connection_beyond_the_limit_is_closed_at_once_and_the_others_are_serv
         for client in silent:
             client.sendall(head("Connection: close").encode())
             assert received(client).startswith(b"HTTP/1.1 200 ")
-
-
-def test_the_time_limit_does_not_end_work_on_a_request() -> None:
-    can_answer = threading.Event()
-
-    def respond(connection: Connection, request: IncomingRequest) -> None:
-        can_answer.wait(300)
-        connection.send(Reply(204))
-
-    with impatient(LoopbackServer(0, respond)) as server, connected(server) as client:
-        request = head(f"Host: 127.0.0.1:{server.port}", "Connection: close")
-        client.sendall(request.encode())
-        client.settimeout(SHORT * 3)
-        with pytest.raises(TimeoutError):
-            client.recv(1)
-        can_answer.set()
-        client.settimeout(300)
-        assert received(client).startswith(b"HTTP/1.1 204 ")

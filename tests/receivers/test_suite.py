@@ -12,9 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 from xml.etree import ElementTree
 
-import flask
 import pytest
-from pyPreservica import FlaskWebhookHandler
 from pyPreservica.webHooksAPI import LambdaURLHandler
 
 from hooksync.commands import fire as commands
@@ -267,13 +265,11 @@ def test_junit_has_a_case_for_each_test_with_its_cause() -> None:
     assert "it does not know" in failure.attrib["message"]
 
 
-@pytest.mark.parametrize("seconds", [2.0, 4.0, 12.0])
-def test_a_slow_answer_is_a_warning(seconds: float) -> None:
+def test_a_slow_answer_is_a_warning() -> None:
     sender = Sender(HookUrl("", ""), Secret(""), NotImplemented)
-    trial = sender.judge(FIRST, Delivery(b"", ""), Response(200, b"{}"), seconds=seconds)
-    causes = explain([Trial(WRONG, "forged", "passed", 401), trial], NotImplemented)
-    warnings = [(cause.severity, cause.what.partition(";")[0]) for cause in causes]
-    assert warnings == ([("warning", "it takes more than 3 s")] if seconds > 3 else [])
+    trial = sender.judge(FIRST, Delivery(b"", ""), Response(200, b"{}"), seconds=4.0)
+    [cause] = explain([Trial(WRONG, "forged", "passed", 401), trial], NotImplemented)
+    assert (cause.severity, cause.what.partition(";")[0]) == ("warning", "it takes more than 3 s")
 
 
 def test_the_code_of_an_event_in_disguise_is_no_real_event() -> None:
@@ -289,35 +285,11 @@ def suite_of_pypreservica(url: str) -> Any:
     return done.json["summary"], [cause["what"] for cause in done.json["causes"]]
 
 
-def test_the_events_of_pypreservicas_handlers_are_unproved(tmp_path: Path) -> None:
-    app = flask.Flask("app")
-
-    @app.post("/hook")
-    def hook() -> Any:
-        handler = FlaskWebhookHandler(flask.request, SECRET.decode())
-        if handler.is_challenge():
-            return handler.verify_challenge()
-        list(handler.process_request())
-        return handler.response_ok()
-
-    def answer(self: Good, connection: Any, request: IncomingRequest) -> Reply:
-        headers = {name: value for name, value in request.headers.items() if name != "host"}
-        for name in ("transfer-encoding", "content-length", "connection"):
-            headers.pop(name, None)
-        given = app.test_client().open(
-            f"/hook?{request.query}", method=request.method, data=request.body, headers=headers
-        )
-        return Reply(given.status_code, given.data)
-
-    with serving(bug(answer=answer)()) as url:
-        counts, causes = suite_of_pypreservica(url)
-    assert (counts["passed"] > 0, counts["unproved"] > 15) == (True, True)
-    assert any("docs/from-pypreservica" in cause or "either it works" in cause for cause in causes)
-    assert any("it fails on letters outside Latin-1" in cause for cause in causes)
+def test_pypreservicas_own_receiver_signs_any_code_and_does_not_answer_forged_events() -> None:
     with shipped_receiver(SECRET.decode()) as url:
-        counts, causes = suite_of_pypreservica(url)
-    assert any("it does not answer forged events with 401" in cause for cause in causes)
-    assert any("it signs 'preservica-webhook-auth'" in cause for cause in causes)
+        _, causes = suite_of_pypreservica(url)
+    for what in ("it does not answer forged events with 401", "it signs 'preservica-webhook-auth'"):
+        assert any(what in cause for cause in causes), causes
 
 
 class Entities:
@@ -407,7 +379,7 @@ def test_a_folder_is_replayed_in_order_with_the_recorded_signatures(tmp_path: Pa
     assert re.fullmatch(r"failed    1-event\.json +401 in \d\.\d{3} s", one)
     assert re.fullmatch(r"answered  2-event\.json +200 in \d\.\d{3} s", two)
     assert reason.endswith(
-        "  its recorded signature: signed with a different secret, or the body was changed"
+        "  its recorded signature: signed with a different secret or in a different way, or the body was changed"
     )
     assert summary == "Replay: 1 answered, 1 failed."
     assert (empty.code, "fix: name a folder that `hooksync listen --record`" in empty.err) == (

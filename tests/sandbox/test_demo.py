@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -75,28 +74,17 @@ class Home:
             (root / name).mkdir()
         return cls(root)
 
-    def start(self, **settings: Any) -> subprocess.Popen[str]:
-        environ = {
-            name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")
-        }
-        environ |= SETTINGS_OF_THE_USER | {
-            "PYTHONWARNINGS": "error",
-            "TERM": "xterm",
-            **settings.pop("environ", {}),
-        }
-        environ |= {"HOME": str(self.root / "home"), "TMPDIR": str(self.root / "tmp")}
-        streams = {
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-        } | settings
+    def start(self) -> subprocess.Popen[str]:
+        own = {"HOME": str(self.root / "home"), "TMPDIR": str(self.root / "tmp")}
         return subprocess.Popen(
             [sys.executable, "-m", "hooksync", "demo"],
             cwd=self.root / "work",
-            env=environ,
+            env={**os.environ, **SETTINGS_OF_THE_USER, "PYTHONWARNINGS": "error", **own},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # its group contains all that Ctrl-C would reach
-            **streams,
         )
 
     def left_behind(self) -> list[str]:
@@ -113,28 +101,9 @@ class Home:
                     yield entry.name
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A whole tour that was written to a pipe."""
-
-    home: Home
-    code: int
-    out: str
-    err: str
-    left_behind: list[str]
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home.within(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def tour(tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    home = Home.within(tmp_path_factory.mktemp("tour"))
-    with home.start() as process:
-        out, err = process.communicate()
-    return Shown(home, process.returncode, out, err, home.left_behind())
 
 
 def read_until(process: subprocess.Popen[str], wanted: str) -> None:
@@ -146,22 +115,20 @@ def read_until(process: subprocess.Popen[str], wanted: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_tour_shows_its_parts_in_order_and_leaves_nothing_behind(tour: Shown) -> None:
-    assert (tour.code, tour.err) == (0, "")
-    rest = " ".join(tour.out.split())
+def test_the_tour_shows_its_parts_in_order_and_no_secret_and_leaves_nothing_behind(
+    home: Home,
+) -> None:
+    with home.start() as process:
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    rest = out
     for part in STORY:
         _, found, rest = rest.partition(part)
-        assert found, f"{part} is not in its home in:\n{tour.out}"
-    assert tour.left_behind == []
-
-
-@pytest.mark.slow
-def test_the_tour_shows_no_secret_and_no_path(tour: Shown) -> None:
-    out = tour.out
-    assert len(out.splitlines()) < 200
+        assert found, f"{part} is not in its home in:\n{out}"
     assert not re.search("[0-9a-f]{16}", out), "the secrets and the password are hexadecimal digits"
-    assert str(tour.home.root) not in out
+    assert str(home.root) not in out
     assert "\x1b" not in out, "colour is for terminals"
+    assert home.left_behind() == []
 
 
 @pytest.mark.parametrize(("number", "code"), sampled(ENDS, 3))
