@@ -11,11 +11,10 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from threading import Event
 
 from hooksync.cli.commands import read_arguments
 from hooksync.cli.parser import Given, Help, NoCommand
-from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
+from hooksync.cli.terminal import ConsoleTerminal, catch_signals
 from hooksync.config.files import YAML_ENDINGS
 from hooksync.config.variable_files import gather
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
@@ -32,12 +31,11 @@ def run(argv: Sequence[str], clock: Clock = SYSTEM_CLOCK) -> int:
         if hasattr(stream, "reconfigure"):  # escape characters that the terminal's encoding lacks
             stream.reconfigure(errors="backslashreplace")
     output = Output()
-    interrupts = Interrupts(Event())
-    terminal = ConsoleTerminal(output, interrupts)
-    context = Context(os.environ, sys.stdin.buffer, terminal, interrupts.stop, clock, output)
+    terminal = ConsoleTerminal(output)
+    context = Context(os.environ, sys.stdin.buffer, terminal, terminal.stop, clock, output)
     problems: Sequence[Problem] = ()
     try:
-        with catch_signals(interrupts.handle):
+        with catch_signals(terminal.handle):
             code = _run_command(argv, terminal, context)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
@@ -46,7 +44,7 @@ def run(argv: Sequence[str], clock: Clock = SYSTEM_CLOCK) -> int:
             _report(error, output)
         code, problems = exit_of(error, has_begun=context.begun.is_set())
     if code == ExitCode.INTERRUPTED:
-        code = interrupts.exit_code
+        code = terminal.interrupt_code
     if problems or code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         with suppress(Exception):  # standard output may be closed, or there may be no memory
             _write_failure(argv, output, code, problems)

@@ -51,16 +51,24 @@ def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class Interrupts:
-    """Stops a command on a signal: no new call starts, and calls under way end normally.
+class ConsoleTerminal:
+    """The terminal of a command line. Any thread may use it.
 
-    While no call can be under way, the signal raises KeyboardInterrupt. A second signal ends the
-    process at once.
+    A signal stops the command: no new call starts, and calls under way end normally. While no call
+    can be under way, the signal raises KeyboardInterrupt. A second signal ends the process at once.
     """
 
-    def __init__(self, stop: threading.Event) -> None:
-        self.stop = stop  # set by a signal
-        self.exit_code = ExitCode.INTERRUPTED  # of the signal that came
+    def __init__(self, output: Output, seconds: Callable[[], float] = time.monotonic) -> None:
+        """`seconds`: the time, for the progress of a run without a terminal."""
+        self._output = output
+        self.result = output.result
+        self.message = output.message
+        self._is_coloured = wants_colour()
+        self.is_verbose = False  # show each call
+        self.is_quiet = False  # show no progress without a terminal
+        self._seconds = seconds
+        self.stop = threading.Event()  # set by a signal
+        self.interrupt_code = ExitCode.INTERRUPTED  # of the signal that came
         # `stop` cannot tell this: a second signal may come while `stop` is being set
         self._has_come = False
         # True once calls may be under way: then a signal sets `stop` instead of raising
@@ -68,35 +76,16 @@ class Interrupts:
 
     def handle(self, number: int) -> None:
         """Handle a signal."""
-        self.exit_code = ExitCode.TERMINATED if number == signal.SIGTERM else ExitCode.INTERRUPTED
+        if number == signal.SIGTERM:
+            self.interrupt_code = ExitCode.TERMINATED
         if self._has_come:
-            os._exit(self.exit_code)
+            os._exit(self.interrupt_code)
         self._has_come = True
         self.stop.set()
         if not self.is_graceful:
             raise KeyboardInterrupt
         with suppress(OSError):  # standard error may be closed
             os.write(2, _INTERRUPTED_TEXT)  # a buffered write may be under way
-
-
-class ConsoleTerminal:
-    """The terminal of a command line. Any thread may use it."""
-
-    def __init__(
-        self,
-        output: Output,
-        interrupts: Interrupts,
-        seconds: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """`seconds`: the time, for the progress of a run without a terminal."""
-        self._output = output
-        self.result = output.result
-        self.message = output.message
-        self._interrupts = interrupts
-        self._is_coloured = wants_colour()
-        self.is_verbose = False  # show each call
-        self.is_quiet = False  # show no progress without a terminal
-        self._seconds = seconds
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         """Show lines for people on standard output: pairs of what it reports, and a text."""
@@ -121,8 +110,8 @@ class ConsoleTerminal:
         """
         try:
             # set before the question is visible, because a user may interrupt it at once
-            self._interrupts.is_graceful = False
-            if self._interrupts.stop.is_set():
+            self.is_graceful = False
+            if self.stop.is_set():
                 return False
             self._output.message(question, end="")
             while not select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
@@ -135,12 +124,7 @@ class ConsoleTerminal:
         except OSError:
             return False
         finally:
-            self._interrupts.is_graceful = True
-
-    @property
-    def interrupt_code(self) -> ExitCode:
-        """The exit code of a run that was interrupted: that of the signal."""
-        return self._interrupts.exit_code
+            self.is_graceful = True
 
     def watch(self, record: CallRecord) -> None:
         """Log a call, with --verbose."""
@@ -157,7 +141,7 @@ class ConsoleTerminal:
 
         The caller calls the function after each. From now on, an interrupt lets calls end.
         """
-        self._interrupts.is_graceful = True
+        self.is_graceful = True
         is_live = sys.stderr.isatty()
         is_shown = total > 0 and not (self.is_verbose or (self.is_quiet and not is_live))
         show = self._output.progress if is_live else self.message

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections import Counter
 
 import pytest
 
 from hooksync import __version__
-from hooksync.cli.terminal import ConsoleTerminal, Interrupts
+from hooksync.cli.terminal import ConsoleTerminal
 from hooksync.core.output import Output
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
@@ -274,11 +273,10 @@ def test_an_interrupt_at_the_question_changes_nothing(place: Place, name: str, c
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_after_an_interrupt_the_terminal_asks_no_question(number: signal.Signals) -> None:
-    interrupts = Interrupts(threading.Event())
-    interrupts.is_graceful = True
-    interrupts.handle(number)
-    # this reads nothing
-    assert not ConsoleTerminal(Output(), interrupts).ask("Really?")
+    terminal = ConsoleTerminal(Output())
+    terminal.is_graceful = True
+    terminal.handle(number)
+    assert not terminal.ask("Really?")  # this reads nothing
 
 
 @pytest.mark.parametrize("is_quiet", [False, True])
@@ -286,8 +284,7 @@ def test_without_a_terminal_a_long_run_shows_a_line_every_five_seconds(
     is_quiet: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     times = iter([0.0, 4.9, 5.1, 6.0, 10.2])  # at the start, and after each call
-    interrupts = Interrupts(threading.Event())
-    terminal = ConsoleTerminal(Output(), interrupts, lambda: next(times))
+    terminal = ConsoleTerminal(Output(), lambda: next(times))
     terminal.is_quiet = is_quiet
     with terminal.progress("reading", 4) as advance:
         for _ in range(4):

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from hooksync.cli.terminal import Interrupts
+from hooksync.cli.terminal import ConsoleTerminal
 from hooksync.core.clock import SYSTEM_CLOCK
+from hooksync.core.output import Output
 from tests.lanes import sampled
 
 _LINES = 24  # more than a wait runs before its second pause
@@ -23,22 +24,22 @@ def test_a_signal_in_any_line_of_a_wait_ends_it(line: int) -> None:
     """Ctrl-C once arrived between two lines of a wait. Its handler then waited forever for a lock
     that the wait held.
     """
-    interrupts = Interrupts(threading.Event())
-    interrupts.is_graceful = True
+    terminal = ConsoleTerminal(Output())
+    terminal.is_graceful = True
     passed = 0
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal passed
         passed += event == "line"
-        if passed == line and not interrupts.stop.is_set():
+        if passed == line and not terminal.stop.is_set():
             sys.settrace(None)
-            interrupts.handle(signal.SIGINT)
+            terminal.handle(signal.SIGINT)
         return trace
 
     former = sys.gettrace()
     sys.settrace(trace)
     try:
-        is_stopped = SYSTEM_CLOCK.wait(interrupts.stop, 1.0)
+        is_stopped = SYSTEM_CLOCK.wait(terminal.stop, 1.0)
     finally:
         sys.settrace(former)
     assert is_stopped
