@@ -27,6 +27,7 @@ from hooksync.cli.parser import Help
 from hooksync.sandbox.tenancies import Account, SandboxOptions
 from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
+from tests.backends import find_program
 from tests.boxes import Receiver, Sandbox
 from tests.command_line import LOG_IN, PASSWORD, ROOT, Run, hooksync
 from tests.project.test_readme import BLOCK, PAGES, blocks, fenced, text_of
@@ -35,6 +36,7 @@ from tests.receivers.conftest import Server
 INTERNALS = ROOT / "docs" / "internals"
 CRON = ROOT / "docs" / "cron.md"
 EVERYDAY = ROOT / "docs" / "everyday-changes.md"
+JSON = ROOT / "docs" / "json.md"
 OWNERSHIP = ROOT / "docs" / "ownership.md"
 QUICK_START = ROOT / "docs" / "quick-start.md"
 ROTATING = ROOT / "docs" / "rotating-secrets.md"
@@ -98,8 +100,8 @@ class Stage:
                 self.folder.mkdir()
             case ["cd", name]:
                 self.folder = (self.folder / name).resolve()
-            case ["git", *arguments]:
-                self.say(self.ran_git(arguments))
+            case ["git" | "jq" as program, *arguments]:
+                self.say(self.ran(program, *arguments))
             case ["unset", name]:
                 del self.environ[name]
             case ["chmod", mode, name]:
@@ -122,18 +124,21 @@ class Stage:
             case ["hooksync", *arguments, ">", name]:
                 done = hooksync(arguments, self.environ, self.folder)
                 (self.folder / name).write_text(done.out)
-                self.say(Run(done.code, done.err, ""))
+                # the JSON contains all problems, and the page does not show them a second time
+                self.say(Run(done.code, "" if "json" in arguments else done.err, ""))
             case ["hooksync", *arguments]:
                 real = [self.real(each) for each in arguments]
                 self.say(hooksync(real, self.environ, self.folder, merged=True))
             case _:
                 assert command == STOP_LISTEN
 
-    def ran_git(self, arguments: list[str]) -> Run:
-        """Run git as an author of its own, without the settings of this machine."""
+    def ran(self, *command: str) -> Run:
+        """Run a program that is not hooksync. Git has an author of its own, and no settings of this
+        machine.
+        """
         self.environ |= GIT
         done = subprocess.run(
-            ["git", *arguments],
+            command,
             env={"PATH": os.environ["PATH"], **self.environ},
             cwd=self.folder,
             stdout=subprocess.PIPE,
@@ -356,6 +361,26 @@ def two_tenants(stage: Stage) -> Iterator[Stage]:
     with Sandbox(SandboxOptions(accounts=(Account(tenants=("DEMO", "TEST")),))) as box:
         stage.box = box
         yield stage
+
+
+@pytest.mark.slow
+def test_the_recipes_for_json_print_what_the_page_shows(stage: Stage) -> None:
+    find_program("HOOKSYNC_TEST_JQ", "jq", "install jq")
+    accounts = (Account(tenants=("BRAMA",)),)
+    with Sandbox(SandboxOptions(accounts, traits=frozenset({"no-challenge"}))) as stage.box:
+        for url, trigger in (
+            ("https://catalogue.example.net/preservica", "FULL_TEXT_INDEXED"),
+            ("https://old.example.net/hook?code=1", "INGEST_FAILED"),
+        ):
+            stage.box.seed("BRAMA", url, trigger, "a-shared-secret-of-tests")
+        stage.box.faults.add("status-500@subscribe:1")
+        stage.environ |= {
+            **LOG_IN,
+            "PRESERVICA_SERVER": stage.box.url,
+            "HOOK_SECRET": "a-shared-secret-of-tests",
+            "HOOKSYNC_LIST_WAIT": "0",  # the list of the sandbox does not lag
+        }
+        check(JSON, stage)
 
 
 @pytest.mark.slow
