@@ -24,25 +24,24 @@ def is_nested(tree: Any, *, is_inner: bool = False) -> bool:
     character at the beginning or at the end of the outer one.
     """
     for operation, argument in tree:
-        match str(operation):
-            case "MAX_REPEAT" | "MIN_REPEAT":
-                _, most, body = argument
-                if most > BOUNDED and is_inner:
-                    return True
-                is_separated = "LITERAL" in (str(body[0][0]), str(body[-1][0]))
-                inner = is_inner or (most > BOUNDED and not is_separated)
-                if is_nested(body, is_inner=inner):
-                    return True
-            case "SUBPATTERN":
-                if is_nested(argument[3], is_inner=is_inner):
-                    return True
-            case "BRANCH":
-                if any(is_nested(body, is_inner=is_inner) for body in argument[1]):
-                    return True
-            case "ASSERT" | "ASSERT_NOT":
-                if is_nested(argument[1], is_inner=is_inner):
-                    return True
+        is_within = is_inner
+        if str(operation) in ("MAX_REPEAT", "MIN_REPEAT") and argument[1] > BOUNDED:
+            if is_inner:
+                return True
+            body = argument[2]
+            is_within = "LITERAL" not in (str(body[0][0]), str(body[-1][0]))
+        if any(is_nested(body, is_inner=is_within) for body in bodies(argument)):
+            return True
     return False
+
+
+def bodies(argument: Any) -> Iterator[Any]:
+    """Yield the patterns within an argument of an operation."""
+    if isinstance(argument, PARSER.SubPattern):
+        yield argument
+    elif isinstance(argument, list | tuple):
+        for part in argument:
+            yield from bodies(part)
 
 
 @pytest.mark.parametrize(

@@ -82,14 +82,6 @@ tenancies:
       turned: {url: "http://hooks.example.org/turned", triggers: [INDEXED, MOVED], include_identifiers: false}
       steady: {url: "http://hooks.example.org/steady", triggers: [INDEXED, MOVED]}
 """
-MOVED_NAMES = """\
-      left: {url: "http://hooks.example.org/right", trigger: MOVED}
-      right: {url: "http://hooks.example.org/left", trigger: MOVED}
-"""
-SWAPPED = ("left", "right")
-# by the last part of a URL: the name of its subscription in the old state
-FORMER_NAMES = {"moved-from": "turned", "steady": "stayed"}
-
 What = tuple[str, str, bool, str]  # URL, trigger, flag, secret
 
 
@@ -99,20 +91,16 @@ class Way:
 
     replacement: Literal["create-first", "remove-first"] = "create-first"
     trait: str = "no-challenge"  # of the sandbox
-    # whether resubscribed subscriptions have new URLs, and kept ones new names
-    moves: bool = False
     lag: float = 0.0  # seconds by which the list is late
 
 
 WAYS = {
     "create-first": Way(),
     "remove-first": Way("remove-first"),
-    "create-first, receivers move": Way(moves=True),
     "answer-without-id": Way(trait="answer-without-id"),
     "refuse-duplicates": Way("remove-first", "refuse-duplicates"),
     "create-first, the list lags": Way(lag=LAG),
     "remove-first, the list lags": Way("remove-first", lag=LAG),
-    "create-first, receivers move, the list lags": Way(moves=True, lag=LAG),
     "answer-without-id, the list lags": Way(trait="answer-without-id", lag=LAG),
 }
 
@@ -257,8 +245,6 @@ def _wanted(way: Way) -> Counter[What]:
         wanted[f"{OURS}/steady", trigger, True, SECRET] = 1
         wanted[f"{OURS}/turned", trigger, False, SECRET] = 1
         wanted[f"{OURS}/fresh", trigger, True, SECRET] = 1
-    for name in SWAPPED if way.moves else ():
-        wanted[f"{OURS}/{name}", "MOVED", True, SECRET] = 1
     return wanted
 
 
@@ -293,23 +279,19 @@ def _prepare(way: Way, folder: Path, box: Sandbox) -> None:
     """Write the hooks file, fill the sandbox for steps of every kind, and write the state of the
     run that made most of it.
     """
-    hooks = HOOKS.replace("create-first", way.replacement) + (MOVED_NAMES if way.moves else "")
+    hooks = HOOKS.replace("create-first", way.replacement)
     (folder / "hooks.yaml").write_text(hooks, encoding="utf-8")
     for trigger in TRIGGERS:
         # by its fingerprint in the state, hooksync finds that this secret has changed
-        turned = f"{OURS}/{'moved-from' if way.moves else 'turned'}"
-        box.seed(TENANT, turned, trigger, OLD_SECRET)  # resubscribed
+        box.seed(TENANT, f"{OURS}/turned", trigger, OLD_SECRET)  # resubscribed
         box.seed(TENANT, f"{OURS}/steady", trigger, SECRET)  # kept
         box.seed(TENANT, f"{OURS}/gone", trigger, OLD_SECRET)  # unsubscribed
         box.seed(TENANT, f"{THEIRS}/hook", trigger, OTHER_SECRET)  # left
-    for name in SWAPPED if way.moves else ():
-        box.seed(TENANT, f"{OURS}/{name}", "MOVED", SECRET)  # kept
     box.seed(TENANT, f"{OURS}/steady", "MOVED", SECRET)  # a duplicate: one must be removed
     key = TenancyKey(box.url, TENANT.lower())
     entries = []
     for one in box.subscriptions(TENANT):
         name = one.url.rpartition("/")[2]
-        name = FORMER_NAMES.get(name, name) if way.moves else name
         if one.url.startswith(OURS):
             digest = identity_digest(URL_SALT, SubscriptionKey(one.url, Trigger(one.trigger)))
             address = f"{TENANCY}/{name}/{one.trigger.removeprefix('FULL_TEXT_')}"
