@@ -17,7 +17,6 @@ from tests.wire import (
     Wire,
     answer,
     answering_challenges,
-    cutting,
     saying,
 )
 
@@ -52,10 +51,6 @@ NOT_DECLARED = {"id": "0" * 31 + "2", "url": "https://old.example.org/hook", "tr
 
 def body(data: bytes, *headers: str) -> Respond:
     return saying(answer(data, "200 OK", *headers))
-
-
-def raw(data: bytes) -> Respond:
-    return cutting(data)
 
 
 def flood(start: bytes, piece: bytes) -> Respond:

@@ -31,14 +31,13 @@ from tests.attacks.peers import (
     call_in,
     flood,
     keep_silent,
-    raw,
     service,
     trickle,
 )
 from tests.attacks.scene import steers
 from tests.conftest import make_environ
 from tests.measured import HOOKSYNC, Measured, finish, start
-from tests.wire import Respond, Wire, answer, make_certificate
+from tests.wire import Respond, Wire, answer, cutting, make_certificate
 
 TIMEOUT = 4.0  # seconds that a call may take
 SIDE_BY_SIDE = 20  # children of one family at a time; most of them wait most of the time
@@ -157,24 +156,24 @@ _BROKEN = {
     "a byte order mark": Mischief(body(_BOM + _LIST)),
     "keys twice, NaN and infinity": Mischief(body(_ODD), (_NO_JSON,)),
     # invalid HTTP
-    "a length too long, cut": _repeated(raw(_lengths(1000) + _LIST), _CUT),
-    "a length too short": Mischief(raw(_lengths(5) + _LIST), (_NO_JSON,)),
-    "a negative length": Mischief(raw(_lengths(-5) + b"[nonsense"), (_NO_JSON,)),
-    "two lengths": _repeated(raw(_lengths(3, len(_LIST)) + _LIST), _HEAD),
-    "chunks that are none": _repeated(raw(_CHUNKED + b"nonsense\r\n"), _CUT),
-    "a chunk of 2^64 bytes": _repeated(raw(_CHUNKED + b"F" * 16 + b"\r\n[]"), _CUT),
-    "a negative chunk": _repeated(raw(_CHUNKED + b"-5\r\n[]\r\n0\r\n\r\n"), _CUT),
-    "HTTP/0.9": _repeated(raw(_LIST), _CUT),
-    "garbage": _repeated(raw(bytes(range(256)) * 40), _CUT),
-    "no answer": _repeated(raw(b""), _CUT),
+    "a length too long, cut": _repeated(cutting(_lengths(1000) + _LIST), _CUT),
+    "a length too short": Mischief(cutting(_lengths(5) + _LIST), (_NO_JSON,)),
+    "a negative length": Mischief(cutting(_lengths(-5) + b"[nonsense"), (_NO_JSON,)),
+    "two lengths": _repeated(cutting(_lengths(3, len(_LIST)) + _LIST), _HEAD),
+    "chunks that are none": _repeated(cutting(_CHUNKED + b"nonsense\r\n"), _CUT),
+    "a chunk of 2^64 bytes": _repeated(cutting(_CHUNKED + b"F" * 16 + b"\r\n[]"), _CUT),
+    "a negative chunk": _repeated(cutting(_CHUNKED + b"-5\r\n[]\r\n0\r\n\r\n"), _CUT),
+    "HTTP/0.9": _repeated(cutting(_LIST), _CUT),
+    "garbage": _repeated(cutting(bytes(range(256)) * 40), _CUT),
+    "no answer": _repeated(cutting(b""), _CUT),
 }
 _TLS = {
-    "TLS where http is spoken": _repeated(raw(b"\x15\x03\x03\x00\x02\x02\x28"), _CUT),
+    "TLS where http is spoken": _repeated(cutting(b"\x15\x03\x03\x00\x02\x02\x28"), _CUT),
     "a mail server": Mischief(
-        raw(b"220 mail.example.org ESMTP\r\n"), (_CUT,), is_repeated=True, speaks_first=True
+        cutting(b"220 mail.example.org ESMTP\r\n"), (_CUT,), is_repeated=True, speaks_first=True
     ),
-    "http where TLS is spoken": _over_tls(raw(answer(b"{}")), _NO_TLS),
-    "TLS that is none": _over_tls(raw(b"\x16\x03\x03\x00\x04nope"), _NO_TLS),
+    "http where TLS is spoken": _over_tls(cutting(answer(b"{}")), _NO_TLS),
+    "TLS that is none": _over_tls(cutting(b"\x16\x03\x03\x00\x04nope"), _NO_TLS),
     "TLS that keeps silent": _over_tls(keep_silent, _NO_CONNECTION, is_repeated=True),
     "slow TLS": _over_tls(
         trickle(b"\x16\x03\x03\x40\x00", b"\x02"), _NO_CONNECTION, is_repeated=True

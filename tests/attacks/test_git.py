@@ -128,35 +128,35 @@ def test_a_repository_of_a_different_user_is_refused(place: Place, remote: Remot
 
 
 @pytest.mark.parametrize(
-    "name", sampled(["GIT_SSH_COMMAND", "GIT_SSH", "PATH", "GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL"], 3)
+    ("name", "value"),
+    sampled(
+        [
+            ("GIT_SSH_COMMAND", "bin/evil"),
+            ("GIT_SSH", "bin/evil"),
+            ("PATH", "bin"),
+            ("GIT_EXEC_PATH", "bin"),
+            ("GIT_CONFIG_GLOBAL", "evil.config"),
+        ],
+        3,
+    ),
 )
-def test_an_env_file_sets_no_variable_of_git(name: str, place: Place, remote: Remote) -> None:
+def test_an_env_file_sets_no_variable_of_git(
+    name: str, value: str, place: Place, remote: Remote
+) -> None:
     mark = place.folder / "mark"
-    bin_ = place.folder / "bin"
-    bin_.mkdir()
+    (place.folder / "bin").mkdir()
     for program in ("git", "evil", "git-remote-http", "ssh"):
-        (bin_ / program).write_text(f"#!/bin/sh\ntouch {mark}\n")
-        (bin_ / program).chmod(0o755)
+        place.write(f"#!/bin/sh\ntouch {mark}\n", f"bin/{program}").chmod(0o755)
     place.write(f"[core]\n\tsshCommand = touch {mark};\n", "evil.config")
-    values = {
-        "GIT_SSH_COMMAND": bin_ / "evil",
-        "GIT_SSH": bin_ / "evil",
-        "PATH": bin_,
-        "GIT_EXEC_PATH": bin_,
-    }
-    values["GIT_CONFIG_GLOBAL"] = place.folder / "evil.config"
-    place.write(f"{name}={values[name]}\n", "variables.env")
+    variables = place.write(f"{name}={place.folder / value}\n", "variables.env")
     clone = remote.clone("clone")
     remote.git("config", "remote.origin.url", "ssh://127.0.0.1:1/x.git", at=clone)
     (clone / "hooks.yaml").write_text(HOOKS)
     place.environ |= {name: value for name, value in remote.environ.items() if name != "PATH"}
     del place.environ["PATH"]
-    done = place.run_process(
-        *("plan", "--file", str(clone / "hooks.yaml"), "--state", WHERE),
-        *("--env-file", str(place.folder / "variables.env")),
-    )
-    assert not mark.exists()
-    assert done.code == 1
+    files = ("--file", str(clone / "hooks.yaml"), "--env-file", str(variables))
+    done = place.run_process("plan", *files, "--state", WHERE)
+    assert (mark.exists(), done.code) == (False, 1)
     assert "git ls-remote" in done.err
 
 
