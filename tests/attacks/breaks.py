@@ -128,7 +128,7 @@ BREAKS = {
     "signals": Break(
         "go on after a signal",
         "cli/terminal.py",
-        "            os._exit(self.exit_code)\n        self._has_come = True\n       "
+        "            os._exit(self.interrupt_code)\n        self._has_come = True\n       "
         " self.stop.set()\n",
         "            return\n        self._has_come = True\n        return\n",
     ),

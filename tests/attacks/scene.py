@@ -198,23 +198,25 @@ _LISTS = ("list, text", "list, JSON")
 _APPLIES = tuple(name for name in SHOWN if name.startswith("apply"))
 _REMOVES = tuple(name for name in SHOWN if name.startswith("remove"))
 _CHECKS = ("check, text", "check, JSON")
+_OF_LIVE = (*_PLANS, *_LISTS, *_APPLIES, "draft", "init")
+_OF_PLANS = (*_PLANS, "draft", "init", *_CHECKS)
 FIELDS: dict[str, tuple[Plant, tuple[str, ...]]] = {  # each with the keys of SHOWN that can show it
     "an id": (lambda text: _listed(id=text), ("plan, JSON", *_APPLIES, *_LISTS)),
     "a URL": (
         lambda text: _listed(url=f"https://h.example/{text}"),
-        (*_PLANS, *_LISTS, *_APPLIES, "draft", "init"),
+        _OF_LIVE,
     ),
     "a URL that is none": (
         lambda text: _listed(url=text),
-        (*_PLANS, *_LISTS, *_APPLIES, "draft", "init"),
+        _OF_LIVE,
     ),
     "a trigger": (
         lambda text: _listed(triggerType=text),
-        (*_PLANS, *_LISTS, *_APPLIES, "draft", "init"),
+        _OF_LIVE,
     ),
     "a tenant": (_tenant, (*_PLANS, *_APPLIES, *_CHECKS)),
-    "a refused log-in": (_refused("log-in"), (*_PLANS, "draft", "init", *_CHECKS)),
-    "a refused list": (_refused("list"), (*_PLANS, "draft", "init", *_CHECKS)),
+    "a refused log-in": (_refused("log-in"), _OF_PLANS),
+    "a refused list": (_refused("list"), _OF_PLANS),
     "a refused subscribe": (_refused("subscribe"), _APPLIES),
     "a refused unsubscribe": (_refused("unsubscribe"), _REMOVES),
     "a new id": (_made, _APPLIES),
