@@ -134,6 +134,8 @@ def _as_names(given: Names | Path | Sequence[Path]) -> tuple[str, ...]:
 class _SilentTerminal:
     """The terminal of a program: it shows nothing but progress. The plan has all the rest."""
 
+    interrupt_code = ExitCode.INTERRUPTED
+
     def __init__(self, report: ReportProgress | None) -> None:
         self._report = report
 
@@ -145,18 +147,11 @@ class _SilentTerminal:
     warn = message
     watch = message
 
-    @property
-    def interrupt_code(self) -> ExitCode:
-        """That of an interrupt: a program sends no signal."""
-        return ExitCode.INTERRUPTED
-
-    def can_ask(self) -> bool:
+    def can_ask(self, *_: object) -> bool:
         """Nobody can answer."""
         return False
 
-    def ask(self, question: str, expected: str = "yes") -> bool:
-        """Confirm nothing."""
-        return False
+    ask = can_ask
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:

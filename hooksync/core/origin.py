@@ -19,7 +19,6 @@ _VARIABLES = (
     ("GITLAB_USER_LOGIN", "{}", ("CI_JOB_URL",)),
     ("BUILD_USER_ID", "{}", ("BUILD_URL",)),
 )
-_LONGEST = 1024  # characters of a name or URL in a report
 
 
 class RunOrigin(Record, frozen=True):
@@ -59,4 +58,4 @@ def _user() -> str | None:
 
 def _fit(text: str) -> str | None:
     """Return a text if a report may contain it."""
-    return text if text and text.isprintable() and len(text) <= _LONGEST else None
+    return text if text and text.isprintable() else None
