@@ -237,7 +237,8 @@ class PlainFields(Notes, frozen=True, kw_only=True):
     adopt: tuple[str, ...] = ()  # the ids of live subscriptions that have the declared secret
 
 
-Content: TypeAlias = dict[str, bool | str | int | None]  # compared fields, by name
+Value: TypeAlias = bool | str | int | None
+Content: TypeAlias = dict[str, Value]  # compared fields, by name
 # the fields that are compared with what is live, beside the secret; the values are those of
 # subscriptions that the state recorded before hooksync knew the field
 COMPARED: Content = {"include_identifiers": True}

@@ -25,6 +25,7 @@ from hooksync.core.model import (
     Replacement,
     SecretState,
     TenancyKey,
+    Value,
 )
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import UNSET, Record, UnsetType, field, replace
@@ -97,8 +98,8 @@ class Change(Record, frozen=True):
     """One field whose live value differs from the declared one."""
 
     field: str
-    live: bool | str | int | None
-    declared: bool | str | int | None
+    live: Value
+    declared: Value
 
 
 class Outcome(Record, frozen=True):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from hooksync.core.clock import run_with_timeout
 from hooksync.core.errors import InvalidDocument, Problem, Refused, StateError, UsageError
-from hooksync.core.record import Record, asdict, convert
+from hooksync.core.record import asdict, convert
 from hooksync.core.redaction import Redactor
 from hooksync.core.signing import parse_json
 from hooksync.state.contract import MOST_BYTES, BackendData, Changed, too_large
@@ -41,30 +41,24 @@ class _Document(BackendData, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     format: Literal["hooksync.held/1"]
 
 
-class _Cloud(Record, frozen=True):
-    """The details in which one cloud differs from the others."""
-
-    store: str  # name of obstore's class
-    prefix: str  # of its environment variables
-    credentials: str  # how to set them, and the permissions that hooksync needs
-
-
+# by scheme: the name of obstore's class, the prefix of its environment variables, and how to set
+# them, with the permissions that hooksync needs
 _CLOUDS = {
-    "s3": _Cloud(
+    "s3": (
         "S3Store",
         "AWS_",
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; of a profile, `aws configure"
         " export-credentials --format env`. They need s3:GetObject and s3:PutObject on the object,"
         " s3:ListBucket on the bucket",
     ),
-    "az": _Cloud(
+    "az": (
         "AzureStore",
         "AZURE_",
         "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY; after `az login`,"
         " AZURE_USE_AZURE_CLI=true. They need the role Storage Blob Data Contributor on the"
         " container",
     ),
-    "gs": _Cloud(
+    "gs": (
         "GCSStore",
         "GOOGLE_",
         "GOOGLE_APPLICATION_CREDENTIALS (the file of a service account) or GOOGLE_BEARER_TOKEN."
@@ -86,7 +80,7 @@ class CloudBackend:
                 "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
             )
             raise UsageError(Problem(what, fix))
-        self._cloud = _CLOUDS[scheme]
+        self._class, self._prefix, self._credentials = _CLOUDS[scheme]
         self._bucket, _, self._key = name.partition("/")
         self._store: Any = None  # made when it is first needed
 
@@ -166,7 +160,7 @@ class CloudBackend:
             fix = 'install the extra "cloud", as "Install" in README.md describes'
             raise StateError(Problem(what, fix)) from None
         if self._store is None:
-            make = getattr(obstore.store, self._cloud.store)
+            make = getattr(obstore.store, self._class)
             self._store = make(self._bucket, config=_TIMES, retry_config=_RETRIES)
         return obstore
 
@@ -185,9 +179,8 @@ class CloudBackend:
         return self._error(what, Redactor().quote(summary))
 
     def _error(self, what: str, reason: str) -> StateError:
-        cloud = self._cloud
-        http = f"a server without https needs {cloud.prefix}ALLOW_HTTP=true"
-        fix = f"check the network, and the variables {cloud.prefix}*: {cloud.credentials}; {http}"
+        http = f"a server without https needs {self._prefix}ALLOW_HTTP=true"
+        fix = f"check the network, and the variables {self._prefix}*: {self._credentials}; {http}"
         return StateError(Problem(f"the state {self.where} cannot be {what}: {reason}", fix))
 
 

@@ -49,9 +49,6 @@ class Salt(Record, frozen=True):
     r: int = 8
     p: int = 1
 
-    def __hash__(self) -> int:
-        return hash(self.id)  # enough, and fast for ten thousand entries
-
 
 SecretWithSalt: TypeAlias = tuple[Secret, Salt]
 

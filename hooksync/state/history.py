@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Tenancy, TenancyKey
-from hooksync.core.record import Record, field, replace
+from hooksync.core.record import Record, replace
 from hooksync.state.fingerprints import Key, Salt, identity_digest
 from hooksync.state.model import Attempt, State, StateEntry, TenancyRecords
 
@@ -34,14 +34,14 @@ class History(Record, frozen=True):
 
     HIDDEN = ("url_salt",)
 
-    entries: Mapping[str, StateEntry] = field(default_factory=dict)  # by live id
-    url_salt: str = ""  # hex
-    found: Mapping[str, Attempt] = field(default_factory=dict)  # by the live id that a list shows
-    lost_names: Collection[str] = ()  # local names of entries that the list lacks
-    blocked: Collection[str] = ()  # addresses under which too many attempts are open
-    open_addresses: Sequence[str] = ()  # of open attempts that no list shows
+    entries: Mapping[str, StateEntry]  # by live id
+    url_salt: str  # hex
+    found: Mapping[str, Attempt]  # by the live id that a list shows
+    lost_names: Collection[str]  # local names of entries that the list lacks
+    blocked: Collection[str]  # addresses under which too many attempts are open
+    open_addresses: Sequence[str]  # of open attempts that no list shows
     # the foreign ids that the last apply of the tenancy saw; None: there was no apply
-    seen: Collection[str] | None = None
+    seen: Collection[str] | None
     is_trusted: bool = True  # False: anybody could have written the state: it proves no ownership
     has_state: bool = True  # False: the run has no state, so no secret is compared
 

@@ -25,7 +25,6 @@ from hooksync.state.contract import (
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-_KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder"}
 _LOST_FIX = "leave this file where it is; run apply again when no other run works with this state"
 _MOST_HOLDER_BYTES = 8192  # bytes of the file that names the holder of the run lock
 
@@ -153,11 +152,9 @@ class LocalStore:
 def _refuse_other_kinds(path: str) -> None:
     """Raise StateError if the path names something that is not a regular file."""
     with suppress(OSError, ValueError):  # whoever opens the file reports these
-        kind = stat.S_IFMT(os.lstat(path).st_mode)
-        if kind != stat.S_IFREG:
-            name = _KINDS.get(kind, "a pipe, a socket or a device")
+        if not stat.S_ISREG(os.lstat(path).st_mode):
             fix = "find out who put it there, or name a different file with --state"
-            what = f"the state cannot be used: {path} is {name}, not a regular file"
+            what = f"the state cannot be used: {path} is not a regular file"
             raise StateError(Problem(what, fix))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Event, RLock, Thread
 from typing import Any
 
@@ -201,13 +202,14 @@ class RemoteStore:
         with self._mutex:
             if self._lock:
                 lock = replace(self._lock, count=self._lock.count + 1)
-                self._put_held(lock, _with_lock(lock.text), f"run lock renewed by {lock}")
+                renewed = partial(replace, lock=lock.text)
+                self._put_held(lock, renewed, f"run lock renewed by {lock}")
 
     def _release(self) -> None:
         with self._mutex:
             try:
                 with suppress(LockLost):
-                    self._put(_with_lock(None), f"run lock released by {self._lock}")
+                    self._put(partial(replace, lock=None), f"run lock released by {self._lock}")
             except StateError as error:
                 what = f"the run lock of {printable(self.where)} cannot be released"
                 expires = f"it expires after {self._expiry:g} seconds"
@@ -256,8 +258,3 @@ class RemoteStore:
 
 def _lock_of(content: BackendData) -> Holder | None:
     return read_holder(content.lock or "")
-
-
-def _with_lock(lock: str | None) -> Callable[[BackendData], BackendData]:
-    """Return the change that leaves the state as it is, even if it was edited by hand."""
-    return lambda content: replace(content, lock=lock)

@@ -23,7 +23,7 @@ VALUE = "the-secret-of-the-receiver-0123456789"
 ENVIRON = {"HOOK_SECRET": VALUE}
 PLAIN = Selection()
 PLACE = "hooks.state.json"
-NOTHING = History()
+NOTHING = History({}, "", {}, (), (), (), None)
 
 
 def derive(wanted: SecretWithSalt) -> Key:

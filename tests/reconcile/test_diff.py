@@ -18,7 +18,6 @@ from hooksync.core.model import (
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import content_changes, differing
 from hooksync.reconcile.plan import Selection
-from hooksync.state.history import History
 from hooksync.state.model import StateEntry, SubscriptionRecord
 from tests.makers import INDEXED, MOVED, declared, lists_of_live, live, tenancies, tenancy
 from tests.reconcile.planning import NOTHING, made, make_plan, planned, told, tried
@@ -363,7 +362,7 @@ def test_each_subscription_is_in_exactly_one_step_in_any_order_of_declarations(
         if index < len(there) and which < len(wanted.subscriptions):
             identifier = there[index].id
             entries[identifier] = made(identifier, wanted.subscriptions[which], run=run)
-    history = History(entries, URL_SALT)
+    history = replace(NOTHING, entries=entries, url_salt=URL_SALT)
     options = Selection(replace=globs)
     plan = make_plan(wanted, there, options, history)
     declared_seen = [step.new for step in plan.steps if step.action not in ("unsubscribe", "leave")]

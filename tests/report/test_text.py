@@ -22,9 +22,8 @@ from hooksync.render.html import html
 from hooksync.render.markdown import in_markdown, markdown
 from hooksync.render.renderers import plan_json
 from hooksync.render.text import plain, plan_lines, question
-from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
-from tests.reconcile.planning import VALUE, made, make_plan, planned, run_of, tried
+from tests.reconcile.planning import NOTHING, VALUE, made, make_plan, planned, run_of, tried
 
 VARIABLES = ("ALERT_SECRET", "CATALOGUE_SECRET", "HOOK_SECRET")
 
@@ -103,7 +102,7 @@ def test_every_note_of_a_declared_subscription_is_shown_also_of_a_paused_one() -
     notes = dict.fromkeys(Notes.__struct_fields__, "for the\ncatalogue")
     told = replace(declared("https://ours.example/new", name="new"), **notes)
     paused = replace(told, name="paused", enabled=False, description="team A")
-    shown = run_of(make_plan(tenancy(told, paused), (), history=History(has_state=False)))
+    shown = run_of(make_plan(tenancy(told, paused), (), history=replace(NOTHING, has_state=False)))
     text = plain(plan_lines(shown, shows_kept=True))
     for name in notes:
         assert f"      {name:20} for the\\ncatalogue\n" in text
@@ -306,7 +305,7 @@ def test_a_tenancy_that_was_read_does_not_count_as_not_planned_if_a_secret_is_mi
 
 
 def test_without_a_state_a_plan_never_says_who_made_a_subscription() -> None:
-    plan = make_plan(tenancy(owns="made"), [live()], Selection(), History(has_state=False))
+    plan = make_plan(tenancy(owns="made"), [live()], Selection(), replace(NOTHING, has_state=False))
     text = plain(plan_lines(run_of(plan), shows_kept=True))
     assert ".   not declared " in text
     assert "state" not in text

@@ -114,7 +114,7 @@ def test_an_apply_with_a_folder_in_place_of_its_lock_changes_nothing(place: Plac
     place.write(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED]"))
     run = place.run(*APPLY)
     assert run.code == 1
-    assert "hooks.state.json.lock is a folder, not a regular file" in run.err
+    assert "hooks.state.json.lock is not a regular file" in run.err
     assert len(place.box.subscriptions("DEMO")) == 2
 
 
