@@ -10,14 +10,12 @@ import math
 import re
 import secrets
 import shlex
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hooksync.cli.terminal import catch_signals
 from hooksync.commands.receiving import SecretOptions, find_secrets, open_receiver, receiver_at
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.context import Context
@@ -77,25 +75,24 @@ def demo(_: object, context: Context) -> ExitCode:
 
 
 @contextmanager
-def _until_signal(flags: str) -> Iterator[tuple[ExitStack, threading.Event]]:
-    """Keep what the caller opens until a signal sets the event.
+def _until_signal(flags: str, context: Context) -> Iterator[ExitStack]:
+    """Keep what the caller opens until a signal.
 
     `flags`: what chooses the ports. Raises StartError if a port cannot be used.
     """
     gc.enable()  # `main` disables it for short runs
-    done = threading.Event()
-    with catch_signals(lambda _: done.set()), ExitStack() as running:
+    with suppress(KeyboardInterrupt), ExitStack() as running:
         try:
-            yield running, done
+            yield running
         except PortError as error:
             raise StartError(Problem(str(error), _PORT_FIX.format(flags=flags))) from None
-        SYSTEM_CLOCK.wait(done, math.inf)
+        SYSTEM_CLOCK.wait(context.stop, math.inf)
 
 
 def sandbox(flags: SandboxFlags, context: Context) -> ExitCode:
     """Run a sandbox with receivers until a signal."""
     named = _read_receivers(flags.receivers, context.environ)
-    with _until_signal("--port and --receiver-port") as (running, _):
+    with _until_signal("--port and --receiver-port", context) as running:
         try:
             context.terminal.result(_start(running, flags, named, context))
         except SandboxError as error:
@@ -107,7 +104,7 @@ def listen(options: ListenOptions, context: Context) -> ExitCode:
     """Receive events until a signal comes."""
     known = find_secrets(options, context)
     first = next(iter(known))
-    with _until_signal("--port") as (running, done):
+    with _until_signal("--port", context) as running:
         target = None
         if options.forward:
             named = receiver_at(options.forward, [*known])
@@ -117,7 +114,6 @@ def listen(options: ListenOptions, context: Context) -> ExitCode:
             options.port,
             known,
             context,
-            done,
             target=target,
             folder=options.record,
             shows_body=options.shows_body,

@@ -87,9 +87,6 @@ def _environ(given: Given, context: Context) -> Mapping[str, str]:
     environ, warnings = gather(env_files, credentials, os.environ)
     for warning in warnings:
         context.terminal.warn(warning)
-    for name in ("PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"):
-        if name in environ and name not in os.environ:
-            context.output.redactor.learn([environ[name]])
     return environ
 
 

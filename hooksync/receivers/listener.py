@@ -43,7 +43,7 @@ class Listener(LoopbackServer):
 
     `known`: the secrets that events may be signed with; the first one answers challenges.
     `target`: the receiver to which it forwards genuine events. `folder`: where it records events;
-    it is made if it does not exist. `done`: set if no more requests can be shown.
+    it is made if it does not exist.
     """
 
     def __init__(
@@ -51,7 +51,6 @@ class Listener(LoopbackServer):
         port: int,
         known: Mapping[SecretRef, Secret],
         context: Context,
-        done: threading.Event,
         *,
         target: Sender | None = None,
         folder: str | None = None,
@@ -64,7 +63,6 @@ class Listener(LoopbackServer):
         self._receiver = Receiver("listen", keys, ProcessMemory(0), shortest=1)
         self._known = known
         self._context = context
-        self._done = done
         self._target = target
         self._folder = folder
         self._shows_body = shows_body
@@ -100,7 +98,7 @@ class Listener(LoopbackServer):
             try:
                 self._show(request, answer, reason, passed_on)
             except Exception:  # mostly a closed standard output; `close` raises it
-                self._done.set()
+                self._context.stop.set()
                 raise
             connection.close_connection = True  # so a client that reads no answer blocks nothing
             connection.send(Reply(answer.status, answer.body, headers=headers))
