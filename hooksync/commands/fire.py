@@ -204,7 +204,8 @@ def _replay(place: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> 
     """Send the events that `listen --record` wrote, with their recorded signatures."""
     context = sender.caller.context
     codes = []
-    for path in recorded_events(place):
+    paths, refused = recorded_events(place)
+    for path in paths:
         body, headers = read_event(path)
         signature = headers.get(SIGNATURE.lower(), "")
         sent = Delivery(body, signature, is_chunked="transfer-encoding" in headers)
@@ -216,7 +217,9 @@ def _replay(place: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> 
         if context.stop.is_set():
             return context.terminal.interrupt_code
     failed = codes.count(ExitCode.ERROR)
-    context.terminal.result(f"\nReplay: {len(codes) - failed} answered, {failed} failed.\n")
+    left_out = f", {refused} recorded as refused left out" if refused else ""
+    answered = len(codes) - failed
+    context.terminal.result(f"\nReplay: {answered} answered, {failed} failed{left_out}.\n")
     return ExitCode.ERROR if failed else ExitCode.DONE
 
 

@@ -381,7 +381,7 @@ def test_a_folder_is_replayed_in_order_with_the_recorded_signatures(tmp_path: Pa
     assert reason.endswith(
         "  its recorded signature: signed with a different secret or in a different way, or the body was changed"
     )
-    assert summary == "Replay: 1 answered, 1 failed."
+    assert summary == "Replay: 1 answered, 1 failed, 1 recorded as refused left out."
     assert (empty.code, "fix: name a folder that `hooksync listen --record`" in empty.err) == (
         1,
         True,
