@@ -426,5 +426,4 @@ IN_THE_LOG: dict[str, tuple[type[Good], str]] = {
 RIGHT = {
     "good": Good,
     "403 to a wrong signature": bug(refused=lambda self, request: Reply(403)),
-    "a proxy lowers the names of headers": Good,
 }

@@ -92,22 +92,25 @@ def test_the_suite_passes_a_correct_receiver(name: str) -> None:
     assert {test["state"] for test in found["tests"]} == {"passed"}
 
 
-def fire_with_log(receiver: Good, folder: Path) -> Any:
-    log = folder / "receiver.log"
-    log.write_text("")
-    add = receiver.log.append
+class LogFile:
+    """What the work of a receiver prints."""
 
-    def write(line: str) -> None:
-        add(line)
-        with log.open("a") as file:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.write_text("")
+
+    def append(self, line: str) -> None:
+        with self.path.open("a") as file:
             file.write(f"{line}\n")
 
-    receiver.log = type("Log", (list,), {"append": lambda self, line: write(line)})()
+
+def fire_with_log(receiver: Any, folder: Path) -> Any:
+    receiver.log = LogFile(folder / "receiver.log")
     context = make_context({"HOOK_SECRET": SECRET.decode()}, clock=JumpingClock())
     secrets = (SecretRef("env", "HOOK_SECRET"),)
     with serving(receiver) as url:
         options = FireOptions(
-            (), url=url, secrets=secrets, is_suite=True, format="json", log=str(log)
+            (), url=url, secrets=secrets, is_suite=True, format="json", log=str(receiver.log.path)
         )
         code = commands.fire(options, context)
     return judged(code, "".join(context.terminal.out))
@@ -138,11 +141,8 @@ def test_a_wrong_secret_is_one_cause_of_many_failed_tests() -> None:
 def test_genuine_events_are_unproved_if_a_forged_one_is_answered_with_200() -> None:
     found = fire_suite(BUGS["200 to a wrong signature"][0]())
     states = {test["name"]: test["state"] for test in found["tests"]}
-    assert states[FIRST] == states["with é in UTF-8"] == "unproved"
-    assert (found["summary"]["passed"], found["exit_code"]) == (
-        sum(name.startswith(("challenge", "code", "sent with")) for name in states),
-        1,
-    )
+    assert (states[FIRST], states["with é in UTF-8"]) == ("unproved", "unproved")
+    assert found["exit_code"] == 1
 
 
 VECTORS = json.loads((EXAMPLES / "vectors.json").read_text(encoding="utf-8"))

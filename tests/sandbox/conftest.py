@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import requests
 
-from hooksync.receivers.http_server import LoopbackServer, Reply
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 
@@ -84,15 +83,3 @@ def connect(stack: ExitStack) -> Callable[..., Client]:
         return client
 
     return connect
-
-
-@pytest.fixture
-def answering(stack: ExitStack) -> Callable[[Reply], str]:
-    """Return a function that starts a receiver with one fixed answer and returns its URL."""
-
-    def answering(answer: Reply) -> str:
-        server = LoopbackServer(0, lambda connection, _: connection.send(answer))
-        stack.callback(server.close)
-        return f"http://127.0.0.1:{server.port}/receiver"
-
-    return answering

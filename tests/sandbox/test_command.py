@@ -120,35 +120,18 @@ def second_terminal(pasted: str, folder: Path, then: str, **environment: str) ->
     return done.stdout
 
 
-APPLY = "hooksync plan && hooksync apply --yes && hooksync plan"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "arguments", [(), ("--receiver", "cat", "--receiver", "No"), ("--write-hooks", "FILE")]
-)
-def test_the_printed_lines_let_a_second_terminal_plan_and_apply(
-    launch: Launch, tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
-    hooks = tmp_path / "a folder" / "it's.yaml"
-    hooks.parent.mkdir()
-    child = launch(*(str(hooks) if word == "FILE" else word for word in arguments))
-    said = second_terminal(child.pasted, tmp_path, APPLY)
-    made = 4 if "No" in arguments else 2
-    assert f"Plan: {made} to subscribe, 0 to resubscribe, 0 to REMOVE; 0 unchanged." in said
-    assert f"Applied: {made} done, 0 failed" in said
-    assert "No changes." in said
-
-
-def test_a_private_file_gives_a_second_terminal_the_secrets_and_none_is_printed(
+def test_the_printed_lines_let_a_second_terminal_apply_with_secrets_that_only_a_file_has(
     launch: Launch, tmp_path: Path
 ) -> None:
     secrets = {"HOOK_SECRET": "it's a $SECRET of ours"}
-    hooks = tmp_path / "hooks.yaml"
-    child = launch("--receiver", "cat=HOOK_SECRET", "--write-hooks", str(hooks), **secrets)
+    hooks = tmp_path / "a folder" / "it's.yaml"
+    hooks.parent.mkdir()
+    child = launch(
+        "--receiver", "cat=HOOK_SECRET", "--receiver", "No", "--write-hooks", str(hooks), **secrets
+    )
     assert not [value for value in secrets.values() if value in "\n".join(child.lines)]
     assert not [value for value in secrets.values() if value in hooks.read_text()]
-    assert "Applied: 2 done" in second_terminal(child.pasted, tmp_path, "hooksync apply --yes")
+    assert "Applied: 4 done" in second_terminal(child.pasted, tmp_path, "hooksync apply --yes")
     modes = {path.stat().st_mode & 0o777 for path in (hooks, child.exports)}
     assert modes == {0o600}
 

@@ -4,35 +4,23 @@ accepts pyPreservica's receiver.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from http.server import HTTPServer
 from typing import Any
 
-import pyPreservica
 import pytest
 from pyPreservica import TriggerType, WebHooksAPI
 
-from tests.boxes import MOVED, Receiver, Sandbox
+from tests.boxes import Receiver, Sandbox
 from tests.pypreservica import no_credentials, web_hooks_api
 from tests.sandbox_faults import Account
-from tests.servers import running
+from tests.shipped_receiver import shipped_receiver
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 __all__ = ["no_credentials"]  # a fixture
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
 SECRET = "a-shared-secret-of-tests"
-
-
-class RecordingHandler(pyPreservica.WebHookHandler):
-    """pyPreservica's own receiver; `do_WORK` is what its users write."""
-
-    def do_WORK(self, event: dict[str, Any]) -> None:  # noqa: N802  the name is pyPreservica's
-        self.server.events.append(event)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -43,15 +31,6 @@ def hooks(stack: ExitStack) -> Callable[..., WebHooksAPI]:
         return stack.enter_context(web_hooks_api(box, **options))
 
     return hooks
-
-
-@pytest.fixture
-def receiver() -> Iterator[HTTPServer]:
-    server = HTTPServer(("127.0.0.1", 0), RecordingHandler)
-    server.secret_key = SECRET
-    server.events = []
-    with running(server):
-        yield server
 
 
 Hooks = Callable[..., WebHooksAPI]
@@ -90,12 +69,10 @@ def test_pypreservica_subscribes_and_unsubscribes(start: Start, hooks: Hooks) ->
     assert box.subscriptions("DEMO") == ()
 
 
-def test_the_receiver_of_pypreservica_passes_the_challenge_and_accepts_an_event(
-    start: Start, hooks: Hooks, receiver: HTTPServer
+def test_the_receiver_of_pypreservica_passes_the_challenge_and_gets_an_event(
+    start: Start, hooks: Hooks
 ) -> None:
     box = start(traits=frozenset())
-    url = f"http://127.0.0.1:{receiver.server_port}/hook?code=KEY"
-    hooks(box).subscribe(url, TriggerType.MOVED, SECRET)
-    assert box.fire("MOVED") == [200]
-    receiver.shutdown()  # returns after the event was handled
-    assert [event["events"] for event in receiver.events] == [[MOVED]]
+    with shipped_receiver(SECRET) as url:
+        hooks(box).subscribe(f"{url}?code=KEY", TriggerType.MOVED, SECRET)
+        assert box.fire("MOVED") == [200]
