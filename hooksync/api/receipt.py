@@ -30,13 +30,15 @@ from hooksync.render.json_text import canonical
 
 PLAN_FORMAT = "hooksync.plan/1"
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise
-PLAN_AGAIN = "create a new plan, review it, and apply that"
 
 _DOMAIN = b"hooksync.plan/1 signature\n"  # so that no other signature fits a plan
 _TENANCY_DOMAIN = b"hooksync.plan/1 tenancy\n"  # so that no other digest fits a tenancy
 _MAKE_AGAIN = "make the plan again, with --out"
 _CLOCKS_DIFFER = timedelta(minutes=5)  # between the clocks of two machines, at most
-_AS_THEN = f"{PLAN_AGAIN}; or give it the hooks files and variables that it was made with"
+_AS_THEN = (
+    "create a new plan, review it, and apply that; or give it the hooks files and variables that it"
+    " was made with"
+)
 
 
 def sealed(plan: Plan, key: PlanKey | None) -> Plan:
@@ -102,10 +104,10 @@ def check_against(
     for saved in {tenancy.name: tenancy for tenancy in receipt.ready_tenancies}.values():
         plan = now.get(saved.name)
         if plan is None:
-            problem = Problem(f"{saved.name}: no hooks file declares it any more", PLAN_AGAIN)
-            yield replace(saved, steps=(), live_count=None, refusals=(problem,))
-            continue
-        found = [] if plan.errors else _differences(receipt, saved, plan, key)
+            plan = replace(saved, steps=(), live_count=None)
+            found = ["no hooks file declares it any more"]
+        else:
+            found = [] if plan.errors else _differences(receipt, saved, plan, key)
         if found:
             what = f"{plan.name}: the saved plan is stale: {printable(shortened(found))}"
             plan = replace(plan, refusals=(Problem(what, _AS_THEN),))
