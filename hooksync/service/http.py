@@ -190,23 +190,19 @@ class Adapter(requests.adapters.HTTPAdapter):
         super().__init__(pool_connections=_SERVERS, pool_maxsize=size, pool_block=True)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
-    def tls(self) -> ssl.SSLContext:
-        """Return the TLS context. The first call makes it: to load root certificates is slow.
-
-        Raises ServiceError if a certificate bundle cannot be used.
-        """
-        with self._mutex:
-            if self._context is None:
-                self._context = _make_tls(self._environ)
-            return self._context
-
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
     ) -> Any:
-        """Give every https pool the shared context, as requests advises."""
+        """Give every https pool the shared context, as requests advises.
+
+        The first https call makes it: to load root certificates is slow. Raises ServiceError if a
+        certificate bundle cannot be used.
+        """
         host, tls = super().build_connection_pool_key_attributes(request, True, cert)
         if host["scheme"] == "https":
-            tls["ssl_context"] = self.tls()
+            with self._mutex:
+                self._context = self._context or _make_tls(self._environ)
+            tls["ssl_context"] = self._context
         return host, tls
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
