@@ -79,9 +79,7 @@ def find_schema_errors(kind: SchemaKind, data: YamlMap, file: str) -> Iterator[P
         if path:
             where = reduce(getitem, path[:-1], data).place(path[-1])
         if violation.validator == "additionalProperties":
-            mapping = violation.instance
-            for key in _unknown_keys(violation):
-                yield Problem(*_word_unknown_key(violation, path, key), mapping.key_place(key))
+            yield from _unknown_keys(violation, path)
         elif "propertyNames" in violation.relative_schema_path:
             where = reduce(getitem, path, data).key_place(violation.instance)
             most = violation.schema["maxLength"]
@@ -98,21 +96,23 @@ def find_violations(schema: Mapping[str, Any], data: object) -> Iterator[Violati
     yield from jsonschema.Draft202012Validator(schema).iter_errors(data)
 
 
-def _unknown_keys(violation: Violation) -> list[str]:
-    ignored = "x-" if "patternProperties" in violation.schema else ()
-    known = violation.schema["properties"]
-    return [key for key in violation.instance if key not in known and not key.startswith(ignored)]
-
-
-def _word_unknown_key(violation: Violation, path: tuple[Any, ...], key: str) -> Words:
+def _unknown_keys(violation: Violation, path: tuple[Any, ...]) -> Iterator[Problem]:
+    """Yield a problem for each key that the schema does not know."""
+    mapping = violation.instance
     known = [*violation.schema["properties"]]
-    if "patternProperties" in violation.schema:
-        known.append("x-...")
-    listed = f"known: {', '.join(known)}"
-    if not set(PRIVATE).isdisjoint(path):
-        return f"unknown key under {path[-1]}", f"{listed}; write a colon and a space after it"
-    quoted = f' "{key}"' if QUOTABLE_KEY.fullmatch(key) else ""
-    return f"unknown key{quoted}", suggestion(key, known, listed)
+    ignored = "x-" if "patternProperties" in violation.schema else ()
+    listed = f"known: {', '.join([*known, 'x-...'] if ignored else known)}"
+    for key in mapping:
+        if key in known or key.startswith(ignored):
+            continue
+        what = "unknown key"
+        fix = suggestion(key, known, listed)
+        if not set(PRIVATE).isdisjoint(path):
+            what = f"unknown key under {path[-1]}"
+            fix = f"{listed}; write a colon and a space after it"
+        elif QUOTABLE_KEY.fullmatch(key):
+            what = f'unknown key "{key}"'
+        yield Problem(what, fix, mapping.key_place(key))
 
 
 def _word_violation(kind: SchemaKind, violation: Violation, path: tuple[Any, ...]) -> Words:

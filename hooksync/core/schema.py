@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache, reduce
 from operator import or_
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 import msgspec.json
@@ -69,7 +69,7 @@ def is_reference(written: object) -> bool:
     return _fits_type(_type_of(schema["$defs"]["reference"], schema), written)
 
 
-def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
+def check_document(kind: SchemaKind, document: Schema) -> Schema:
     """Return a state or a saved plan unchanged if it fits its schema.
 
     Raises NewerDocument if only unknown fields are wrong with it, and otherwise InvalidDocument,
@@ -84,7 +84,7 @@ def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
         _, _, place = str(error).partition(" - at `$.")  # what is before may quote a value
         where = place.rstrip("`") or f"the {kind}"
         raise InvalidDocument(f"{where} is not valid") from None
-    return cast(Mapping[str, Any], document)
+    return document
 
 
 def quoted(text: object) -> str:
