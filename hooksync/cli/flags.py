@@ -13,8 +13,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from hooksync.config.declarations import is_own
-from hooksync.core.model import SecretRef
+from hooksync.core.model import SecretRef, is_own
 from hooksync.core.schema import SCHEMA_KINDS, is_reference
 
 Keywords = dict[str, Any]

@@ -15,8 +15,7 @@ from contextlib import suppress
 from hooksync.cli.commands import read_arguments
 from hooksync.cli.parser import Given, Help, NoCommand
 from hooksync.cli.terminal import ConsoleTerminal, catch_signals
-from hooksync.config.files import YAML_ENDINGS
-from hooksync.config.variable_files import gather
+from hooksync.config.files import YAML_ENDINGS, gather
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, exit_of, internal_error_text

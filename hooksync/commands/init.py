@@ -17,8 +17,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hooksync.api.options import RunOptions
-from hooksync.config.files import DEFAULT_FILE
-from hooksync.config.variable_files import PYPRESERVICA
+from hooksync.config.files import DEFAULT_FILE, PYPRESERVICA
 from hooksync.config.yaml_loader import write_yaml
 from hooksync.core.context import Context
 from hooksync.core.errors import (

@@ -75,11 +75,6 @@ def unset_words(name: str, environ: Variables) -> tuple[str, str]:
     return "is empty" if name in environ else "is not set", set_fix(name)
 
 
-def is_own(name: str) -> bool:
-    """Whether a variable is for hooksync itself: hooks files and programs must not use it."""
-    return name.upper().startswith("HOOKSYNC_")  # Windows ignores the case of names
-
-
 def name_values(name: str) -> dict[str, str]:
     """Return the values of `${tenancy}` and `${TENANCY}`, e.g. `t-07` and `T_07`."""
     return {"tenancy": name, "TENANCY": name.upper().replace("-", "_")}
@@ -206,7 +201,7 @@ def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Prob
     secrets = _ALWAYS_SECRET.union(ref.variable for ref in refs if ref.noun != "username")
     for use in uses:
         is_shown = use.ref is None or use.ref.noun == "username"
-        if is_own(use.name) or use.name.lower() == "tenancy":
+        if model.is_own(use.name) or use.name.lower() == "tenancy":
             what = f"the variable {use.name} is for hooksync itself, which sends it nowhere"
             yield Problem(what, "use a variable with a different name", use.where)
         elif is_shown and use.name and use.name in (secrets if use.ref else credentials):

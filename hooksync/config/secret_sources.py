@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable
 from threading import Event, Lock
 from typing import assert_never
 
-from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, unset_words
+from hooksync.config.declarations import ON_DEVICE, reference_problem, unset_words
 from hooksync.config.files import is_device, real_path
 from hooksync.core import programs
 from hooksync.core.context import Context
 from hooksync.core.errors import Problem, SecretError, os_reason
-from hooksync.core.model import Secret, SecretRef, SecretState, Variables, process_environ
+from hooksync.core.model import Secret, SecretRef, SecretState, Variables, is_own, process_environ
 from hooksync.core.reading import read_file
 
 _COMMAND_FIX = (

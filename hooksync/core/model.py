@@ -79,6 +79,11 @@ def found_credentials(environ: Variables) -> str:
     return environ.found_credentials if isinstance(environ, Environ) else ""
 
 
+def is_own(name: str) -> bool:
+    """Whether a variable is for hooksync itself: hooks files and programs must not use it."""
+    return name.upper().startswith("HOOKSYNC_")  # Windows ignores the case of names
+
+
 class Secret:
     """A value that is never shown: repr, str and format hide it, and it cannot be pickled.
 

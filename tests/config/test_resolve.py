@@ -5,9 +5,8 @@ import pytest
 
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_tenancies
-from hooksync.config.files import Source
+from hooksync.config.files import Source, gather
 from hooksync.config.resolve import Environment, check_as_written, resolve, url_environment_values
-from hooksync.config.variable_files import gather
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
     HookUrl,

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.config.files import is_device
+from hooksync.config.files import gather, is_device
 from hooksync.config.secret_sources import SecretSources
-from hooksync.config.variable_files import gather
 from hooksync.core.errors import SecretError
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.redaction import printable

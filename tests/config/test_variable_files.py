@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 from pyPreservica.common import AuthenticatedAPI
 
-from hooksync.config.variable_files import gather
+from hooksync.config.files import gather
 from hooksync.core.errors import FileError
 from hooksync.core.model import Location, found_credentials
 

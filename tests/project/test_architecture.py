@@ -32,7 +32,7 @@ LIBRARIES = {
     "deepdiff": {"reconcile.diff"},
     "shtab": {"cli.commands"},
     "pyotp": {"service.auth"},
-    "dotenv": {"config.variable_files"},
+    "dotenv": {"config.files"},
     "obstore": {"state.cloud"},
     "msgspec": {"render.json_text", "core.record", "core.schema"},
 }
