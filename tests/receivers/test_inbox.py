@@ -25,8 +25,8 @@ def event(number: int = 1) -> bytes:
     return json.dumps({"trigger": "MOVED", "events": [{"entityRef": str(number)}]}).encode()
 
 
-def deliver(box: Inbox, body: bytes | None = None, name: str = "catalogue") -> Answer:
-    receiver = Receiver(name, {"SECRET": SECRET}, inbox=box)
+def deliver(box: Inbox, body: bytes | None = None) -> Answer:
+    receiver = Receiver("catalogue", {"SECRET": SECRET}, inbox=box)
     body = body or event()
     headers = {"Preservica-Signature": sign_event(SECRET.encode(), body)}
     return receiver.receive("POST", "", headers, body)
@@ -252,14 +252,6 @@ def test_a_look_without_work_costs_the_same_at_10_and_at_10_000_done_events(box:
         )
         counts.append(steps_of_a_look(box))
     assert counts[0] == counts[1]
-
-
-def test_receivers_with_different_names_each_store_the_same_event(box: Inbox) -> None:
-    assert [deliver(box, name=name).kind for name in ("a", "b", "a")] == [
-        "event",
-        "event",
-        "duplicate",
-    ]
 
 
 def test_a_cancelled_delivery_is_stored_or_not_answered(box: Inbox) -> None:
