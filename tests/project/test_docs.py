@@ -162,17 +162,22 @@ class Stage:
             value = self.environ[value[1:]]
         return name, self.real(value)
 
+    def places(self) -> dict[str, str]:
+        """Return each address of the page, and the real one."""
+        vendor = self.vendor.url("")[:-1]
+        return {RECEIVERS: self.receivers, SERVICE: self.box.url, VENDOR: vendor}
+
     def real(self, text: str) -> str:
         """Replace the addresses of the page by the real addresses."""
-        vendor = self.vendor.url("")[:-1]
-        text = text.replace(SERVICE, self.box.url).replace(RECEIVERS, self.receivers)
-        return text.replace(VENDOR, vendor)
+        for shown, real in self.places().items():
+            text = text.replace(shown, real)
+        return text
 
     def shown(self, text: str) -> str:
         """Replace the real addresses by the addresses of the page."""
-        vendor = self.vendor.url("")[:-1]
-        text = text.replace(self.receivers, RECEIVERS).replace(self.box.url, SERVICE)
-        return text.replace(vendor, VENDOR)
+        for shown, real in self.places().items():
+            text = text.replace(real, shown)
+        return text
 
     @property
     def receivers(self) -> str:
@@ -232,20 +237,17 @@ class FirstSteps(Stage):
 
     running: ExitStack = field(default_factory=ExitStack)
     # each host and port on the page, and the real ones
-    places: dict[str, str] = field(default_factory=dict)
+    found: dict[str, str] = field(default_factory=dict)
     server: Server | None = None
     written: str = ""  # the hooks file that the sandbox wrote
 
-    def real(self, text: str) -> str:
-        for shown, real in self.places.items():
-            text = text.replace(shown, real)
-        return text
+    def places(self) -> dict[str, str]:
+        return self.found
 
     def shown(self, text: str) -> str:
-        for shown, real in self.places.items():  # a table is as wide as the real address needs
+        for shown, real in self.found.items():  # a table is as wide as the real address needs
             text = text.replace(f"  {real} ", f"  {shown.ljust(len(real))} ")
-            text = text.replace(real, shown)
-        return text.replace(str(self.folder), "FOLDER")
+        return super().shown(text).replace(str(self.folder), "FOLDER")
 
     def play(self, command: str) -> None:
         match shlex.split(command):
@@ -292,7 +294,7 @@ class FirstSteps(Stage):
             lines.append(process.stdout.readline())
             assert lines[-1], "the sandbox has ended"
         service, receivers = re.findall(r"http://([0-9.:]+)", "".join(lines))
-        self.places |= {"127.0.0.1:8700": service, "127.0.0.1:8701": receivers}
+        self.found |= {"127.0.0.1:8700": service, "127.0.0.1:8701": receivers}
         self.written = self.shown((self.folder / "hooks.yaml").read_text())
         return self.shown("".join(lines))
 
@@ -300,7 +302,7 @@ class FirstSteps(Stage):
         process = self.start("flask", "--app", app, "run", "--port", "0", errors=subprocess.STDOUT)
         self.server = Server(process)
         self.running.callback(self.server.close)
-        self.places["127.0.0.1:8702"] = self.server.url.split("/")[2]
+        self.found["127.0.0.1:8702"] = self.server.url.split("/")[2]
 
 
 @pytest.fixture
