@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-from hooksync.cli.commands import GROUPS, make_parser
-from tests.site.cli import LONGEST, WIDEST, chains, help_of, parser_of
+from hooksync.cli.commands import GROUPS
+from tests.site.cli import LONGEST, WIDEST, commands, help_of
 
 
-@pytest.mark.parametrize("chain", list(chains(make_parser())), ids=" ".join)
+@pytest.mark.parametrize("chain", list(commands()), ids=" ".join)
 def test_a_help_text_has_an_example_and_fits_a_terminal_of_80_columns_and_40_lines(
     chain: tuple[str, ...],
 ) -> None:
@@ -36,7 +36,7 @@ def test_each_flag_is_a_field_of_its_commands_options_which_have_the_other_defau
                     fields = options.__struct_fields__
                     needed = fields[: len(fields) - len(options.__struct_defaults__)]
                     chain = (command.name, action.name)[: 1 + bool(command.actions)]
-                    parser = parser_of(chain)
+                    parser = commands()[chain]
                     flags = {taken.dest for taken in parser._actions}
                     assert flags - {"help", "verbose", "env_files"} <= set(fields), chain
                     required = {taken.dest for taken in parser._actions if taken.required}

@@ -138,18 +138,12 @@ def test_the_public_receiver_can_be_copied_because_it_imports_only_modules_of_py
 
 def test_the_page_on_the_architecture_names_only_modules_and_functions_that_exist() -> None:
     page = (ROOT / "docs" / "internals" / "architecture.md").read_text(encoding="utf-8")
-    named = re.findall(r"`([a-z_]+)/([a-z_]+)\.py(?::([\w.]+))?`", page)
+    named = re.findall(r"`([a-z_]+/[a-z_]+\.py)(?::([\w.]+))?`", page)
     assert len(named) > 40
-    for package, module, name in named:
-        scope: ast.AST = modules()[f"{package}.{module}"]
+    for path, name in named:
+        text = (PACKAGE / path).read_text(encoding="utf-8")
         for part in filter(None, name.split(".")):
-            defined = {
-                child.name: child
-                for child in ast.iter_child_nodes(scope)
-                if isinstance(child, ast.FunctionDef | ast.ClassDef)
-            }
-            assert part in defined, f"{package}/{module}.py defines no {name}"
-            scope = defined[part]
+            assert re.search(rf"^ *(?:async def|def|class) {part}\b", text, re.MULTILINE), part
 
 
 def test_no_function_takes_more_than_five_positional_parameters() -> None:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.commands import make_parser
 from hooksync.core.errors import ExitCode
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
 from tests.conftest import unprobed
-from tests.site.cli import chains, help_of
+from tests.site.cli import commands, help_of
 
 README = ROOT / "README.md"
 HOOKS_FILE = ROOT / "docs" / "hooks-file.md"
@@ -131,9 +130,7 @@ def test_every_file_that_a_page_names_exists() -> None:
 
 
 def test_a_page_names_no_flag_that_does_not_exist() -> None:
-    known = set(
-        re.findall(r"--[a-z][a-z-]+", "".join(help_of(*chain) for chain in chains(make_parser())))
-    )
+    known = set(re.findall(r"--[a-z][a-z-]+", "".join(help_of(*chain) for chain in commands())))
     for page in PAGES:
         text = re.sub(OTHER_COMMANDS, "", text_of(page), flags=re.MULTILINE)
         used = set(re.findall(r"(?<![\w<!-])--[a-z][a-z-]+", text))

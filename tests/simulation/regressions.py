@@ -277,7 +277,6 @@ REGRESSIONS = (
         lag_additions=60.0,
         lag_removals=20.0,
         list_wait=120,
-        rest=301.0,
         owns="all",
     ),
     # an old subscription that no list had shown before was removed in spite of a 409
@@ -300,7 +299,6 @@ REGRESSIONS = (
         live=0,
         lag_additions=1.0,
         list_wait=0,
-        rest=301.0,
         owns="made",
     ),
     # somebody removed what no list had shown yet, and its URL went to a different name
@@ -320,7 +318,6 @@ REGRESSIONS = (
         ),
         declared=2,
         live=0,
-        rest=301.0,
         owns="made",
     ),
 )

@@ -40,28 +40,19 @@ def help_of(*command: str) -> str:
     return str(caught.value)
 
 
-def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Return the parsers of the commands below a parser, by their names."""
+def commands() -> dict[tuple[str, ...], argparse.ArgumentParser]:
+    """Return the parser of each chain of commands that takes --help, such as `state show`."""
+    return dict(_below(make_parser(), ()))
+
+
+def _below(
+    parser: argparse.ArgumentParser, chain: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    yield chain, parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    return {}
-
-
-def chains(
-    parser: argparse.ArgumentParser, chain: tuple[str, ...] = ()
-) -> Iterator[tuple[str, ...]]:
-    """Yield every chain of commands that takes --help, such as `state show`."""
-    yield chain
-    for name, child in subcommands(parser).items():
-        yield from chains(child, (*chain, name))
-
-
-def parser_of(chain: tuple[str, ...]) -> argparse.ArgumentParser:
-    parser = make_parser()
-    for name in chain:
-        parser = subcommands(parser)[name]
-    return parser
+            for name, child in action.choices.items():
+                yield from _below(child, (*chain, name))
 
 
 def section(chain: tuple[str, ...]) -> str:
@@ -75,5 +66,5 @@ def section(chain: tuple[str, ...]) -> str:
 
 
 def pages() -> dict[Path, str]:
-    text = "\n".join(section(chain) for chain in chains(make_parser()))
+    text = "\n".join(section(chain) for chain in commands())
     return page_with("cli.md", help=text)

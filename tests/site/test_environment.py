@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hooksync.cli.commands import make_parser
 from tests.command_line import ROOT
-from tests.site.cli import chains, parser_of
+from tests.site.cli import commands
 from tests.site.parts import DOCS
 
 PAGE = (DOCS / "environment.md").read_text(encoding="utf-8")
@@ -66,8 +65,8 @@ def test_the_page_names_exactly_the_variables_that_hooksync_reads(read: set[str]
 
 def flags() -> Iterator[tuple[str, str]]:
     """Yield each variable that the help of a flag names, with this flag."""
-    for chain in chains(make_parser()):
-        for action in parser_of(chain)._actions:
+    for parser in commands().values():
+        for action in parser._actions:
             for name in re.findall(r"\b[A-Z0-9]+(?:_[A-Z0-9]+)+\b", action.help or ""):
                 if action.option_strings:
                     yield name, action.option_strings[-1]

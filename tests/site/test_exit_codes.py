@@ -7,10 +7,9 @@ import subprocess
 
 import pytest
 
-from hooksync.cli.commands import make_parser
 from hooksync.core.errors import ExitCode
 from tests.project.test_readme import blocks
-from tests.site.cli import chains, help_of
+from tests.site.cli import commands, help_of
 from tests.site.parts import DOCS
 
 PAGE = (DOCS / "messages.md").read_text(encoding="utf-8")
@@ -29,13 +28,9 @@ def test_the_page_has_a_row_and_a_section_for_each_exit_code() -> None:
 
 
 def test_the_page_names_all_commands_that_have_the_flag_detailed_exitcode() -> None:
-    telling = [
-        " ".join(chain)
-        for chain in chains(make_parser())
-        if "--detailed-exitcode" in help_of(*chain)
-    ]
-    [commands] = re.findall(r"^- Commands: (.*)$", SECTIONS[ExitCode.CHANGES_PENDING], re.MULTILINE)
-    named = re.findall(r"`([a-z]+)`", commands)
+    telling = [" ".join(chain) for chain in commands() if "--detailed-exitcode" in help_of(*chain)]
+    [line] = re.findall(r"^- Commands: (.*)$", SECTIONS[ExitCode.CHANGES_PENDING], re.MULTILINE)
+    named = re.findall(r"`([a-z]+)`", line)
     assert sorted(named) == sorted(name for name in telling if name)
 
 
