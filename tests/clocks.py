@@ -36,3 +36,12 @@ class JumpingClock:
         """Advance the clock by so many seconds."""
         with self._lock:
             self._now += seconds
+
+
+class SteadyClock(JumpingClock):
+    """A clock on which each look takes a millisecond, however busy the machine is."""
+
+    def monotonic(self) -> float:
+        """Return seconds that increase."""
+        self.advance(0.001)
+        return super().monotonic()

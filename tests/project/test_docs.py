@@ -29,6 +29,7 @@ from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
 from tests.backends import find_program
 from tests.boxes import Receiver, Sandbox
+from tests.clocks import SteadyClock
 from tests.command_line import LOG_IN, PASSWORD, ROOT, Run, hooksync
 from tests.project.test_readme import BLOCK, PAGES, blocks, fenced, text_of
 from tests.receivers.conftest import Server
@@ -126,6 +127,10 @@ class Stage:
                 (self.folder / name).write_text(done.out)
                 # the JSON contains all problems, and the page does not show them a second time
                 self.say(Run(done.code, "" if "json" in arguments else done.err, ""))
+            case ["hooksync", "fire", *arguments]:
+                real = ["fire", *(self.real(each) for each in arguments)]
+                clock = SteadyClock()  # a busy machine is no slow receiver
+                self.say(hooksync(real, self.environ, self.folder, merged=True, clock=clock))
             case ["hooksync", *arguments]:
                 real = [self.real(each) for each in arguments]
                 self.say(hooksync(real, self.environ, self.folder, merged=True))
