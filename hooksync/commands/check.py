@@ -145,8 +145,7 @@ def _check_receivers(
             continue
         if weak := doubt_about(secret, declared.secret):
             yield _secret_finding(declared, "warning", weak)
-        answer = answers.get((declared.url, secret))
-        yield receiver_finding(declared, answer, is_asked=declared.tenancy not in never)
+        yield receiver_finding(declared, answers.get((declared.url, secret)))
 
 
 def _secret_finding(
@@ -155,13 +154,11 @@ def _secret_finding(
     return Finding(declared.tenancy, declared.name, state, problem.what, problem.fix)
 
 
-def receiver_finding(
-    declared: DeclaredSubscription, answer: ProbeResult | None, *, is_asked: bool
-) -> Finding:
+def receiver_finding(declared: DeclaredSubscription, answer: ProbeResult | None) -> Finding:
     """Judge a receiver's answer to a challenge, and its time. `answer`: None: not challenged."""
     subject = (declared.tenancy, declared.name)
     if answer is None:
-        why = "interrupted" if is_asked else "receiver not challenged: probe: never"
+        why = "receiver not challenged: probe: never, or an interrupt"
         return Finding(*subject, "skipped", why)
     seconds = round(answer.seconds, 3)
     if answer.state != "ready":

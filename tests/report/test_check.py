@@ -37,7 +37,7 @@ def test_a_slow_answer_and_a_web_page_are_warnings_because_nobody_knows_the_limi
     seconds: float, content_type: str, doubt: str
 ) -> None:
     answer = ProbeResult("ready", "", "", seconds, content_type=content_type)
-    found = receiver_finding(declared(), answer, is_asked=True)
+    found = receiver_finding(declared(), answer)
     assert (found.state, found.seconds) == ("warning" if doubt else "ok", seconds)
     assert f" {seconds:.3f} s" in found.detail
     assert doubt in found.detail
