@@ -107,13 +107,6 @@ def test_a_glob_that_matches_nothing_is_wrong_usage(place: Place, flag: str) -> 
     assert place.box.calls == ()
 
 
-def test_an_environment_variable_can_name_the_hooks_file(place: Place) -> None:
-    place.write(HOOKS, "other.yaml")
-    (place.folder / "hooks.yaml").unlink()
-    place.environ["HOOKSYNC_FILE"] = "other.yaml"
-    assert place.run("validate").out == "other.yaml: valid: 1 tenancy, 2 subscriptions.\n"
-
-
 def test_the_fix_for_a_missing_file_names_the_variable_that_may_name_it(place: Place) -> None:
     (place.folder / "hooks.yaml").unlink()
     assert "fix: write a first one with `hooksync init`" in place.run("plan").err

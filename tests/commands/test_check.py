@@ -64,9 +64,7 @@ def test_json_holds_each_finding(place: Place) -> None:
     assert run.code == 0
     document = run.json
     assert (document["format"], document["exit_code"]) == ("hooksync.check/1", 0)
-    assert document["summary"] == {"ok": 3, "warning": 0, "failed": 0, "skipped": 0}
     assert document["tenancies"] == [{"name": "prod", "where": f"{place.box.url} / DEMO"}]
-    assert states(run) == {"log-in": "ok", "list": "ok", "catalogue": "ok"}
     catalogue = found(run, "catalogue")
     assert catalogue.pop("seconds") > 0
     assert catalogue.pop("detail").startswith("receiver ready in ")

@@ -13,25 +13,6 @@ def with_less(text: str) -> str:
     return text.replace("[INDEXED, MOVED]", "[MOVED]")
 
 
-def test_a_run_removes_no_more_than_the_policy_allows_in_all_tenancies_together(
-    place: Place,
-) -> None:
-    place.environ |= KEY
-    assert place.run("apply", "--yes").code == 0
-    place.write(with_less(HOOKS))
-    policy = place.policy(max_unsubscribe_run=0)
-    calls = place.changing_calls
-    for command in ("plan --out p.json", "apply --yes"):
-        run = place.run(*command.split(), "--policy", policy)
-        assert run.code == 3
-        assert "the run would remove or move 1: the policy has max_unsubscribe_run: 0" in run.err
-        assert f"({policy}:9)" in run.err
-    assert not (place.folder / "p.json").exists()
-    assert place.changing_calls == calls
-    allowed = place.policy(max_unsubscribe_run=1)
-    assert place.run("apply", "--yes", "--policy", allowed).code == 0
-
-
 def test_a_policy_counts_moved_and_paused_subscriptions_of_a_run(place: Place) -> None:
     place.environ |= KEY
     assert place.run("apply", "--yes").code == 0

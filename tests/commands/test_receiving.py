@@ -174,15 +174,6 @@ def test_verify_takes_the_signature_of_a_recorded_event_from_its_headers(tmp_pat
     assert (done.code, done.err.splitlines()[0]) == (64, "error: there is no signature to verify")
 
 
-def test_verify_reports_missing_events_and_missing_secrets(tmp_path: Path) -> None:
-    done = run("verify", str(tmp_path / "missing.json"), "--signature", SIGNATURE, *NAMED)
-    assert (done.code, "there is no event " in done.err) == (1, True)
-    assert (
-        "secret env:NONE is not set"
-        in run("verify", "-", "--secret", "env:NONE", "--signature", SIGNATURE).err
-    )
-
-
 @contextmanager
 def answering(status: int, text: str = "thank you") -> Iterator[tuple[str, list[IncomingRequest]]]:
     """Run a receiver that returns one answer to all requests and records the requests."""

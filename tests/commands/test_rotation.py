@@ -52,9 +52,7 @@ def test_a_rotated_secret_makes_a_new_subscription_before_the_old_one_is_removed
 def test_the_state_flag_overrides_the_state_that_the_environment_names(made: Place) -> None:
     (made.folder / "hooks.state.json").rename(made.folder / "other.state.json")
     made.environ["HOOKSYNC_STATE"] = "other.state.json"
-    named = made.run("plan", "--format", "json")
-    assert named.json["state"] == "other.state.json"
-    assert named.json["tenancies"][0]["steps"][0]["secret"] == "same"
+    assert made.run("plan", "--format", "json").json["state"] == "other.state.json"
     assert made.run("plan", "--format", "json", "--state", "flag.json").json["state"] == "flag.json"
     assert made.run("plan", "--format", "json", "--no-state").json["state"] is None
     made.environ["HOOKSYNC_STATE"] = ""

@@ -122,20 +122,6 @@ def test_a_hooks_file_in_place_of_a_saved_plan_is_named_with_the_right_command(
     assert run.code == 1
 
 
-def test_a_plan_that_is_not_there_has_a_fix_for_each_command_that_reads_it(place: Place) -> None:
-    fix = "name a file that `hooksync plan --out` wrote"
-    for command in ("apply", "show"):
-        run = place.run(command, "none.json")
-        assert run.err == f"error: there is no plan none.json\n  fix: {fix}\n"
-
-
-def test_an_address_that_is_not_declared_is_shown_as_it_was_typed(place: Place) -> None:
-    run = place.run("fire", "prod/zzz")
-    what = 'no file declares the address "prod/zzz"'
-    known = "prod/catalogue, prod/catalogue/INDEXED, prod/catalogue/MOVED"
-    assert (run.code, run.err) == (64, f"error: {what}\n  fix: known: {known}\n")
-
-
 @pytest.mark.usefixtures("real_scrypt")
 def test_a_run_whose_lock_file_was_deleted_during_its_prompt_subscribes_nothing_again(
     place: Place,
