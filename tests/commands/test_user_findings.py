@@ -129,7 +129,8 @@ def test_a_run_whose_lock_file_was_deleted_during_its_prompt_subscribes_nothing_
     terminal = Terminal(place, "apply")
     terminal.read_until("Type yes to apply: ")
     refused = place.run("apply", "--yes")
-    assert f"process {terminal.process.pid}, which may be waiting at a prompt" in refused.err
+    assert f"(process {terminal.process.pid})" in refused.err
+    assert "its process, which may be waiting at a prompt" in refused.err
     (place.folder / "hooks.state.json.lock").unlink()
     assert place.run("apply", "--yes").code == 0
     state = place.state
