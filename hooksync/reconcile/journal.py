@@ -138,7 +138,7 @@ class Journal:
         self._derive_keys(made)
 
         def change(state: State) -> State:
-            self._run = state.next_run
+            self._run = state.serial + 1  # the serial of this write
             return state.with_records([self._begun(plan, state) for plan in plans])
 
         names = shortened([plan.name for plan in plans])

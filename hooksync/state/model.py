@@ -130,11 +130,6 @@ class State(Record, frozen=True, dict=True):
         force_setattr(self, "salts", tuple(salts))
         force_setattr(self, "tenancies", tuple(tenancies))
 
-    @property
-    def next_run(self) -> int:
-        """The number of a run that begins now."""
-        return self.serial + 1
-
     @cached_property
     def by_tenancy(self) -> dict[TenancyKey, TenancyRecords]:
         """Everything but the salts, by tenancy."""

@@ -183,10 +183,9 @@ def update(
         text = store.read()
         before = _trusted(text, store, writes=True) or State(os.urandom(SALT_BYTES).hex())
         after = change(before)
-        serial = max(before.serial, after.serial)
-        if replace(after, serial=serial) == before:
+        if after == before:
             return before
-        after = replace(after, serial=serial + 1)
+        after = replace(after, serial=before.serial + 1)
         with suppress(Changed):
             store.write(written_text(after, store), text, message)
             return after
