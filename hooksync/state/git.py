@@ -86,7 +86,11 @@ class GitBackend:
         heads = self._remote_heads()
         if not heads:
             return None
-        missing = [commit for commit in heads.values() if not self._has_object(commit)]
+        missing = []
+        for commit in heads.values():
+            code, _, _ = self._run("cat-file", "-e", commit)
+            if code:
+                missing.append(commit)
         if missing:
             self._read(*_FETCH, "--", self._url, *missing)
         head = heads.get(self._branch_ref, "")
@@ -163,10 +167,6 @@ class GitBackend:
             if ref in names:  # ls-remote also finds longer names that end in them
                 heads[ref] = commit
         return heads
-
-    def _has_object(self, commit: str) -> bool:
-        code, _, _ = self._run("cat-file", "-e", commit)
-        return code == 0
 
     def _file(self, commit: str, name: str) -> str | None:
         """Return the text of the only file of a commit; None: the commit has none, or is ""."""
