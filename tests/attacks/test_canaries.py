@@ -77,21 +77,9 @@ def _redirect(text: str) -> Scene:
 
 
 def _head(text: str) -> Scene:
-    line = _one_line(text)
-    said = (
-        b"HTTP/1.1 422 "
-        + line
-        + b"\r\nRetry-After: "
-        + line
-        + b"\r\nX-Said: "
-        + line
-        + b"\r\nLink: "
-        + line
-        + b"\r\nContent-Type: "
-        + line
-        + b"\r\nContent-Length: 0\r\n\r\n"
-    )
-    return Scene([], "list", saying(said))
+    names = (b"HTTP/1.1 422 ", b"Retry-After: ", b"X-Said: ", b"Link: ", b"Content-Type: ")
+    head = b"".join(name + _one_line(text) + b"\r\n" for name in names)
+    return Scene([], "list", saying(head + b"Content-Length: 0\r\n\r\n"))
 
 
 _PLANS, _CHECKS = (

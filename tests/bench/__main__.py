@@ -25,7 +25,7 @@ from tests.bench.measure import (
     median_cpu,
     run,
 )
-from tests.bench.workload import TENANT, start_box, start_many, write_hooks, write_list, write_many
+from tests.bench.workload import TENANT, start_box, write_hooks, write_list, write_many
 from tests.measured import HOOKSYNC, Measured
 
 LIBRARIES = ("PyYAML", "jsonschema", "requests", "urllib3", "deepdiff")
@@ -126,7 +126,7 @@ def _plan(folder: Path, size: int, repeats: int, ways: Iterable[str]) -> dict[st
     write_hooks(folder / "hooks.yaml", size, differs=True)
     write_list(folder / "list.json", size)
     (folder / "the.state.json").unlink(missing_ok=True)
-    with start_box(0) as box:
+    with start_box() as box:
         environ = _environ(box.url)
         create = (*HOOKSYNC, "apply", "--yes", "-f", "same.yaml")
         run((*create, "--state", "the.state.json"), folder, environ)
@@ -146,7 +146,7 @@ def _apply(folder: Path, is_quick: bool) -> Iterator[Figure]:
     outside = []
     for _ in range(1 if is_quick else 3):
         (folder / "hooks.state.json").unlink(missing_ok=True)
-        with start_box(0, LATENCY) as box:
+        with start_box(latency=LATENCY) as box:
             command = (*HOOKSYNC, "apply", "--yes", "--parallelism", str(IN_FLIGHT))
             sample = run(command, folder, _environ(box.url))
             arrived = [call.arrived for call in box.calls if call.name == "subscribe"]
@@ -170,7 +170,7 @@ def _scale(folder: Path, is_quick: bool) -> Iterator[Figure]:
         is_judged = tenancies == JUDGED
         write_many(folder / "hooks.yaml", tenancies, EACH)
         size = f"{tenancies:,} tenancies of {EACH} at {LATENCY * 1000:.0f} ms, {USUAL} in flight"
-        with start_many(tenancies, LATENCY) as box:
+        with start_box(latency=LATENCY, tenancies=tenancies) as box:
             for command, limit in SCALE.items():
                 before = len(box.calls)
                 (folder / "hooks.state.json").unlink(missing_ok=True)
@@ -199,7 +199,7 @@ def _since(folder: Path, is_quick: bool) -> Iterator[Figure]:
     hooks = folder / "hooks.yaml"
     hooks.write_text(hooks.read_text(encoding="utf-8").replace(": true", ": false", 1))
     plan = (*HOOKSYNC, "plan", "--no-state")
-    with start_many(tenancies, 0.0) as box:
+    with start_box(tenancies=tenancies) as box:
         environ = _environ(box.url)
         before = len(box.calls)
         run((*plan, "--since", "HEAD"), folder, environ)

@@ -47,11 +47,13 @@ def write_hooks(path: Path, count: int, *, differs: bool) -> None:
             file.write(ENTRY.format(number=declared, url=url_of(declared), flag=flag))
 
 
-def start_box(count: int, latency: float = 0.0) -> Sandbox:
+def start_box(count: int = 0, latency: float = 0.0, *, tenancies: int = 0) -> Sandbox:
     """Start a sandbox in which the first so many subscriptions are live. `latency`: seconds of each
-    call.
+    call; `tenancies`: so many empty ones beside it.
     """
-    box = Sandbox(SandboxOptions(traits=frozenset({"no-challenge"})))
+    tenants = (TENANT, *(f"T{number:03d}" for number in range(tenancies)))
+    options = SandboxOptions((Account(tenants=tenants),), traits=frozenset({"no-challenge"}))
+    box = Sandbox(options)
     box.latency = latency
     for number in range(count):
         box.seed(TENANT, url_of(number), "FULL_TEXT_INDEXED", SECRET)
@@ -81,12 +83,3 @@ def write_many(path: Path, tenancies: int, each: int) -> None:
             file.write(lines.replace(f"tenant: {TENANT}", f"tenant: T{number:03d}"))
             for place in range(each):
                 file.write(ENTRY.format(number=place, url=url_of(place), flag="true"))
-
-
-def start_many(tenancies: int, latency: float) -> Sandbox:
-    """Start a sandbox with so many empty tenancies."""
-    names = tuple(f"T{number:03d}" for number in range(tenancies))
-    account = Account(tenants=names)
-    box = Sandbox(SandboxOptions((account,), traits=frozenset({"no-challenge"})))
-    box.latency = latency
-    return box
