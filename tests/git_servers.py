@@ -106,15 +106,12 @@ class Remote:
             self.git("config", "remote.origin.url", self.url, at=self.folder / name)
         return self.folder / name
 
-    def decline(self, words: str = "GL-HOOK-ERR: no pushing here") -> None:
+    def decline(self) -> None:
         """Let the server refuse each push, as for a protected branch."""
-        self.hook(f"echo '{words}' >&2\nexit 1")
-
-    def hook(self, script: str) -> None:
-        """Let the server run a script before it accepts a push."""
         hook = self.path / "hooks" / "pre-receive"
         hook.parent.mkdir(exist_ok=True)
-        hook.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        script = "#!/bin/sh\necho 'GL-HOOK-ERR: no pushing here' >&2\nexit 1\n"
+        hook.write_text(script, encoding="utf-8")
         hook.chmod(0o755)
 
     def head(self, branch: str = BRANCH) -> str:

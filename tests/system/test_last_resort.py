@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,34 +33,32 @@ SIX = "".join(
 )
 MANY = unprobed(HOOKS).partition("      catalogue:")[0] + SIX
 
-Fails = Callable[[str, str], Exception | None]  # takes the call, and "before" or "after"
+
+@dataclass
+class Bug:
+    """An error before or after one call."""
+
+    call: str
+    number: int
+    when: str
+    error: Exception
 
 
 class Broken(Transport):
     """A network with a bug."""
 
-    fails: Fails
+    bug: Bug
 
     def send(self, request: Request) -> Response:
-        call = f"{request.method} {request.path.rpartition('/')[2]}"
-        if error := self.fails(call, "before"):
-            raise error
+        is_it = f"{request.method} {request.path.rpartition('/')[2]}" == self.bug.call
+        self.bug.number -= is_it
+        is_now = is_it and self.bug.number == 0
+        if is_now and self.bug.when == "before":
+            raise self.bug.error
         answer = super().send(request)
-        if error := self.fails(call, "after"):
-            raise error
+        if is_now:
+            raise self.bug.error
         return answer
-
-
-def at(call: str, when: str, number: int, error: Exception) -> Fails:
-    """Return a function that fails once, before or after the call of this name and number."""
-    met = []
-
-    def fails(name: str, moment: str) -> Exception | None:
-        if (name, moment) == (call, when):
-            met.append(name)
-        return error if (name, moment) == (call, when) and len(met) == number else None
-
-    return fails
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,12 @@ class Ended:
     context: Context
 
 
-def apply(place: Place, fails: Fails) -> Ended:
+def apply(place: Place, bug: Bug) -> Ended:
     """Apply in this process, one call after the other, on a network that may have a bug."""
 
     def network(timeout: float, connections: int, environ: Mapping[str, str]) -> Broken:
         transport = Broken(timeout, connections, environ)
-        transport.fails = fails
+        transport.bug = bug
         return transport
 
     screen = MemoryTerminal()
@@ -105,7 +103,7 @@ def test_an_internal_error_ends_an_apply_as_an_interrupt_does(
     place: Place, when: str, error: Exception
 ) -> None:
     place.write(MANY)
-    ended = apply(place, at("POST subscriptions", when, 3, error))
+    ended = apply(place, Bug("POST subscriptions", 3, when, error))
     assert ended.code == 4
     assert f"error: internal error: {type(error).__name__}" in ended.said
     assert "a bug that quotes" not in ended.said
@@ -123,7 +121,7 @@ def test_an_error_after_the_last_change_leads_to_exit_code_4_and_a_written_state
     place: Place,
 ) -> None:
     """The second list is the verification after the last change."""
-    ended = apply(place, at("GET subscriptions", "after", 2, MemoryError()))
+    ended = apply(place, Bug("GET subscriptions", 2, "after", MemoryError()))
     assert ended.code == 4
     assert set(ended.outcomes) == {"unsettled"}
     state = place.state
