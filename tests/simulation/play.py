@@ -449,7 +449,8 @@ class Play:
         self.figures["commands"] += 1
         self.figures["calls"] += process.counts["any"]
         self.figures["faults"] += process.faults
-        self.figures["kills"] += run.code is None
+        if run.code is None:
+            self.figures["kills"] += 1
         if self.traces:
             self.say(f"  {run.name}: exit {run.code}")
             for line, several in groupby(process.trace):

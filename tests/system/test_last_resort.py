@@ -51,7 +51,8 @@ class Broken(Transport):
 
     def send(self, request: Request) -> Response:
         is_it = f"{request.method} {request.path.rpartition('/')[2]}" == self.bug.call
-        self.bug.number -= is_it
+        if is_it:
+            self.bug.number -= 1
         is_now = is_it and self.bug.number == 0
         if is_now and self.bug.when == "before":
             raise self.bug.error
