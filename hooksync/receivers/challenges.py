@@ -123,10 +123,12 @@ def challenge(url: HookUrl, secret: Secret, caller: Caller, code: str | None = N
     if isinstance(answer, ProbeResult):
         return replace(answer, seconds=seconds)
     called = "".join(_target(url, code))
-    said = masked_url(answer.location) if answer.location else answer.text
+    location = answer.headers.get("Location")
+    said = masked_url(location) if location else answer.text
     quoted = caller.redactor.quote(said)
     result = judge_answer(answer.status, answer.body, code, key_of(secret), called, quoted=quoted)
-    return replace(result, seconds=seconds, status=answer.status, content_type=answer.content_type)
+    content_type = answer.headers.get("Content-Type", "")
+    return replace(result, seconds=seconds, status=answer.status, content_type=content_type)
 
 
 def post(

@@ -31,7 +31,7 @@ from hooksync.receivers.events import (
     deliver,
     signed,
 )
-from hooksync.service.http import Caller, Response
+from hooksync.service.http import LISTEN, Caller, Response
 
 TrialState = Literal["passed", "failed", "unproved", "warning"]
 TrialKind = Literal["challenge", "code", "forged", "genuine", "method"]
@@ -136,7 +136,7 @@ class Sender:
         if isinstance(answer, ProbeResult):
             is_last = not answer.is_sent
             return replace(trial, detail=answer.detail, fix=answer.fix, is_last=is_last)
-        if answer.is_of_listen and kind != "genuine":
+        if LISTEN in answer.headers and kind != "genuine":
             return replace(trial, detail=_LISTEN, fix=_LISTEN_FIX, is_last=True)
         if answer.status not in _RIGHT[kind]:
             return replace(trial, detail=self.caller.redactor.quote(answer.text))
@@ -151,7 +151,7 @@ def _warning(answer: Response, kind: TrialKind, seconds: float) -> tuple[str, st
     if kind == "method" and answer.status in TAKEN:
         return "it answers 2xx to an event that was sent with GET", "answer 405"
     if kind == "genuine" and (answer.status != 200 or answer.text.startswith("<")):
-        what = f"it answers {answer.status} {answer.content_type}".strip()
+        what = f"it answers {answer.status} {answer.headers.get('Content-Type', '')}".strip()
         what += "; nobody knows if Preservica counts that as success"
         return what, "answer 200, with JSON"
     return doubt(seconds)

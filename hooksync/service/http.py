@@ -270,15 +270,12 @@ LISTEN = "Hooksync-Listen"  # the header of an answer that is not of the receive
 class Response(Record, frozen=True):
     """What came back, read to its end."""
 
-    HIDDEN = ("body", "location")
+    HIDDEN = ("body", "headers")
 
     status: int
     body: bytes
-    retry_after: str | None = None  # the header as sent
-    location: str | None = None  # the header as sent: where a redirect leads to
+    headers: Mapping[str, str] = {}
     has_next_page: bool = False  # a Link header names a next page
-    content_type: str = ""  # the header as sent
-    is_of_listen: bool = False  # `hooksync listen` gave the answer, not the receiver behind it
 
     @property
     def text(self) -> str:
@@ -354,15 +351,8 @@ class Transport:
                 # the final response would follow on this connection: raising closes it
                 raise ConnectionError
             body = _read(response, request.answer_limit)
-        return Response(
-            response.status_code,
-            body,
-            response.headers.get("Retry-After"),
-            response.headers.get("Location"),
-            has_next_page="next" in response.links,
-            content_type=response.headers.get("Content-Type", ""),
-            is_of_listen=LISTEN in response.headers,
-        )
+        is_part = "next" in response.links
+        return Response(response.status_code, body, response.headers, is_part)
 
 
 def _read(response: requests.Response, limit: int) -> bytes:
@@ -435,7 +425,7 @@ class Caller(Record, frozen=True):
                 continue
             is_broken = may_repeat and response.status >= SERVER_ERROR
             may_help = is_broken or response.status == TOO_MANY
-            asked = read_retry_after(response.retry_after)
+            asked = read_retry_after(response.headers.get("Retry-After"))
             if not (may_help and repeats_left and backoff.wait(asked)):
                 break
         return response

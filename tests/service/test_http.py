@@ -15,7 +15,7 @@ import pytest
 
 from hooksync import __version__
 from hooksync.core.errors import AnswerLost, ServiceError
-from hooksync.service.http import Request, Response, Transport, check_address
+from hooksync.service.http import Request, Transport, check_address
 from tests.wire import (
     Certificate,
     Respond,
@@ -139,7 +139,8 @@ def test_no_name_leads_to_a_unique_local_address(address: str) -> None:
 def test_a_request_is_sent_unchanged_with_few_added_headers(make: Make, serve: Serve) -> None:
     wire = serve(saying(answer(b"ok", "201 Created", "Retry-After: 7")))
     request = Request("POST", wire.url, "/a%2Fb?c=d", {"X-Y": "z"}, SECRET.encode())
-    assert make().send(request) == Response(201, b"ok", "7")
+    found = make().send(request)
+    assert (found.status, found.body, found.headers["Retry-After"]) == (201, b"ok", "7")
     assert wire.request_lines == ["POST /a%2Fb?c=d HTTP/1.1"]
     assert wire.header("User-Agent") == f"hooksync/{__version__}"
     assert wire.header("X-Y") == "z"
@@ -184,7 +185,7 @@ def test_an_interim_answer_counts_as_lost_and_the_next_call_reads_its_own_answer
     transport, url = make(), serve(respond).url
     error = failure_of(transport, get(url))
     assert isinstance(error, AnswerLost)
-    assert transport.send(get(url)) == Response(200, b"the second")
+    assert transport.send(get(url)).body == b"the second"
 
 
 # time and memory

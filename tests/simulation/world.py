@@ -351,8 +351,8 @@ class Process(MemoryTerminal):
                     Problem("the server refuses connections", "try again"), kind="not-sent"
                 )
             case "status" | "commit-status":
-                retry_after = "3" if number in (429, 503) else None
-                return Response(int(number), b'{"message": "the simulation says no"}', retry_after)
+                headers = {"Retry-After": "3"} if number in (429, 503) else {}
+                return Response(int(number), b'{"message": "the simulation says no"}', headers)
             case "echo":
                 # without quotes, so that nothing looks like a JSON field
                 return Response(400, b"cannot take " + sent.replace(b'"', b""))
