@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -92,7 +93,8 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
             if options.is_suite:
                 return _run_suite(options, sender, events, secrets)
             body = json.dumps(events.make()).encode()
-        return _show_answer(sender, sender.send("event", signed(body, sender.secret)))
+        trial = sender.send("event", signed(body, sender.secret))
+        return _show_answer(sender, trial, secrets)
 
 
 def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration:
@@ -130,17 +132,20 @@ def _new_events(
     return NewEvents(now, trigger, template)
 
 
-def _show_answer(sender: Sender, trial: Trial, reason: str = "") -> ExitCode:
+def _show_answer(sender: Sender, trial: Trial, secrets: Mapping[SecretRef, Secret]) -> ExitCode:
     """Show the answer to one event. It does not prove that the receiver worked on the event.
 
-    `reason`: why the receiver was right to refuse it, or "".
+    A receiver is right to refuse a recorded event that none of the secrets signed.
     """
     terminal = sender.caller.context.terminal
     if trial.state != "failed":
         terminal.show([trial_line(trial, "answered")])
         return ExitCode.DONE
     terminal.show([trial_line(trial)])
-    if reason:
+    body = trial.sent.body
+    signature = trial.sent.signature or ""
+    if not find_signers(secrets, body, signature):
+        reason = explain_signature(secrets, body, signature)
         terminal.result(f"          its recorded signature: {reason}\n")
         return ExitCode.ERROR
     before = sender.sent
@@ -209,11 +214,7 @@ def _replay(place: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> 
         body, headers = read_event(path)
         signature = headers.get(SIGNATURE.lower(), "")
         sent = Delivery(body, signature, is_chunked="transfer-encoding" in headers)
-        trial = sender.send(path.rpartition("/")[2], sent)
-        reason = ""
-        if trial.state == "failed" and not find_signers(secrets, body, signature):
-            reason = explain_signature(secrets, body, signature)
-        codes.append(_show_answer(sender, trial, reason))
+        codes.append(_show_answer(sender, sender.send(os.path.basename(path), sent), secrets))
         if context.stop.is_set():
             return context.terminal.interrupt_code
     failed = codes.count(ExitCode.ERROR)
