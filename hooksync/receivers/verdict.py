@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hooksync.core.record import Record, replace
 from hooksync.receivers.challenges import key_of
@@ -351,13 +351,11 @@ def judge_log(trials: Sequence[Trial], log: bytes) -> tuple[list[Trial], list[Ca
     works = {}
     for trial in trials:
         works[trial.name] = [counts[token] for token in _TOKEN.findall(trial.sent.body)]
-    # a log may contain an identifier several times for each work
-    once = max([1, *works.get(FIRST, [])])
     missing = "lost" if any(map(any, works.values())) else "silent"
     judged = []
     names: dict[str, list[str]] = {}
     for trial in trials:
-        fault = _fault(trial, works[trial.name], once, missing)
+        fault = _fault(trial, works, missing)
         state = trial.state
         if fault:
             names.setdefault(fault, []).append(trial.name)
@@ -369,12 +367,15 @@ def judge_log(trials: Sequence[Trial], log: bytes) -> tuple[list[Trial], list[Ca
     return judged, causes
 
 
-def _fault(trial: Trial, times: Sequence[int], once: int, missing: str) -> str:
+def _fault(trial: Trial, works: Mapping[str, Sequence[int]], missing: str) -> str:
     """Return what the log shows against a test: a name in _IN_THE_LOG, or "".
 
-    `times`: how often the identifier of each entity is in it. `once`: how often it is in it for one
-    work. `missing`: the name if the log lacks one.
+    `works`: by test, how often the identifier of each entity is in the log. `missing`: the name if
+    the log lacks one.
     """
+    times = works[trial.name]
+    # a log may contain an identifier several times for each work
+    once = max([1, *works.get(FIRST, [])])
     if trial.kind == "forged":
         name = "latin-1" if trial.name == LATIN else "forged"
         return name if any(times) else ""
