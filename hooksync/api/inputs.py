@@ -166,16 +166,14 @@ def read_files(options: FileOptions, context: Context) -> declarations.Declarati
     return read_tenancies(sources)
 
 
-def mask_url_variables(
-    entries: Sequence[declarations.TenancyDeclaration], context: Context
-) -> None:
+def mask_url_variables(entries: declarations.Declarations, context: Context) -> None:
     """Let the redactor learn what the environment adds to URLs."""
     context.output.redactor.learn(url_environment_values(entries, context.environ))
 
 
 def hold_to_policy(
     options: FileOptions,
-    entries: Sequence[declarations.TenancyDeclaration],
+    entries: declarations.Declarations,
     context: Context,
 ) -> Policy | None:
     """Raise Refused if the files name something that is not allowed.

@@ -46,7 +46,7 @@ class TenancyDeclaration(model.PlainSettings, frozen=True):
     tenant: Template = parse_template("${PRESERVICA_TENANT:-}")  # "": not set
 
 
-Declarations: TypeAlias = tuple[TenancyDeclaration, ...]
+Declarations: TypeAlias = Sequence[TenancyDeclaration]
 
 
 def url_template(subscription: model.DeclaredSubscription) -> Template:
@@ -120,7 +120,7 @@ def _may_match(glob: str, entry: TenancyDeclaration) -> bool:
     return is_former or any(fnmatchcase(address, glob) for address in addresses([entry]))
 
 
-def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
+def addresses(entries: Declarations) -> list[str]:
     """List the addresses of all subscriptions."""
     return [subscription.address for entry in entries for subscription in entry.subscriptions]
 
@@ -189,7 +189,7 @@ def _url_variable_uses(url: Template) -> Iterator[VariableUse]:
         yield VariableUse(name, "url" if tail and has_host else "place", url.location)
 
 
-def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Problem]:
+def reference_problems(tenancies: Declarations) -> Iterator[Problem]:
     """Refuse references that no hooks file may contain.
 
     Otherwise a file that nobody reviewed could send a secret of this machine to a foreign server.
@@ -225,7 +225,7 @@ def refs_of(tenancy: TenancyDeclaration) -> list[model.SecretRef]:
     return [*credentials, *(entry.secret for entry in tenancy.subscriptions)]
 
 
-def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
+def command_problems(tenancies: Declarations) -> Iterator[Problem]:
     """Refuse references to programs, so that the author of a hooks file cannot run any."""
     fix = "if you trust whoever wrote this, give --allow-commands; or name a variable or a file"
     for tenancy in tenancies:

@@ -28,7 +28,7 @@ from hooksync.core.errors import FileError, Problem, suggestion
 from hooksync.core.record import given_fields, replace
 from hooksync.core.template import Template, fill_in, parse_template
 
-Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
+Judge = Callable[[Declarations], Iterable[Problem]]
 Read = Callable[[str], Source]
 
 _PLACE = attrgetter("server", "tenant")  # of a tenancy, as written

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import PurePath
@@ -20,6 +20,7 @@ from typing import TypeAlias
 
 from hooksync.config.checked_yaml import read_checked
 from hooksync.config.declarations import (
+    Declarations,
     TenancyDeclaration,
     VariableUse,
     name_values,
@@ -47,7 +48,8 @@ from hooksync.core.template import Template, fill_in
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs
 Environment: TypeAlias = Mapping[str, str] | None  # None: the values of variables are not known
-Breach: TypeAlias = tuple[str, str, Location | None]  # the policy's field, what breaks it, where
+# each: the policy's field, what breaks it, where
+Breaches: TypeAlias = Iterator[tuple[str, str, Location | None]]
 
 _FIX = "use a different one, or ask the owners of the policy to allow it, under {}"
 _PLAIN_NAME = re.compile("[a-z0-9-]+")  # no two of these names have the same ${TENANCY}
@@ -124,9 +126,7 @@ class Policy(Record, frozen=True):
             return f"{self.file} has no {field}"
         return f"{self.file}:{data.key_place(field).line}"
 
-    def breaches(
-        self, tenancies: Sequence[TenancyDeclaration], environ: Environment = None
-    ) -> Iterator[Problem]:
+    def breaches(self, tenancies: Declarations, environ: Environment = None) -> Iterator[Problem]:
         """Find what the policy does not allow.
 
         `environ`: fills in the variables; None: only the text before the first variable is judged.
@@ -137,7 +137,7 @@ class Policy(Record, frozen=True):
                 what = f"{what}, which the policy does not allow ({place})"
                 yield Problem(what, _FIX.format(field), where)
 
-    def _breaches(self, tenancy: TenancyDeclaration, environ: Environment) -> Iterator[Breach]:
+    def _breaches(self, tenancy: TenancyDeclaration, environ: Environment) -> Breaches:
         rules = self.rules_for(tenancy.name)
         if fault := self._name_fault(tenancy.name, rules):
             yield "tenancies", fault, tenancy.location
@@ -168,7 +168,7 @@ class Policy(Record, frozen=True):
         return None
 
 
-def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Iterator[Breach]:
+def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Breaches:
     allowed: dict[str, Allowed | None] = {
         "owns": rules.owns,
         "probe": PROBES[PROBES.index(rules.probe) :],
@@ -187,7 +187,7 @@ def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Iterator[Breac
             yield "triggers", what, entry.location
 
 
-def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> Iterator[Breach]:
+def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> Breaches:
     """Judge the paths of the files. A `*` in a glob matches within one name."""
     if rules.files is None:
         return
@@ -200,9 +200,7 @@ def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> It
             yield "files", what, Location(file, 1, 1)
 
 
-def _server_breaches(
-    rules: Rules, tenancy: TenancyDeclaration, environ: Environment
-) -> Iterator[Breach]:
+def _server_breaches(rules: Rules, tenancy: TenancyDeclaration, environ: Environment) -> Breaches:
     server = tenancy.server
     text, is_whole = _filled_or_prefix(server, environ)
     is_valid = is_whole and not urls.server_fault(text)  # otherwise `resolve` judges it
@@ -212,7 +210,7 @@ def _server_breaches(
         yield "allow_http", f'tenancy "{tenancy.name}" says `allow_http: true`', tenancy.location
 
 
-def _receiver_breaches(rules: Rules, written: Template, environ: Environment) -> Iterator[Breach]:
+def _receiver_breaches(rules: Rules, written: Template, environ: Environment) -> Breaches:
     text, is_whole = _filled_or_prefix(written, environ)
     scheme, _, tail = urls.split_url(text)
     if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
@@ -278,13 +276,13 @@ def _is_host(netloc: str, glob: str, scheme: str) -> bool:
     return netloc.isascii() and re.fullmatch(pattern, host) is not None
 
 
-def _variable_breaches(rules: Rules, use: VariableUse) -> Iterator[Breach]:
+def _variable_breaches(rules: Rules, use: VariableUse) -> Breaches:
     field = f"{use.role}_variables"
     if use.name and not matches_any(use.name, getattr(rules, field)):
         yield field, f"this names the variable {use.name}", use.where
 
 
-def _source_breaches(rules: Rules, refs: Iterable[SecretRef], policy: str) -> Iterator[Breach]:
+def _source_breaches(rules: Rules, refs: Iterable[SecretRef], policy: str) -> Breaches:
     """Judge the sources of secrets and credentials."""
     for ref in dict.fromkeys(refs):  # each source once: following links reads the disk
         if ref.kind not in rules.secret_kinds:

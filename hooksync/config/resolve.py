@@ -6,11 +6,12 @@ Messages name variables; they never quote what variables hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from hooksync.config.declarations import (
+    Declarations,
     TenancyDeclaration,
     in_order,
     reference_problem,
@@ -52,9 +53,7 @@ _URL_FIX = (
 _SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
 
 
-def check_as_written(
-    warnings: list[Problem], entries: Sequence[TenancyDeclaration]
-) -> list[Problem]:
+def check_as_written(warnings: list[Problem], entries: Declarations) -> list[Problem]:
     """Return the problems of everything that does not depend on a variable; note the warnings."""
     problems: list[Problem] = []
     for entry in entries:  # only for the problems: without variables, a tenancy is incomplete
@@ -63,7 +62,7 @@ def check_as_written(
 
 
 def resolve(
-    entries: Sequence[TenancyDeclaration],
+    entries: Declarations,
     environ: Environment,
     *,
     needs_login: bool = False,
@@ -122,7 +121,7 @@ def resolve_subscriptions(
     return subscriptions
 
 
-def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Environment) -> set[str]:
+def url_environment_values(entries: Declarations, environ: Environment) -> set[str]:
     """Return the values that fill in URLs: the redactor masks them in texts of other programs.
 
     Values that also fill in a server or a tenant are left out, because those are shown anyway.
@@ -254,9 +253,7 @@ class _Resolver(NamedTuple):
         return None if missing else text
 
 
-def _override_warnings(
-    entries: Sequence[TenancyDeclaration], environ: Environment
-) -> list[Problem]:
+def _override_warnings(entries: Declarations, environ: Environment) -> list[Problem]:
     """Warn of each variable of a secret whose value in a file differs from the environment's."""
     overridden = environ.overridden if isinstance(environ, Environ) else {}
     secret_names = {ref.variable for entry in entries for ref in refs_of(entry)}

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from hooksync.config.declarations import TenancyDeclaration
+from hooksync.config.declarations import Declarations, TenancyDeclaration
 from hooksync.config.document import read_tenancies
 from hooksync.config.files import STDIN, Source, is_hooks_file
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
@@ -30,7 +30,7 @@ _REF_FIX = (
 
 
 def changed_tenancies(
-    tenancies: Sequence[TenancyDeclaration],
+    tenancies: Declarations,
     files: Sequence[str],
     ref: str,
     environ: Variables,
