@@ -44,10 +44,10 @@ def send_again(
     Each run makes new events, so that work is done again.
     """
     now = datetime.fromtimestamp(sender.caller.context.clock.now(), UTC).replace(tzinfo=None)
-    event: dict[str, object] = {"timestamp": now.isoformat(), "tenant": tenant, "trigger": INDEXED}
+    fields = {"timestamp": now.isoformat(), "tenant": tenant, "trigger": INDEXED}
     for kind, reference in entities:
         entity = {"event": "FullTextIndexed", "entityType": kind, "entityRef": reference}
-        event["events"] = [{**entity, "identifiers": []}]
+        event = {**fields, "events": [{**entity, "identifiers": []}]}
         sent = signed(json.dumps(event).encode(), sender.secret)
         marked = replace(sent, headers=JSON_HEADERS | {MARK: moment})
         trial = sender.send(f"{kind} {reference}", marked)

@@ -48,13 +48,15 @@ class NewEvents:
     ) -> None:
         self._moment = moment.replace(tzinfo=None)
         event = trigger.title().replace("_", "")
-        entity = {"event": event, "entityType": "IO", "entityRef": str(uuid.uuid4())}
+        reference = str(uuid.uuid4())
         self._template = template or {
             "subscriptionId": uuid.uuid4().hex,
             "timestamp": "",
             "tenant": "HOOKSYNC-FIRE",
             "version": "6.10",
-            "events": [{**entity, "identifiers": []}],
+            "events": [
+                {"event": event, "entityType": "IO", "entityRef": reference, "identifiers": []}
+            ],
             "trigger": trigger,
         }
 
