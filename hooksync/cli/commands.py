@@ -106,7 +106,7 @@ def _apply() -> Run:
 
 
 def _list() -> Run:
-    from hooksync.commands.plan_apply import ListOptions, list_live
+    from hooksync.commands.list_live import ListOptions, list_live
 
     return _with(ListOptions, list_live)
 
@@ -124,13 +124,13 @@ def _listen() -> Run:
 
 
 def _catch_up() -> Run:
-    from hooksync.commands.fire import CatchUpOptions, catch_up
+    from hooksync.commands.catch_up import CatchUpOptions, catch_up
 
     return _with(CatchUpOptions, catch_up)
 
 
 def _verify() -> Run:
-    from hooksync.commands.fire import VerifyOptions, verify
+    from hooksync.commands.verify import VerifyOptions, verify
 
     return _with(VerifyOptions, verify)
 

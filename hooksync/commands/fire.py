@@ -1,29 +1,21 @@
-"""The commands `fire`, `catch-up` and `verify`: they send events to a receiver, or judge an event.
-
-`catch-up` sends an event for each entity that was updated since an outage.
-"""
+"""The command `fire`: send a new event, the suite, or recorded events to a receiver."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from hooksync.api.inputs import Declared, prepare, read_files
-from hooksync.api.run import open_run
-from hooksync.commands.problems import confirm
+from hooksync.api.inputs import read_files
 from hooksync.commands.receiving import (
     ReceiverOptions,
-    SecretOptions,
     declared_receiver,
-    find_secrets,
     named_receiver,
     open_receiver,
 )
-from hooksync.config.declarations import TenancyDeclaration, addresses
+from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.files import read_event, read_named, recorded_events
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
@@ -35,10 +27,8 @@ from hooksync.core.errors import (
     pluralised,
     suggestion,
 )
-from hooksync.core.model import TRIGGER_NAMES, Secret, SecretRef, Tenancy, Trigger
-from hooksync.core.record import replace
+from hooksync.core.model import TRIGGER_NAMES, Secret, SecretRef, Trigger
 from hooksync.core.redaction import printable
-from hooksync.receivers.catch_up import LIMITS, send_again, updated_entities
 from hooksync.receivers.events import (
     SIGNATURE,
     Delivery,
@@ -49,15 +39,10 @@ from hooksync.receivers.events import (
 )
 from hooksync.receivers.suite import Sender, Suite, Trial
 from hooksync.receivers.verdict import LOG_WAIT, Cause, explain, explain_refusal, judge_log
-from hooksync.reconcile.run import Run
 from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
 _NO_RECEIVER = Problem(
     "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
-)
-_NO_SIGNATURE = Problem(
-    "there is no signature to verify",
-    f"give --signature with the value of the header {SIGNATURE}; `listen --record` keeps it",
 )
 _LOG_FIX = "name the file into which the receiver prints the identifiers of each entity"
 _NOT_TESTED = "Not tested: whether signatures are compared in constant time"
@@ -222,107 +207,3 @@ def _replay(place: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> 
     answered = len(codes) - failed
     context.terminal.result(f"\nReplay: {answered} answered, {failed} failed{left_out}.\n")
     return ExitCode.ERROR if failed else ExitCode.DONE
-
-
-class CatchUpOptions(ReceiverOptions, frozen=True):
-    """The flags of `catch-up`."""
-
-    moment: str = ""  # ISO 8601, of --since
-    is_dry_run: bool = False  # list, and send nothing
-
-
-def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
-    """List what was updated since a time, and after a prompt send an event for each entity."""
-    moment = _moment(options.moment, context.clock.now())
-    declared = _declared(options, context)
-    [tenancy] = declared.tenancies
-    [subscription] = tenancy.subscriptions
-    with open_run(declared) as run:
-        entities = updated_entities(run.clients[tenancy.name], moment)
-        number = pluralised(len(entities), "entity")
-        receiver = subscription.url.shown
-        context.terminal.message(f"{number} updated since {moment}, for {receiver}. {LIMITS}")
-        if options.is_dry_run or not entities:
-            context.terminal.result("".join(f"{kind} {ref}\n" for kind, ref in entities))
-            return ExitCode.DONE
-        question = f"{tenancy.where}: send {number} to {receiver}."
-        confirm(question, context, is_confirmed=options.is_confirmed)
-        return _send_missed(run, tenancy, moment, entities)
-
-
-def _declared(options: CatchUpOptions, context: Context) -> Declared:
-    """Read what the files declare for INDEXED at the address. An update proves no other trigger."""
-    entries = read_files(options, context)
-    address = str(options.address)
-    declared_receiver(entries, address)
-    target = f"{address.removesuffix('/INDEXED')}/INDEXED"
-    if target not in addresses(entries):
-        what = f"{address} is not declared for INDEXED: an update proves no other trigger"
-        raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
-    options = replace(options, targets=(target,), uses_state=False)
-    return prepare(options, context, entries=entries)
-
-
-def _moment(since: str, now: float) -> str:
-    """Return the time in UTC. Raises UsageError if it is none, has no zone, or is not past."""
-    with suppress(ValueError):
-        moment = datetime.fromisoformat(since)
-        if moment.tzinfo and moment.timestamp() < now:
-            return moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    what = f'--since "{since}" is not a time in the past with its time zone'
-    raise UsageError(Problem(what, "write a time such as 2026-11-30T14:00Z"))
-
-
-def _send_missed(
-    run: Run, tenancy: Tenancy, moment: str, entities: list[tuple[str, str]]
-) -> ExitCode:
-    [subscription] = tenancy.subscriptions
-    secret = run.secrets.find_all((subscription.secret,))[subscription.secret]
-    sender = Sender(subscription.url, secret, run.caller)
-    tenant = run.clients[tenancy.name].tenant or ""
-    return _show_refused(send_again(sender, tenant, moment, entities), sender, len(entities))
-
-
-def _show_refused(trials: Iterable[Trial], sender: Sender, number: int) -> ExitCode:
-    """Send events, and show those that the receiver refused. `number`: of all events."""
-    context = sender.caller.context
-    failed = 0
-    with context.terminal.progress("sending", number) as advance:
-        for trial in trials:
-            advance()
-            if trial.state == "failed":
-                failed += 1
-                causes = [Cause("failed", trial.detail, trial.fix, ())] if trial.fix else []
-                context.terminal.show([trial_line(trial), *cause_lines(causes)])
-            if context.stop.is_set():
-                return context.terminal.interrupt_code
-    unsent = number - sender.sent
-    rest = f", {unsent} not sent" if unsent else ""
-    taken = sender.sent - failed
-    context.terminal.result(f"{taken} answered with success, {failed} failed{rest}.\n")
-    return ExitCode.ERROR if failed else ExitCode.DONE
-
-
-class VerifyOptions(SecretOptions, frozen=True):
-    """The flags of `verify`."""
-
-    path: str = "-"  # of the event
-    signature: str | None = None  # None: the recorded one
-
-
-def verify(options: VerifyOptions, context: Context) -> ExitCode:
-    """Report which of the secrets signed an event. Returns ERROR if none did."""
-    known = find_secrets(options, context)
-    body, headers = read_event(options.path, context.stdin)
-    signature = options.signature or headers.get(SIGNATURE.lower())
-    if signature is None:
-        raise UsageError(_NO_SIGNATURE)
-    signers = find_signers(known, body, signature)
-    if signers:
-        names = " and ".join(map(str, signers))
-        context.terminal.result(f"signed with {names}\n")
-        return ExitCode.DONE
-    tried = ", ".join(map(str, known))
-    reason = explain_signature(known, body, signature)
-    context.terminal.result(f"signed with none of {tried}\n  {reason}\n")
-    return ExitCode.ERROR

@@ -1,4 +1,4 @@
-"""The commands `plan`, `apply`, `apply PLAN`, `remove` and `list`.
+"""The commands `plan`, `apply`, `apply PLAN` and `remove`.
 
 They are made of the parts of the library's `plan` and `apply`, because a person sees the plan, and
 answers, between the challenges and the first change. They show the result, and return an exit code.
@@ -13,7 +13,6 @@ from functools import partial
 
 from hooksync.api import run as library
 from hooksync.api.inputs import Declared, prepare, prepare_saved
-from hooksync.api.options import RunOptions
 from hooksync.api.run import OpenRun, open_run
 from hooksync.commands.notice import WatchedOptions, watched
 from hooksync.commands.problems import show_plan, show_problems
@@ -34,7 +33,6 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import SELECTING, Verb
 from hooksync.reconcile.plan import Plan, completed
-from hooksync.render.listing import list_lines, live_only
 from hooksync.render.renderers import plan_json
 from hooksync.render.text import expected_answer, plain, plan_lines, question
 from hooksync.state.store import state_place
@@ -220,26 +218,3 @@ def _show_result(done: Plan, options: ApplyOptions, context: Context, told: set[
         elif done.has_changes:
             context.terminal.show([("", ""), *plan_lines(done)])
         show_problems(done, context, refused="refused", told=told)
-
-
-class ListOptions(RunOptions, frozen=True):
-    """The flags of `list`."""
-
-    format: Format = "text"
-
-
-def list_live(options: ListOptions, context: Context) -> ExitCode:
-    """Show what is live. Returns DONE only if every tenancy was read."""
-    made = library.plan(prepare(options, context))
-    shown = live_only(made)
-    if not shown.is_interrupted:
-        code = ExitCode.ERROR if shown.unread else ExitCode.DONE
-        shown = replace(shown, exit_code=int(code))
-    if shown.running:
-        context.terminal.warn(shown.running)
-    if options.format == "text":
-        context.terminal.show(list_lines(shown))
-    else:
-        context.terminal.result(plan_json(shown), "json")
-    show_problems(shown, context, refused="refused")
-    return ExitCode(shown.exit_code)

@@ -1,0 +1,101 @@
+"""The command `catch-up`: after an outage, send an event for each entity that was updated since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from hooksync.api.inputs import Declared, prepare, read_files
+from hooksync.api.run import open_run
+from hooksync.commands.problems import confirm
+from hooksync.commands.receiving import ReceiverOptions, declared_receiver
+from hooksync.config.declarations import addresses
+from hooksync.core.context import Context
+from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised
+from hooksync.core.model import Tenancy
+from hooksync.core.record import replace
+from hooksync.receivers.catch_up import LIMITS, send_again, updated_entities
+from hooksync.receivers.suite import Sender, Trial
+from hooksync.receivers.verdict import Cause
+from hooksync.reconcile.run import Run
+from hooksync.render.suite import cause_lines, trial_line
+
+
+class CatchUpOptions(ReceiverOptions, frozen=True):
+    """The flags of `catch-up`."""
+
+    moment: str = ""  # ISO 8601, of --since
+    is_dry_run: bool = False  # list, and send nothing
+
+
+def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
+    """List what was updated since a time, and after a prompt send an event for each entity."""
+    moment = _moment(options.moment, context.clock.now())
+    declared = _declared(options, context)
+    [tenancy] = declared.tenancies
+    [subscription] = tenancy.subscriptions
+    with open_run(declared) as run:
+        entities = updated_entities(run.clients[tenancy.name], moment)
+        number = pluralised(len(entities), "entity")
+        receiver = subscription.url.shown
+        context.terminal.message(f"{number} updated since {moment}, for {receiver}. {LIMITS}")
+        if options.is_dry_run or not entities:
+            context.terminal.result("".join(f"{kind} {ref}\n" for kind, ref in entities))
+            return ExitCode.DONE
+        question = f"{tenancy.where}: send {number} to {receiver}."
+        confirm(question, context, is_confirmed=options.is_confirmed)
+        return _send_missed(run, tenancy, moment, entities)
+
+
+def _declared(options: CatchUpOptions, context: Context) -> Declared:
+    """Read what the files declare for INDEXED at the address. An update proves no other trigger."""
+    entries = read_files(options, context)
+    address = str(options.address)
+    declared_receiver(entries, address)
+    target = f"{address.removesuffix('/INDEXED')}/INDEXED"
+    if target not in addresses(entries):
+        what = f"{address} is not declared for INDEXED: an update proves no other trigger"
+        raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
+    options = replace(options, targets=(target,), uses_state=False)
+    return prepare(options, context, entries=entries)
+
+
+def _moment(since: str, now: float) -> str:
+    """Return the time in UTC. Raises UsageError if it is none, has no zone, or is not past."""
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(since)
+        if moment.tzinfo and moment.timestamp() < now:
+            return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    what = f'--since "{since}" is not a time in the past with its time zone'
+    raise UsageError(Problem(what, "write a time such as 2026-11-30T14:00Z"))
+
+
+def _send_missed(
+    run: Run, tenancy: Tenancy, moment: str, entities: list[tuple[str, str]]
+) -> ExitCode:
+    [subscription] = tenancy.subscriptions
+    secret = run.secrets.find_all((subscription.secret,))[subscription.secret]
+    sender = Sender(subscription.url, secret, run.caller)
+    tenant = run.clients[tenancy.name].tenant or ""
+    return _show_refused(send_again(sender, tenant, moment, entities), sender, len(entities))
+
+
+def _show_refused(trials: Iterable[Trial], sender: Sender, number: int) -> ExitCode:
+    """Send events, and show those that the receiver refused. `number`: of all events."""
+    context = sender.caller.context
+    failed = 0
+    with context.terminal.progress("sending", number) as advance:
+        for trial in trials:
+            advance()
+            if trial.state == "failed":
+                failed += 1
+                causes = [Cause("failed", trial.detail, trial.fix, ())] if trial.fix else []
+                context.terminal.show([trial_line(trial), *cause_lines(causes)])
+            if context.stop.is_set():
+                return context.terminal.interrupt_code
+    unsent = number - sender.sent
+    rest = f", {unsent} not sent" if unsent else ""
+    taken = sender.sent - failed
+    context.terminal.result(f"{taken} answered with success, {failed} failed{rest}.\n")
+    return ExitCode.ERROR if failed else ExitCode.DONE

@@ -1,0 +1,37 @@
+"""The command `list`: show what is live. It changes nothing."""
+
+from __future__ import annotations
+
+from hooksync.api.inputs import prepare
+from hooksync.api.options import RunOptions
+from hooksync.api.run import plan
+from hooksync.commands.problems import show_problems
+from hooksync.core.context import Context
+from hooksync.core.errors import ExitCode
+from hooksync.core.output import Format
+from hooksync.core.record import replace
+from hooksync.render.listing import list_lines, live_only
+from hooksync.render.renderers import plan_json
+
+
+class ListOptions(RunOptions, frozen=True):
+    """The flags of `list`."""
+
+    format: Format = "text"
+
+
+def list_live(options: ListOptions, context: Context) -> ExitCode:
+    """Show what is live. Returns DONE only if every tenancy was read."""
+    made = plan(prepare(options, context))
+    shown = live_only(made)
+    if not shown.is_interrupted:
+        code = ExitCode.ERROR if shown.unread else ExitCode.DONE
+        shown = replace(shown, exit_code=int(code))
+    if shown.running:
+        context.terminal.warn(shown.running)
+    if options.format == "text":
+        context.terminal.show(list_lines(shown))
+    else:
+        context.terminal.result(plan_json(shown), "json")
+    show_problems(shown, context, refused="refused")
+    return ExitCode(shown.exit_code)
