@@ -257,6 +257,7 @@ class _Store:
             )
 
     def _open(self) -> Any:
+        """Open the file for events; several threads and processes may have it open."""
         import sqlite3  # some builds of Python lack it
 
         connection = sqlite3.connect(
@@ -664,6 +665,7 @@ def _after(progress: Progress, answer: Answer) -> Answer:
 def _answer(
     kind: Kind, status: int, document: dict[str, str] | dict[str, bool], **headers: str
 ) -> Answer:
+    """Make an answer in JSON."""
     headers = {"Content-Type": "application/json", **headers}
     reason = str(document.get("message", ""))
     return Answer(status, headers, json.dumps(document).encode(), kind, reason=reason)
@@ -681,6 +683,7 @@ def wsgi(
     def application(
         request: dict[str, Any], start_response: Callable[..., object]
     ) -> Iterable[bytes]:
+        """Answer one request of WSGI."""
         body, refusal = _read_wsgi(request, limit)
         headers = {"Preservica-Signature": request.get("HTTP_PRESERVICA_SIGNATURE", "")}
         query = request.get("QUERY_STRING", "")

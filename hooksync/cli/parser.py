@@ -105,6 +105,7 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"{flag} needs a value: {flag} {action.metavar}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a value that is none of the choices, and suggest the one that was meant."""
         if action.choices is None or value in action.choices:
             return
         name = (action.option_strings or [str(action.metavar).lower()])[-1]

@@ -150,6 +150,7 @@ class ConsoleTerminal:
         last_shown = self._seconds()
 
         def advance() -> None:
+            """Count one more, and show the count unless the last one was shown just now."""
             nonlocal last_shown
             text = f"{what} {next(numbers)}/{total}"
             now = self._seconds()

@@ -74,6 +74,7 @@ def _moment(since: str, now: float) -> str:
 def _send_missed(
     run: Run, tenancy: Tenancy, moment: str, entities: list[tuple[str, str]]
 ) -> ExitCode:
+    """Send an event for each entity, signed with the declared secret."""
     [subscription] = tenancy.subscriptions
     secret = run.secrets.find_all((subscription.secret,))[subscription.secret]
     sender = Sender(subscription.url, secret, run.caller)

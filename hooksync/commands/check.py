@@ -83,6 +83,7 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
 
 
 def _exit_code(findings: Iterable[Finding], context: Context) -> ExitCode:
+    """Return ERROR if anything failed; a warning is no failure."""
     if context.stop.is_set():
         return context.terminal.interrupt_code
     has_failed = any(finding.state == "failed" for finding in findings)

@@ -144,6 +144,7 @@ def _show_answer(sender: Sender, trial: Trial, secrets: Mapping[SecretRef, Secre
 def _run_suite(
     options: FireOptions, sender: Sender, events: NewEvents, secrets: Mapping[SecretRef, Secret]
 ) -> ExitCode:
+    """Send the suite, and show each answer, then its causes. A signal ends it after the answer."""
     context = sender.caller.context
     others = {str(ref): other for ref, other in secrets.items() if other is not sender.secret}
     trials: list[Trial] = []

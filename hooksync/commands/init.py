@@ -165,6 +165,7 @@ def _exists(path: str) -> Problem:
 
 
 def _write(path: str, text: str, context: Context, mode: int = 0o644) -> None:
+    """Print a text, or write it to a new file. Raises FileError if the file exists."""
     if path == "-":
         context.terminal.result(text)
         return
@@ -242,6 +243,7 @@ class Draft:
         """Write a URL with variables instead of what may be a key."""
 
         def variable(hidden: re.Match[str]) -> str:
+            """Put a variable in the place of a part of the URL that may be a key."""
             key = hidden[1] or ""
             what = f'the value of "{printable(key)}" in the URL' if key else "a part of the URL"
             needed = self._need(needs, name, what, "url", key)

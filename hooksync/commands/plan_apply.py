@@ -94,6 +94,7 @@ def _run(command: str, do: Callable[[], Plan], options: ShownOptions, context: C
 
 
 def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
+    """Make a plan, save it, and show it unless nothing in it needs a person."""
     declared = prepare(options, context)
     with open_run(declared) as run:
         made = library.make_plan(declared, run)
@@ -132,6 +133,7 @@ def _save(made: Plan, options: PlanOptions, path: str, context: Context) -> str:
 
 
 def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
+    """Plan, challenge, ask, apply, and show the result."""
     declared = _declared(options, context)
     told: set[Problem] = set()
     with open_run(declared, is_apply=True) as run:

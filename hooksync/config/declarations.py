@@ -211,6 +211,7 @@ def reference_problems(tenancies: Declarations) -> Iterator[Problem]:
 
 
 def _path_problems(refs: Iterable[model.SecretRef]) -> Iterator[Problem]:
+    """Refuse files on devices, and `..` after the name of a folder."""
     for ref in dict.fromkeys(refs):  # each file once: following links reads the disk
         if ref.kind == "file" and is_device(real_path(ref)):
             yield reference_problem(ref, *ON_DEVICE)

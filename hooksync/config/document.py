@@ -83,6 +83,7 @@ class _Files:
         self.files = [self._with_defaults(source.name, read) for source in sources]
 
     def _parse(self, source: Source) -> None:
+        """Parse one file. A file with problems counts as empty."""
         data = YamlMap()
         try:
             data = read_checked("hooks", source.name, source.data)
@@ -233,6 +234,7 @@ class _TenancyReader:
         return []
 
     def _trigger(self, holder: Any, key: str | int) -> model.Trigger:
+        """Read the name of a trigger, in either spelling. A problem is noted if it is unknown."""
         name = holder[key]
         trigger = model.Trigger.named(name)
         if name not in self._known_triggers:
@@ -275,6 +277,7 @@ class _TenancyReader:
             return None
 
     def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef:
+        """Read where a secret is, with `${tenancy}` and `${TENANCY}` filled in."""
         where = fields.place(key)
         ((kind, value),) = fields[key].items()
         if kind != "command":

@@ -282,6 +282,7 @@ def _add_variables(
 
 
 def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> None:
+    """Add what pyPreservica's file has, and warn of each variable that overrides it."""
     variables = _credentials_in(path)
     if not variables:
         what = f"{path} is ignored: it has no log-in in a section [credentials]"

@@ -138,6 +138,7 @@ class Policy(Record, frozen=True):
                 yield Problem(what, _FIX.format(field), where)
 
     def _breaches(self, tenancy: TenancyDeclaration, environ: Environment) -> Breaches:
+        """Yield each field of the policy that a tenancy violates, with what it does and where."""
         rules = self.rules_for(tenancy.name)
         if fault := self._name_fault(tenancy.name, rules):
             yield "tenancies", fault, tenancy.location
@@ -169,6 +170,7 @@ class Policy(Record, frozen=True):
 
 
 def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Breaches:
+    """Compare the settings of a tenancy with what the policy allows. Defaults count, too."""
     allowed: dict[str, Allowed | None] = {
         "owns": rules.owns,
         "probe": PROBES[PROBES.index(rules.probe) :],
@@ -201,6 +203,7 @@ def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> Br
 
 
 def _server_breaches(rules: Rules, tenancy: TenancyDeclaration, environ: Environment) -> Breaches:
+    """Judge the server, as far as its text is known."""
     server = tenancy.server
     text, is_whole = _filled_or_prefix(server, environ)
     is_valid = is_whole and not urls.server_fault(text)  # otherwise `resolve` judges it
@@ -211,6 +214,7 @@ def _server_breaches(rules: Rules, tenancy: TenancyDeclaration, environ: Environ
 
 
 def _receiver_breaches(rules: Rules, written: Template, environ: Environment) -> Breaches:
+    """Judge the URL of a receiver, as far as its text is known."""
     text, is_whole = _filled_or_prefix(written, environ)
     scheme, _, tail = urls.split_url(text)
     if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
@@ -277,6 +281,7 @@ def _is_host(netloc: str, glob: str, scheme: str) -> bool:
 
 
 def _variable_breaches(rules: Rules, use: VariableUse) -> Breaches:
+    """Judge the name of a variable by the list of its role."""
     field = f"{use.role}_variables"
     if use.name and not matches_any(use.name, getattr(rules, field)):
         yield field, f"this names the variable {use.name}", use.where

@@ -93,6 +93,7 @@ class SecretSources:
         return secrets_by_ref, problems
 
     def _look_up_once(self, ref: SecretRef) -> Secret | Problem:
+        """Read a secret, and teach it to the redactor. A second call returns the same result."""
         with self._lock:
             if ref not in self._found:
                 try:
@@ -169,6 +170,7 @@ class _Unusable(Exception):
 
 
 def _from_file(ref: SecretRef) -> str:
+    """Read a secret from a file. Raises _Unusable if that is not possible."""
     path = real_path(ref)
     if is_device(path):  # checked before in `declarations`, but a link may have changed since
         raise _Unusable(*ON_DEVICE)

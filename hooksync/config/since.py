@@ -111,6 +111,7 @@ class _MergeBase:
         return os.path.relpath(os.path.realpath(path), self._git.folder)
 
     def _run(self, *arguments: str) -> tuple[int, bytes, bytes]:
+        """Run git. Raises an error that names the command and the folder if git cannot run."""
         try:
             return self._git.run(*arguments)
         except FAILURES as error:

@@ -231,6 +231,7 @@ class _Reader:
         return node
 
     def _read_container(self, event: Event, depth: int, *, is_private: bool) -> YamlMap | YamlList:
+        """Read a mapping or a list that has begun. `is_private`: whether it may contain secrets."""
         if depth > _DEEPEST:
             what = f"nested deeper than {_DEEPEST} levels"
             self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
@@ -246,6 +247,7 @@ class _Reader:
         return node
 
     def _read_map(self, depth: int, *, is_private: bool) -> YamlMap:
+        """Read a mapping that has begun, and merge what `<<` names."""
         node = YamlMap()
         key_event = self._next()
         while not isinstance(key_event, MappingEndEvent):
@@ -277,6 +279,7 @@ class _Reader:
         return joined
 
     def _resolve_alias(self, event: Event) -> object:
+        """Return the node of an anchor; all its nodes count again, against bombs."""
         if event.anchor not in self._anchors:
             what = "this alias (`*name`) refers to no anchor of a node that ends above it"
             fix = "define the anchor above it (`&name`), or put the text in quotation marks"
@@ -287,6 +290,7 @@ class _Reader:
         return node
 
     def _refuse_key(self, node: YamlMap, key: object, event: Event, *, is_private: bool) -> None:
+        """Note a key that is a duplicate, or no text. It is quoted only if it looks like a name."""
         if isinstance(key, str):
             is_quotable = key in _PRIVATE_FIELDS if is_private else QUOTABLE_NAME.fullmatch(key)
             name = f' "{key}"' if is_quotable else ""
@@ -299,6 +303,7 @@ class _Reader:
         self._add_problem(event, what, fix)
 
     def _add_problem(self, event: Event, what: str, fix: str) -> None:
+        """Note a problem. Raises FileError if there are too many."""
         self.problems.append(Problem(what, fix, _location(event.start_mark)))
         if len(self.problems) >= _MOST_PROBLEMS:
             raise FileError(*self.problems)

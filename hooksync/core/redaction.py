@@ -166,6 +166,7 @@ def _of_percent(escape: re.Match[str]) -> str:
 
 
 def _of_backslash(escape: re.Match[str]) -> str:
+    """Return the character that an escape with a backslash means."""
     written = escape[0].replace("\\x", "\\u00")
     try:
         decoded: str = json.loads(f'"{written}"')

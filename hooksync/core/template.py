@@ -60,6 +60,7 @@ class Template(Record, frozen=True):
         missing: dict[str, None] = {}
 
         def value_of(token: re.Match[str]) -> str:
+            """Return what replaces a `${NAME}`, and note a variable that is not set."""
             value = environ.get(token["name"] or "") or _default(token)
             if value is None:
                 missing[token["name"]] = None

@@ -206,6 +206,7 @@ def judge_answer(
 
 
 def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResult:
+    """Compare the answer to a challenge with the right one, and with the usual mistakes."""
     if given == sign_challenge(secret, unquote_to_bytes(code.replace("+", " "))):
         return READY
     if mistake := name_mistake(given, challenge_mistakes(secret, code, url)):

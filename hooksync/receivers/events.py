@@ -103,6 +103,7 @@ def deliver(url: HookUrl, sent: Delivery, caller: Caller) -> Response | ProbeRes
 
 
 def _chunks(sent: Delivery) -> Iterator[bytes]:
+    """Send a body in two pieces. `before_last` runs between them."""
     middle = len(sent.body) // 2
     yield sent.body[:middle]
     if sent.before_last is not None:

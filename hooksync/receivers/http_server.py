@@ -237,6 +237,7 @@ def _read_body(stream: io.BufferedIOBase, headers: Mapping[str, str]) -> bytes:
 
 
 def _read_exactly(stream: io.BufferedIOBase, size: int, most: int) -> bytes:
+    """Read a body of a known size. Raises Refusal if it is too long."""
     if size > most:
         raise Refusal(413, f"the body is longer than {MAX_BODY} bytes")
     piece = stream.read(size)

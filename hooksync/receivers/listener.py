@@ -80,6 +80,7 @@ class Listener(LoopbackServer):
         """Accept any host name."""
 
     def _respond(self, connection: Connection, request: IncomingRequest) -> None:
+        """Verify a request, forward a genuine event, answer, and show all of it."""
         answer = request.hand_to(self._receiver)
         passed_on: list[str] = []
         headers: tuple[tuple[str, str], ...] = ((LISTEN, "1"),)

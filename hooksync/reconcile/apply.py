@@ -61,6 +61,7 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, commit: str | None) -> l
 def _apply_side_by_side(
     plans: Sequence[TenancyPlan], run: Run, journal: Journal
 ) -> list[AppliedTenancy]:
+    """Apply the tenancies at the same time."""
     steps = [step for plan in plans for step in plan.steps if step.outcome is None]
     calls = sum(step.creates + step.removes for step in steps)
     with run.context.terminal.progress("applying", calls) as advance:
@@ -124,6 +125,7 @@ class Execution:
         removes_first = self.plan.replacement == "remove-first"
 
         def create(runner: StepRunner) -> None:
+            """Create the subscription of a step. With remove-first, remove the old one first."""
             if removes_first and runner.step.removes:
                 runner.remove()
                 if runner.removal is not Call.DONE:
@@ -237,6 +239,8 @@ class Execution:
     def _side_by_side(
         self, do: Callable[[StepRunner], None], runners: Iterable[StepRunner]
     ) -> None:
+        """Do the same with several steps at a time. An unexpected error ends the run."""
+
         def execute(runner: StepRunner) -> None:
             try:
                 do(runner)

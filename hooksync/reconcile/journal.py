@@ -58,6 +58,7 @@ class Ledger:
                 self._doubtful.add(attempt.identity)
 
     def _set(self, records: TenancyRecords) -> None:
+        """Take new records, and index them by identity and id."""
         self._records = records
         # a run makes at most one attempt of an identity
         self._attempts = {(attempt.run, attempt.identity): attempt for attempt in records.attempts}

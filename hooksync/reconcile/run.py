@@ -242,6 +242,7 @@ class Run(Record, frozen=True):
             self.context.terminal.message(f"{tenancy}: {why}: {most}")
 
     def _read_one(self, tenancy: Tenancy, advance: Callable[[], None]) -> FetchedTenancy:
+        """Fetch one tenancy. Its errors are part of the result."""
         try:
             live = self.clients[tenancy.name].list_subscriptions()
             return FetchedTenancy(self.located(tenancy), live)
@@ -343,6 +344,7 @@ def _judged(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPla
 
 
 def _not_ready(declared: DeclaredSubscription, answer: ProbeResult) -> Problem:
+    """Word what is wrong with the answer of a receiver."""
     name = f"{declared.tenancy}/{declared.name}"
     what = f"{name}: the receiver at {declared.url.shown} is not ready: {answer.detail}"
     return Problem(what, answer.fix, declared.location)

@@ -61,6 +61,7 @@ class ReceiverServer(LoopbackServer):
         self._receivers[name] = made
 
     def _respond(self, connection: Connection, request: IncomingRequest) -> None:
+        """Answer as the receiver whose name is the path."""
         name = request.path.removeprefix("/")
         found = self._receivers.get(name)
         if found is None:

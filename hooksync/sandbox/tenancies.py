@@ -174,6 +174,7 @@ class Rules:
         }
 
     def _log_in(self, form: dict[str, str]) -> dict[str, object]:
+        """Return a new token. Raises Refusal unless user, password and tenant fit together."""
         credentials = (form.get("username"), form.get("password"))
         for account in self._options.accounts:
             tenant = form.get("tenant") or account.tenants[0]
@@ -187,6 +188,7 @@ class Rules:
     def _carry_out(
         self, name: str, request: IncomingRequest, account: Account, tenant: str
     ) -> Reply:
+        """Do what a call asks for. Raises Refusal if the account may not do it."""
         is_webhook_call = name in ("list", "subscribe", "unsubscribe")
         if is_webhook_call and WEBHOOK_ROLES.isdisjoint(account.roles):
             known = ", ".join(sorted(WEBHOOK_ROLES))
@@ -225,6 +227,7 @@ class Rules:
         return Reply(200, text.encode(), "application/xml")
 
     def _subscribe(self, tenant: str, body: bytes) -> Reply:
+        """Challenge the receiver, and add a subscription."""
         wanted = self._read_subscription(body)
         if "no-challenge" not in self._options.traits:
             reason = self._challenge(wanted.url, wanted.secret)

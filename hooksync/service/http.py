@@ -106,6 +106,7 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        """Read what has arrived. Raises TimeoutError once the whole response took too long."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError

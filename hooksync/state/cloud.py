@@ -110,6 +110,7 @@ class CloudBackend:
             raise Changed from None  # somebody has deleted the object
 
     def _read(self, obstore: Any) -> tuple[bytes, Any]:
+        """Read the object and its version."""
         found = obstore.get(self._store, self._key)
         data = b""
         for chunk in found.stream():  # a body may be larger than the reported size
@@ -119,6 +120,8 @@ class CloudBackend:
         return data, _version(found.meta)
 
     def _write(self, text: str, mode: Any) -> Any:
+        """Write the object. `mode`: the version that it replaces, or that it must be new."""
+
         def put(obstore: Any) -> Any:
             kind = {"Content-Type": "application/json"}
             settings = {"mode": mode, "attributes": kind, "use_multipart": False}
@@ -179,6 +182,7 @@ class CloudBackend:
         return self._error(what, Redactor().quote(summary))
 
     def _error(self, what: str, reason: str) -> StateError:
+        """Word an error of the object store, with the variables that it reads."""
         http = f"a server without https needs {self._prefix}ALLOW_HTTP=true"
         fix = f"check the network, and the variables {self._prefix}*: {self._credentials}; {http}"
         return StateError(Problem(f"the state {self.where} cannot be {what}: {reason}", fix))

@@ -86,6 +86,7 @@ def reason_against(
 
 
 def _parse(text: str, path: str) -> dict[str, Any]:
+    """Parse JSON. Raises StateError with the line and column of a mistake."""
     try:
         document = parse_json(text)
     except json.JSONDecodeError as error:

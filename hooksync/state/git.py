@@ -223,6 +223,7 @@ class GitBackend:
         return os.fsdecode(self._read(*arguments, data=data)).rstrip("\n")
 
     def _error(self, verb: str, reason: str) -> StateError:
+        """Word an error of git, with what git printed."""
         fix = f"see that `git {verb}` works there: address, network and credentials are git's own"
         where = f"`git {verb}` in {self._git.folder}: {Redactor().quote(reason)}"
         return StateError(Problem(f"the state {self.where} cannot be used: {where}", fix))

@@ -186,6 +186,7 @@ def without_needless(
     newest = _newest_runs(records)
 
     def kept(record: StateEntry | Attempt) -> StateEntry | Attempt | None:
+        """Return a record that is still needed; None: it is dropped."""
         is_newest = record.run >= newest.get(record.identity, 0)
         is_needed = record.id in shown or (record.identity in declared and is_newest)
         is_young = isinstance(record, Attempt) and now - record.at <= EXPIRY

@@ -150,6 +150,7 @@ class RemoteStore:
         self._put(change, "run lock taken away from its holder")
 
     def _take(self, holder: Holder) -> None:
+        """Write the lock into the backend, unless a different run holds it."""
         lock = replace(holder, expiry=self._expiry)
 
         def change(content: BackendData) -> BackendData:
@@ -199,6 +200,7 @@ class RemoteStore:
                 self._renew()
 
     def _renew(self) -> None:
+        """Change the lock, so that others see that this run goes on."""
         with self._mutex:
             if self._lock:
                 lock = replace(self._lock, count=self._lock.count + 1)
@@ -206,6 +208,7 @@ class RemoteStore:
                 self._put_held(lock, renewed, f"run lock renewed by {lock}")
 
     def _release(self) -> None:
+        """Remove the lock. A lock that this run has lost already is left alone."""
         with self._mutex:
             try:
                 with suppress(LockLost):

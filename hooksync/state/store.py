@@ -158,6 +158,7 @@ def load_state(store: StateStore, *, writes: bool = False) -> State | None:
 
 
 def _trusted(text: str | None, store: StateStore, *, writes: bool) -> State | None:
+    """Read a state. Raises StateError if its signature or its place is wrong."""
     if text is None:
         return None
     state = read_state(text, store.where)
