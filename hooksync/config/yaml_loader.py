@@ -44,6 +44,9 @@ PRIVATE = ("secret", "credentials")  # what is written below one of these keys m
 # the types that YAML 1.1 may give to scalars without quotes, in words for messages
 KINDS = {bool: "true or false", int: "a number", float: "a number", date: "a date"}
 
+# a PyYAML that was built without libyaml has only the slow ones
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _NO_FOLDING = 2**31 - 1  # columns
 _resolver: Any = yaml.resolver.Resolver()
 # first characters of plain scalars that YAML 1.1 may read as a different type than text
@@ -114,7 +117,7 @@ def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
         raise FileError(Problem(what, fix, _place_after(file, text[: directive.end() - 1])))
     stream: Any = StringIO(text)
     stream.name = file  # each mark then has it
-    loader = yaml.CSafeLoader(stream)
+    loader = _LOADER(stream)
     reader = _Reader(loader.get_event, min(_MOST_NODES, _BASE_NODE_LIMIT + len(text)))
     try:
         return reader.read_tenancies(), reader.problems
@@ -358,7 +361,7 @@ def write_yaml(document: object, *, is_flow: bool | None = None) -> str:
     """
     text: str = yaml.dump(
         document,
-        Dumper=yaml.CSafeDumper,
+        Dumper=_DUMPER,
         sort_keys=False,
         default_flow_style=is_flow,
         width=_NO_FOLDING,

@@ -15,6 +15,7 @@ from hooksync.config.yaml_loader import (
 )
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Location
+from tests.command_line import run_python
 from tests.lanes import nightly
 
 
@@ -290,6 +291,17 @@ def test_arbitrary_bytes_raise_nothing_but_file_errors(data: bytes) -> None:
 @given(st.text(st.sampled_from("ab: -?[]{},&*!|>'\"%@`#\n\t<0=~.\\ux\r\x85\u2028"), max_size=40))
 def test_arbitrary_text_raises_nothing_but_file_errors(text: str) -> None:
     problems_of(text)
+
+
+def test_hooks_files_are_read_and_written_if_pyyaml_was_built_without_libyaml() -> None:
+    without = (
+        'import sys; sys.modules["yaml._yaml"] = None\n'
+        "from hooksync.config.yaml_loader import read_yaml, write_yaml\n"
+        'data, _ = read_yaml("hooks.yaml", write_yaml({"a": ["no", 1]}).encode())\n'
+        'print(data["a"][:])'
+    )
+    done = run_python(["-c", without], {})
+    assert (done.code, done.out, done.err) == (0, "['no', 1]\n", "")
 
 
 @pytest.mark.slow
