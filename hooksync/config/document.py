@@ -184,6 +184,8 @@ class _TenancyReader:
         """Read the subscriptions of a file, merged over the default ones if it takes these."""
         none = YamlMap()
         common = file.defaults.get("subscriptions", none) if takes_defaults else none
+        for layer in (file.defaults, *common.values()):  # also triggers that no subscription takes
+            self._triggers_of([layer])
         own = file.tenancies[self._name]
         self._has_subscriptions |= "subscriptions" in own or "subscriptions" in file.defaults
         entries = YamlMap(own.get("subscriptions", none), common)

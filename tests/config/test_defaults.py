@@ -122,6 +122,15 @@ def test_required_fields_are_checked_after_merging() -> None:
     ]
 
 
+def test_an_unknown_trigger_in_defaults_is_an_error_even_if_no_subscription_takes_it() -> None:
+    own = "    subscriptions: {catalogue: {trigger: INDEXED}, alert: {trigger: INDEXED}}\n"
+    defaults = DEFAULTS.replace("trigger: MOVED", "trigger: MOVD").replace("[INDEXED", "[INDEXD")
+    assert problems_of(folder(BLOCK + own, defaults=defaults)) == [
+        'hooks/../defaults.yaml:8:12: unknown trigger "MOVD"',
+        'hooks/../defaults.yaml:12:18: unknown trigger "INDEXD"',
+    ]
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "problem"),
     [
