@@ -278,7 +278,7 @@ def _add_variables(
     mode = os.stat(path).st_mode
     if stat.S_ISREG(mode) and mode & stat.S_IROTH:
         what = f"{path} may be read by every user of this machine"
-        warnings.append(Problem(what, f"chmod 600 {path}"))
+        warnings.append(Problem(what, f"chmod 600 {shlex.quote(path)}"))
 
 
 def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> None:

@@ -114,6 +114,8 @@ def test_an_env_file_that_everybody_may_read_gives_a_warning() -> None:
         "chmod 600 .env",
     )
     assert not gather([write(".env", "A=b\n", 0o640)], None, {})[1]
+    [warning] = gather([write("my env", "A=b\n", 0o644)], None, {})[1]
+    assert warning.fix == "chmod 600 'my env'"
 
 
 # credentials.properties of pyPreservica
