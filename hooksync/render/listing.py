@@ -20,7 +20,8 @@ def live_only(plan: Plan) -> Plan:
     """Keep the steps of live subscriptions.
 
     Nothing is to be carried out, so the refusals of a tenancy that was read are left out. With
-    --target, which selects by address, what has no address is left out, too.
+    --target, which selects by address, what has no address is left out, too. The summaries remain
+    those of the plan: they also count what is declared and not live.
     """
     tenancies = []
     for tenancy in plan.tenancies:
@@ -30,8 +31,7 @@ def live_only(plan: Plan) -> Plan:
         if tenancy.live_count is not None:
             tenancy = replace(tenancy, steps=tuple(steps), refusals=(), live_count=len(steps))
         tenancies.append(tenancy)
-    listed = replace(plan, format="hooksync.list/1", tenancies=tuple(tenancies))
-    return replace(listed, summary=listed.summarised())
+    return replace(plan, format="hooksync.list/1", tenancies=tuple(tenancies))
 
 
 def list_lines(plan: Plan) -> list[Line]:

@@ -91,6 +91,11 @@ def test_each_live_subscription_is_listed_with_its_declared_address_and_action(
     assert text.endswith("\n\nList: 4 live in 1 tenancy, 2 of them declared; secrets: 2 same.\n")
 
 
+def test_the_json_of_a_list_counts_what_is_declared_and_not_live(place: Place) -> None:
+    document = listing(place)
+    assert [document["summary"]["subscribe"], document["tenancies"][0]["steps"]] == [2, []]
+
+
 @pytest.mark.parametrize("command", ["list", "plan"])
 def test_a_live_url_of_many_short_segments_does_not_make_a_command_hang(
     place: Place, command: str
