@@ -113,6 +113,7 @@ _HOST_NAME = re.compile("[A-Za-z0-9._-]+")
 _PORT = re.compile("(?:[1-9][0-9]{0,4})?")
 # systems take such a host for an IPv4 address; some accept spellings like `127.1` or `0x7f000001`
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
+_NOT_IN_URL = re.compile("[ \u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb]")
 # for some server, e.g. `..;x`; dots and slashes may be encoded
 _DOT_SEGMENT = re.compile(r"[/\\]\.\.?(?:;[^/\\]*)?(?:[/\\]|\Z)")
 
@@ -131,8 +132,8 @@ def server_fault(server: str) -> str | None:
 
 def _fault(url: str) -> str | None:
     """Return what is wrong with a URL as a whole, its scheme, host or port; None: nothing."""
-    if not url.isprintable() or " " in url:
-        return "contains white space or a control character"
+    if not url.isprintable() or _NOT_IN_URL.search(url):
+        return "contains white space, a control character or a typographic quotation mark"
     scheme, netloc, _ = split_url(url)
     if scheme not in DEFAULT_PORTS:
         return "is neither http nor https"

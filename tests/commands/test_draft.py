@@ -202,7 +202,7 @@ def test_url_parts_that_may_be_keys_become_variables_that_fill_in_the_same_url(
         (
             "https://h.example/x\n- y\x1b[31m",
             "MOVED",
-            "its URL contains white space or a control character",
+            "its URL contains white space, a control character or a typographic quotation mark",
         ),
         (
             "https://h\u00e9.example\uff0fp4ss0w0rd9/x",

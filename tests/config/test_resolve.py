@@ -137,11 +137,11 @@ def test_every_variable_that_is_missing_is_named() -> None:
         ("fn.example.net:port", "has an invalid port"),
         (
             "fn.example.net\nx-header: 1",
-            "contains white space or a control character",
+            "contains white space, a control character or a typographic quotation mark",
         ),
         (
             "fn.example.net\0",
-            "contains white space or a control character",
+            "contains white space, a control character or a typographic quotation mark",
         ),
         ("/other.example.net", "has no host"),
     ],
@@ -158,7 +158,7 @@ def test_url_with_a_variable_is_judged_when_it_is_filled_in(host: str, fault: st
         ("ftp://eu", "is neither http nor https"),
         ("evil.org/", "has a path, a query or a fragment"),
         ("user:password@eu", "contains user information (@)"),
-        ("a b", "contains white space or a control character"),
+        ("a b", "contains white space, a control character or a typographic quotation mark"),
     ],
 )
 def test_server_with_a_variable_is_judged_when_it_is_filled_in(region: str, fault: str) -> None:
