@@ -438,13 +438,16 @@ def _with_tenancies(
     declared: Declared, run: Run, plan: Plan, tenancies: Sequence[TenancyPlan]
 ) -> Plan:
     """Fill in the tenancies, and all that follows from them."""
-    undeclared = tuple(_undeclared(declared, run, tenancies))
+    found = tuple(_undeclared(declared, run, tenancies))
+    files = declared.options.files
+    # a different file may declare what a single file does not
+    undeclared = found if len(files) > 1 or os.path.isdir(files[0]) else ()
     plan = replace(plan, tenancies=tuple(tenancies), undeclared=undeclared)
     warnings = [plan.running] if plan.running else []
     warnings += [*declared.warnings, *_doubts(run, tenancies)]
     for tenancy in tenancies:
         warnings += tenancy.warnings
-    warnings += [*undeclared, *step_warnings(plan, declared.options.flags)]
+    warnings += [*found, *step_warnings(plan, declared.options.flags)]
     plan = replace(plan, warnings=tuple(dict.fromkeys(warnings)))
     context = declared.context
     is_interrupted = context.stop.is_set() and not run.failures
@@ -469,7 +472,7 @@ def _undeclared(declared: Declared, run: Run, plans: Sequence[TenancyPlan]) -> I
         tenant = ("--tenant", key.tenant) if key.tenant else ()
         where = [*sorted(globs), "--server", key.server, *tenant]
         forget = options.flags.command("state forget", *where)
-        what = f"no file declares {number} of the state on {key} any more"
+        what = f"no file of this run declares {number} of the state on {key}"
         yield Problem(what, f"declare the tenancy again, or, to stop managing it, `{forget}`")
 
 
