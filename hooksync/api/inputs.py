@@ -159,11 +159,18 @@ def prepare_saved(
 def read_files(options: FileOptions, context: Context) -> declarations.Declarations:
     """Read hooks files. Their text is public, so it may appear in any output.
 
-    Raises FileError with every problem.
+    Raises FileError with every problem, or Refused.
     """
     sources = read_sources(options.files, context.stdin)
     context.output.public += [source.data for source in sources]
-    return read_tenancies(sources)
+
+    def let_policy_refuse(entries: declarations.Declarations) -> tuple[Problem, ...]:
+        """Refuse with the policy's line what no hooks file may name, if the policy refuses it."""
+        if options.policy and any(declarations.reference_problems(entries)):
+            hold_to_policy(options, entries, context)
+        return ()
+
+    return read_tenancies(sources, [let_policy_refuse])
 
 
 def mask_url_variables(entries: declarations.Declarations, context: Context) -> None:
