@@ -240,7 +240,13 @@ class Journal:
         if applied.listed is not None:
             shown = {live.id for live in applied.listed}
             wanted = {digest for digest in declared if declared[digest].enabled}
-            records = without_needless(records, shown, wanted, self._started_at, applied.removed)
+            kept = set()
+            for step in applied.plan.steps:
+                if step.evidence:
+                    kept.add(identity_digest(state.url_salt, step.new.key))
+            records = without_needless(
+                records, shown, wanted, kept, self._started_at, applied.removed
+            )
             records = replace(records, foreign=tuple(sorted(shown - records.ids)))
         if applied.plan.has_changed and self._commit:
             records = replace(records, commit=self._commit)

@@ -79,8 +79,8 @@ def judge_ids(comparison: Comparison) -> tuple[list[Problem], list[Problem]]:
     id would vouch for any secret.
     """
     live = {subscription.id: subscription for subscription in comparison.live}
+    keys = {(declared.name, declared.key) for declared, _ in comparison.pairs}
     subscriptions = comparison.tenancy.subscriptions
-    keys = {(declared.name, declared.key) for declared in subscriptions}
     wrong = []
     ignored = []
     # the subscriptions of one name have the same ids
@@ -310,4 +310,4 @@ def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
         yield Problem(f"{_LEFT}: {shortened(which)}", fix)
     if plan.open_attempts:
         what = f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}"
-        yield Problem(what, "plan again later: a list may still show it")
+        yield Problem(what, "apply again later: after an hour, it forgets what no list shows")

@@ -171,14 +171,16 @@ def without_needless(
     records: TenancyRecords,
     shown: Collection[str],
     declared: Collection[str],
+    as_declared: Collection[str],
     now: float,
     removed: Collection[str],
 ) -> TenancyRecords:
     """Drop the records that nobody needs, by the last list of an apply.
 
     An entry goes if its id is not listed, and its identity is undeclared or has a newer entry. An
-    attempt goes in the same case, but not within `EXPIRY`. `declared`: the identities that are
-    declared and not paused. `removed`: the ids that this run has removed.
+    attempt goes in the same case, or if what is live is as declared, but not within `EXPIRY`.
+    `declared`: the identities that are declared and not paused; `as_declared`: those of them that
+    were kept, with a known secret. `removed`: the ids that this run has removed.
     """
     gone = {identifier for identifier in removed if identifier not in shown}
     entries = tuple(entry for entry in records.entries if entry.id not in gone)
@@ -188,8 +190,10 @@ def without_needless(
     def kept(record: StateEntry | Attempt) -> StateEntry | Attempt | None:
         """Return a record that is still needed; None: it is dropped."""
         is_newest = record.run >= newest.get(record.identity, 0)
-        is_needed = record.id in shown or (record.identity in declared and is_newest)
-        is_young = isinstance(record, Attempt) and now - record.at <= EXPIRY
-        return record if is_needed or is_young else None
+        is_needed = record.identity in declared and is_newest
+        if isinstance(record, Attempt):
+            is_open = is_needed and record.identity not in as_declared
+            is_needed = is_open or now - record.at <= EXPIRY
+        return record if record.id in shown or is_needed else None
 
     return records.changed(kept)

@@ -98,6 +98,14 @@ def test_a_mistyped_url_key_does_not_subscribe_the_receiver_twice_without_a_warn
     assert "gets each event twice" in warning.fix
 
 
+def test_one_list_of_ids_serves_all_triggers_of_a_name_also_with_target() -> None:
+    both = [asking("a", "b"), asking("a", "b", one=declared(trigger=INDEXED))]
+    there = [live("a"), live("b", trigger=INDEXED)]
+    assert sorted(told(planned(tenancy(*both), there))) == ["adopt a adopt", "adopt b adopt"]
+    plan = planned(replace(tenancy(both[0]), not_selected=(both[1],)), there)
+    assert (plan.errors, plan.warnings) == ((), ())
+
+
 @pytest.mark.parametrize(
     ("there", "why"), [([], "it is not live"), ([live("a")], "the state has it")]
 )

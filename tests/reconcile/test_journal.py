@@ -170,6 +170,34 @@ def test_a_lost_response_whose_edit_is_reverted_is_neither_awaited_nor_refused()
     plan = tenant.plan()
     assert (told(plan), plan.refusals, plan.awaits_attempt) == (["keep new-1"], (), False)
     assert tenant.apply().is_as_declared
+    tenant.clock.advance(EXPIRY + 1)
+    tenant.apply()
+    assert tenant.plan().open_attempts == ()  # otherwise drift for ever
+    tenant.value = NEW_VALUE
+    assert tenant.apply().is_as_declared
+
+
+def test_an_attempt_that_a_list_shows_after_a_newer_one_is_removed_as_a_duplicate() -> None:
+    tenant = Tenant(tenancy(ONE, owns="none"))
+    tenant.service.on_subscribe = deque([CUT])
+    tenant.service.hidden = {"new-1"}
+    tenant.apply()
+    assert tenant.apply().is_as_declared
+    tenant.service.hidden.clear()
+    assert told(tenant.plan())[0] == "unsubscribe new-1 duplicate"
+    assert tenant.apply().is_as_declared
+    assert len(tenant.service.live) == 1
+
+
+def test_a_rotation_that_was_killed_leaves_no_old_subscription_whatever_is_owned() -> None:
+    tenant = Tenant(tenancy(ONE, owns="none"))
+    tenant.apply()
+    tenant.value = NEW_VALUE
+    tenant.service.on_unsubscribe = deque([rejected(400)])  # it is killed before this call
+    tenant.apply(is_killed=True)
+    assert len(tenant.service.live) == 2
+    assert tenant.apply().is_as_declared
+    assert [entry.id for entry in tenant.records.entries] == list(tenant.service.live)
 
 
 # --- responses without an id, and ids that prove nothing

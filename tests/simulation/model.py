@@ -117,14 +117,20 @@ def settle(state: State, shown: Mapping[str, str], sure: Mapping[str, str]) -> N
             one.id = new[0]  # found: nobody knows its secret
 
 
-def forget(state: State, shown: Mapping[str, str], wanted: Wanteds, lists: int) -> None:
-    """Drop the records that nobody needs. `wanted`: by identity; `lists`: the number of lists."""
+def forget(
+    state: State, shown: Mapping[str, str], wanted: Wanteds, new: Collection[str], lists: int
+) -> None:
+    """Drop the records that nobody needs.
+
+    `wanted`: by identity; `new`: the identities under which something was made; `lists`: the number
+    of lists.
+    """
     for entry in list(state.entries):
         is_newest = entry.run == state.newest(entry.identity)
         if entry.id not in shown and not (entry.identity in wanted and is_newest):
             state.entries.remove(entry)
     for one in list(state.attempts):
-        is_needed = one.identity in wanted and one.run > state.newest(one.identity)
+        is_needed = one.identity in new and one.run > state.newest(one.identity)
         if one.id not in shown and not is_needed and lists - one.at > EXPIRY:
             state.attempts.remove(one)
     for record in (*state.entries, *state.attempts):  # an address may be renamed
@@ -174,7 +180,7 @@ class Model:
         self._remove(state, shown, wanted, kept, replacing, named)
         shown = self.service.list()
         settle(state, shown, sure)
-        forget(state, shown, wanted, self.service.lists)
+        forget(state, shown, wanted, new, self.service.lists)
         self._die("before the end")
         self.disk = state
 
