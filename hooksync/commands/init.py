@@ -53,7 +53,8 @@ _LONGEST = 60  # characters of a name, without the number that makes it unique
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
 _PORT = re.compile(":[0-9]*$")
 _MASK = "***"
-_HIDDEN = re.compile(r"(?:([^/?&;=]+)=)?\*\*\*")  # a masked part of a URL, with its name
+# a masked part of a URL, with its name, which is searched from its beginning alone: in linear time
+_HIDDEN = re.compile(r"(?:(?<![^/?&;=])([^/?&;=]+)=)?\*\*\*")
 
 _HEAD = """\
 # yaml-language-server: $schema=./hooks.schema.json

@@ -284,3 +284,8 @@ def test_with_prefixes_everything_else_is_a_comment_that_needs_no_variable() -> 
     uncommented = text.replace("      # vendor", "      vendor").replace("      #   ", "        ")
     entries = yaml.safe_load(uncommented)["tenancies"]["prod"]["subscriptions"]
     assert entries["vendor-example-events"]["adopt"] == ["2" * 32]
+
+
+def test_a_long_live_url_does_not_make_a_draft_hang() -> None:
+    url = f"https://h.example/{'a' * 200_000}"
+    assert url in exported(live("1", url))
