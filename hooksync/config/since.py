@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from hooksync.config.declarations import Declarations, TenancyDeclaration
 from hooksync.config.document import read_tenancies
-from hooksync.config.files import STDIN, Source, is_hooks_file
+from hooksync.config.files import STDIN, Source, is_hooks_file, read_named
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
 from hooksync.core.git import FAILURES, find_git
 from hooksync.core.model import Location, Notes, Variables
@@ -77,11 +77,15 @@ class _MergeBase:
         self._commit = os.fsdecode(out).strip()
 
     def differs(self, path: str) -> bool:
-        """Whether a file differs from the merge base. A file outside the repository does not."""
+        """Whether a policy differs from the merge base. A file outside the repository does not.
+
+        Raises FileError if it cannot be read.
+        """
         if self._name(path).startswith(os.pardir):
             return False
-        with open(path, "rb") as file, suppress(FileError):
-            return self.read(path).data != file.read()
+        data = read_named(path, "policy", "name one with --policy")
+        with suppress(FileError):
+            return self.read(path).data != data
         return True
 
     def sources(self, files: Sequence[str]) -> list[Source]:
