@@ -30,7 +30,7 @@ from hooksync.render.renderers import RENDERERS
 from hooksync.state.store import state_place
 
 
-class Declared(Record, frozen=True):
+class Declared(Record):
     """What hooks files and the environment declare, and the options of the run."""
 
     HIDDEN = ("context", "receipt")

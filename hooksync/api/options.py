@@ -11,7 +11,7 @@ from hooksync.core.record import Record
 from hooksync.core.run_flags import RunFlags
 
 
-class FileOptions(Record, frozen=True):
+class FileOptions(Record):
     """Which hooks files to read, and what they may name."""
 
     files: tuple[str, ...]
@@ -24,7 +24,7 @@ class FileOptions(Record, frozen=True):
     since: str | None = None  # only tenancies that differ from the merge base with this commit
 
 
-class RunOptions(FileOptions, frozen=True):
+class RunOptions(FileOptions):
     """How tenancies are read, compared and changed."""
 
     timeout: float = 30.0  # seconds a call may take

@@ -43,7 +43,7 @@ _SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and
 Secrets = Mapping[str, tuple[str, str]]  # the variable and the secret of each receiver
 
 
-class SandboxFlags(Record, frozen=True):
+class SandboxFlags(Record):
     """The flags of `sandbox`."""
 
     port: int = 0  # 0: any free one
@@ -56,7 +56,7 @@ class SandboxFlags(Record, frozen=True):
     write_hooks: str | None = None  # path
 
 
-class ListenOptions(SecretOptions, frozen=True):
+class ListenOptions(SecretOptions):
     """The flags of `listen`."""
 
     port: int = 0  # 0: any free one

@@ -22,7 +22,7 @@ from hooksync.reconcile.run import Run
 from hooksync.render.suite import cause_lines, trial_line
 
 
-class CatchUpOptions(ReceiverOptions, frozen=True):
+class CatchUpOptions(ReceiverOptions):
     """The flags of `catch-up`."""
 
     moment: str = ""  # ISO 8601, of --since

@@ -32,7 +32,7 @@ FindingState = Literal["ok", "failed", "warning", "skipped"]
 _WORDS = {"ok": "ok", "failed": "failed", "warning": "with a warning", "skipped": "skipped"}
 
 
-class Finding(Record, frozen=True):
+class Finding(Record):
     """The result of one check."""
 
     tenancy: str  # its name; "" for the receiver that the command line names
@@ -43,7 +43,7 @@ class Finding(Record, frozen=True):
     seconds: float | None = None  # that the receiver took to answer a challenge
 
 
-class CheckOptions(ReceiverOptions, frozen=True):
+class CheckOptions(ReceiverOptions):
     """The flags of `check`."""
 
     format: Format = "text"

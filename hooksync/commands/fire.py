@@ -49,7 +49,7 @@ _NOT_TESTED = "Not tested: whether signatures are compared in constant time"
 _NO_LOG = "; without --log, whether each entity of an event is worked on, and only once"
 
 
-class FireOptions(ReceiverOptions, frozen=True):
+class FireOptions(ReceiverOptions):
     """The flags of `fire`. Of several secrets, the first one signs."""
 
     trigger: str | None = None

@@ -84,7 +84,7 @@ _OTHERS = """\
 Entries = dict[str, dict[str, object]]  # by name, as in the file
 
 
-class InitOptions(RunOptions, frozen=True):
+class InitOptions(RunOptions):
     """The flags of `init`."""
 
     path: str = DEFAULT_FILE  # of the hooks file

@@ -14,7 +14,7 @@ from hooksync.render.listing import list_lines, live_only
 from hooksync.render.renderers import plan_json
 
 
-class ListOptions(RunOptions, frozen=True):
+class ListOptions(RunOptions):
     """The flags of `list`."""
 
     format: Format = "text"

@@ -34,7 +34,7 @@ _MOST_METRICS = 16 * 1024 * 1024  # bytes
 _METRICS_MODE = 0o644  # Prometheus may read it as a different user
 
 
-class WatchedOptions(RunOptions, frozen=True):
+class WatchedOptions(RunOptions):
     """The flags of a command that can report its end."""
 
     notify: SecretRef | None = None  # the place of the webhook's URL

@@ -38,14 +38,14 @@ from hooksync.render.text import expected_answer, plain, plan_lines, question
 from hooksync.state.store import state_place
 
 
-class ShownOptions(WatchedOptions, frozen=True):
+class ShownOptions(WatchedOptions):
     """The flags that `plan` and `apply` share."""
 
     format: Format = "text"
     shows_kept: bool = False
 
 
-class PlanOptions(ShownOptions, frozen=True):
+class PlanOptions(ShownOptions):
     """The flags of `plan`."""
 
     has_detailed_exit_code: bool = False
@@ -53,7 +53,7 @@ class PlanOptions(ShownOptions, frozen=True):
     out: str | None = None  # path to save the plan at
 
 
-class ApplyOptions(ShownOptions, frozen=True):
+class ApplyOptions(ShownOptions):
     """The flags of `apply` and `remove`."""
 
     report: str | None = None  # path to write the report at

@@ -31,13 +31,13 @@ _LIBRARIES = (
 )
 
 
-class SchemaOptions(Record, frozen=True):
+class SchemaOptions(Record):
     """The flags of `schema`."""
 
     kind: SchemaKind = "hooks"
 
 
-class VersionOptions(Record, frozen=True):
+class VersionOptions(Record):
     """The flags of `version`."""
 
     format: Literal["text", "json"] = "text"

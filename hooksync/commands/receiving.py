@@ -42,13 +42,13 @@ _TRIGGER = Trigger.named("INDEXED")  # of events for a receiver that no file dec
 _MOST_CALLS = 2  # at a time: `fire` may send one event twice at once
 
 
-class SecretOptions(RunOptions, frozen=True):
+class SecretOptions(RunOptions):
     """Which secrets events may be signed with."""
 
     secrets: tuple[SecretRef, ...] = ()  # () and no named files: those of the default hooks file
 
 
-class ReceiverOptions(SecretOptions, frozen=True):
+class ReceiverOptions(SecretOptions):
     """Which receiver to call."""
 
     HIDDEN = ("url",)

@@ -19,7 +19,7 @@ from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import completed
 
 
-class ShowOptions(Record, frozen=True):
+class ShowOptions(Record):
     """The flags of `show`."""
 
     path: str

@@ -41,7 +41,7 @@ from hooksync.state.store import (
 _ADDRESS = re.compile(r"[\w-]+/[\w-]+/(\w+)", re.ASCII)
 
 
-class StateOptions(Record, frozen=True):
+class StateOptions(Record):
     """The flags of all actions of `state`."""
 
     action: Literal["show", "pull", "push", "unlock", "move", "forget"]

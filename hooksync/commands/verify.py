@@ -14,7 +14,7 @@ _NO_SIGNATURE = Problem(
 )
 
 
-class VerifyOptions(SecretOptions, frozen=True):
+class VerifyOptions(SecretOptions):
     """The flags of `verify`."""
 
     path: str = "-"  # of the event

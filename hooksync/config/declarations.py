@@ -31,7 +31,7 @@ ON_DEVICE = (
 _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
 
-class TenancyDeclaration(model.PlainSettings, frozen=True):
+class TenancyDeclaration(model.PlainSettings):
     """One tenancy as all files together declare it.
 
     The default values are those of settings that it leaves out.
@@ -141,7 +141,7 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
         raise UsageError(*problems)
 
 
-class VariableUse(Record, frozen=True):
+class VariableUse(Record):
     """One use of a variable, or of a different source of secrets, in a tenancy."""
 
     name: str  # of the variable; "" for a file or a command

@@ -43,7 +43,7 @@ _CREDENTIALS_FIX = (
 _DEVICE = re.compile(r"/{1,2}(?:proc|dev|sys)(?:/.*)?", re.DOTALL)
 
 
-class Source(Record, frozen=True):
+class Source(Record):
     """One hooks file as bytes."""
 
     HIDDEN = ("data",)

@@ -55,7 +55,7 @@ _FIX = "use a different one, or ask the owners of the policy to allow it, under 
 _PLAIN_NAME = re.compile("[a-z0-9-]+")  # no two of these names have the same ${TENANCY}
 
 
-class Rules(Record, frozen=True):
+class Rules(Record):
     """What a policy allows a tenancy: the fields of `schemas/policy.schema.json`."""
 
     servers: Allowed = ()  # globs of hosts
@@ -75,7 +75,7 @@ class Rules(Record, frozen=True):
     replacement: Allowed | None = None
 
 
-class Policy(Record, frozen=True):
+class Policy(Record):
     """A policy, as its file contains it."""
 
     file: str

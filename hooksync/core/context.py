@@ -14,7 +14,7 @@ from hooksync.core.output import Form, Output
 from hooksync.core.record import Record, field
 
 
-class CallRecord(Record, frozen=True):
+class CallRecord(Record):
     """One call that was made, for progress and logs."""
 
     peer: str  # who was called: "archive-prod (eu.preservica.com)", or "receiver"
@@ -58,7 +58,7 @@ class Terminal(Protocol):
         """
 
 
-class Context(Record, frozen=True):
+class Context(Record):
     """What is outside the process. Nothing else carries these."""
 
     HIDDEN = ("environ",)

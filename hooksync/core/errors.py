@@ -35,7 +35,7 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
-class Problem(Record, frozen=True):
+class Problem(Record):
     """One thing that is wrong or, as a warning, may be wrong."""
 
     what: str  # starts in lower case, unless with a name; contains no secret value

@@ -43,7 +43,7 @@ _CONFIG = (
 _VERSION = re.compile(rb"(\d{1,9})\.(\d{1,9})")
 
 
-class Git(Record, frozen=True):
+class Git(Record):
     """Runs git in one repository."""
 
     HIDDEN = ("environ",)

@@ -41,7 +41,7 @@ _ONE_WORD = re.compile("[!#-~]+")
 _SHORT_NAMES = {wire: short for short, wire in TRIGGER_NAMES.items()}
 
 
-class Location(Record, frozen=True, order=True):
+class Location(Record, order=True):
     """A place in a hooks file."""
 
     file: str  # as the user named it; "<stdin>" for standard input
@@ -197,7 +197,7 @@ class Trigger(str, Shown):
         return cls(TRIGGER_NAMES.get(name, name))
 
 
-class SubscriptionKey(Record, frozen=True, order=True):
+class SubscriptionKey(Record, order=True):
     """The identity of a subscription within its tenancy."""
 
     HIDDEN = ("url",)
@@ -228,13 +228,13 @@ class HookUrl(Shown):
         return cls(data, data)
 
 
-class Notes(Record, frozen=True, kw_only=True):
+class Notes(Record, kw_only=True):
     """Remarks of a file about a subscription: shown, never compared with what is live."""
 
     description: str | None = None
 
 
-class PlainFields(Notes, frozen=True, kw_only=True):
+class PlainFields(Notes, kw_only=True):
     """The fields of a subscription that the plan takes unchanged from the file."""
 
     include_identifiers: bool = True
@@ -268,7 +268,7 @@ class _Compared:
         return SubscriptionKey(self.url.identity, self.trigger)
 
 
-class DeclaredSubscription(PlainFields, _Compared, frozen=True):
+class DeclaredSubscription(PlainFields, _Compared):
     """One declared subscription: a named entry of the file, with one of its triggers.
 
     Until its variables are filled in, both forms of the URL are as written.
@@ -287,7 +287,7 @@ class DeclaredSubscription(PlainFields, _Compared, frozen=True):
         return f"{self.tenancy}/{self.name}/{self.trigger.short}"
 
 
-class ProbeResult(Record, frozen=True):
+class ProbeResult(Record):
     """The result of a challenge, or the failure of any call to a receiver."""
 
     state: ReceiverState
@@ -299,7 +299,7 @@ class ProbeResult(Record, frozen=True):
     is_sent: bool = True  # False: no server took the request
 
 
-class LiveSubscription(Record, _Compared, frozen=True):
+class LiveSubscription(Record, _Compared):
     """One subscription that the tenancy holds."""
 
     id: str  # from Preservica; a subscription that is made again gets a new one
@@ -319,7 +319,7 @@ CREDENTIALS = {
 }
 
 
-class CredentialRefs(Record, frozen=True):
+class CredentialRefs(Record):
     """Where the credentials of a tenancy are found; by default, in the usual variables."""
 
     username: SecretRef = SecretRef("env", "PRESERVICA_USERNAME", noun=CREDENTIALS["username"])
@@ -328,7 +328,7 @@ class CredentialRefs(Record, frozen=True):
     totp: SecretRef = SecretRef("env", "PRESERVICA_2FA_TOKEN", noun=CREDENTIALS["totp"])
 
 
-class UnsubscribeLimit(Record, frozen=True):
+class UnsubscribeLimit(Record):
     """How many subscriptions a plan may remove: a share of the owned ones, or a number.
 
     Either `percent` or `number` is set.
@@ -349,7 +349,7 @@ class UnsubscribeLimit(Record, frozen=True):
         return f"{self.percent:g}%" if self.percent is not None else str(self.number)
 
 
-class PlainSettings(Record, frozen=True, kw_only=True):
+class PlainSettings(Record, kw_only=True):
     """The settings of a tenancy that the plan takes unchanged from the file.
 
     The default values are those of settings that the file leaves out.
@@ -375,7 +375,7 @@ class TenancyKey(NamedTuple):
         return f"{self.server} / {self.tenant}" if self.tenant else self.server
 
 
-class Server(Record, frozen=True):
+class Server(Record):
     """The server of a tenancy."""
 
     # in normal form, without a slash at the end, e.g. "https://eu.preservica.com"
@@ -387,7 +387,7 @@ class Server(Record, frozen=True):
         return self.base_url.removeprefix("https://")
 
 
-class Tenancy(PlainSettings, frozen=True):
+class Tenancy(PlainSettings):
     """One declared tenancy; its variables are filled in, its secrets are references."""
 
     name: str

@@ -21,7 +21,7 @@ _VARIABLES = (
 )
 
 
-class RunOrigin(Record, frozen=True):
+class RunOrigin(Record):
     """The machine, user and CI run that hooksync runs in. None: not known. Contains no secret."""
 
     host: str | None = None

@@ -7,7 +7,7 @@ hundred times as long to create. `HIDDEN` names the fields that may hold a secre
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, dataclass_transform
 
 from msgspec import UNSET as UNSET
 from msgspec import Meta as Meta
@@ -22,6 +22,8 @@ from msgspec.structs import force_setattr as force_setattr
 from msgspec.structs import replace as replace
 
 
+# every subclass is frozen, too; this makes type checkers aware of it
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Record(Struct, frozen=True):
     """An immutable value; two of one type are equal if all their fields are."""
 

@@ -34,7 +34,7 @@ TAKEN: dict[Verb, frozenset[str]] = {
 }
 
 
-class RunFlags(Record, frozen=True):
+class RunFlags(Record):
     """The flags of a run that printed commands repeat."""
 
     given: tuple[tuple[str, ...], ...] = ()  # each flag with its value, if it has one

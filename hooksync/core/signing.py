@@ -26,7 +26,7 @@ _MOST_BRACKETS = 2_000_000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that may be half of a pair
 
 
-class PlanKey(Record, frozen=True):
+class PlanKey(Record):
     """The key that plans and states are signed with."""
 
     HIDDEN = ("value",)

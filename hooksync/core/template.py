@@ -15,7 +15,7 @@ _TOKEN = re.compile(
 _BARE_NAME = re.compile("[$][A-Za-z_]")
 
 
-class Template(Record, frozen=True):
+class Template(Record):
     """A text that may refer to environment variables, as `${NAME}` or `${NAME:-default}`."""
 
     text: str  # as written

@@ -41,7 +41,7 @@ _JSON_FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-class Mistake(Record, frozen=True):
+class Mistake(Record):
     """A way to sign wrongly, and the signature that it makes."""
 
     HIDDEN = ("signature",)

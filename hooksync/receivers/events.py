@@ -23,7 +23,7 @@ _OF_A_CONNECTION = (
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 
-class Delivery(Record, frozen=True):
+class Delivery(Record):
     """One event, and how it is sent."""
 
     HIDDEN = ("body", "headers")

@@ -39,7 +39,7 @@ class PortError(OSError):
     """A port of this machine cannot be used."""
 
 
-class IncomingRequest(Record, frozen=True):
+class IncomingRequest(Record):
     """One request as it was received."""
 
     HIDDEN = ("query", "headers", "body")
@@ -61,7 +61,7 @@ class IncomingRequest(Record, frozen=True):
         )
 
 
-class Reply(Record, frozen=True):
+class Reply(Record):
     """One answer, ready to be sent."""
 
     HIDDEN = ("body", "headers")

@@ -91,7 +91,7 @@ _SIZES = {"of 150 kB": 150_000, "of 1.5 MB": 1_500_000, "of 10 MB": 10_000_000}
 Form = tuple[str, Delivery, Iterable[str]]
 
 
-class Trial(Record, frozen=True):
+class Trial(Record):
     """One test of a receiver, and its result."""
 
     name: str

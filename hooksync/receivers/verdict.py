@@ -137,7 +137,7 @@ _IN_THE_LOG = {
 _TOKEN = re.compile(rb"suite-[0-9a-f]{12}")  # an identifier of an entity in the suite
 
 
-class Cause(Record, frozen=True):
+class Cause(Record):
     """Why tests failed, or what they warn of."""
 
     severity: TrialState

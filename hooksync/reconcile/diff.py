@@ -219,7 +219,7 @@ def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> Rea
             return None if owns_url(prefixes, live.url.full) else OUTSIDE_PREFIXES
 
 
-class Comparison(Record, frozen=True):
+class Comparison(Record):
     """Decides the steps of one tenancy."""
 
     tenancy: Tenancy

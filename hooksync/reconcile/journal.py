@@ -99,7 +99,7 @@ class Ledger:
         return self._made.get(digest) or self._attempts.get((self._run, digest))
 
 
-class AppliedTenancy(Record, frozen=True):
+class AppliedTenancy(Record):
     """A plan with its outcomes, and what the apply has found out."""
 
     plan: TenancyPlan

@@ -65,7 +65,7 @@ NEXT_RUN = "run apply again: it starts from what is live then"
 UNLISTED = "the service returned its id, but no list has shown it yet"
 
 
-class Reason(Record, frozen=True):
+class Reason(Record):
     """A reason why a step was chosen, or why a secret is unknown."""
 
     code: ReasonCode
@@ -94,7 +94,7 @@ OUTSIDE_PREFIXES = Reason("undeclared", "outside the prefixes of `owns`")
 UNSIGNED = Reason("undeclared", "only in an unsigned state, which proves nothing under a policy")
 
 
-class Change(Record, frozen=True):
+class Change(Record):
     """One field whose live value differs from the declared one."""
 
     field: str
@@ -102,7 +102,7 @@ class Change(Record, frozen=True):
     declared: Value
 
 
-class Outcome(Record, frozen=True):
+class Outcome(Record):
     """The outcome of one step."""
 
     result: Result
@@ -113,7 +113,7 @@ class Outcome(Record, frozen=True):
 NEEDS_DECLARED: tuple[Action, ...] = ("subscribe", "resubscribe", "adopt", "keep")
 
 
-class Step(Record, frozen=True):
+class Step(Record):
     """What is to be done about one declared or live subscription, and then its outcome."""
 
     action: Action
@@ -278,7 +278,7 @@ class _Counted:
         return {**counts, "secret_unknown": self.secret_unknown}
 
 
-class TenancyPlan(Record, _Counted, frozen=True, dict=True):
+class TenancyPlan(Record, _Counted, dict=True):
     """The plan of one tenancy, and then its outcome."""
 
     name: str  # in the hooks files
@@ -381,7 +381,7 @@ def without_unreviewed(plan: TenancyPlan) -> TenancyPlan:
     return replace(plan, steps=tuple(steps))
 
 
-class Selection(Record, frozen=True):
+class Selection(Record):
     """What a command line or a saved plan selects."""
 
     tenancy: Globs = ()  # globs of names; (): all
@@ -392,7 +392,7 @@ class Selection(Record, frozen=True):
     remove: Globs = ()  # live ids; if there are any, the plan removes these and does nothing else
 
 
-class Plan(Record, _Counted, frozen=True, dict=True):
+class Plan(Record, _Counted, dict=True):
     """A plan of all tenancies of a run, and then the report of its apply."""
 
     tenancies: tuple[TenancyPlan, ...]

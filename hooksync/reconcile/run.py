@@ -54,7 +54,7 @@ MOST_SALTS = 2
 FEW_SALTS = 8
 
 
-class FetchedTenancy(Record, frozen=True):
+class FetchedTenancy(Record):
     """A tenancy and its live subscriptions."""
 
     tenancy: Tenancy
@@ -63,7 +63,7 @@ class FetchedTenancy(Record, frozen=True):
     refusals: tuple[Problem, ...] = ()  # why the tenancy is not planned
 
 
-class Planner(Record, frozen=True):
+class Planner(Record):
     """Makes plans from the state, the secrets and the selection of a run."""
 
     selection: Selection
@@ -170,7 +170,7 @@ class Planner(Record, frozen=True):
             raise StateError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
 
 
-class Run(Record, frozen=True):
+class Run(Record):
     """What a run has opened: connections, threads, secrets, the state and the planner."""
 
     context: Context

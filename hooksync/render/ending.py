@@ -38,7 +38,7 @@ _EVENTS = {
 _CARD = "application/vnd.microsoft.card.adaptive"
 
 
-class RunSummary(Record, frozen=True):
+class RunSummary(Record):
     """How a command ended."""
 
     command: str

@@ -247,7 +247,7 @@ def _make_tls(environ: Variables) -> ssl.SSLContext:
 Purpose = Literal["read", "removal", "creation"]
 
 
-class Request(Record, frozen=True):
+class Request(Record):
     """What is sent. Its repr shows neither headers nor body: both may hold secrets."""
 
     HIDDEN = ("headers", "body")
@@ -268,7 +268,7 @@ class Request(Record, frozen=True):
 LISTEN = "Hooksync-Listen"  # the header of an answer that is not of the receiver behind `listen`
 
 
-class Response(Record, frozen=True):
+class Response(Record):
     """What came back, read to its end."""
 
     HIDDEN = ("body", "headers")
@@ -376,7 +376,7 @@ def proxy_credentials(environ: Variables) -> Iterator[str]:
             yield from (credentials, *credentials.split(":", 1))
 
 
-class Caller(Record, frozen=True):
+class Caller(Record):
     """What all calls of a run share."""
 
     transport: Transport

@@ -87,7 +87,7 @@ class NotUnderstood(Exception):
     """An answer does not have the shape that the API defines. The message does not quote it."""
 
 
-class EntityPage(Record, frozen=True):
+class EntityPage(Record):
     """A part of a list of entities."""
 
     entities: tuple[tuple[str, str], ...]  # type and reference of each
@@ -115,7 +115,6 @@ def read_entities(body: bytes) -> EntityPage:
 
 class LogIn(
     Record,
-    frozen=True,
     rename={"refresh_token": "refresh-token", "continuation": "continuationToken"},
 ):
     """An answer to a log-in: a token, a request for the second factor, or a refusal."""
@@ -133,9 +132,7 @@ class LogIn(
 _Text = Annotated[str, Meta(min_length=1)]
 
 
-class _Live(
-    Record, frozen=True, rename={"trigger": "triggerType", "include": "includeIdentifiers"}
-):
+class _Live(Record, rename={"trigger": "triggerType", "include": "includeIdentifiers"}):
     """A subscription as the service lists it."""
 
     HIDDEN = ("url",)

@@ -35,7 +35,7 @@ _WAY_OUT = (
 )
 
 
-class _Document(BackendData, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Document(BackendData, kw_only=True, forbid_unknown_fields=True):
     """The content of an object, with the name of its format."""
 
     format: Literal["hooksync.held/1"]

@@ -21,7 +21,7 @@ _MOST_EXPIRY = 3600.0  # seconds
 MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
 
 
-class Holder(Record, frozen=True):
+class Holder(Record):
     """Who holds the run lock, as far as that is known."""
 
     who: str  # user, machine and process
@@ -57,7 +57,7 @@ def read_holder(text: str) -> Holder | None:
     return None
 
 
-class BackendData(Record, frozen=True):
+class BackendData(Record):
     """The data in a backend, which reads and replaces them only as a whole."""
 
     HIDDEN = ("state",)

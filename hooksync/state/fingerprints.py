@@ -28,7 +28,7 @@ _KEY_BYTES = 32
 _MEMORY = 64 * 1024 * 1024
 
 
-class Key(Record, frozen=True):
+class Key(Record):
     """The key that scrypt derives from a secret and a salt. It signs, and is never shown."""
 
     HIDDEN = ("value",)
@@ -36,7 +36,7 @@ class Key(Record, frozen=True):
     value: bytes
 
 
-class Salt(Record, frozen=True):
+class Salt(Record):
     """A salt of scrypt, and the cost. Each reference to a secret has its own salt."""
 
     HIDDEN = ("salt",)

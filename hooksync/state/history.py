@@ -29,7 +29,7 @@ Proofs: TypeAlias = Mapping[str, Proof]
 NO_PROOFS: Proofs = MappingProxyType({})
 
 
-class History(Record, frozen=True):
+class History(Record):
     """What the state contains about a tenancy, and what that means in this run."""
 
     HIDDEN = ("url_salt",)

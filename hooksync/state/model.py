@@ -18,7 +18,7 @@ from hooksync.core.record import Record, fields_of, force_setattr, replace
 from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint
 
 
-class SubscriptionRecord(Record, frozen=True):
+class SubscriptionRecord(Record):
     """What the state has about a subscription that hooksync made, may have made, or adopted.
 
     Its URL and trigger are a digest: the state contains no URL.
@@ -52,13 +52,13 @@ class SubscriptionRecord(Record, frozen=True):
         return replace(self, salt=salt.id, fingerprint=fingerprint(key, tenancy, self.id))
 
 
-class StateEntry(SubscriptionRecord, frozen=True, rename={"is_adopted": "adopted"}):
+class StateEntry(SubscriptionRecord, rename={"is_adopted": "adopted"}):
     """A live subscription that a list has shown, and that a response or a person vouches for."""
 
     is_adopted: bool = False
 
 
-class Attempt(SubscriptionRecord, frozen=True):
+class Attempt(SubscriptionRecord):
     """A subscription whose creation is not proven, or that no list has shown yet.
 
     Its id comes from a response, which proves the secret, or from a list, which does not.
@@ -72,7 +72,7 @@ class Attempt(SubscriptionRecord, frozen=True):
         return StateEntry(**fields_of(SubscriptionRecord, self))
 
 
-class TenancyRecords(Record, frozen=True):
+class TenancyRecords(Record):
     """What the state contains about one tenancy."""
 
     server: str  # as `Server.shown` writes it
@@ -112,7 +112,7 @@ class TenancyRecords(Record, frozen=True):
         return replace(self, entries=tuple(entries), attempts=tuple(attempts))
 
 
-class State(Record, frozen=True, dict=True):
+class State(Record, dict=True):
     """Everything that hooksync records, always in the same order."""
 
     HIDDEN = ("url_salt",)
