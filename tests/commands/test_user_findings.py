@@ -147,7 +147,7 @@ def test_a_plan_without_a_secret_warns_that_apply_would_stop(place: Place) -> No
     assert (planned.code, f"warning: {what}: apply would stop\n" in planned.err) == (0, True)
     applied = place.run("apply", "--yes")
     assert (applied.code, f"error: prod: {what}\n" in applied.err) == (1, True)
-    assert "would stop" not in applied.err
+    assert ("would stop" in applied.err, place.changing_calls) == (False, [])
 
 
 def test_a_list_counts_a_secret_that_a_person_vouched_for_as_adopted(place: Place) -> None:

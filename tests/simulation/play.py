@@ -377,7 +377,7 @@ class Play:
             held = set(moment.held)
             for one in held - self.last_held if moment.by != SOMEBODY_ELSE else ():
                 self.made.setdefault(one.id, len(self.made))
-                if is_counted and not moment.is_late:
+                if is_counted and not moment.is_late and moment.by in self.users[OWN]:
                     self.in_time.add(one.id)
             self.last_held = held
         self.noted = len(self.service.moments)
