@@ -124,8 +124,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "forget attempts at once",
         "state/history.py",
-        "return record if is_needed or is_young else None",
-        "return record if is_needed and record.id in shown else None",
+        "return record if record.id in shown or is_needed else None",
+        "return record if record.id in shown else None",
     ),
     Break(
         "create under two open attempts",
