@@ -200,11 +200,12 @@ password is "sandbox-password".""",
             _init,
             """\
 Write a first hooks file: a commented one to fill in, or with --from-live the
-live subscriptions of the tenancy that PRESERVICA_SERVER and _TENANT name.
-Never overwrites a file. Variables replace secrets, query values of URLs, and
-parts of their paths that may be keys; standard error lists these variables. The
-file adopts what it declares. With URL prefixes, it declares only what is under
-one of them. A warning names what cannot be declared.""",
+live subscriptions of the tenancy that PRESERVICA_SERVER and PRESERVICA_TENANT
+name. Never overwrites a file. Variables replace secrets, query values of URLs,
+and parts of their paths that may be keys; standard error lists these variables.
+`apply` adopts what the file declares. With URL prefixes, the file declares only
+what is at or under one of them: whole parts of a path. A warning
+names what cannot be declared.""",
         ),
     ),
     "every day": (

@@ -105,11 +105,11 @@ FLAGS: dict[str, Keywords] = {
         "action": "append",
         "dest": "tenancies",
         "metavar": "GLOB",
-        "help": "only tenancies with this name; repeatable",
+        "help": "only tenancies of this name (*: any text); repeatable",
     },
     "--since": {
-        "metavar": "REF",
-        "help": "only tenancies changed since the branch left REF",
+        "metavar": "BRANCH",
+        "help": "only tenancies changed since this branch left BRANCH",
     },
     "--target": {
         "action": "append",
@@ -371,7 +371,7 @@ FLAGS: dict[str, Keywords] = {
     "--receiver-port": {**_PORT, "help": "the port of the receivers (default: any free port)"},
     "--write-hooks": {
         "metavar": "FILE",
-        "help": "write its hooks file here, and a .env beside it",
+        "help": "write its hooks file (NAME.yaml), and NAME.env beside it",
     },
     "--kind": {
         "choices": SCHEMA_KINDS,

@@ -43,7 +43,7 @@ from hooksync.core.urls import (
 if TYPE_CHECKING:
     from hooksync.reconcile.plan import TenancyPlan
 
-_NEXT = "next: fill in your server, receivers and triggers, then run `hooksync validate`"
+_NEXT = "next: fill in your receivers and triggers, then run `hooksync validate`"
 _VARIABLES = "set these before you use the file, parts of URLs exactly as they are in the URL:"
 # the place of settings from variables; only messages of a policy show it
 _HERE = Location("the environment", 1, 1)
@@ -141,11 +141,11 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     """
     from hooksync.api import run as library  # 100 ms, for requests
     from hooksync.api.inputs import Declared, hold_to_policy
-    from hooksync.config.declarations import TenancyDeclaration
+    from hooksync.config.declarations import TenancyDeclaration, set_fix
     from hooksync.config.resolve import resolve
 
     if not context.environ.get("PRESERVICA_SERVER"):
-        raise UsageError(Problem("no variable names the server", "set PRESERVICA_SERVER"))
+        raise UsageError(Problem("no variable names the server", set_fix("PRESERVICA_SERVER")))
     name = slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy").lower()
     entries = [TenancyDeclaration(name, (), _HERE)]
     hold_to_policy(options, entries, context)

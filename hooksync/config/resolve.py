@@ -50,7 +50,9 @@ _LOGIN = {CREDENTIALS["username"], CREDENTIALS["password"]}  # every log-in need
 _URL_FIX = (
     "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}; in it, a space is %20"
 )
-_SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
+_SERVER_FIX = (
+    "write your server, such as eu.preservica.com: a host, host:port, or a URL without a path"
+)
 
 
 def check_as_written(warnings: list[Problem], entries: Declarations) -> list[Problem]:
@@ -248,7 +250,7 @@ class _Resolver(NamedTuple):
         for name in missing:
             fix = f"{set_fix(name)}; `hooksync validate` needs none of this"
             if written.location is None:
-                fix = f"{_SERVER_FIX}, or set {name}"
+                fix = f"{set_fix(name)}; or {_SERVER_FIX}"
             self.problems.append(Problem(f"{noun} variable ${{{name}}} is not set", fix, where))
         return None if missing else text
 

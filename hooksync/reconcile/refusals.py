@@ -40,7 +40,7 @@ _LEFT = (
     " hooksync does not own it"
 )
 _WRONG_ID_FIX = (
-    "declare what is live; or correct the id, or a value of the URL: `hooksync list` shows the ids"
+    "correct the value of the URL (a variable?), or the id: `hooksync list` shows what is live"
 )
 _MOST_ADDRESSES = 2  # of a tenancy, that a fix names one by one if a glob can name all
 _CEILING_FIX = (

@@ -58,8 +58,8 @@ _FEW_TENANCIES = 5  # with more tenancies, a table sums them up
 _SHOWN_ID = 8  # characters of an id
 _NARROWEST_NAME = 20  # columns
 _MOVED_UNSEEN = (
-    "If you have applied before, name that state with --state before you apply: without it, "
-    "hooksync does not recognise a moved URL, and leaves the old one live."
+    "For a first apply, this is right. If you have applied this file before, name its state with "
+    "--state: without it, hooksync does not recognise a moved URL, and leaves the old one live."
 )
 
 

@@ -42,7 +42,19 @@ CASES = [
 ]
 # names of values that no list can contain, or that only Preservica has
 FREE = {
-    *("ADDRESS", "DURATION", "GLOB", "HEX", "HOST", "ID", "N", "NAME", "NAME=ENV", "TIME"),
+    *(
+        "ADDRESS",
+        "BRANCH",
+        "DURATION",
+        "GLOB",
+        "HEX",
+        "HOST",
+        "ID",
+        "N",
+        "NAME",
+        "NAME=ENV",
+        "TIME",
+    ),
     *("NEW", "OLD", "REF", "S", "SECONDS", "SPEC", "URL", "[URL-PREFIX ...]"),
 }
 

@@ -26,6 +26,18 @@ def test_the_starter_file_is_valid_and_readable_by_all_users(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["hooks.yaml"]
 
 
+def test_the_password_is_not_sent_to_a_server_that_init_made_up(place: Place) -> None:
+    place.environ["PRESERVICA_SERVER"] = place.box.url
+    assert place.run("init", "--file", "first.yaml").code == 0
+    [tenancy] = yaml.safe_load((place.folder / "first.yaml").read_text())["tenancies"].values()
+    assert "server" not in tenancy  # a server of the file would override PRESERVICA_SERVER
+    run = place.run("plan", "--file", "first.yaml")
+    assert run.out.startswith(f"archive   {place.box.url} / DEMO   ")
+    del place.environ["PRESERVICA_SERVER"]
+    unset = place.run("plan", "--file", "first.yaml")
+    assert (unset.code, "fix: export PRESERVICA_SERVER, or set" in unset.err) == (1, True)
+
+
 def test_an_existing_file_is_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("mine")
     done = hooksync(["init", "--file", "mine.yaml"], {}, tmp_path)

@@ -103,6 +103,15 @@ def test_hooksync_prints_the_plan_that_the_readme_and_the_first_page_show(tmp_pa
     assert f"```diff\n{plan}```" in text_of(ROOT / "docs" / "index.md")
 
 
+def test_hooksync_prints_the_first_plan_of_the_quick_start(tmp_path: Path) -> None:
+    [plan] = blocks("diff", text_of(QUICK_START))
+    (tmp_path / "hooks.yaml").write_text(guide_file())
+    with Sandbox(SandboxOptions()) as box:
+        box.seed("DEMO", "https://old.example.net/hook", "INGEST_FAILED", SECRET)
+        done = run_guide(box, tmp_path, "plan")
+    assert done.out == plan
+
+
 def test_hooksync_reports_mistakes_as_the_page_on_the_hooks_file_shows(tmp_path: Path) -> None:
     wrong = (
         guide_file()
