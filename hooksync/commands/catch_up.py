@@ -63,7 +63,7 @@ def _declared(options: CatchUpOptions, context: Context) -> Declared:
 
 def _moment(since: str, now: float) -> str:
     """Return the time in UTC. Raises UsageError if it is none, has no zone, or is not past."""
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):  # of a time before year 1 in UTC
         moment = datetime.fromisoformat(since)
         if moment.tzinfo and moment.timestamp() < now:
             return moment.astimezone(UTC).isoformat(timespec="milliseconds")

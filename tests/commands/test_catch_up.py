@@ -125,6 +125,7 @@ def test_a_refused_event_is_shown_and_the_others_are_sent(tmp_path: Path) -> Non
             "is not a time in the past with its time zone",
         ),
         (["archive/catalogue", "--since", "2999-01-30T15:00:00Z"], "is not a time in the past"),
+        (["archive/catalogue", "--since", "0001-01-01T00:00+10:00"], "is not a time in the past"),
         (["archive/none", *SINCE], 'no file declares the address "archive/none"'),
         (["archive/catalogue"], "--since"),
     ],
