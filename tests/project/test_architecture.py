@@ -61,7 +61,6 @@ WRITING = {
     # these only read
     "core.reading": {"open", "os.open"},
     "commands.init": {"open"},
-    "config.since": {"open"},
     "core.schema": {"open"},
     "render.html": {"open"},
 }
