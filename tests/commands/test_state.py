@@ -293,6 +293,21 @@ def test_an_impossible_move_is_an_error_and_changes_nothing(
 # --- forget
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["test/*"], 3, "refused: not confirmed: cannot prompt without a terminal\n"),
+        (["none/*", "--yes"], 64, 'GLOB "none/*" matches no address in the state\n'),
+    ],
+)
+def test_without_a_yes_or_an_address_nothing_is_forgotten(
+    kept: Folder, arguments: list[str], code: int, said: str
+) -> None:
+    done = kept.run("forget", *arguments)
+    assert (done.code, done.out, said in done.err) == (code, "", True), done.err
+    assert kept.state() == WHOLE
+
+
 def test_forget_prints_and_removes_entries_with_their_attempts_and_salts(kept: Folder) -> None:
     done = kept.run("forget", "--yes", "prod/*", "test/*")
     assert (done.code, done.err) == (0, "")
