@@ -1,22 +1,20 @@
 """The commands: what each is for, its flags, and the function that runs it; and command lines.
 
-A command's `load` imports its module, so that no run loads what it does not use: requests alone
-takes as long to load as `validate` needs for its whole run.
+The table names modules, so that no run loads what it does not use: requests alone takes as long to
+load as `validate` needs for its whole run.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from importlib import import_module
 
-from hooksync.cli.parser import Command, Given, Load, NoCommand, Run, build_parser
+from hooksync.cli.parser import Command, Given, NoCommand, build_parser
 from hooksync.config.files import DEFAULT_FILE
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.record import Record, convert
-
-if TYPE_CHECKING:
-    from hooksync.core.context import Context
 
 _BASH = r"""
 # bash splits `--format=json` into three words; shtab expects two.
@@ -35,8 +33,6 @@ complete -F _hooksync hooksync
 """
 FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars of paths
 
-Options = TypeVar("Options", bound=Record)
-
 _SANDBOX = """\
 faults: KIND@CALL[:TIMES[:SKIP]], TIMES times (default: 1; *: always) after SKIP
 calls. CALL is login, details (of the user), version (of Preservica), updated
@@ -52,119 +48,6 @@ traits, for what is not known of the real service:
 example: hooksync sandbox --fault status-503@list:2"""
 
 
-def _with(kind: type[Options], run: Callable[[Options, Context], ExitCode]) -> Run:
-    """Return a function that runs a command. Options that no flag gives have their defaults."""
-
-    def run_with(given: Given, context: Context) -> ExitCode:
-        chosen = {name: value for name, value in given.items() if value is not None}
-        return run(convert(chosen, kind), context)
-
-    return run_with
-
-
-def _demo() -> Run:
-    from hooksync.cli.local import demo
-
-    return demo
-
-
-def _sandbox() -> Run:
-    from hooksync.cli.local import SandboxFlags, sandbox
-
-    return _with(SandboxFlags, sandbox)
-
-
-def _init() -> Run:
-    from hooksync.commands.init import InitOptions, init
-
-    return _with(InitOptions, init)
-
-
-def _validate() -> Run:
-    from hooksync.api.options import FileOptions
-    from hooksync.commands.validate import validate
-
-    return _with(FileOptions, validate)
-
-
-def _check() -> Run:
-    from hooksync.commands.check import CheckOptions, check
-
-    return _with(CheckOptions, check)
-
-
-def _plan() -> Run:
-    from hooksync.commands.plan_apply import PlanOptions, plan
-
-    return _with(PlanOptions, plan)
-
-
-def _apply() -> Run:
-    from hooksync.commands.plan_apply import ApplyOptions, apply
-
-    return _with(ApplyOptions, apply)
-
-
-def _list() -> Run:
-    from hooksync.commands.list_live import ListOptions, list_live
-
-    return _with(ListOptions, list_live)
-
-
-def _fire() -> Run:
-    from hooksync.commands.fire import FireOptions, fire
-
-    return _with(FireOptions, fire)
-
-
-def _listen() -> Run:
-    from hooksync.cli.local import ListenOptions, listen
-
-    return _with(ListenOptions, listen)
-
-
-def _catch_up() -> Run:
-    from hooksync.commands.catch_up import CatchUpOptions, catch_up
-
-    return _with(CatchUpOptions, catch_up)
-
-
-def _verify() -> Run:
-    from hooksync.commands.verify import VerifyOptions, verify
-
-    return _with(VerifyOptions, verify)
-
-
-def _generate() -> Run:
-    from hooksync.commands.printing import generate
-
-    return generate
-
-
-def _state() -> Run:
-    from hooksync.commands.state import StateOptions, run_action
-
-    return _with(StateOptions, run_action)
-
-
-def _show() -> Run:
-    from hooksync.commands.show import ShowOptions, show
-
-    return _with(ShowOptions, show)
-
-
-def _schema() -> Run:
-    from hooksync.commands.printing import SchemaOptions, schema
-
-    return _with(SchemaOptions, schema)
-
-
-def _version() -> Run:
-    from hooksync.commands.printing import VersionOptions, version
-
-    return _with(VersionOptions, version)
-
-
 GROUPS = {
     "start": (
         Command(
@@ -172,7 +55,8 @@ GROUPS = {
             "show what hooksync does, in less than a minute",
             "example: hooksync demo",
             {},
-            _demo,
+            "cli.local:demo",
+            "Record",
         ),
         Command(
             "sandbox",
@@ -182,7 +66,8 @@ GROUPS = {
                 "service": ("--fault", "--trait", "--list-lag", "sandbox --tenant", "--port"),
                 "receivers": ("--receiver", "--receiver-port", "--write-hooks"),
             },
-            _sandbox,
+            "cli.local:sandbox",
+            "SandboxFlags",
             """\
 Run a local Preservica with receivers, on 127.0.0.1, until interrupted. The
 password is "sandbox-password".""",
@@ -197,7 +82,8 @@ password is "sandbox-password".""",
                 "safety": ("--policy",),
                 "more": ("--timeout", "--verbose"),
             },
-            _init,
+            "commands.init:init",
+            "InitOptions",
             """\
 Write a first hooks file: a commented one to fill in, or with --from-live the
 live subscriptions of the tenancy that PRESERVICA_SERVER and PRESERVICA_TENANT
@@ -217,7 +103,8 @@ names what cannot be declared.""",
                 "what to read": ("--file",),
                 "safety": ("--policy", "--allow-commands"),
             },
-            _validate,
+            "commands.validate:validate",
+            "FileOptions",
         ),
         Command(
             "check",
@@ -232,7 +119,8 @@ example: hooksync check --format json
                 "safety": ("--policy", "--allow-commands"),
                 "more": ("--timeout", "--parallelism", "--credentials", "--verbose"),
             },
-            _check,
+            "commands.check:check",
+            "CheckOptions",
             """\
 Check everything that a run needs; changes nothing. For each tenancy: the
 log-in, and the list, which needs a role. For each subscription: its secret, and
@@ -261,7 +149,8 @@ with 1 otherwise. A warning, such as a weak secret, is not a failure.""",
                     "--verbose",
                 ),
             },
-            _plan,
+            "commands.plan_apply:plan",
+            "PlanOptions",
             """\
 Show what `hooksync apply` would do, and save it with --out. Changes nothing.""",
         ),
@@ -285,7 +174,8 @@ Show what `hooksync apply` would do, and save it with --out. Changes nothing."""
                     "--verbose",
                 ),
             },
-            _apply,
+            "commands.plan_apply:apply",
+            "ApplyOptions",
             """\
 Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
         ),
@@ -306,7 +196,8 @@ Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
                     "--verbose",
                 ),
             },
-            _apply,
+            "commands.plan_apply:apply",
+            "ApplyOptions",
             """\
 Remove live subscriptions by their ids, whoever made them; `hooksync list` shows
 the ids. The prompt shows URL, trigger and origin. Refuses what the hooks file
@@ -324,7 +215,8 @@ duplicate of a declared subscription. `protect` and a policy apply.""",
                 "safety": ("--policy", "--allow-commands"),
                 "more": ("--timeout", "--parallelism", "--credentials", "--verbose"),
             },
-            _list,
+            "commands.list_live:list_live",
+            "ListOptions",
             """\
 List the live subscriptions of the tenancies in the hooks files: their full ids,
 their declared names, and whether their secrets are the same. Changes nothing.
@@ -351,7 +243,8 @@ example: hooksync fire archive/catalogue --trigger MOVED
                 "safety": ("--policy", "--allow-commands"),
                 "more": ("--timeout", "--verbose"),
             },
-            _fire,
+            "commands.fire:fire",
+            "FireOptions",
             """\
 Send a signed event to a receiver, as Preservica does, and report its answer.
 The event is made up: its entity does not exist, but the receiver cannot tell it
@@ -369,7 +262,8 @@ if all passed, and with 1 otherwise.""",
                 "safety": ("--yes", "--policy", "--allow-commands"),
                 "more": ("--timeout", "--verbose"),
             },
-            _catch_up,
+            "commands.catch_up:catch_up",
+            "CatchUpOptions",
             """\
 List through the Entity API what was updated since a time. After a prompt with
 their number, send an event for each entity to the receiver of a declared
@@ -389,7 +283,8 @@ refused an event.""",
                 "output": ("--record", "--body"),
                 "more": ("--verbose",),
             },
-            _listen,
+            "cli.local:listen",
+            "ListenOptions",
             """\
 Receive webhooks on this machine, at any path, until interrupted. Answer
 challenges with the first secret, unless the code could be the body of an event:
@@ -407,7 +302,8 @@ the likely reason. The secrets come from --secret and from the hooks files that
                 "which secrets": ("--secret", "--file", "--env-file"),
                 "safety": ("--policy", "--allow-commands"),
             },
-            _verify,
+            "commands.verify:verify",
+            "VerifyOptions",
             """\
 Find the secret that signed a captured event, among the secrets that the hooks
 files declare or --secret names. An event shows which secret Preservica has; a
@@ -420,14 +316,16 @@ that was changed.""",
             "make a secret that Preservica and a receiver share",
             "example: hooksync secret generate > secret.txt",
             {},
-            None,
+            "",
+            "",
             actions=(
                 Command(
                     "generate",
                     "print a new secret and nothing else: 32 random bytes as 43 characters",
                     "example: hooksync secret generate > secret.txt",
                     {},
-                    _generate,
+                    "commands.printing:generate",
+                    "Record",
                 ),
             ),
         ),
@@ -438,7 +336,8 @@ that was changed.""",
             "show and change the state, wherever it is kept",
             "example: hooksync state show",
             {},
-            None,
+            "",
+            "",
             """\
 Show and change the state: hooksync's record of the subscriptions that it made
 or adopted. The state is beside the hooks file, unless --state or HOOKSYNC_STATE
@@ -450,14 +349,16 @@ action has its own help.""",
                     "list the entries of the state, and the holder of its run lock",
                     "example: hooksync state show --state git:hooksync-state",
                     {"which state": ("--state", "--file")},
-                    _state,
+                    "commands.state:run_action",
+                    "StateOptions",
                 ),
                 Command(
                     "pull",
                     "print the state as it is stored",
                     "example: hooksync state pull > state.json",
                     {"which state": ("--state", "--file")},
-                    _state,
+                    "commands.state:run_action",
+                    "StateOptions",
                 ),
                 Command(
                     "push",
@@ -468,7 +369,8 @@ action has its own help.""",
                         "safety": ("--force", "--lock-timeout"),
                         "which state": ("--state", "--file"),
                     },
-                    _state,
+                    "commands.state:run_action",
+                    "StateOptions",
                     """\
 Replace the state with a file, after `hooksync state pull`, or from a different
 backend. Refuses a state that is older than the present state, or unrelated to
@@ -483,7 +385,8 @@ it (exit 3).""",
                         "safety": ("--yes",),
                         "which state": ("--state", "--file"),
                     },
-                    _state,
+                    "commands.state:run_action",
+                    "StateOptions",
                 ),
                 Command(
                     "move",
@@ -494,7 +397,8 @@ it (exit 3).""",
                         "safety": ("--lock-timeout",),
                         "which state": ("--state", "--file"),
                     },
-                    _state,
+                    "commands.state:run_action",
+                    "StateOptions",
                 ),
                 Command(
                     "forget",
@@ -505,7 +409,8 @@ it (exit 3).""",
                         "safety": ("--yes", "--lock-timeout"),
                         "which state": ("--state", "--file"),
                     },
-                    _state,
+                    "commands.state:run_action",
+                    "StateOptions",
                     """\
 Remove entries from the state; Preservica is unchanged. A live subscription
 without an entry counts as not in the state, and its secret as unknown.""",
@@ -520,7 +425,8 @@ without an entry counts as not in the state, and its secret as unknown.""",
                 "what to read": ("show path",),
                 "output": ("--format", "--all", "--max-age"),
             },
-            _show,
+            "commands.show:show",
+            "ShowOptions",
             """\
 Show a saved plan, as `hooksync plan` showed it when it was made, and whether
 `hooksync apply` would still accept it by its age. Needs no network, no hooks
@@ -533,35 +439,38 @@ refuse the steps of the plan.""",
             "print a JSON Schema",
             "example: hooksync schema > hooks.schema.json",
             {"output": ("--kind",)},
-            _schema,
+            "commands.printing:schema",
+            "SchemaOptions",
         ),
         Command(
             "completion",
             "print a shell's completion script",
             "example: hooksync completion bash > hooksync.bash && source hooksync.bash",
             {"output": ("shell",)},
-            lambda: completion,
+            "cli.commands:completion",
+            "CompletionOptions",
         ),
         Command(
             "version",
             "print the version (--version); as JSON, details for a bug report",
             "example: hooksync version --format json",
             {"output": ("list --format",)},
-            _version,
+            "commands.printing:version",
+            "VersionOptions",
         ),
     ),
 }
 
 
-def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Load, Given]:
-    """Parse a command line. Returns what loads its command, and the flags; None: not given.
+def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Command, Given]:
+    """Parse a command line. Returns its command, and the flags; None: not given.
 
     Raises UsageError if the command line is wrong, NoCommand if it names no command, and Help if
     it asks for help.
     """
     given = vars(make_parser(argv[0] if argv else None).parse_args(argv))
     command: Command | None = given["entry"]
-    if command is None or command.load is None:
+    if command is None or not command.function:
         raise NoCommand(given["parser"].format_help())
     given["names_files"] = bool(given.get("files"))
     given["files"] = given.get("files") or [environ.get("HOOKSYNC_FILE") or DEFAULT_FILE]
@@ -569,7 +478,17 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Loa
     given["policy"] = given.get("policy") or environ.get("HOOKSYNC_POLICY")
     if "env_files" in given and environ.get("HOOKSYNC_ENV_FILE"):
         given["env_files"] = given["env_files"] or [environ["HOOKSYNC_ENV_FILE"]]
-    return command.load, given
+    return command, given
+
+
+def run_command(command: Command, given: Given, context: Context) -> ExitCode:
+    """Load the module of a command, and run it. Options that no flag gives have their defaults."""
+    place, _, name = command.function.partition(":")
+    module = import_module(f"hooksync.{place}")
+    chosen = {flag: value for flag, value in given.items() if value is not None}
+    options: Record = convert(chosen, getattr(module, command.options))
+    function: Callable[[Record, Context], ExitCode] = getattr(module, name)
+    return function(options, context)
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -577,7 +496,13 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     return build_parser(GROUPS, only)
 
 
-def completion(given: Given, context: Context) -> ExitCode:
+class CompletionOptions(Record):
+    """The argument of `completion`."""
+
+    shell: str
+
+
+def completion(options: CompletionOptions, context: Context) -> ExitCode:
     """Print the script that completes commands, flags and values in a shell."""
     import shtab  # 30 ms, and no other command uses it
 
@@ -585,9 +510,8 @@ def completion(given: Given, context: Context) -> ExitCode:
     for action in all_actions(parser):
         if action.metavar in FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it there
-    shell = given["shell"]
-    script = f"{shtab.complete(parser, shell)}\n"
-    context.terminal.result(script + _BASH if shell == "bash" else script)
+    script = f"{shtab.complete(parser, options.shell)}\n"
+    context.terminal.result(script + _BASH if options.shell == "bash" else script)
     return ExitCode.DONE
 
 
