@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 from hooksync.api.options import FileOptions, RunOptions
-from hooksync.api.receipt import open_saved_plan, sealed
+from hooksync.api.receipt import sealed
 from hooksync.config import declarations
 from hooksync.config.document import read_tenancies
-from hooksync.config.files import read_plan, read_sources
+from hooksync.config.files import read_sources
 from hooksync.config.policy import Policy, key_warnings, read_policy
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.since import changed_tenancies
@@ -133,27 +132,6 @@ def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> 
         is_selected = not targets or matches_any(subscription.address, targets)
         (selected if is_selected else others).append(subscription)
     return replace(tenancy, subscriptions=tuple(selected), not_selected=tuple(others))
-
-
-def prepare_saved(
-    path: str, max_age: timedelta | None, options: RunOptions, context: Context
-) -> Declared:
-    """Read a saved plan, and the files and environment from which `apply` plans again.
-
-    Raises Refused or FileError, before any call, if the saved plan cannot be trusted.
-    """
-    receipt, refusal = open_saved_plan(read_plan(path), path, max_age, context)
-    if refusal:
-        raise Refused(refusal)
-    selection = receipt.selection
-    options = replace(
-        options,
-        tenancies=selection.tenancy,
-        targets=selection.target,
-        replace=selection.replace,
-        adopt=selection.adopt,
-    )
-    return prepare(options, context, receipt=receipt)
 
 
 def read_files(options: FileOptions, context: Context) -> declarations.Declarations:

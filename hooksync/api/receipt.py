@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
+from hooksync.config.files import read_plan
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, shortened
@@ -162,9 +163,10 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:
 
 
 def open_saved_plan(
-    data: bytes, path: str, max_age: timedelta | None, context: Context
+    path: str, max_age: timedelta | None, context: Context
 ) -> tuple[Plan, Problem | None]:
     """Read a saved plan with the key from the environment. Also returns why apply refuses it."""
+    data = read_plan(path)
     context.output.public.append(data)
     key = plan_key(context.environ.get(KEY_VARIABLE))
     plan = read_saved_plan(data, path, key)
@@ -187,20 +189,16 @@ def _check_signature(document: Mapping[str, Any], path: str, key: PlanKey) -> No
         raise Refused(Problem(f"{what}: {why}", f"{_MAKE_AGAIN}, under the same key"))
 
 
-def expiry_of(plan: Plan, max_age: timedelta | None) -> datetime | None:
-    """Return when a plan expires; None: never. --max-age overrides its own expiry."""
-    if max_age is not None:
-        return datetime.fromisoformat(plan.created_at) + max_age
-    return datetime.fromisoformat(plan.expires_at) if plan.expires_at else None
-
-
 def age_problem(plan: Plan, path: str, max_age: timedelta | None, now: datetime) -> Problem | None:
-    """Return why a plan's date is not acceptable, or None."""
+    """Return why a plan's date is not acceptable, or None. --max-age overrides its own expiry."""
+    made = datetime.fromisoformat(plan.created_at)
     when = f"it was made at {plan.created_at}, now it is {rfc3339(now.timestamp())}"
-    if datetime.fromisoformat(plan.created_at) - now > _CLOCKS_DIFFER:
+    if made - now > _CLOCKS_DIFFER:
         fix = f"check the clocks of both machines; then {_MAKE_AGAIN}"
         return Problem(f"{path} is dated in the future: {when}", fix)
-    end = expiry_of(plan, max_age)
+    end = datetime.fromisoformat(plan.expires_at) if plan.expires_at else None
+    if max_age is not None:
+        end = made + max_age
     if end is None or now <= end:
         return None
     fix = f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d"

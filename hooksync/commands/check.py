@@ -141,38 +141,35 @@ def _check_receivers(
     answers = probe_all(targets, run.pool, run.caller)
     for declared in named:
         secret = secrets.get(declared.secret)
-        if secret is None:
-            yield _secret_finding(declared, "failed", missing[declared.secret])
-            continue
-        if weak := doubt_about(secret, declared.secret):
-            yield _secret_finding(declared, "warning", weak)
-        yield receiver_finding(declared, answers.get((declared.url, secret)))
-
-
-def _secret_finding(
-    declared: DeclaredSubscription, state: FindingState, problem: Problem
-) -> Finding:
-    return Finding(declared.tenancy, declared.name, state, problem.what, problem.fix)
+        state: FindingState = "warning" if secret else "failed"
+        problem = missing.get(declared.secret)
+        if secret:
+            problem = doubt_about(secret, declared.secret)
+        if problem:
+            yield Finding(declared.tenancy, declared.name, state, problem.what, problem.fix)
+        if secret:
+            yield receiver_finding(declared, answers.get((declared.url, secret)))
 
 
 def receiver_finding(declared: DeclaredSubscription, answer: ProbeResult | None) -> Finding:
     """Judge a receiver's answer to a challenge, and its time. `answer`: None: not challenged."""
-    subject = (declared.tenancy, declared.name)
     if answer is None:
         why = "receiver not challenged: probe: never, or an interrupt"
-        return Finding(*subject, "skipped", why)
+        return Finding(declared.tenancy, declared.name, "skipped", why)
     seconds = round(answer.seconds, 3)
+    state: FindingState = "ok"
+    what = f"receiver ready in {seconds:.3f} s"
+    detail, fix = doubt(answer.seconds, answer.content_type)
     if answer.state != "ready":
+        state = "failed"
+        what = f"receiver {declared.url.shown}: {answer.detail}"
         fix = answer.fix
         if answer.state == "unreachable" and declared.tenancy:
             fix += "; if only Preservica can reach it, declare `probe: never`"
-        what = f"receiver {declared.url.shown}: {answer.detail}"
-        return Finding(*subject, "failed", what, fix, seconds)
-    detail, fix = doubt(answer.seconds, answer.content_type)
-    if detail:
-        what = f"receiver ready in {seconds:.3f} s, but {detail}"
-        return Finding(*subject, "warning", what, fix, seconds)
-    return Finding(*subject, "ok", f"receiver ready in {seconds:.3f} s", None, seconds)
+    elif detail:
+        state = "warning"
+        what += f", but {detail}"
+    return Finding(declared.tenancy, declared.name, state, what, fix or None, seconds)
 
 
 def check_lines(findings: Sequence[Finding], places: Sequence[Mapping[str, str]]) -> Iterator[Line]:

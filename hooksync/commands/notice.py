@@ -15,6 +15,7 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, SecretError, exit_of
 from hooksync.core.model import HookUrl, ProbeResult, SecretRef
 from hooksync.core.origin import find_origin
+from hooksync.core.output import Format
 from hooksync.core.reading import read_file
 from hooksync.core.record import replace
 from hooksync.core.redaction import SHORTEST_MASKED
@@ -35,8 +36,10 @@ _METRICS_MODE = 0o644  # Prometheus may read it as a different user
 
 
 class WatchedOptions(RunOptions):
-    """The flags of a command that can report its end."""
+    """The flags that `plan` and `apply` share: how they show a plan, and report their end."""
 
+    format: Format = "text"
+    shows_kept: bool = False
     notify: SecretRef | None = None  # the place of the webhook's URL
     notify_as: NoticeForm = "json"
     metrics: str | None = None  # path to write metrics at

@@ -12,7 +12,8 @@ from datetime import timedelta
 from functools import partial
 
 from hooksync.api import run as library
-from hooksync.api.inputs import Declared, prepare, prepare_saved
+from hooksync.api.inputs import Declared, prepare
+from hooksync.api.receipt import open_saved_plan
 from hooksync.api.run import OpenRun, open_run
 from hooksync.commands.notice import WatchedOptions, watched
 from hooksync.commands.problems import show_plan, show_problems
@@ -22,13 +23,13 @@ from hooksync.core.errors import (
     ExitCode,
     HooksyncError,
     Problem,
+    Refused,
     UsageError,
     exit_of,
     internal_error,
     internal_error_text,
     shortened,
 )
-from hooksync.core.output import Format
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import SELECTING, Verb
@@ -38,14 +39,7 @@ from hooksync.render.text import expected_answer, plain, plan_lines, question
 from hooksync.state.store import state_place
 
 
-class ShownOptions(WatchedOptions):
-    """The flags that `plan` and `apply` share."""
-
-    format: Format = "text"
-    shows_kept: bool = False
-
-
-class PlanOptions(ShownOptions):
+class PlanOptions(WatchedOptions):
     """The flags of `plan`."""
 
     has_detailed_exit_code: bool = False
@@ -53,7 +47,7 @@ class PlanOptions(ShownOptions):
     out: str | None = None  # path to save the plan at
 
 
-class ApplyOptions(ShownOptions):
+class ApplyOptions(WatchedOptions):
     """The flags of `apply` and `remove`."""
 
     report: str | None = None  # path to write the report at
@@ -79,7 +73,9 @@ def apply(options: ApplyOptions, context: Context, open_run: OpenRun = open_run)
     return _run("apply", partial(_apply, options, context, open_run), options, context)
 
 
-def _run(command: str, do: Callable[[], Plan], options: ShownOptions, context: Context) -> ExitCode:
+def _run(
+    command: str, do: Callable[[], Plan], options: WatchedOptions, context: Context
+) -> ExitCode:
     """Run a command. Raises UsageError if an output would replace a hooks file or the state."""
     state = state_place(options.files[0], options.state)
     inputs = {follow_links(path) for path in (*options.files, state) if path}
@@ -164,10 +160,24 @@ def _show_bugs(failures: Sequence[Exception], context: Context, told: set[Proble
 
 
 def _declared(options: ApplyOptions, context: Context) -> Declared:
-    """Read what the hooks files declare, as the flags or a saved plan choose."""
+    """Read what the hooks files declare, as the flags or a saved plan choose.
+
+    Raises Refused or FileError, before any call, if the saved plan cannot be trusted.
+    """
     if options.saved_plan is None:
         return prepare(options, context)
-    return prepare_saved(options.saved_plan, options.max_age, options, context)
+    receipt, refusal = open_saved_plan(options.saved_plan, options.max_age, context)
+    if refusal:
+        raise Refused(refusal)
+    selection = receipt.selection
+    chosen = replace(
+        options,
+        tenancies=selection.tenancy,
+        targets=selection.target,
+        replace=selection.replace,
+        adopt=selection.adopt,
+    )
+    return prepare(chosen, context, receipt=receipt)
 
 
 def _refuse_wrong_ids(made: Plan, options: ApplyOptions) -> None:

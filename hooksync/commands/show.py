@@ -10,7 +10,6 @@ from datetime import timedelta
 
 from hooksync.api.receipt import open_saved_plan
 from hooksync.commands.problems import show_plan, show_problems
-from hooksync.config.files import read_plan
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.output import Format
@@ -30,8 +29,7 @@ class ShowOptions(Record):
 
 def show(options: ShowOptions, context: Context) -> ExitCode:
     """Show a saved plan, and report whether `apply` would accept it."""
-    data = read_plan(options.path)
-    plan, refusal = open_saved_plan(data, options.path, options.max_age, context)
+    plan, refusal = open_saved_plan(options.path, options.max_age, context)
     show_plan(plan, options.format, context, shows_kept=options.shows_kept)
     show_problems(plan, context, refused="apply would refuse")
     verdict = f"; apply refuses it: {refusal}" if refusal else ""

@@ -13,7 +13,7 @@ from hooksync.core.record import replace
 from hooksync.reconcile.plan import Plan, Step, origin_words
 from hooksync.render.text import Line, secret_state, state_texts, table_lines, unstyled
 
-_HEAD = ("tenancy", "id", "trigger", "secret", "declared as", "made", "url")
+_HEAD = ["tenancy", "id", "trigger", "secret", "declared as", "made", "url"]
 
 
 def live_only(plan: Plan) -> Plan:
@@ -52,7 +52,7 @@ def list_lines(plan: Plan) -> list[Line]:
     return [*table_lines(rows), *unstyled(["", f"{'; '.join(parts)}.", *state_texts(plan)])]
 
 
-def _row(tenancy: str, step: Step) -> tuple[str, str, str, str, str, str, str]:
+def _row(tenancy: str, step: Step) -> list[str]:
     """Write a live subscription: as what it is declared, and who made it when."""
     declared = step.address or ""
     if step.address and step.reasons:
@@ -64,4 +64,4 @@ def _row(tenancy: str, step: Step) -> tuple[str, str, str, str, str, str, str]:
         made += ", new"
     live = step.old
     secret = secret_state(step)
-    return tenancy, live.id, live.trigger.shown, secret, declared, made, live.url.shown
+    return [tenancy, live.id, live.trigger.shown, secret, declared, made, live.url.shown]
