@@ -256,6 +256,12 @@ class _Store:
                 time.time(),
             )
 
+    def __del__(self) -> None:
+        """Close the connection of this process: Python 3.13 warns of one that was not closed."""
+        if os.getpid() in self._opened:
+            _, connection = self._opened[os.getpid()]
+            connection.close()
+
     def _open(self) -> Any:
         """Open the file for events; several threads and processes may have it open."""
         import sqlite3  # some builds of Python lack it
