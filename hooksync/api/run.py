@@ -49,7 +49,7 @@ from hooksync.reconcile.plan import (
     without_unreviewed,
 )
 from hooksync.reconcile.refusals import run_reasons, step_warnings
-from hooksync.reconcile.run import Planner, Run, ask_receivers
+from hooksync.reconcile.run import Planner, Run, challenge_receivers
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
@@ -211,7 +211,7 @@ def open_run(
     with ExitStack() as held:
         store = _open_store(declared, find_store, held, is_apply=is_apply)
         secrets = sources_of(context)
-        _mask_what_a_service_may_quote(declared, secrets)
+        _look_up_secrets(declared, secrets)
         caller = Caller(
             _open_transport(declared, make_transport, held),
             context,
@@ -266,10 +266,10 @@ def _list_wait(context: Context, *, is_apply: bool) -> float:
     return seconds if is_apply else 0.0
 
 
-def _mask_what_a_service_may_quote(declared: Declared, secrets: SecretSources) -> None:
-    """Let the redactor learn the secrets of a run, even those that the run will not use.
+def _look_up_secrets(declared: Declared, secrets: SecretSources) -> None:
+    """Look up the secrets of a run, even those that it will not use, so that no output shows them.
 
-    It learns a password when the log-in reads it.
+    The log-in looks up the password.
     """
     environ = declared.context.environ
     redactor = declared.context.output.redactor
@@ -367,7 +367,7 @@ def make_plan_for_apply(declared: Declared, run: Run, *, asks: bool = False) -> 
 
 def challenge(declared: Declared, run: Run, plan: Plan) -> Plan:
     """Challenge the receivers of new subscriptions, and judge the plan by their answers."""
-    return _with_tenancies(declared, run, plan, ask_receivers(plan.tenancies, run))
+    return _with_tenancies(declared, run, plan, challenge_receivers(plan.tenancies, run))
 
 
 def carry_out(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) -> Plan:

@@ -11,9 +11,10 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from hooksync.core.model import SecretRef, is_own
+from hooksync.core.output import Format
 from hooksync.core.schema import SCHEMA_KINDS, is_reference
 
 Keywords = dict[str, Any]
@@ -55,9 +56,9 @@ def reference(text: str) -> SecretRef:
 
 def _format(*choices: str) -> Keywords:
     return {
-        "choices": ("text", *choices),
+        "choices": choices,
         "metavar": "FORMAT",
-        "help": f"text (default), {', '.join(choices)}",
+        "help": f"{choices[0]} (default), {', '.join(choices[1:])}",
     }
 
 
@@ -144,10 +145,10 @@ FLAGS: dict[str, Keywords] = {
         "help": "place of its secret: env:NAME, file:PATH; repeatable",
     },
     # output
-    "--format": _format("json", "markdown", "html"),
-    "apply --format": _format("json", "markdown"),
-    "list --format": _format("json"),
-    "fire --format": _format("json", "junit"),
+    "--format": _format(*get_args(Format)),
+    "apply --format": _format("text", "json", "markdown"),
+    "list --format": _format("text", "json"),
+    "fire --format": _format("text", "json", "junit"),
     "--all": {
         "action": "store_true",
         "dest": "shows_kept",

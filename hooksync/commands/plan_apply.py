@@ -141,7 +141,7 @@ def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
             made = replace(made, refusals=(_no_terminal(options),))
         else:
             made = library.challenge(declared, run, made)
-        if not _is_confirmed(made, options, context, told, must_ask=must_ask):
+        if not _show_and_ask(made, options, context, told, must_ask=must_ask):
             fix = f'answer "{expected_answer(made)}" to apply this'
             made = replace(made, refusals=(Problem("not confirmed", fix),))
         is_reviewed = must_ask or declared.receipt is not None
@@ -197,22 +197,22 @@ def _no_terminal(options: ApplyOptions) -> Problem:
     return Problem("not confirmed: cannot prompt without a terminal", fix)
 
 
-def _is_confirmed(
+def _show_and_ask(
     made: Plan, options: ApplyOptions, context: Context, told: set[Problem], *, must_ask: bool
 ) -> bool:
-    """Show the plan of an apply and its problems, and ask whether to apply it.
+    """Show the plan of an apply and its problems, and prompt. False: the person did not confirm.
 
     With --format json or markdown, standard output gets only the result. If the user is asked, the
     plan is shown on standard error.
     """
-    asks = must_ask and bool(made.ready_tenancies) and not (made.refusals or made.is_interrupted)
+    prompts = must_ask and bool(made.ready_tenancies) and not (made.refusals or made.is_interrupted)
     lines = plan_lines(made, shows_kept=options.shows_kept)
     if options.format == "text":
         context.terminal.show(lines)
-    elif asks:
+    elif prompts:
         context.terminal.message(plain(lines))
     show_problems(made, context, refused="refused", told=told)
-    return not asks or context.terminal.ask(question(made), expected_answer(made))
+    return not prompts or context.terminal.ask(question(made), expected_answer(made))
 
 
 def _show_result(done: Plan, options: ApplyOptions, context: Context, told: set[Problem]) -> None:

@@ -166,7 +166,7 @@ def move(options: StateOptions, store: StateStore, context: Context) -> None:
         if new in state.addresses:
             fix = "choose a different name, or remove its entry with `hooksync state forget`"
             raise Refused(Problem(f"the state {store.where} already contains {new}", fix))
-        return state.with_records(records.changed(moved) for records in state.tenancies)
+        return state.with_records(records.mapped(moved) for records in state.tenancies)
 
     _read(store)  # before the run lock, which creates files
     with run_lock(store, options.lock_timeout, context):
@@ -191,7 +191,7 @@ def forget(options: StateOptions, store: StateStore, context: Context) -> None:
         loss = "What is live then counts as not in the state, and its secret as unknown."
         question = "\n".join([*lines, f"Forget {number}? {loss}"])
         confirm(question, context, is_confirmed=options.is_confirmed)
-        rest = [records.changed(kept) for records in tenancies]
+        rest = [records.mapped(kept) for records in tenancies]
         update(store, lambda now: now.with_records(rest), f"state forget: {number}")
     context.terminal.result("".join(f"forgot {line}\n" for line in lines))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import PurePath
@@ -47,7 +47,7 @@ from hooksync.core.record import Record, convert
 from hooksync.core.template import Template, fill_in
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs
-Environment: TypeAlias = Mapping[str, str] | None  # None: the values of variables are not known
+Environment: TypeAlias = Variables | None  # None: the values of variables are not known
 # each: the policy's field, what breaks it, where
 Breaches: TypeAlias = Iterator[tuple[str, str, Location | None]]
 

@@ -6,7 +6,7 @@ Messages name variables; they never quote what variables hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ from hooksync.core.model import (
     Server,
     SubscriptionKey,
     Tenancy,
+    Variables,
 )
 from hooksync.core.record import fields_of, replace
 from hooksync.core.template import Template, has_bare_dollar
@@ -43,8 +44,6 @@ from hooksync.core.urls import (
     server_url,
     url_fault,
 )
-
-Environment = Mapping[str, str]
 
 _LOGIN = {CREDENTIALS["username"], CREDENTIALS["password"]}  # every log-in needs both
 _URL_FIX = (
@@ -65,7 +64,7 @@ def check_as_written(warnings: list[Problem], entries: Declarations) -> list[Pro
 
 def resolve(
     entries: Declarations,
-    environ: Environment,
+    environ: Variables,
     *,
     needs_login: bool = False,
 ) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
@@ -95,7 +94,7 @@ def resolve(
     return tuple(tenancies), tuple(dict.fromkeys(warnings))
 
 
-def _unset(entry: TenancyDeclaration, environ: Environment) -> dict[SecretRef, Problem]:
+def _unset(entry: TenancyDeclaration, environ: Variables) -> dict[SecretRef, Problem]:
     """Find the secrets and credentials whose variables are not set.
 
     A TOTP seed that is not declared is no such credential: few log-ins need it.
@@ -110,7 +109,7 @@ def _unset(entry: TenancyDeclaration, environ: Environment) -> dict[SecretRef, P
 
 
 def resolve_subscriptions(
-    entry: TenancyDeclaration, environ: Environment
+    entry: TenancyDeclaration, environ: Variables
 ) -> tuple[DeclaredSubscription, ...]:
     """Fill in only the URLs: a command that calls receivers needs no server.
 
@@ -123,7 +122,7 @@ def resolve_subscriptions(
     return subscriptions
 
 
-def url_environment_values(entries: Declarations, environ: Environment) -> set[str]:
+def url_environment_values(entries: Declarations, environ: Variables) -> set[str]:
     """Return the values that fill in URLs: the redactor masks them in texts of other programs.
 
     Values that also fill in a server or a tenant are left out, because those are shown anyway.
@@ -163,7 +162,7 @@ class _Resolver(NamedTuple):
     """
 
     entry: TenancyDeclaration
-    environ: Environment | None
+    environ: Variables | None
     problems: list[Problem]
     warnings: list[Problem]
 
@@ -255,7 +254,7 @@ class _Resolver(NamedTuple):
         return None if missing else text
 
 
-def _override_warnings(entries: Declarations, environ: Environment) -> list[Problem]:
+def _override_warnings(entries: Declarations, environ: Variables) -> list[Problem]:
     """Warn of each variable of a secret whose value in a file differs from the environment's."""
     overridden = environ.overridden if isinstance(environ, Environ) else {}
     secret_names = {ref.variable for entry in entries for ref in refs_of(entry)}

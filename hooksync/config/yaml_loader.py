@@ -120,7 +120,7 @@ def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
     loader = _LOADER(stream)
     reader = _Reader(loader.get_event, min(_MOST_NODES, _BASE_NODE_LIMIT + len(text)))
     try:
-        return reader.read_tenancies(), reader.problems
+        return reader.read_document(), reader.problems
     except yaml.MarkedYAMLError as error:
         problem = _syntax_problem(text, error)
         raise FileError(*reader.problems, problem) from None  # the error may quote the text
@@ -184,7 +184,7 @@ class _Reader:
         self._nodes = 0  # nodes read so far; each alias counts the nodes that it repeats
         self._most_nodes = most_nodes
 
-    def read_tenancies(self) -> YamlMap:
+    def read_document(self) -> YamlMap:
         """Read the file to its end. Raises FileError if it is not one mapping."""
         self._next()  # the start of the stream
         fix = "begin with `version: 1`"

@@ -21,6 +21,7 @@ from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, ProcessMemory, Receiver
 from hooksync.receivers.challenges import challenge, key_of
 from hooksync.receivers.events import (
+    LISTEN,
     SIGNATURE,
     deliver,
     explain_signature,
@@ -29,7 +30,6 @@ from hooksync.receivers.events import (
 from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from hooksync.receivers.suite import Sender
 from hooksync.receivers.verdict import explain_refusal
-from hooksync.service.http import LISTEN
 
 MOST_REFUSED = 100  # refused events that are recorded in a run: anybody can send them
 

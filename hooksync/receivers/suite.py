@@ -24,6 +24,7 @@ from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
 from hooksync.receivers.challenges import challenge, doubt, key_of, signs
 from hooksync.receivers.events import (
     JSON_HEADERS,
+    LISTEN,
     SIGNATURE,
     TAKEN,
     Delivery,
@@ -31,7 +32,7 @@ from hooksync.receivers.events import (
     deliver,
     signed,
 )
-from hooksync.service.http import LISTEN, Caller, Response
+from hooksync.service.http import Caller, Response
 
 TrialState = Literal["passed", "failed", "unproved", "warning"]
 TrialKind = Literal["challenge", "code", "forged", "genuine", "method"]

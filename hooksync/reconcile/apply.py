@@ -47,7 +47,7 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, commit: str | None) -> l
         for plan in plans:
             if not (plan.has_changes or plan.refusals or plan.errors):
                 applied.append(journal.without_calls(plan))
-        settled = journal.settle(applied)
+        settled = journal.write_and_verify(applied)
     except Exception as error:
         if not applied and not isinstance(error, HooksyncError):
             raise  # what was done is not known

@@ -155,10 +155,10 @@ class Journal:
         plan = replace(not_begun(plan), live_after=plan.live_count)
         return AppliedTenancy(plan, self.ledger(plan).records, plan.live)
 
-    def settle(self, applied: Sequence[AppliedTenancy]) -> list[TenancyPlan]:
-        """Write what was made and what was removed.
+    def write_and_verify(self, applied: Sequence[AppliedTenancy]) -> list[TenancyPlan]:
+        """Write what was made and what was removed, and plan again from the last lists.
 
-        The returned plans also contain the steps that are still to be done. Raises StateError.
+        The returned plans also contain what is still not as declared. Raises StateError.
         """
 
         def change(state: State) -> State:
@@ -176,7 +176,7 @@ class Journal:
         plans = {tenancy.plan.name: tenancy.plan for tenancy in applied}
         for after in planner.plan(read):
             plan = plans[after.name]
-            plans[after.name] = replace(plan, differences=tuple(_news(plan, after)))
+            plans[after.name] = replace(plan, differences=tuple(_still_different(plan, after)))
         return [*plans.values()]
 
     def _derive_keys(self, refs: Iterable[SecretRef]) -> None:
@@ -255,10 +255,10 @@ class Journal:
             former = replace(record, address=f"{tenancy.name}/{record.local_name}")
             return replace(record, address=declared.get(record.identity, former).address)
 
-        return records.changed(named)
+        return records.mapped(named)
 
 
-def _news(before: TenancyPlan, after: TenancyPlan) -> Iterator[Step]:
+def _still_different(before: TenancyPlan, after: TenancyPlan) -> Iterator[Step]:
     """Yield the steps of a second plan that are still needed, or show what others did meanwhile."""
     known = {step.id for step in before.steps if not step.is_change}
     for step in after.steps:

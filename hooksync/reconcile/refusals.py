@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 from hooksync.core.errors import Problem, shortened
-from hooksync.core.model import Tenancy, UnsubscribeLimit
+from hooksync.core.model import PlainSettings, Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
 from hooksync.core.urls import QUERY_VALUE
@@ -24,7 +24,7 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
 )
 
-_DEFAULT_LIMIT = UnsubscribeLimit(percent=50)
+_DEFAULT_LIMIT = PlainSettings().limit
 _LIMIT_FIX = (
     "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
     " set `limits: {{unsubscribe: {number}}}` under `{tenancy}` for one apply"
@@ -173,7 +173,9 @@ def raised_limit(tenancy: Tenancy, owned: int) -> Iterator[Problem]:
     else:
         is_raised = _exceeds(_DEFAULT_LIMIT, min(limit.number, owned), owned)
     if is_raised:
-        what = f"{tenancy.name}: limits.unsubscribe is {limit}, above the default of 50%"
+        what = (
+            f"{tenancy.name}: limits.unsubscribe is {limit}, above the default of {_DEFAULT_LIMIT}"
+        )
         yield Problem(what, "remove this limit once the removal is done", tenancy.location)
 
 

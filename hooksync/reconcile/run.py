@@ -281,12 +281,12 @@ def _refuse_same_tenancies(
     return {**fetched, **refused}
 
 
-def ask_receivers(plans: Sequence[TenancyPlan], run: Run) -> list[TenancyPlan]:
+def challenge_receivers(plans: Sequence[TenancyPlan], run: Run) -> list[TenancyPlan]:
     """Challenge the receivers of new and adopted subscriptions, each once, and judge the plans.
 
     A receiver is left out if its secret cannot be used, or if the run was interrupted before.
     """
-    asked = [step.new for plan in plans for step in plan.steps if _asks(plan, step)]
+    asked = [step.new for plan in plans for step in plan.steps if _is_challenged(plan, step)]
     secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
     targets: dict[str, ProbeTarget] = {}
     for declared in asked:
@@ -300,7 +300,7 @@ def ask_receivers(plans: Sequence[TenancyPlan], run: Run) -> list[TenancyPlan]:
     return [_judged(plan, answered) for plan in plans]
 
 
-def _asks(plan: TenancyPlan, step: Step) -> bool:
+def _is_challenged(plan: TenancyPlan, step: Step) -> bool:
     """Whether the receiver of a step is challenged."""
     is_usual = step.creates and plan.probe != "never"
     return plan.is_ready and (is_usual or _is_risky(plan, step))
@@ -327,7 +327,7 @@ def _judged(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPla
     for step in plan.steps:
         answer = answers.get(step.address or "")
         # a duplicate has the address of a different step
-        if answer and _asks(plan, step):
+        if answer and _is_challenged(plan, step):
             step = replace(step, receiver=answer)
             is_needed = plan.probe == "require" or _is_risky(plan, step)
             is_refused = is_needed or answer.state == "wrong-secret"

@@ -265,9 +265,6 @@ class Request(Record):
         return f"{self.method} {self.path}"
 
 
-LISTEN = "Hooksync-Listen"  # the header of an answer that is not of the receiver behind `listen`
-
-
 class Response(Record):
     """What came back, read to its end."""
 

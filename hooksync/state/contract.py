@@ -16,7 +16,7 @@ from hooksync.core.record import Record, asdict, convert, field
 from hooksync.core.redaction import printable
 from hooksync.core.signing import parse_json
 
-EXPIRY = 60.0  # seconds
+LOCK_EXPIRY = 60.0  # seconds
 _MOST_EXPIRY = 3600.0  # seconds
 MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
 
@@ -29,7 +29,7 @@ class Holder(Record):
     since: int = 0  # seconds since 1970
     id: str = field(default_factory=lambda: os.urandom(8).hex())
     # only for a lock that the holder has to renew:
-    expiry: float = EXPIRY  # seconds until the lock expires if it is not renewed
+    expiry: float = LOCK_EXPIRY  # seconds until the lock expires if it is not renewed
     count: int = 0  # number of renewals, so that each renewal changes the text
 
     @property

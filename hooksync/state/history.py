@@ -21,7 +21,7 @@ from hooksync.state.model import Attempt, State, StateEntry, TenancyRecords
 
 MOST_OPEN = 2  # hooksync creates nothing under an identity with so many open attempts
 # seconds; a list may still show an attempt that is younger, so it is not closed
-EXPIRY = 3600
+ATTEMPT_EXPIRY = 3600
 
 Proof: TypeAlias = tuple[Key, Salt]
 # by identity: the secrets that success responses without an id prove in this run
@@ -178,7 +178,8 @@ def without_needless(
     """Drop the records that nobody needs, by the last list of an apply.
 
     An entry goes if its id is not listed, and its identity is undeclared or has a newer entry. An
-    attempt goes in the same case, or if what is live is as declared, but not within `EXPIRY`.
+    attempt goes in the same case, or if what is live is as declared, but not within
+    `ATTEMPT_EXPIRY`.
     `declared`: the identities that are declared and not paused; `as_declared`: those of them that
     were kept, with a known secret. `removed`: the ids that this run has removed.
     """
@@ -193,7 +194,7 @@ def without_needless(
         is_needed = record.identity in declared and is_newest
         if isinstance(record, Attempt):
             is_open = is_needed and record.identity not in as_declared
-            is_needed = is_open or now - record.at <= EXPIRY
+            is_needed = is_open or now - record.at <= ATTEMPT_EXPIRY
         return record if record.id in shown or is_needed else None
 
-    return records.changed(kept)
+    return records.mapped(kept)

@@ -105,7 +105,7 @@ class TenancyRecords(Record):
         """The ids of the entries and the attempts."""
         return {record.id for record in self.subscriptions}
 
-    def changed(self, change: Callable[[Any], Any]) -> TenancyRecords:
+    def mapped(self, change: Callable[[Any], Any]) -> TenancyRecords:
         """Replace each entry and each attempt by what a function returns; None: drop it."""
         entries = filter(None, map(change, self.entries))
         attempts = filter(None, map(change, self.attempts))

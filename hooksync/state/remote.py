@@ -21,7 +21,7 @@ from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
 from hooksync.core.signing import PlanKey
 from hooksync.state.contract import (
-    EXPIRY,
+    LOCK_EXPIRY,
     Backend,
     BackendData,
     Busy,
@@ -56,7 +56,7 @@ class RemoteStore:
         context: Context,
         key: PlanKey | None = None,
         *,
-        expiry: float = EXPIRY,
+        expiry: float = LOCK_EXPIRY,
         file: str = "",
     ) -> None:
         """`file`: the hooks file, if a printed command must name it to find the backend."""

@@ -6,7 +6,7 @@ import pytest
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_tenancies
 from hooksync.config.files import Source, gather
-from hooksync.config.resolve import Environment, check_as_written, resolve, url_environment_values
+from hooksync.config.resolve import check_as_written, resolve, url_environment_values
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
     HookUrl,
@@ -15,6 +15,7 @@ from hooksync.core.model import (
     Server,
     Tenancy,
     Trigger,
+    Variables,
 )
 
 FILE = """\
@@ -264,7 +265,7 @@ def test_a_value_that_fills_in_a_server_or_a_tenant_is_not_hidden() -> None:
     }
 
 
-def from_files(tmp_path: Path, text: str, environ: dict[str, str], login: str = "") -> Environment:
+def from_files(tmp_path: Path, text: str, environ: dict[str, str], login: str = "") -> Variables:
     (tmp_path / "hooks.env").write_text(text, encoding="utf-8")
     (tmp_path / "login").write_text(f"[credentials]\n{login}\n", encoding="utf-8")
     for name in ("hooks.env", "login"):

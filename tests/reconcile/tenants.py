@@ -100,7 +100,7 @@ class Tenant:
             else:
                 applied = journal.without_calls(plan)
         if not (is_killed or plan.refusals):
-            return journal.settle([applied])[0]
+            return journal.write_and_verify([applied])[0]
         return applied.plan
 
     def begin(self) -> None:

@@ -10,7 +10,7 @@ from hooksync.core.errors import HooksyncError
 from hooksync.core.model import DeclaredSubscription, Secret, TenancyKey
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Selection
-from hooksync.state.history import EXPIRY
+from hooksync.state.history import ATTEMPT_EXPIRY
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
 from tests.reconcile.planning import PLAIN, VALUE, derive, made, told
@@ -73,7 +73,7 @@ def test_the_next_run_finishes_a_killed_run(is_made: bool) -> None:
     [entry] = tenant.records.entries
     assert entry.fingerprint
     assert list(tenant.service.live) == [entry.id]
-    tenant.clock.advance(EXPIRY + 1)
+    tenant.clock.advance(ATTEMPT_EXPIRY + 1)
     tenant.apply()
     assert tenant.records.subscriptions == (entry,)
 
@@ -90,7 +90,7 @@ def test_an_attempt_is_open_until_a_list_shows_it_or_an_hour_after_a_newer_entry
     assert tenant.apply().is_as_declared
     assert len(tenant.attempts) == 1
     assert tenant.plan().open_attempts == ()  # a newer entry exists
-    tenant.clock.advance(EXPIRY + 1)
+    tenant.clock.advance(ATTEMPT_EXPIRY + 1)
     assert tenant.apply().is_as_declared
     assert tenant.attempts == ()
 
@@ -142,7 +142,7 @@ def test_what_was_paused_or_dropped_is_subscribed_again_without_its_old_attempts
     for _ in range(2):
         tenant.apply()
     tenant.wanted = tenancy(*without)
-    tenant.clock.advance(EXPIRY + 1)
+    tenant.clock.advance(ATTEMPT_EXPIRY + 1)
     tenant.apply()
     assert tenant.attempts == ()
     tenant.wanted = tenancy(ONE)
@@ -170,7 +170,7 @@ def test_a_lost_response_whose_edit_is_reverted_is_neither_awaited_nor_refused()
     plan = tenant.plan()
     assert (told(plan), plan.refusals, plan.awaits_attempt) == (["keep new-1"], (), False)
     assert tenant.apply().is_as_declared
-    tenant.clock.advance(EXPIRY + 1)
+    tenant.clock.advance(ATTEMPT_EXPIRY + 1)
     tenant.apply()
     assert tenant.plan().open_attempts == ()  # otherwise drift for ever
     tenant.value = NEW_VALUE
@@ -250,7 +250,7 @@ def test_the_id_of_nothing_is_awaited_and_then_bounded() -> None:
     assert "two attempts are open" in tenant.plan().refusals[0].what
     tenant.wanted = tenancy()  # the name is dropped
     assert tenant.plan().steps == ()
-    tenant.clock.advance(EXPIRY + 1)
+    tenant.clock.advance(ATTEMPT_EXPIRY + 1)
     tenant.apply()
     assert tenant.records.subscriptions == ()
 

@@ -172,7 +172,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "find no difference in the end",
         "reconcile/journal.py",
-        "differences=tuple(_news(plan, after))",
+        "differences=tuple(_still_different(plan, after))",
         "differences=()",
     ),
     Break(

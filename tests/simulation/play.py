@@ -35,7 +35,7 @@ from hooksync.core.model import (
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.state.fingerprints import identity_digest
 from hooksync.state.format import read_state
-from hooksync.state.history import EXPIRY, open_attempts
+from hooksync.state.history import ATTEMPT_EXPIRY, open_attempts
 from hooksync.state.model import Attempt, State
 from hooksync.state.store import StateStore
 from tests.laws import (
@@ -481,7 +481,7 @@ class Play:
         self.service.carry_out_all_that_is_late()
         self.hooks.unset.clear()
         # after this time, an apply closes the attempts that nobody needs
-        self.service.pass_time(max(self.history.rest, EXPIRY + 1))
+        self.service.pass_time(max(self.history.rest, ATTEMPT_EXPIRY + 1))
         self.hooks.settles = True
         lag = max(self.history.lag_additions, self.history.lag_removals)
         if "refuse-duplicates" in self.history.traits:

@@ -23,7 +23,7 @@ from hooksync.core.model import (
 from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.run import Planner
 from hooksync.state.fingerprints import identity_digest
-from hooksync.state.history import EXPIRY as EXPIRY_SECONDS
+from hooksync.state.history import ATTEMPT_EXPIRY
 from hooksync.state.model import StateEntry
 from tests.lanes import sampled
 from tests.makers import declared, live, tenancy
@@ -37,7 +37,7 @@ SECRETS = {f"S{number}": f"the-secret-number-{number}-0123456789" for number in 
 # to a call that makes a subscription; "phantom": the id of nothing; "existing": an id of before
 RESPONSES = ("id", "no-id", "phantom", "existing", "lost", "never-made", "refused")
 EDITS = ("rotate", "rotate", "drop", "add", "rename", "move")
-AGE = EXPIRY_SECONDS // EXPIRY  # seconds between two applies
+AGE = ATTEMPT_EXPIRY // EXPIRY  # seconds between two applies
 
 
 @dataclass

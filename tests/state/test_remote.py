@@ -16,7 +16,7 @@ import pytest
 
 from hooksync.core.errors import Refused, StateError
 from hooksync.core.record import replace
-from hooksync.state.contract import EXPIRY, BackendData, Busy, Holder, LockLost
+from hooksync.state.contract import LOCK_EXPIRY, BackendData, Busy, Holder, LockLost
 from hooksync.state.format import state_text
 from hooksync.state.model import State
 from hooksync.state.remote import RemoteStore
@@ -119,24 +119,24 @@ def test_a_second_run_is_refused_with_the_name_of_the_lock_holder() -> None:
         ) as caught:
             take(open_one(backend, clock), OTHER, clock, timeout=0)
         assert f"hooksync state unlock {ARCHIVIST.id}" in str(caught.value)
-        clock.advance(EXPIRY / 2)  # the lock could not be renewed for a while
+        clock.advance(LOCK_EXPIRY / 2)  # the lock could not be renewed for a while
         with pytest.raises(Refused):
-            take(open_one(backend, clock), OTHER, clock, timeout=EXPIRY / 3)
+            take(open_one(backend, clock), OTHER, clock, timeout=LOCK_EXPIRY / 3)
 
 
 def test_a_waiting_run_takes_over_a_killed_runs_lock_after_it_saw_the_lock_expire() -> None:
     backend, clock = MemoryBackend(), JumpingClock()
     hold(open_one(backend, clock), ARCHIVIST)
-    clock.advance(2 * EXPIRY)  # a long time, but no run watches the lock
+    clock.advance(2 * LOCK_EXPIRY)  # a long time, but no run watches the lock
     begin, told = clock.now(), Told()
     assert "waiting for up to" in "\n".join(take(open_one(backend, clock, told), OTHER, clock))
-    assert EXPIRY <= clock.now() - begin <= EXPIRY + 10
+    assert LOCK_EXPIRY <= clock.now() - begin <= LOCK_EXPIRY + 10
     assert "archivist on host-7" in told.text
     assert "taken over" in told.text
     assert backend.content.lock is None
 
 
-@pytest.mark.parametrize("wrong", [-86_400, -2 * EXPIRY, 2 * EXPIRY, 86_400])
+@pytest.mark.parametrize("wrong", [-86_400, -2 * LOCK_EXPIRY, 2 * LOCK_EXPIRY, 86_400])
 def test_a_run_whose_clock_is_wrong_keeps_its_lock_while_it_lives(wrong: float) -> None:
     backend, time, theirs = MemoryBackend(), JumpingClock(), JumpingClock()
     theirs.advance(wrong)
@@ -151,7 +151,7 @@ def test_a_run_whose_clock_is_wrong_keeps_its_lock_while_it_lives(wrong: float) 
     with alive.hold(ARCHIVIST):
         clock = Waiting(time.now())
         with pytest.raises(Refused):
-            take(open_one(backend, clock), OTHER, clock, timeout=3 * EXPIRY)
+            take(open_one(backend, clock), OTHER, clock, timeout=3 * LOCK_EXPIRY)
         alive.check()
         add(alive, "1")
 
@@ -209,11 +209,11 @@ def lose(backend: MemoryBackend, clock: JumpingClock) -> RemoteStore:
     paused = open_one(backend, clock)
     hold(paused, ARCHIVIST)
     add(paused, "1")
-    clock.advance(2 * EXPIRY)
+    clock.advance(2 * LOCK_EXPIRY)
     other = open_one(backend, clock)
     with pytest.raises(Busy):
         hold(other, OTHER)
-    clock.advance(EXPIRY)
+    clock.advance(LOCK_EXPIRY)
     hold(other, OTHER)
     return paused
 
@@ -237,7 +237,7 @@ def test_a_run_that_lost_its_lock_leaves_the_lock_of_the_other_run_alone() -> No
     with store.hold(ARCHIVIST):
         assert backend.found
         backend.found = BackendData(TEXT, "another's"), "77"
-        clock.advance(EXPIRY)
+        clock.advance(LOCK_EXPIRY)
     assert backend.found == (BackendData(TEXT, "another's"), "77")
     assert told == []
 
@@ -247,9 +247,9 @@ def test_a_lock_that_cannot_be_renewed_counts_as_lost_before_it_expires() -> Non
     store = open_one(backend, clock)
     hold(store, ARCHIVIST)
     backend.is_cut = True
-    clock.advance(EXPIRY / 2)
+    clock.advance(LOCK_EXPIRY / 2)
     store.check()
-    clock.advance(EXPIRY / 2)
+    clock.advance(LOCK_EXPIRY / 2)
     with pytest.raises(
         LockLost,
         match="cannot be renewed, and a different run may hold it: memory is unreachable",
@@ -307,7 +307,7 @@ def test_a_state_that_is_edited_by_hand_during_a_run_is_kept(then: str) -> None:
         edited = state(entry(identifier="1"), elsewhere("test", "7"))
         backend.found = replace(backend.content, state=state_text(edited)), "77"
         if then == "renew":
-            clock.advance(EXPIRY)
+            clock.advance(LOCK_EXPIRY)
             store.check()
         if then == "write":
             add(store, "2")
