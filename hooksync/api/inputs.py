@@ -13,7 +13,7 @@ from hooksync.config.policy import Policy, key_warnings, read_policy
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.since import changed_tenancies
 from hooksync.core.context import Context
-from hooksync.core.errors import Problem, Refused
+from hooksync.core.errors import Problems, Refused
 from hooksync.core.git import find_commit
 from hooksync.core.model import (
     KEY_VARIABLE,
@@ -35,7 +35,7 @@ class Declared(Record):
     HIDDEN = ("context", "receipt")
 
     tenancies: tuple[Tenancy, ...]
-    warnings: tuple[Problem, ...]
+    warnings: Problems
     options: RunOptions
     context: Context
     private_receivers: bool = True  # whether receivers at private addresses may be called
@@ -142,7 +142,7 @@ def read_files(options: FileOptions, context: Context) -> declarations.Declarati
     sources = read_sources(options.files, context.stdin)
     context.output.public += [source.data for source in sources]
 
-    def let_policy_refuse(entries: declarations.Declarations) -> tuple[Problem, ...]:
+    def let_policy_refuse(entries: declarations.Declarations) -> Problems:
         """Refuse with the policy's line what no hooks file may name, if the policy refuses it."""
         if options.policy and any(declarations.reference_problems(entries)):
             hold_to_policy(options, entries, context)

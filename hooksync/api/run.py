@@ -9,7 +9,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
@@ -418,14 +418,12 @@ def _warned_of_age(
 ) -> list[TenancyPlan]:
     """Warn of changes to a tenancy whose last change is of a commit that the checkout lacks."""
     state = run.planner.state or NO_STATE
-    lacked: dict[str | None, bool] = {None: False}
+    file = declared.options.files[0]
+    lacks = cache(partial(lacks_commit, file, run.context.environ))
     warned = []
     for tenancy in tenancies:
         commit = state.of(tenancy.key).commit
-        if tenancy.has_changes and commit and commit not in lacked:
-            file = declared.options.files[0]
-            lacked[commit] = lacks_commit(file, run.context.environ, commit)
-        if tenancy.has_changes and lacked[commit]:
+        if tenancy.has_changes and commit and lacks(commit):
             what = f"the checkout does not contain the commit {commit:.7}, which was applied last"
             fix = "update the checkout, for example by `git pull`, and plan again"
             problem = Problem(f"{what}: this plan may undo its changes", fix)

@@ -7,13 +7,14 @@ load as `validate` needs for its whole run.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 
 from hooksync.cli.parser import Command, Given, NoCommand, build_parser
 from hooksync.config.files import DEFAULT_FILE
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
+from hooksync.core.model import Variables
 from hooksync.core.record import Record, convert
 
 _BASH = r"""
@@ -462,7 +463,7 @@ refuse the steps of the plan.""",
 }
 
 
-def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Command, Given]:
+def read_arguments(argv: Sequence[str], environ: Variables) -> tuple[Command, Given]:
     """Parse a command line. Returns its command, and the flags; None: not given.
 
     Raises UsageError if the command line is wrong, NoCommand if it names no command, and Help if

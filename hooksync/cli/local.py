@@ -20,6 +20,7 @@ from hooksync.commands.receiving import SecretOptions, find_secrets, open_receiv
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, StartError, UsageError
+from hooksync.core.model import Variables
 from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
 from hooksync.receivers.http_server import Log, PortError
@@ -40,7 +41,7 @@ _TOUR_FIX = (
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variable>.+))?")
 _SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
 
-Secrets = Mapping[str, tuple[str, str]]  # the variable and the secret of each receiver
+ReceiverSecrets = Mapping[str, tuple[str, str]]  # the variable and the secret of each receiver
 
 
 class SandboxFlags(Record):
@@ -135,7 +136,7 @@ def _log(context: Context, kind: str, what: str, result: object) -> None:
     context.terminal.message(f"{time} {kind:<9} {what} -> {result}")
 
 
-def _read_receivers(receivers: Sequence[str], environ: Mapping[str, str]) -> Secrets:
+def _read_receivers(receivers: Sequence[str], environ: Variables) -> ReceiverSecrets:
     """Read each `NAME=ENV` or `NAME`. A receiver without a variable gets a random secret."""
     named = {}
     for written in receivers:
@@ -156,7 +157,9 @@ def _read_receivers(receivers: Sequence[str], environ: Mapping[str, str]) -> Sec
     return named
 
 
-def _start(running: ExitStack, flags: SandboxFlags, named: Secrets, context: Context) -> str:
+def _start(
+    running: ExitStack, flags: SandboxFlags, named: ReceiverSecrets, context: Context
+) -> str:
     """Start the sandbox and its receivers. Returns the text that tells the user how to use them."""
     log = partial(_log, context)
     account = Account(tenants=flags.tenants)
@@ -192,7 +195,7 @@ def _pasted(hooks: Path, exports: Path) -> str:
     return f"{_SECOND_TERMINAL}\n\nexport HOOKSYNC_FILE={hooks_path}\n. {exports_path}\n"
 
 
-def _exports(url: str, account: Account, named: Secrets) -> str:
+def _exports(url: str, account: Account, named: ReceiverSecrets) -> str:
     """Write the variables of the hooks file for a shell."""
     variables = {
         "PRESERVICA_SERVER": url,
@@ -205,7 +208,7 @@ def _exports(url: str, account: Account, named: Secrets) -> str:
     return "".join(lines)
 
 
-def _hooks(server: ReceiverServer, named: Secrets) -> str:
+def _hooks(server: ReceiverServer, named: ReceiverSecrets) -> str:
     """Write a hooks file that declares the receivers."""
     text = "version: 1\ntenancies:\n  sandbox:\n    subscriptions:\n"
     for name, (variable, _) in named.items():

@@ -9,7 +9,7 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from hooksync.cli.commands import read_arguments, run_command
@@ -19,6 +19,7 @@ from hooksync.config.files import YAML_ENDINGS, gather
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, exit_of, internal_error_text
+from hooksync.core.model import Variables
 from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.render.json_text import ERROR_FORMAT, result_json
@@ -77,7 +78,7 @@ def _run_command(argv: Sequence[str], terminal: ConsoleTerminal, context: Contex
     return run_command(command, given, context)
 
 
-def _environ(given: Given, context: Context) -> Mapping[str, str]:
+def _environ(given: Given, context: Context) -> Variables:
     """Add variables from --env-file, and from pyPreservica's file if the command logs in."""
     logs_in = "credentials" in given and given.get("from_live", True) is not None
     env_files = given.get("env_files") or ()

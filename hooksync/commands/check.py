@@ -17,7 +17,7 @@ from hooksync.commands.receiving import ReceiverOptions, named_receiver, open_re
 from hooksync.config.secret_sources import doubt_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, HooksyncError, Problem
+from hooksync.core.errors import ExitCode, HooksyncError, Problems
 from hooksync.core.model import DeclaredSubscription, ProbeResult, Tenancy
 from hooksync.core.output import Format
 from hooksync.core.record import Record, replace
@@ -54,7 +54,7 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
     begun = rfc3339(context.clock.now())
     findings: list[Finding] = []
     places: list[dict[str, str]] = []  # name, server and tenant of each tenancy
-    warnings: tuple[Problem, ...] = ()
+    warnings: Problems = ()
     if named := named_receiver(options):
         with open_receiver(named, options, context) as (run, receiver):
             findings += _check_receivers([receiver], (), run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -27,7 +27,7 @@ from hooksync.core.errors import (
     pluralised,
     suggestion,
 )
-from hooksync.core.model import TRIGGER_NAMES, Secret, SecretRef, Trigger
+from hooksync.core.model import TRIGGER_NAMES, Secrets, Trigger
 from hooksync.core.redaction import printable
 from hooksync.receivers.events import (
     SIGNATURE,
@@ -117,7 +117,7 @@ def _new_events(
     return NewEvents(now, trigger, template)
 
 
-def _show_answer(sender: Sender, trial: Trial, secrets: Mapping[SecretRef, Secret]) -> ExitCode:
+def _show_answer(sender: Sender, trial: Trial, secrets: Secrets) -> ExitCode:
     """Show the answer to one event. It does not prove that the receiver worked on the event.
 
     A receiver is right to refuse a recorded event that none of the secrets signed.
@@ -142,7 +142,7 @@ def _show_answer(sender: Sender, trial: Trial, secrets: Mapping[SecretRef, Secre
 
 
 def _run_suite(
-    options: FireOptions, sender: Sender, events: NewEvents, secrets: Mapping[SecretRef, Secret]
+    options: FireOptions, sender: Sender, events: NewEvents, secrets: Secrets
 ) -> ExitCode:
     """Send the suite, and show each answer, then its causes. A signal ends it after the answer."""
     context = sender.caller.context
@@ -191,7 +191,7 @@ def _judge_log(path: str, trials: list[Trial], context: Context) -> tuple[list[T
             return judged, causes
 
 
-def _replay(place: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> ExitCode:
+def _replay(place: str, sender: Sender, secrets: Secrets) -> ExitCode:
     """Send the events that `listen --record` wrote, with their recorded signatures."""
     context = sender.caller.context
     codes = []

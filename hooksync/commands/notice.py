@@ -12,7 +12,7 @@ from hooksync.api.options import RunOptions
 from hooksync.api.run import open_run
 from hooksync.config.secret_sources import sources_of
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, FileError, Problem, SecretError, exit_of
+from hooksync.core.errors import ExitCode, FileError, Problem, Problems, SecretError, exit_of
 from hooksync.core.model import HookUrl, ProbeResult, SecretRef
 from hooksync.core.origin import find_origin
 from hooksync.core.output import Format
@@ -49,7 +49,7 @@ def watched(
     command: str, do: Callable[[], Plan], options: WatchedOptions, context: Context
 ) -> ExitCode:
     """Run a command, and report its end by metrics and a notice, even if it fails early."""
-    problems: tuple[Problem, ...] = ()
+    problems: Problems = ()
     code = ExitCode.INTERRUPTED
     made = None
     try:

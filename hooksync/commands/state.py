@@ -6,7 +6,7 @@ It never reads the hooks file. All output goes through `context.terminal`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from hooksync.commands.problems import confirm
@@ -265,7 +265,7 @@ def _line(record: SubscriptionRecord, records: TenancyRecords) -> str:
     return "  ".join(filter(None, parts))
 
 
-_ACTIONS: dict[str, Callable[[StateOptions, StateStore, Context], None]] = {
+_ACTIONS = {
     "show": show,
     "pull": pull,
     "push": push,

@@ -20,7 +20,7 @@ from hooksync.config.declarations import (
     unset_words,
     url_template,
 )
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError, Problem, Problems
 from hooksync.core.model import (
     CREDENTIALS,
     DeclaredSubscription,
@@ -67,7 +67,7 @@ def resolve(
     environ: Variables,
     *,
     needs_login: bool = False,
-) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
+) -> tuple[tuple[Tenancy, ...], Problems]:
     """Fill in the values of environment variables.
 
     Returns the tenancies in the order of the entries, and warnings.

@@ -8,7 +8,7 @@ from enum import IntEnum
 from errno import errorcode
 from traceback import walk_tb
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from hooksync.core.model import Location
 from hooksync.core.record import Record
@@ -49,6 +49,9 @@ class Problem(Record):
     def headline(self) -> str:
         """The place and the description, without the fix."""
         return printable(f"{self.where}: {self.what}" if self.where else self.what)
+
+
+Problems: TypeAlias = tuple[Problem, ...]
 
 
 def by_fix(problems: Iterable[Problem]) -> Mapping[str, list[Problem]]:
@@ -183,7 +186,7 @@ def os_reason(error: Exception) -> str:
     return (reason or str(error)).lower()
 
 
-def exit_of(error: Exception, *, has_begun: bool) -> tuple[ExitCode, tuple[Problem, ...]]:
+def exit_of(error: Exception, *, has_begun: bool) -> tuple[ExitCode, Problems]:
     """Return the exit code of an error, and its problems.
 
     `has_begun`: whether a change may have been made.
@@ -192,7 +195,7 @@ def exit_of(error: Exception, *, has_begun: bool) -> tuple[ExitCode, tuple[Probl
     return ExitCode.PARTLY_APPLIED if has_begun else code, problems_of(error)
 
 
-def problems_of(error: Exception) -> tuple[Problem, ...]:
+def problems_of(error: Exception) -> Problems:
     """Return the problems of an error, or the one problem of an error that no code handles."""
     return error.problems if isinstance(error, HooksyncError) else (internal_error(error),)
 

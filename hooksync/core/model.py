@@ -166,6 +166,9 @@ class SecretRef(Shown):
         return f"{self.noun} {self}"
 
 
+Secrets: TypeAlias = Mapping[SecretRef, Secret]  # by their places
+
+
 class Trigger(str, Shown):
     """The kind of event that a subscription is for, by the name that the service uses."""
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from hooksync.core.model import HookUrl, ProbeResult, Secret, SecretRef
+from hooksync.core.model import HookUrl, ProbeResult, Secret, SecretRef, Secrets
 from hooksync.core.record import Record, field
 from hooksync.receiver import sign_event, verify_event
 from hooksync.receivers.challenges import key_of, post
@@ -112,9 +112,7 @@ def _chunks(sent: Delivery) -> Iterator[bytes]:
     yield sent.body[middle:]
 
 
-def find_signers(
-    secrets: Mapping[SecretRef, Secret], body: bytes, signature: str
-) -> list[SecretRef]:
+def find_signers(secrets: Secrets, body: bytes, signature: str) -> list[SecretRef]:
     """Return the references to the secret that signed an event, if it is one of `secrets`.
 
     `body`: raw bytes, as received.
@@ -126,7 +124,7 @@ def find_signers(
     ]
 
 
-def explain_signature(secrets: Mapping[SecretRef, Secret], body: bytes, signature: str) -> str:
+def explain_signature(secrets: Secrets, body: bytes, signature: str) -> str:
     """Explain why none of the secrets fits a signature. Quotes neither signature nor body."""
     if not signature:
         return f"the header {SIGNATURE} is missing"

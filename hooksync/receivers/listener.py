@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, Problem, os_reason
-from hooksync.core.model import ProbeResult, Secret, SecretRef, Trigger
+from hooksync.core.model import ProbeResult, Secrets, Trigger
 from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, ProcessMemory, Receiver
 from hooksync.receivers.challenges import challenge, key_of
@@ -49,7 +49,7 @@ class Listener(LoopbackServer):
     def __init__(
         self,
         port: int,
-        known: Mapping[SecretRef, Secret],
+        known: Secrets,
         context: Context,
         *,
         target: Sender | None = None,

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from hooksync import __version__
-from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.errors import ExitCode, Problem, Problems
 from hooksync.core.model import (
     NO_VALUE,
     DeclaredSubscription,
@@ -290,12 +290,12 @@ class TenancyPlan(Record, _Counted, dict=True):
     declared_count: int
     live_count: int | None = None  # None: the tenancy could not be read
     steps: tuple[Step, ...] = ()  # by action, identity and live id
-    refusals: tuple[Problem, ...] = ()  # why the plan may not be carried out
+    refusals: Problems = ()  # why the plan may not be carried out
     # the refusals that a person at a terminal may override, by typing the number of removals
-    over_limit: tuple[Problem, ...] = ()
+    over_limit: Problems = ()
     # about a file that may belong to a different tenancy, and receivers that are not ready
-    warnings: tuple[Problem, ...] = ()
-    errors: tuple[Problem, ...] = ()  # why there is no plan, or why apply did not begin
+    warnings: Problems = ()
+    errors: Problems = ()  # why there is no plan, or why apply did not begin
     # the addresses under which earlier runs may have made what no list shows
     open_attempts: tuple[str, ...] = ()
     # steps that the verification found: still needed, or about what others made meanwhile
@@ -407,11 +407,11 @@ class Plan(Record, _Counted, dict=True):
     selection: Selection = Selection()
     state: str | None = None  # its place; None: the run has no state
     state_missing: bool = False  # whether there was no state at its place when the run began
-    refusals: tuple[Problem, ...] = ()  # why no step at all is carried out
-    warnings: tuple[Problem, ...] = ()  # of files, secrets, receivers and steps
+    refusals: Problems = ()  # why no step at all is carried out
+    warnings: Problems = ()  # of files, secrets, receivers and steps
     running: Problem | None = None  # another run held the run lock when this plan was made
-    undeclared: tuple[Problem, ...] = ()  # tenancies that the state contains and no file declares
-    errors: tuple[Problem, ...] = ()  # errors that ended the run, or that belong to no tenancy
+    undeclared: Problems = ()  # tenancies that the state contains and no file declares
+    errors: Problems = ()  # errors that ended the run, or that belong to no tenancy
     is_interrupted: bool = False
     run: RunOrigin | None = None  # of an apply
     summary: dict[str, int] = field(default_factory=dict)
@@ -443,13 +443,13 @@ class Plan(Record, _Counted, dict=True):
         return bool(self.undeclared) or any(tenancy.has_drift for tenancy in self.tenancies)
 
     @property
-    def all_refusals(self) -> tuple[Problem, ...]:
+    def all_refusals(self) -> Problems:
         """The reasons why apply refuses the plan, or a part of it."""
         refused = [problem for tenancy in self.tenancies for problem in tenancy.refusals]
         return (*refused, *self.refusals)
 
     @property
-    def all_errors(self) -> tuple[Problem, ...]:
+    def all_errors(self) -> Problems:
         """The errors, those of a tenancy with its name."""
         named = []
         for tenancy in self.tenancies:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
-from hooksync.core.errors import Problem, shortened
+from hooksync.core.errors import Problem, Problems, shortened
 from hooksync.core.model import PlainSettings, Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
@@ -193,9 +193,7 @@ def wrong_removals(plan: TenancyPlan, tenancy: Tenancy, named: Container[str]) -
             yield Problem(what, fix, tenancy.location)
 
 
-def run_reasons(
-    plans: Sequence[TenancyPlan], limits: Mapping[str, tuple[int, str]]
-) -> tuple[Problem, ...]:
+def run_reasons(plans: Sequence[TenancyPlan], limits: Mapping[str, tuple[int, str]]) -> Problems:
     """List the limits of a policy that the tenancies of a run exceed together.
 
     `limits`: number and place by field.

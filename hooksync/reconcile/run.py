@@ -14,13 +14,13 @@ from functools import partial
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
 from hooksync.core.context import Context
-from hooksync.core.errors import HooksyncError, Problem, StateError, problems_of
+from hooksync.core.errors import HooksyncError, Problem, Problems, StateError, problems_of
 from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscriptions,
     ProbeResult,
-    Secret,
     SecretRef,
+    Secrets,
     SecretState,
     Tenancy,
     TenancyKey,
@@ -59,8 +59,8 @@ class FetchedTenancy(Record):
 
     tenancy: Tenancy
     live: LiveSubscriptions | None  # None: they could not be read
-    errors: tuple[Problem, ...] = ()  # why they could not
-    refusals: tuple[Problem, ...] = ()  # why the tenancy is not planned
+    errors: Problems = ()  # why they could not
+    refusals: Problems = ()  # why the tenancy is not planned
 
 
 class Planner(Record):
@@ -105,7 +105,7 @@ class Planner(Record):
     def _paired(
         self,
         item: FetchedTenancy,
-        values: Mapping[SecretRef, Secret],
+        values: Secrets,
         no_value: Mapping[SecretRef, SecretState],
     ) -> Comparison:
         """Pair what is declared and live in a tenancy, with what the state has about it."""

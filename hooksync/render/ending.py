@@ -15,7 +15,7 @@ from html import escape
 from typing import Any, Literal
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.errors import ExitCode, Problem, Problems
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import Record, replace, to_builtins
 from hooksync.core.redaction import cut, printable
@@ -44,7 +44,7 @@ class RunSummary(Record):
     command: str
     code: ExitCode
     plan: Plan | None  # None: the command failed before it had a plan
-    problems: tuple[Problem, ...]  # that are not in the plan
+    problems: Problems  # that are not in the plan
     ended: float  # seconds since 1970
     origin: RunOrigin
 

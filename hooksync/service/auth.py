@@ -6,11 +6,11 @@ Source: Preservica's Access Token API and two-factor pages; pyPreservica 4.2.2, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from urllib.parse import urlencode
 
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError
-from hooksync.core.model import Secret, SecretRef, Tenancy
+from hooksync.core.model import SecretRef, Secrets, Tenancy
 from hooksync.core.record import replace
 from hooksync.service.http import Caller, Request
 from hooksync.service.responses import (
@@ -20,7 +20,7 @@ from hooksync.service.responses import (
     read_log_in,
 )
 
-FindSecrets = Callable[[Iterable[SecretRef]], Mapping[SecretRef, Secret]]
+FindSecrets = Callable[[Iterable[SecretRef]], Secrets]
 
 CODE_SECONDS = 30  # a one-time code is valid for so long
 
