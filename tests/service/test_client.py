@@ -323,6 +323,15 @@ def test_an_id_or_a_trigger_that_holds_a_secret_makes_the_list_an_error(
     assert not any(value in str(error) for value in field.values())
 
 
+def test_a_secret_in_a_foreign_url_is_masked_where_the_list_is_read(
+    clients: Clients, serve: Serve
+) -> None:
+    clients.output.redactor.learn([TOLD])
+    item = {"id": "1", "url": f"https://h.example/{TOLD}", "triggerType": "MOVED"}
+    [found] = clients.client(serve(answer(json.dumps([item]).encode())).url).list_subscriptions()
+    assert (TOLD in found.url.full, TOLD in found.url.shown) == (True, False)
+
+
 def test_a_new_id_that_holds_a_secret_is_not_used(clients: Clients, serve: Serve) -> None:
     clients.output.redactor.learn([SECRET.reveal()])  # as SecretSources does
     client = clients.client(serve(answer(json.dumps({"id": f"x{SECRET.reveal()}"}).encode())).url)
