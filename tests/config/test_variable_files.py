@@ -53,6 +53,10 @@ def values_of(text: str | bytes, environ: dict[str, str] | None = None) -> dict[
             "A=p$B${B}\\n\nB='$x # y'\nC=\"a\\nb\" # c\n",
             {"A": "p$B${B}\\n", "B": "$x # y", "C": "a\nb"},
         ),
+        (  # as the page on the installation says
+            "A='two words'\nB='a # b \"c\" it\\'s \\\\n'\n",
+            {"A": "two words", "B": 'a # b "c" it\'s \\n'},
+        ),
         (b"\xef\xbb\xbfA=\xc3\xbc", {"A": "\u00fc"}),
         ("A=1\nA=2\n", {"A": "2"}),
         ("", {}),

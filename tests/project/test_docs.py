@@ -264,7 +264,7 @@ class FirstSteps(Stage):
                 )
                 self.environ |= dict(variables)
                 said = ""
-            case ["pip", "install", "--quiet", "flask"]:
+            case ["pip", "install", "--quiet", "--disable-pip-version-check", "flask"]:
                 said = ""
             case ["cp", source, name]:
                 shutil.copy(ROOT / source.removeprefix("../hooksync/"), self.folder / name)

@@ -25,7 +25,7 @@ SECRET = "a-shared-secret-of-tests"
 NAMED_FILES = r"`((?:examples|hooksync|schemas|tests|\.ci)/[\w./-]+)`"
 OTHER_COMMANDS = r"^(?:\$ )?(?:aws|az|curl|docker|flask|gh|gunicorn|kubectl|uvicorn) (?:.*\\\n)*.*$"
 OTHER_FLAGS = """
-of pip, ruff, .ci/reproducible and .ci/lock: --editable --check --upgrade
+of pip, ruff, .ci/reproducible and .ci/lock: --disable-pip-version-check --editable --check --upgrade
 of aws, az, gh and git: --json --jq --repo --secret-id --query --output --vault-name --name --ours --theirs --add
 --global --quiet --bare --initial-branch --set-upstream --all --message --delete
 of our own test tools: --minutes --seed --atheris --only --quick --json --markdown
