@@ -1,7 +1,8 @@
 """Saved plans: receipts of what a reviewer has read.
 
 Anybody may have written the text. `apply` carries out nothing from it: it plans again, and compares
-the digest of each tenancy. Only `show`, and the words of a refusal, use the rest of a saved plan.
+the digest of each tenancy. The selection of a saved plan chooses what is planned. Only `show`, and
+the words of a refusal, use the rest.
 
 No secret goes into a digest. A whole URL, which may hold a key, goes only into a digest with a key
 or a random salt.

@@ -309,6 +309,7 @@ class LiveSubscription(Record, _Compared):
     url: HookUrl
     trigger: Trigger
     include_identifiers: bool | None  # None: the service does not report it
+    # a later field needs a default: saved plans of before lack it
 
 
 LiveSubscriptions: TypeAlias = tuple[LiveSubscription, ...]

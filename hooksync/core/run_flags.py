@@ -1,7 +1,7 @@
 """Word the commands that messages print, so that they work as printed. Pure.
 
-A printed command repeats the flags of the run, as far as the command has them, and quotes for the
-shell. No other module writes such a command by hand if the run has flags to repeat.
+A printed command repeats the flags of the run that TAKEN has for it, and quotes for the shell. No
+other module writes such a command by hand if the run has flags to repeat.
 """
 
 from __future__ import annotations
