@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -27,7 +27,7 @@ from hooksync.core.redaction import printable
 from hooksync.core.schema import check_document
 from hooksync.core.signing import PlanKey, is_same, parse_json, plan_key
 from hooksync.reconcile.diff import differing
-from hooksync.reconcile.plan import Plan, TenancyPlan
+from hooksync.reconcile.plan import Plan, TenancyPlan, TenancyPlans
 from hooksync.render.json_text import canonical
 
 PLAN_FORMAT = "hooksync.plan/1"
@@ -98,9 +98,7 @@ def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, s
     return promises
 
 
-def check_against(
-    receipt: Plan, plans: Sequence[TenancyPlan], key: PlanKey | None
-) -> Iterator[TenancyPlan]:
+def check_against(receipt: Plan, plans: TenancyPlans, key: PlanKey | None) -> Iterator[TenancyPlan]:
     """Refuse each tenancy whose plan is not the one of the receipt. `plans`: made now."""
     now = {plan.name: plan for plan in plans}
     for saved in {tenancy.name: tenancy for tenancy in receipt.ready_tenancies}.values():

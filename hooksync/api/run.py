@@ -43,6 +43,7 @@ from hooksync.reconcile.plan import (
     Selection,
     Step,
     TenancyPlan,
+    TenancyPlans,
     completed,
     left_to_a_person,
     not_begun,
@@ -396,7 +397,7 @@ def carry_out(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) ->
     return _with_tenancies(declared, run, report, tenancies)
 
 
-def _plan_of(declared: Declared, run: Run, tenancies: Sequence[TenancyPlan]) -> Plan:
+def _plan_of(declared: Declared, run: Run, tenancies: TenancyPlans) -> Plan:
     """Put the plans of the tenancies together, with the reasons that refuse the whole run."""
     options = declared.options
     plan = Plan(
@@ -413,9 +414,7 @@ def _plan_of(declared: Declared, run: Run, tenancies: Sequence[TenancyPlan]) -> 
     return _with_tenancies(declared, run, plan, _warned_of_age(declared, run, tenancies))
 
 
-def _warned_of_age(
-    declared: Declared, run: Run, tenancies: Sequence[TenancyPlan]
-) -> list[TenancyPlan]:
+def _warned_of_age(declared: Declared, run: Run, tenancies: TenancyPlans) -> list[TenancyPlan]:
     """Warn of changes to a tenancy whose last change is of a commit that the checkout lacks."""
     state = run.planner.state or NO_STATE
     file = declared.options.files[0]
@@ -432,9 +431,7 @@ def _warned_of_age(
     return warned
 
 
-def _with_tenancies(
-    declared: Declared, run: Run, plan: Plan, tenancies: Sequence[TenancyPlan]
-) -> Plan:
+def _with_tenancies(declared: Declared, run: Run, plan: Plan, tenancies: TenancyPlans) -> Plan:
     """Fill in the tenancies, and all that follows from them."""
     found = tuple(_undeclared(declared, run, tenancies))
     files = declared.options.files
@@ -452,7 +449,7 @@ def _with_tenancies(
     return completed(plan, interrupted=context.terminal.interrupt_code if is_interrupted else None)
 
 
-def _undeclared(declared: Declared, run: Run, plans: Sequence[TenancyPlan]) -> Iterator[Problem]:
+def _undeclared(declared: Declared, run: Run, plans: TenancyPlans) -> Iterator[Problem]:
     """Report the tenancies that the state contains and no file declares."""
     state = run.planner.state
     options = declared.options
@@ -474,7 +471,7 @@ def _undeclared(declared: Declared, run: Run, plans: Sequence[TenancyPlan]) -> I
         yield Problem(what, f"declare the tenancy again, or, to stop managing it, `{forget}`")
 
 
-def _doubts(run: Run, tenancies: Sequence[TenancyPlan]) -> Iterator[Problem]:
+def _doubts(run: Run, tenancies: TenancyPlans) -> Iterator[Problem]:
     """Warn of missing and of weak secrets, except in a tenancy whose errors come first."""
     refs = []
     for tenancy in tenancies:

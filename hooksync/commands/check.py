@@ -5,7 +5,7 @@ It changes nothing. All output goes through `context.terminal`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -28,6 +28,7 @@ from hooksync.render.text import Line, counted, name_width, state_counts, unstyl
 
 FORMAT = "hooksync.check/1"
 
+Places = list[dict[str, str]]  # name, server and tenant of each tenancy
 FindingState = Literal["ok", "failed", "warning", "skipped"]
 _WORDS = {"ok": "ok", "failed": "failed", "warning": "with a warning", "skipped": "skipped"}
 
@@ -53,7 +54,7 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
     """Check each tenancy and each receiver; with --url, only that receiver."""
     begun = rfc3339(context.clock.now())
     findings: list[Finding] = []
-    places: list[dict[str, str]] = []  # name, server and tenant of each tenancy
+    places: Places = []
     warnings: Problems = ()
     if named := named_receiver(options):
         with open_receiver(named, options, context) as (run, receiver):
@@ -90,7 +91,7 @@ def _exit_code(findings: Iterable[Finding], context: Context) -> ExitCode:
     return ExitCode.ERROR if has_failed else ExitCode.DONE
 
 
-def _check_tenancies(run: Run, findings: list[Finding], places: list[dict[str, str]]) -> None:
+def _check_tenancies(run: Run, findings: list[Finding], places: Places) -> None:
     """Check all tenancies in parallel, then all receivers. Adds findings and places."""
     checks = [partial(_check_service, run, tenancy) for tenancy in run.tenancies]
     for several in run.pool.run(checks):
@@ -172,8 +173,8 @@ def receiver_finding(declared: DeclaredSubscription, answer: ProbeResult | None)
     return Finding(declared.tenancy, declared.name, state, what, fix or None, seconds)
 
 
-def check_lines(findings: Sequence[Finding], places: Sequence[Mapping[str, str]]) -> Iterator[Line]:
-    """Write a check for people. `places`: name, server and tenant of each tenancy."""
+def check_lines(findings: Sequence[Finding], places: Places) -> Iterator[Line]:
+    """Write a check for people."""
     where = {place["name"]: place["where"] for place in places}
     width = name_width(finding.subject for finding in findings)
     tenancy_of = attrgetter("tenancy")

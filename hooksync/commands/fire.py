@@ -28,7 +28,6 @@ from hooksync.core.errors import (
     suggestion,
 )
 from hooksync.core.model import TRIGGER_NAMES, Secrets, Trigger
-from hooksync.core.redaction import printable
 from hooksync.receivers.events import (
     SIGNATURE,
     Delivery,
@@ -103,7 +102,7 @@ def _new_events(
     trigger = Trigger.named(options.trigger) if options.trigger else declared
     if options.trigger and trigger not in TRIGGER_NAMES.values():
         fix = suggestion(options.trigger, [*TRIGGER_NAMES], "it is sent as it is written")
-        context.terminal.warn(Problem(f"unknown trigger {printable(options.trigger)}", fix))
+        context.terminal.warn(Problem(f"unknown trigger {options.trigger}", fix))
     now = datetime.fromtimestamp(context.clock.now(), UTC)
     if body is None:
         return NewEvents(now, trigger)

@@ -81,7 +81,9 @@ _OTHERS = """\
       # Live, and not under the prefixes that you gave. To declare one, remove "# " from its lines.
 """
 
-Entries = dict[str, dict[str, object]]  # by name, as in the file
+Fields = dict[str, object]  # as in the file
+Entries = dict[str, Fields]  # by name
+Needs = dict[str, str]  # variables, and what they are
 
 
 class InitOptions(RunOptions):
@@ -112,7 +114,7 @@ def _check_prefixes(prefixes: Sequence[str]) -> None:
     for prefix in prefixes:
         fault = "has a query (?)" if "?" in prefix else url_fault(prefix)
         if fault:
-            raise UsageError(Problem(f"--from-live {printable(prefix)}: this prefix {fault}", fix))
+            raise UsageError(Problem(f"--from-live {prefix}: this prefix {fault}", fix))
 
 
 def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Context) -> ExitCode:
@@ -124,7 +126,7 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
         context.terminal.warn(warning)
     for prefix in prefixes:
         if not any(owns_url(frozenset([prefix]), hook.url.full) for hook in plan.live):
-            what = f"no live subscription is under {printable(prefix)}"
+            what = f"no live subscription is under {prefix}"
             fix = "--from-live without a prefix writes all that is live"
             context.terminal.warn(Problem(what, fix))
     if draft.needs:
@@ -187,7 +189,7 @@ class Draft:
         self.tenancy = tenancy  # its name
         self.entries: Entries = {}
         self.others: Entries = {}  # what is not declared
-        self.needs: dict[str, str] = {}  # variables that the user has to set, and what they are
+        self.needs: Needs = {}  # what the user has to set
         self.warnings: list[Problem] = []  # about subscriptions that no file can declare
         self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
         # names of entries and variables that are in use, case-folded
@@ -221,15 +223,13 @@ class Draft:
             fix = "nothing, if it is not yours: with `owns: made`, hooksync leaves it alone"
             self.warnings.append(Problem(what, fix))
 
-    def _add_entry(
-        self, live: Sequence[LiveSubscription], entries: Entries, needs: dict[str, str]
-    ) -> None:
+    def _add_entry(self, live: Sequence[LiveSubscription], entries: Entries, needs: Needs) -> None:
         """Add the entry of subscriptions with the same URL and content."""
         url = live[0].url
         name = self._unique(name_of_url(url.shown), "-")
         secret = self._need(needs, name, "the secret", "secret")
         triggers = sorted(subscription.trigger.short for subscription in live)
-        entry: dict[str, object] = {
+        entry: Fields = {
             "url": self._write_url(needs, name, url.full),
             "triggers": triggers,
             "secret": {"env": secret},
@@ -240,7 +240,7 @@ class Draft:
                 entry[field] = value
         entries[name] = entry
 
-    def _write_url(self, needs: dict[str, str], name: str, url: str) -> str:
+    def _write_url(self, needs: Needs, name: str, url: str) -> str:
         """Write a URL with variables instead of what may be a key."""
 
         def variable(hidden: re.Match[str]) -> str:
@@ -252,7 +252,7 @@ class Draft:
 
         return _HIDDEN.sub(variable, escape(masked_url(url)))
 
-    def _need(self, needs: dict[str, str], name: str, what: str, *words: str) -> str:
+    def _need(self, needs: Needs, name: str, what: str, *words: str) -> str:
         """Add a variable for a part of the entry `name`. Returns its name."""
         variable = self._unique(variable_name(name, *words), "_")
         needs[variable] = f"{what} of {self.tenancy}/{name}"
@@ -270,11 +270,11 @@ class Draft:
 
     def text(self, server: str, tenant: str | None) -> str:
         """Return the text of the hooks file. What it does not declare is written as comments."""
-        document: dict[str, object] = {"version": 1}
+        document: Fields = {"version": 1}
         extra = self.triggers.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
         if extra:
             document["extra_triggers"] = sorted(extra)
-        settings: dict[str, object] = {"server": escape(server)}
+        settings: Fields = {"server": escape(server)}
         if tenant:
             settings["tenant"] = escape(tenant)
         settings["owns"] = "made"

@@ -84,7 +84,7 @@ def _run(
         # no output is YAML: this also keeps the files of a directory
         if path and (path.endswith(YAML_ENDINGS) or follow_links(path) in inputs):
             context.output.written.add(path)  # the error is not written there
-            what = f"--{name} {printable(path)} would replace a hooks file or the state"
+            what = f"--{name} {path} would replace a hooks file or the state"
             raise UsageError(Problem(what, "choose a different path"))
     return watched(command, do, options, context)
 

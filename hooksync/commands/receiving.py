@@ -31,7 +31,6 @@ from hooksync.core.errors import (
 )
 from hooksync.core.model import DeclaredSubscription, HookUrl, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import replace
-from hooksync.core.redaction import printable
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, split_url
 from hooksync.reconcile.run import Run
@@ -111,7 +110,7 @@ def declared_receiver(
             known.setdefault(f"{tenancy.name}/{entry.name}", only)
             known[entry.address] = only
     if address not in known:
-        what = f'no file declares the address "{printable(address)}"'
+        what = f'no file declares the address "{address}"'
         advice = f"known: {shortened([*known])}"
         raise UsageError(Problem(what, suggestion(address, [*known], advice)))
     return known[address]

@@ -47,9 +47,9 @@ def schema_text(kind: SchemaKind) -> str:
 
 
 @cache
-def read_schema(kind: SchemaKind) -> Mapping[str, Any]:
+def read_schema(kind: SchemaKind) -> Schema:
     """Return a packaged JSON Schema as data. Raises FileError if the installation lacks it."""
-    schema: Mapping[str, Any] = msgspec.json.decode(schema_text(kind))
+    schema: Schema = msgspec.json.decode(schema_text(kind))
     return schema
 
 

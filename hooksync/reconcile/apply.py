@@ -15,7 +15,7 @@ is certain to exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from hooksync.core.clock import Backoff
@@ -23,12 +23,12 @@ from hooksync.core.errors import HooksyncError, Problem, ServiceError, shortened
 from hooksync.core.model import LiveSubscriptions
 from hooksync.core.record import replace
 from hooksync.reconcile.journal import AppliedTenancy, Journal, Ledger
-from hooksync.reconcile.plan import NEXT_RUN, TenancyPlan, not_begun
+from hooksync.reconcile.plan import NEXT_RUN, TenancyPlan, TenancyPlans, not_begun
 from hooksync.reconcile.run import Run
 from hooksync.reconcile.step_runner import Call, StepRunner
 
 
-def apply_plans(plans: Sequence[TenancyPlan], run: Run, commit: str | None) -> list[TenancyPlan]:
+def apply_plans(plans: TenancyPlans, run: Run, commit: str | None) -> list[TenancyPlan]:
     """Apply all ready plans in parallel, and record the results.
 
     Returns the plans with their outcomes. The attempts are written first. Errors that end the run
@@ -38,7 +38,7 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, commit: str | None) -> l
     journal = Journal(run, commit)
     ready = [plan for plan in plans if plan.is_ready]
     applied: list[AppliedTenancy] = []
-    settled: Sequence[TenancyPlan] = ()
+    settled: TenancyPlans = ()
     try:
         if ready:
             journal.begin(ready)
@@ -58,9 +58,7 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, commit: str | None) -> l
     return [ended.get(plan.name) or not_begun(plan) for plan in plans]
 
 
-def _apply_side_by_side(
-    plans: Sequence[TenancyPlan], run: Run, journal: Journal
-) -> list[AppliedTenancy]:
+def _apply_side_by_side(plans: TenancyPlans, run: Run, journal: Journal) -> list[AppliedTenancy]:
     """Apply the tenancies at the same time."""
     steps = [step for plan in plans for step in plan.steps if step.outcome is None]
     calls = sum(step.creates + step.removes for step in steps)

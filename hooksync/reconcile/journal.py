@@ -19,7 +19,7 @@ from hooksync.core.model import (
     SubscriptionKey,
 )
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, not_begun
+from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, TenancyPlans, not_begun
 from hooksync.reconcile.run import FetchedTenancy, Run
 from hooksync.state.fingerprints import identity_digest
 from hooksync.state.history import Proof, declared_by_identity, settled, without_needless
@@ -124,7 +124,7 @@ class Journal:
         self._start = f"apply of {commit[:7]}" if commit else "apply"
         self._commit = commit
 
-    def begin(self, plans: Sequence[TenancyPlan]) -> None:
+    def begin(self, plans: TenancyPlans) -> None:
         """Write an attempt for each subscription that is about to be made.
 
         Raises StateError if the state cannot be written: nothing may be made then.

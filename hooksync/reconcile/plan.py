@@ -7,9 +7,9 @@ what msgspec writes for them. So they contain nothing that may not be shown.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 from hooksync import __version__
 from hooksync.core.errors import ExitCode, Problem, Problems
@@ -348,6 +348,9 @@ class TenancyPlan(Record, _Counted, dict=True):
         is_right = all(step.action == "leave" for step in self.differences)
         is_done = self.results().keys() <= {"done", "unchanged"}
         return is_done and is_right and not self.not_verified
+
+
+TenancyPlans: TypeAlias = Sequence[TenancyPlan]
 
 
 def not_begun(plan: TenancyPlan) -> TenancyPlan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping
 
 from hooksync.core.errors import Problem, Problems, shortened
 from hooksync.core.model import PlainSettings, Tenancy, UnsubscribeLimit
@@ -22,6 +22,7 @@ from hooksync.reconcile.plan import (
     Plan,
     Step,
     TenancyPlan,
+    TenancyPlans,
 )
 
 _DEFAULT_LIMIT = PlainSettings().limit
@@ -193,7 +194,7 @@ def wrong_removals(plan: TenancyPlan, tenancy: Tenancy, named: Container[str]) -
             yield Problem(what, fix, tenancy.location)
 
 
-def run_reasons(plans: Sequence[TenancyPlan], limits: Mapping[str, tuple[int, str]]) -> Problems:
+def run_reasons(plans: TenancyPlans, limits: Mapping[str, tuple[int, str]]) -> Problems:
     """List the limits of a policy that the tenancies of a run exceed together.
 
     `limits`: number and place by field.
@@ -230,7 +231,7 @@ def _counts(step: Step) -> bool:
 
 
 def refuse_unproven(
-    plans: Sequence[TenancyPlan],
+    plans: TenancyPlans,
     unproven: Mapping[str, Unproven],
     flags: RunFlags,
     *,

@@ -29,7 +29,7 @@ from hooksync.core.record import Record, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.receivers.challenges import ProbeTarget, probe_all
 from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
-from hooksync.reconcile.plan import Selection, Step, TenancyPlan
+from hooksync.reconcile.plan import Selection, Step, TenancyPlan, TenancyPlans
 from hooksync.reconcile.refusals import (
     judge_ids,
     limit_reasons,
@@ -281,7 +281,7 @@ def _refuse_same_tenancies(
     return {**fetched, **refused}
 
 
-def challenge_receivers(plans: Sequence[TenancyPlan], run: Run) -> list[TenancyPlan]:
+def challenge_receivers(plans: TenancyPlans, run: Run) -> list[TenancyPlan]:
     """Challenge the receivers of new and adopted subscriptions, each once, and judge the plans.
 
     A receiver is left out if its secret cannot be used, or if the run was interrupted before.

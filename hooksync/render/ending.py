@@ -24,6 +24,7 @@ from hooksync.render.json_text import digest
 from hooksync.render.text import CHANGES, RESULTS, counted, failures, new_words, summary
 
 NoticeForm = Literal["json", "slack", "teams"]
+Fields = dict[str, Any]  # of a notice or a part of it, by name
 NOTICE_FORMAT = "hooksync.notice/1"
 
 _LONGEST = 300  # characters of a line
@@ -60,7 +61,7 @@ class RunSummary(Record):
             return "drift"
         return "new-foreign" if new_words(plan.steps) else None
 
-    def notice(self) -> dict[str, Any]:
+    def notice(self) -> Fields:
         """Return the notice in the format `hooksync.notice/1`.
 
         The fingerprint does not cover the time and the run: equal outcomes have equal fingerprints.
@@ -68,7 +69,7 @@ class RunSummary(Record):
         plan = self.plan
         problems = [*self.problems]
         tenancies: list[TenancyPlan] = []
-        planned: dict[str, Any] = {"summary": "", "counts": {}}
+        planned: Fields = {"summary": "", "counts": {}}
         if plan:
             problems += (*plan.all_errors, *plan.all_refusals, *failures(plan))
             tenancies = _urgent(plan.tenancies)
@@ -120,7 +121,7 @@ def _urgent(tenancies: Iterable[TenancyPlan]) -> list[TenancyPlan]:
     return sorted(chosen, key=lambda item: -TENANCY_RESULTS.index(item.outcome or "error"))
 
 
-def _tenancy(tenancy: TenancyPlan) -> dict[str, Any]:
+def _tenancy(tenancy: TenancyPlan) -> Fields:
     """Write the outcome of a tenancy."""
     return {
         "name": _line(tenancy.name),
@@ -137,7 +138,7 @@ def _shortened(problem: Problem) -> Problem:
     return replace(problem, what=_line(problem.what), fix=_line(problem.fix))
 
 
-def _lines(notice: Mapping[str, Any]) -> Iterator[str]:
+def _lines(notice: Fields) -> Iterator[str]:
     """Write a notice for people."""
     code = f" (exit code {notice['exit_code']})" if notice["exit_code"] else ""
     yield f"hooksync {notice['command']}: {notice['event']}{code}"
