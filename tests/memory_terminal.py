@@ -34,8 +34,8 @@ class MemoryTerminal:
     def message(self, text: str) -> None:
         self.err.append(text)
 
-    def warn(self, problem: Problem) -> None:
-        self.message(str(problem))
+    def warn(self, *problems: Problem) -> None:
+        self.err += map(str, problems)
 
     def can_ask(self) -> bool:
         return False

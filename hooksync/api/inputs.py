@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from hooksync.api.options import FileOptions, RunOptions
 from hooksync.api.receipt import sealed
@@ -108,17 +108,17 @@ def _choose(
     a tenancy that differs needs no state.
     """
     if receipt:
-        names = {tenancy.name for tenancy in receipt.ready_tenancies}
-        return tuple(entry for entry in entries if entry.name in names), options
-    entries = declarations.select(entries, options.tenancies, options.targets)
-    if options.since is None:
-        return entries, options
-    changed = changed_tenancies(
-        entries, options.files, options.since, context.environ, options.policy
-    )
-    uses_state = options.uses_state and bool(changed)
-    options = replace(options, tenancies=tuple(changed), uses_state=uses_state)
-    return tuple(entry for entry in entries if entry.name in options.tenancies), options
+        names: Collection[str] = {tenancy.name for tenancy in receipt.ready_tenancies}
+    else:
+        entries = declarations.select(entries, options.tenancies, options.targets)
+        if options.since is None:
+            return entries, options
+        names = changed_tenancies(
+            entries, options.files, options.since, context.environ, options.policy
+        )
+        uses_state = options.uses_state and bool(names)
+        options = replace(options, tenancies=tuple(names), uses_state=uses_state)
+    return tuple(entry for entry in entries if entry.name in names), options
 
 
 def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> Tenancy:

@@ -86,8 +86,7 @@ def _environ(given: Given, context: Context) -> Variables:
         return os.environ
     credentials = (given["credentials"] or "") if logs_in else None
     environ, warnings = gather(env_files, credentials, os.environ)
-    for warning in warnings:
-        context.terminal.warn(warning)
+    context.terminal.warn(*warnings)
     return environ
 
 

@@ -95,9 +95,10 @@ class ConsoleTerminal:
         else:
             self._output.result("".join(f"{text}\n" for _, text in shown))
 
-    def warn(self, problem: Problem) -> None:
-        """Show a warning."""
-        self.message(f"warning: {problem}")
+    def warn(self, *problems: Problem) -> None:
+        """Show warnings."""
+        for problem in problems:
+            self.message(f"warning: {problem}")
 
     def can_ask(self) -> bool:
         """Whether somebody can answer: standard input and standard error are a terminal."""

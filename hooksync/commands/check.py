@@ -78,8 +78,7 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
             warnings=warnings,
         )
         context.terminal.result(document, "json")
-    for warning in warnings:
-        context.terminal.warn(warning)
+    context.terminal.warn(*warnings)
     return code
 
 

@@ -122,8 +122,7 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
     plan = _read_live(options, context)
     draft = Draft(slug(plan.tenant or "", plan.name).lower(), plan.live, prefixes)
     _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
-    for warning in draft.warnings:
-        context.terminal.warn(warning)
+    context.terminal.warn(*draft.warnings)
     for prefix in prefixes:
         if not any(owns_url(frozenset([prefix]), hook.url.full) for hook in plan.live):
             what = f"no live subscription is under {prefix}"

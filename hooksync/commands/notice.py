@@ -79,8 +79,7 @@ def _write_metrics(summary: RunSummary, path: str, context: Context) -> None:
         run = os.path.basename(path).removesuffix(".prom")
         context.output.write_file(path, metrics_text(summary, run, before), _METRICS_MODE)
     except FileError as error:
-        for problem in error.problems:
-            context.terminal.warn(problem)
+        context.terminal.warn(*error.problems)
 
 
 def _notify(summary: RunSummary, ref: SecretRef, form: NoticeForm, context: Context) -> None:

@@ -72,8 +72,7 @@ def find_secrets(options: SecretOptions, context: Context) -> dict[SecretRef, Se
     sources = sources_of(context)
     given = sources.find_all(options.secrets)
     found, missing = sources.look_up(declared)
-    for problem in missing.values():
-        context.terminal.warn(problem)
+    context.terminal.warn(*missing.values())
     if not (given or found):
         fix = "declare a subscription, or give --secret env:NAME"
         raise SecretError(Problem("no secret is known", fix))

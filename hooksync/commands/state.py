@@ -108,8 +108,7 @@ def pull(_: StateOptions, store: StateStore, context: Context) -> None:
         _inspected(text, store, context)
     except StateError as error:
         form = "text"  # perhaps it is no JSON
-        for problem in error.problems:
-            context.terminal.warn(problem)
+        context.terminal.warn(*error.problems)
     context.terminal.result(text, form)
 
 

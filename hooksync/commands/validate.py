@@ -27,8 +27,7 @@ def validate(options: FileOptions, context: Context) -> ExitCode:
     elif not options.allows_commands:
         judges.append(command_problems)
     entries = read_tenancies(read_sources(options.files, context.stdin), judges)
-    for warning in in_order(warnings):
-        context.terminal.warn(warning)
+    context.terminal.warn(*in_order(warnings))
     tenancies = pluralised(len(entries), "tenancy")
     number = len(addresses(entries))
     what = f"{tenancies}, {pluralised(number, 'subscription')}"

@@ -35,8 +35,8 @@ class Terminal(Protocol):
     def message(self, text: str) -> None:
         """Show anything else, on standard error."""
 
-    def warn(self, problem: Problem) -> None:
-        """Show a warning, on standard error."""
+    def warn(self, *problems: Problem) -> None:
+        """Show warnings, on standard error."""
 
     def can_ask(self) -> bool:
         """Whether there is a terminal to ask on."""
