@@ -63,7 +63,7 @@ class Declared(Record):
     def render(self, plan: Plan, form: Format, *, shows_kept: bool = False) -> str:
         """Write a plan or a report in one of the formats of the commands, without secrets."""
         text = RENDERERS[form](plan, shows_kept=shows_kept)
-        return self.context.output.safe(text, "json" if form == "json" else "text")
+        return self.context.output.safe(text, form)
 
 
 def prepare(

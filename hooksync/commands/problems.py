@@ -18,8 +18,7 @@ def show_plan(plan: Plan, form: Format, context: Context, *, shows_kept: bool) -
     if form == "text":
         context.terminal.show(plan_lines(plan, shows_kept=shows_kept))
         return
-    text = RENDERERS[form](plan, shows_kept=shows_kept)
-    context.terminal.result(text, "json" if form == "json" else "text")
+    context.terminal.result(RENDERERS[form](plan, shows_kept=shows_kept), form)
 
 
 def show_problems(

@@ -22,7 +22,7 @@ from hooksync.core.errors import (
     pluralised,
 )
 from hooksync.core.model import Globs, matches_any
-from hooksync.core.output import Form
+from hooksync.core.output import Format
 from hooksync.core.record import Record, replace
 from hooksync.state.contract import MOST_BYTES
 from hooksync.state.format import STATE_FORMAT, read_state, reason_against
@@ -103,7 +103,7 @@ def pull(_: StateOptions, store: StateStore, context: Context) -> None:
     An invalid state only causes warnings: the user may pull it to repair it.
     """
     text = _read(store)
-    form: Form = "json"
+    form: Format = "json"
     try:
         _inspected(text, store, context)
     except StateError as error:

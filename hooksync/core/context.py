@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import Variables
-from hooksync.core.output import Form, Output
+from hooksync.core.output import Format, Output
 from hooksync.core.record import Record, field
 
 
@@ -26,7 +26,7 @@ class CallRecord(Record):
 class Terminal(Protocol):
     """Shows results, messages and progress, and asks questions; `cli.terminal` implements it."""
 
-    def result(self, text: str, form: Form = "text") -> None:
+    def result(self, text: str, form: Format = "text") -> None:
         """Show a result that is never coloured, such as JSON, on standard output."""
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:

@@ -32,8 +32,8 @@ from hooksync.core.redaction import (
     without_escapes,
 )
 
-Format = Literal["text", "json", "markdown", "html"]  # of a plan
-Form = Literal["text", "json"]
+# of a plan. JSON is masked and escaped so that it stays valid, all others as text
+Format = Literal["text", "json", "markdown", "html"]
 
 # GitHub's runner trims each line, and then looks for a command in its first two characters
 _COMMAND = re.compile(r"^( *):(?=:)")
@@ -70,7 +70,7 @@ class Output:
         self._lock = threading.Lock()
         self._erase = ""  # characters that remove the progress now on the screen
 
-    def result(self, text: str, form: Form = "text") -> None:
+    def result(self, text: str, form: Format = "text") -> None:
         """Write to standard output. Raises OutputLost if that fails."""
         self._write(self.safe(text, form))
 
@@ -170,11 +170,11 @@ class Output:
             )
         return text
 
-    def safe(self, text: str, form: Form = "text") -> str:
+    def safe(self, text: str, form: Format = "text") -> str:
         """Return a text masked and escaped, so that it may be written."""
         return escaped(self.masked(text, form), form)
 
-    def masked(self, text: str, form: Form = "text") -> str:
+    def masked(self, text: str, form: Format = "text") -> str:
         """Mask what no reader may see.
 
         In JSON, each string is masked by itself, so that the text stays valid JSON.
@@ -210,7 +210,7 @@ class Output:
         return any(value in schema_text(kind) for kind in SCHEMA_KINDS)
 
 
-def escaped(text: str, form: Form) -> str:
+def escaped(text: str, form: Format) -> str:
     """Escape what controls a terminal or a CI runner, or hides text; JSON keeps its meaning."""
     if form == "json":  # no line of it begins with a colon
         return _UNUSUAL.sub(_in_json, RUNNER_COMMAND.sub(r"\1\\u005b", text))

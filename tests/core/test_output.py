@@ -12,7 +12,6 @@ from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import get_args
 from urllib.parse import quote, unquote
 
 import pytest
@@ -20,12 +19,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooksync.core.errors import FileError
-from hooksync.core.output import Form, Output, escaped
+from hooksync.core.output import Format, Output, escaped
 from hooksync.core.redaction import SHORTEST_MASKED, printable
 from hooksync.core.schema import SCHEMA_KINDS, schema_text
 from hooksync.render import markdown
 
-FORMS: tuple[Form, ...] = get_args(Form)
+FORMS: tuple[Format, ...] = ("text", "json")  # the others are masked and escaped as text
 SECRET = "s3cret-of-the-catalogue"
 WORDS = st.text() | st.sampled_from(
     [
@@ -59,7 +58,7 @@ def knowing(*values: str) -> Output:
     return output
 
 
-def shown_by(output: Output, text: str, form: Form) -> str:
+def shown_by(output: Output, text: str, form: Format) -> str:
     return escaped(output.masked(text, form), form)
 
 
@@ -113,7 +112,7 @@ def test_escaping_does_not_change_the_meaning_of_json(data: object, *, is_ascii:
     ],
 )
 def test_each_dangerous_text_has_exactly_this_escaped_form(
-    text: str, form: Form, safe: str
+    text: str, form: Format, safe: str
 ) -> None:
     assert escaped(text, form) == safe
 
@@ -128,7 +127,7 @@ def test_a_coloured_line_is_escaped_like_any_other(capsys: pytest.CaptureFixture
 
 @given(VALUES, TEXTS, TEXTS, st.sampled_from(FORMS))
 def test_no_output_of_any_format_holds_a_known_value(
-    value: str, before: str, after: str, form: Form
+    value: str, before: str, after: str, form: Format
 ) -> None:
     output = knowing(value)
     text = f"{before}{value}{after}"
@@ -141,7 +140,7 @@ def test_no_output_of_any_format_holds_a_known_value(
 
 
 RENDERERS: dict[
-    str, tuple[Callable[[str], str], Form, Callable[[str], str]]
+    str, tuple[Callable[[str], str], Format, Callable[[str], str]]
 ] = {  # how each format is written, and read
     "text": (printable, "text", str),
     "markdown": (markdown.in_markdown, "text", html.unescape),
@@ -200,7 +199,7 @@ def test_a_short_value_inside_a_word_is_not_masked() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_value_that_everybody_can_read_is_not_masked(form: Form) -> None:
+def test_a_value_that_everybody_can_read_is_not_masked(form: Format) -> None:
     output = knowing("unsubscribe", "catalogue-of-maps", SECRET)
     output.public.append(b"tenancies: {archive: {subscriptions: {catalogue-of-maps: {}}}}")
     text = json.dumps({"action": "unsubscribe", "name": "catalogue-of-maps", "id": SECRET})
