@@ -223,6 +223,16 @@ def test_fire_at_a_declared_subscription_sends_its_trigger(
     assert re.match(r"failed    event +500 in", done.out)
 
 
+def test_fire_sends_a_captured_event_byte_for_byte_with_a_new_signature(tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_bytes(BODY + b"\n")
+    with answering(200) as (url, came):
+        assert run("fire", "--url", url, *NAMED, "--event", str(event)).code == 0
+    [sent] = came
+    signature = sign_event(SECRET.encode(), BODY + b"\n")
+    assert (sent.body, sent.headers["preservica-signature"]) == (BODY + b"\n", signature)
+
+
 def test_fire_reports_refused_connections_unknown_addresses_and_wrong_arguments(
     tmp_path: Path,
 ) -> None:
