@@ -163,7 +163,9 @@ class Journal:
 
         def change(state: State) -> State:
             ended = [self._records_after(tenancy, state) for tenancy in applied]
-            return state.with_records(ended, [salt for _, salt in self._keys.values()])
+            # a run that took the lock away may have dropped salts: the write is to find this out
+            salts = [*self._state.salts, *(salt for _, salt in self._keys.values())]
+            return state.with_records(ended, salts)
 
         state = update(self._store, change, f"{self._start}: {_changes(applied)}")
         read = []

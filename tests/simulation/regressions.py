@@ -320,4 +320,18 @@ REGRESSIONS = (
         live=0,
         owns="made",
     ),
+    # a second apply took over the run lock, and dropped the salt of what it removed
+    History(
+        10970,
+        (
+            Command("apply"),
+            Edit("remove", 1, 1, 0),
+            Command("apply", mishaps=(Mishap("act", "list", 1, act=Command("apply")),)),
+        ),
+        declared=2,
+        live=1,
+        list_wait=0,
+        owns="prefixes",
+        is_remote=True,
+    ),
 )
