@@ -21,7 +21,7 @@ from hooksync.core.model import (
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, TenancyPlans, not_begun
 from hooksync.reconcile.run import FetchedTenancy, Run
-from hooksync.state.fingerprints import identity_digest
+from hooksync.state.fingerprints import Salt, identity_digest
 from hooksync.state.history import Proof, declared_by_identity, settled, without_needless
 from hooksync.state.model import (
     NO_STATE,
@@ -163,9 +163,7 @@ class Journal:
 
         def change(state: State) -> State:
             ended = [self._records_after(tenancy, state) for tenancy in applied]
-            # a run that took the lock away may have dropped salts: the write is to find this out
-            salts = [*self._state.salts, *(salt for _, salt in self._keys.values())]
-            return state.with_records(ended, salts)
+            return state.with_records(ended, self._salts())
 
         state = update(self._store, change, f"{self._start}: {_changes(applied)}")
         read = []
@@ -180,6 +178,15 @@ class Journal:
             plan = plans[after.name]
             plans[after.name] = replace(plan, differences=tuple(_still_different(plan, after)))
         return [*plans.values()]
+
+    def _salts(self) -> Iterator[Salt]:
+        """Yield the salts of all records of this run.
+
+        A run that took the lock away may have dropped some, and only the write finds this out.
+        """
+        yield from self._state.salts
+        for _, salt in self._keys.values():
+            yield salt
 
     def _derive_keys(self, refs: Iterable[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys.
