@@ -16,7 +16,6 @@ from hooksync.core.errors import HooksyncError
 from hooksync.core.model import CredentialRefs, SecretRef, Server, Tenancy
 from hooksync.core.output import Output
 from hooksync.core.record import replace
-from hooksync.service.auth import TokenSession
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller, Transport
 from tests.makers import HERE, tenancy
@@ -90,10 +89,6 @@ class Clients:
             tenant=self.tenant,
             credentials=refs,
         )
-
-    def session(self, url: str) -> TokenSession:
-        find = SecretSources(self.environ).find_all
-        return TokenSession(self.tenancy(url), self.caller(), find)
 
     def caller(self) -> Caller:
         terminal = MemoryTerminal(err=self.said, after_call=self.records.append)

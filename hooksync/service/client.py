@@ -2,26 +2,36 @@
 
 Every call goes through `Caller.repeat`.
 
-Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py. If the service's behaviour is not
+Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; of the log-in: Preservica's Access
+Token API and two-factor pages, and pyPreservica's common.py. If the service's behaviour is not
 known, the code handles every likely answer.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container
+import threading
+from collections.abc import Callable, Container, Iterable
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
-from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
+from hooksync.core.errors import (
+    AnswerLost,
+    HooksyncError,
+    Problem,
+    Rejected,
+    SecretError,
+    ServiceError,
+)
 from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscriptions,
     Secret,
+    SecretRef,
+    Secrets,
     Tenancy,
 )
 from hooksync.core.record import replace
-from hooksync.service.auth import FindSecrets, TokenSession
 from hooksync.service.http import (
     Caller,
     Request,
@@ -32,14 +42,23 @@ from hooksync.service.responses import (
     SERVER_ERROR,
     UNKNOWN_STATUS,
     EntityPage,
+    LogIn,
     NotUnderstood,
     fix_for_status,
+    may_pass,
     read_created,
     read_entities,
+    read_log_in,
     read_subscriptions,
 )
 
+FindSecrets = Callable[[Iterable[SecretRef]], Secrets]
+
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
+CODE_SECONDS = 30  # a one-time code is valid for so long
+
+_TOKEN = "/api/accesstoken"  # noqa: S105, a path
+_WRONG_CREDENTIALS = frozenset({400, 401, 403})  # statuses that may mean wrong credentials
 _UPDATED = "/api/entity/entities/updated-since"
 _PAGE = 100  # entities
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
@@ -55,30 +74,151 @@ T = TypeVar("T")
 _LARGEST_LIST = 8 * 1024 * 1024  # bytes; some 40,000 subscriptions
 
 
-class Preservica:
+class TokenSession:
+    """Logs in to one tenancy at the first call, for all its threads.
+
+    Refused credentials are not tried again, because accounts get locked. A one-time code is tried
+    once more, when the next one is due.
+    """
+
+    def __init__(self, tenancy: Tenancy, caller: Caller, find: FindSecrets) -> None:
+        self.tenant = tenancy.tenant  # if None, the log-in may set it, fit to be shown
+        self._tenancy = tenancy
+        self._server = tenancy.server.base_url
+        self._caller = caller
+        self._find = find
+        self._mutex = threading.Lock()
+        self._token = ""
+        self._refusal: HooksyncError | None = None  # set if a new log-in would fail again
+
+    def token(self, instead_of: str | None = None) -> str:
+        """Return the token. Logs in if there is none, or if it is the one in `instead_of`.
+
+        `instead_of`: a token that the service refused. If a different thread has replaced it
+        already, the new token is returned without a log-in.
+        """
+        with self._mutex:
+            if self._refusal is not None:
+                raise self._refusal
+            if not self._token or self._token == instead_of:
+                try:
+                    log_in = self._log_in()
+                except (Rejected, SecretError) as error:
+                    if isinstance(error, SecretError) or not may_pass(error.status):
+                        self._refusal = error
+                    raise
+                self._token = log_in.token or ""
+                named = self._caller.redactor.quote(log_in.tenant or "")
+                self.tenant = self.tenant or named or None
+            return self._token
+
+    def _log_in(self, *, may_wait: bool = True) -> LogIn:
+        """Log in by password, and by a one-time code if the service asks for it.
+
+        `may_wait`: whether a refused code is followed by the next one. Raises SecretError if a
+        credential is missing or unusable, and otherwise ServiceError.
+        """
+        credentials = self._tenancy.credentials
+        found = self._find([credentials.username, credentials.password])
+        username = found[credentials.username].reveal()
+        form = {"username": username, "password": found[credentials.password].reveal()}
+        tenant = self._tenancy.tenant
+        form |= {"tenant": tenant} if tenant else {"includeUserDetails": "true"}
+        names = f"{credentials.username.subject}, {credentials.password.subject}"
+        log_in = self._ask("login", form, f"check {names} and the tenant")
+        if log_in.token:
+            return log_in
+        try:
+            return self._second_factor(username, log_in)
+        except Rejected as error:
+            is_refused = error.status in _WRONG_CREDENTIALS
+            if not (is_refused and may_wait) or self._wait_for_next_code():
+                raise
+        return self._log_in(may_wait=False)
+
+    def _wait_for_next_code(self) -> bool:
+        """Wait until a new one-time code is due; return whether a stop ended the wait."""
+        context = self._caller.context
+        # one second more, because the clock of the service may be a little behind
+        seconds = CODE_SECONDS - int(context.clock.now()) % CODE_SECONDS + 1
+        context.terminal.message(
+            f"{self._tenancy.name}: the service refused the one-time code, which may work only"
+            f" once: waiting {seconds} seconds for the next code"
+        )
+        return context.clock.wait(context.stop, seconds)
+
+    def _second_factor(self, username: str, first: LogIn) -> LogIn:
+        """Log in by a one-time code. `first`: the answer to the password."""
+        ref = self._tenancy.credentials.totp
+        code = self._one_time_code(ref)
+        continuation = first.continuation or ""
+        self._caller.redactor.learn([continuation, code])
+        form = {
+            "username": username,
+            "tenant": self._tenancy.tenant or first.tenant or "",
+            "continuationToken": continuation,
+            "twoFactorToken": code,
+        }
+        fix = f"check the {ref.subject} and this machine's clock"
+        log_in = self._ask("complete-2fa", form, fix)
+        return replace(log_in, tenant=log_in.tenant or first.tenant)
+
+    def _one_time_code(self, ref: SecretRef) -> str:
+        """Compute the current six digits. Errors are not chained: they may contain the seed."""
+        seed = self._find([ref])[ref].reveal()
+        try:
+            import pyotp
+        except ImportError as error:
+            what = "the account requires a second factor, and pyotp is not installed"
+            fix = 'install the extra "totp", as "Install" in README.md describes'
+            raise SecretError(Problem(what, fix)) from error
+
+        class Totp(pyotp.TOTP):
+            # Preservica chooses the seed, often 16 characters (80 bits); pyotp 2.12 wants 112 bits
+            min_secret_length_bits = 80
+
+        try:
+            return Totp(seed.replace(" ", "")).at(int(self._caller.context.clock.now()))
+        except ValueError:
+            pass
+        what = f"{ref.subject} is not a base32 seed (16 or more characters of A to Z and 2 to 7)"
+        fix = "use the seed that Preservica shows when the second factor is set up"
+        raise SecretError(Problem(what, fix, ref.location))
+
+    def _ask(self, call: str, form: dict[str, str], fix: str) -> LogIn:
+        """Send a form to the service. Returns a token, or a request for the second factor.
+
+        `fix`: what to do if the credentials are refused. Raises ServiceError.
+        """
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "application/json",
+        }
+        request = Request(
+            "POST", self._server, f"{_TOKEN}/{call}", headers, urlencode(form).encode()
+        )
+        response = self._caller.repeat(request, self._tenancy.peer)
+        log_in = read_log_in(response.body)
+        self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
+        status = response.status
+        if status == 200 and log_in.token and log_in.success is not False:
+            return log_in
+        if call == "login" and log_in.message == "needs.2fa" and log_in.continuation:
+            return log_in
+        if log_in.message == "needs.2fa.setup":
+            fix = "log in to Preservica in a browser once, and set up the second factor"
+        elif status == 200:
+            fix = "check that `server` is a Preservica server: the answer contains no token"
+        elif status not in _WRONG_CREDENTIALS:
+            fix = fix_for_status(status)
+        raise Rejected(self._caller.problem(request, response, fix), status)
+
+
+class Preservica(TokenSession):
     """One tenancy's service.
 
     Thread-safe; logs in at the first call, and again once when the token expires.
     """
-
-    def __init__(self, tenancy: Tenancy, caller: Caller, find: FindSecrets) -> None:
-        self._tenancy = tenancy
-        self._server = tenancy.server.base_url
-        self._caller = caller
-        self._session = TokenSession(tenancy, caller, find)
-
-    @property
-    def tenant(self) -> str | None:
-        """The declared tenant, or the one that the log-in returned. None: neither is known."""
-        return self._session.tenant
-
-    def log_in(self) -> None:
-        """Log in, if there is no token yet.
-
-        The other methods log in by themselves. `check` calls this method first, to report a failed
-        log-in as such.
-        """
-        self._session.token()
 
     def list_subscriptions(self) -> LiveSubscriptions:
         """Fetch the live subscriptions. Raises ServiceError for anything but a well-formed list."""
@@ -160,10 +300,10 @@ class Preservica:
         Raises AnswerLost or Rejected for a status that is not accepted. `usual`: what to do about
         most of them.
         """
-        token = self._session.token()
+        token = self.token()
         response = self._send(request, token)
         if response.status == 401:
-            response = self._send(request, self._session.token(instead_of=token))
+            response = self._send(request, self.token(instead_of=token))
         if response.status not in accepted:
             raise self._failure(request, response, usual)
         return response

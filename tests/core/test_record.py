@@ -23,7 +23,7 @@ from hooksync.core.output import Output
 from hooksync.core.record import Record, Shown
 from hooksync.core.redaction import Redactor
 from hooksync.receivers.http_server import IncomingRequest, Reply
-from hooksync.service.auth import TokenSession
+from hooksync.service.client import TokenSession
 from hooksync.service.http import Caller, Transport
 from tests.makers import HERE, tenancy
 from tests.memory_terminal import make_context

@@ -31,7 +31,7 @@ LIBRARIES = {
     "jsonschema": {"config.checked_yaml"},
     "deepdiff": {"reconcile.diff"},
     "shtab": {"cli.commands"},
-    "pyotp": {"service.auth"},
+    "pyotp": {"service.client"},
     "dotenv": {"config.files"},
     "obstore": {"state.cloud"},
     "msgspec": {"render.json_text", "core.record", "core.schema"},
@@ -66,7 +66,6 @@ WRITING = {
 }
 REVEALING = {  # the modules that may read the value of a secret
     "config.secret_sources",
-    "service.auth",
     "service.client",
     "commands.notice",
     "receivers.challenges",

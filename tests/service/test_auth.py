@@ -69,7 +69,7 @@ def test_the_log_in_form_is_what_pypreservica_sends(
     wire = stack.enter_context(Wire(saying(answer(b'{"token": "t0ken", "tenant": "DEMO"}'))))
     clients.tenant = tenant
     clients.environ["PRESERVICA_PASSWORD"] = "p&ss=w\u00f6rd +%"
-    clients.session(wire.url).token()
+    clients.client(wire.url).token()
     form = dict(parse_qsl(wire.requests[0].partition(b"\r\n\r\n")[2].decode()))
     more = {"tenant": "DEMO"} if tenant else {"includeUserDetails": "true"}
     assert form == {"username": USERNAME, "password": "p&ss=w\u00f6rd +%", **more}
