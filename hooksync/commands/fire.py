@@ -16,7 +16,7 @@ from hooksync.commands.receiving import (
     open_receiver,
 )
 from hooksync.config.declarations import TenancyDeclaration
-from hooksync.config.files import read_event, read_named, recorded_events
+from hooksync.config.files import read_named
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import (
@@ -34,6 +34,8 @@ from hooksync.receivers.events import (
     NewEvents,
     explain_signature,
     find_signers,
+    read_event,
+    recorded_events,
     signed,
 )
 from hooksync.receivers.suite import Sender, Suite, Trial

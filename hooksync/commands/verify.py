@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from hooksync.commands.receiving import SecretOptions, find_secrets
-from hooksync.config.files import read_event
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem, UsageError
-from hooksync.receivers.events import SIGNATURE, explain_signature, find_signers
+from hooksync.receivers.events import SIGNATURE, explain_signature, find_signers, read_event
 
 _NO_SIGNATURE = Problem(
     "there is no signature to verify",

@@ -6,7 +6,6 @@ Other files, such as hooks files and saved plans, are parsed elsewhere.
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import shlex
@@ -25,8 +24,6 @@ DEFAULT_FILE = "hooks.yaml"
 YAML_ENDINGS = (".yaml", ".yml")
 STDIN = "<stdin>"
 MOST_BYTES = 64 * 1024 * 1024  # of one file; a saved plan of 10,000 subscriptions takes 12 MiB
-# suffix of the file with an event's headers, which is next to the file with the event's body
-HEADERS = ".headers"
 
 CREDENTIALS_FILE = "credentials.properties"  # as pyPreservica calls it
 PYPRESERVICA = {
@@ -96,6 +93,7 @@ def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
 
 
 def _not_read(path: str) -> Problem:
+    """Word the problem of a hooks file in a folder below a directory that a user named."""
     what = f"{path} would not be read: hooksync does not read directories recursively"
     folder = shlex.quote(os.path.dirname(path))
     return Problem(what, f"move it, or also give `--file {folder}`")
@@ -119,36 +117,6 @@ def read_plan(path: str) -> bytes:
         what = f"{path} is not a saved plan: by its name, it is a hooks file"
         raise FileError(Problem(what, f"`hooksync plan --file {shlex.quote(path)}`"))
     return read_named(path, "plan", "name a file that `hooksync plan --out` wrote")
-
-
-def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[str, str]]:
-    """Read the body of a captured event, and its headers if `listen --record` wrote them.
-
-    The names of headers are in lower case. Raises FileError.
-    """
-    fix = "name a file that contains the body of an event as it was sent, or - for standard input"
-    body = read_named(path, "event", fix, stdin)
-    if not os.path.lexists(path + HEADERS):
-        return body, {}
-    data = read_named(path + HEADERS, "file", fix)
-    lines = (line.partition(":") for line in data.decode("latin-1").splitlines())
-    return body, {name.strip().lower(): value.strip() for name, _, value in lines}
-
-
-def recorded_events(folder: str) -> tuple[list[str], int]:
-    """List the genuine events that `listen --record` wrote into a folder, oldest first.
-
-    Also returns the number of recorded refusals. `folder`: or the path of one event. Raises
-    FileError if there is none.
-    """
-    if os.path.isfile(folder):
-        return [folder], 0
-    files = sorted(glob.glob(os.path.join(glob.escape(folder), "*.json")))
-    paths = [path for path in files if not path.endswith("-refused.json")]
-    if not paths:
-        fix = "name a folder that `hooksync listen --record` wrote events into"
-        raise FileError(Problem(f"there is no recorded event in {folder}", fix))
-    return paths, len(files) - len(paths)
 
 
 def real_path(ref: SecretRef) -> str:
@@ -282,15 +250,33 @@ def _add_variables(
 
 
 def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> None:
-    """Add what pyPreservica's file has, and warn of each variable that overrides it."""
-    variables = _credentials_in(path)
+    """Add what pyPreservica's file has, and warn of each variable that overrides it.
+
+    Raises FileError. Source: pyPreservica 4.2.2, common.py: UTF-8, configparser without
+    interpolation, the section `credentials`.
+    """
+    from configparser import ConfigParser, Error
+
+    config = ConfigParser(interpolation=None)
+    data = read_named(path, "credentials file", _CREDENTIALS_FIX)
+    try:
+        config.read_string(_decoded(data, path, "utf-8"))
+    except Error as error:  # its text quotes the line, which may contain a secret
+        line = vars(error).get("lineno") or vars(error)["errors"][0][0]
+        where = Location(path, line, 1)
+        what = "pyPreservica cannot read this"
+        raise FileError(Problem(what, _CREDENTIALS_FIX, where)) from None
+    section = config["credentials"] if config.has_section("credentials") else {}
+    variables = {}
+    for field, name in PYPRESERVICA.items():
+        if field in section:
+            variables[name] = section[field]
+            if name in values:
+                fix = f"unset {name} to use the value in {path}"
+                warnings.append(Problem(f"{name} overrides the value in {path}", fix))
     if not variables:
         what = f"{path} is ignored: it has no log-in in a section [credentials]"
         warnings.append(Problem(what, _CREDENTIALS_FIX))
-    for name in variables:
-        if name in values:
-            fix = f"unset {name} to use the value in {path}"
-            warnings.append(Problem(f"{name} overrides the value in {path}", fix))
     _add_variables(values, path, variables, warnings)
 
 
@@ -322,27 +308,6 @@ def _variables_in(path: str) -> dict[str, str]:
     if problems:
         raise FileError(*problems)
     return variables
-
-
-def _credentials_in(path: str) -> dict[str, str]:
-    """Read pyPreservica's credentials file, and return its values by variable. Raises FileError.
-
-    Source: pyPreservica 4.2.2, common.py: UTF-8, configparser without interpolation, the section
-    `credentials`.
-    """
-    from configparser import ConfigParser, Error
-
-    config = ConfigParser(interpolation=None)
-    data = read_named(path, "credentials file", _CREDENTIALS_FIX)
-    try:
-        config.read_string(_decoded(data, path, "utf-8"))
-    except Error as error:  # its text quotes the line, which may contain a secret
-        line = vars(error).get("lineno") or vars(error)["errors"][0][0]
-        where = Location(path, line, 1)
-        what = "pyPreservica cannot read this"
-        raise FileError(Problem(what, _CREDENTIALS_FIX, where)) from None
-    section = config["credentials"] if config.has_section("credentials") else {}
-    return {variable: section[name] for name, variable in PYPRESERVICA.items() if name in section}
 
 
 def _decoded(data: bytes, path: str, encoding: str) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import BinaryIO
 
+from hooksync.config.files import read_named
+from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import HookUrl, ProbeResult, Secret, SecretRef, Secrets
 from hooksync.core.record import Record, field
 from hooksync.receiver import sign_event, verify_event
@@ -22,6 +27,8 @@ _OF_A_CONNECTION = (
     " accept-encoding proxy-authorization proxy-connection expect"
 )
 JSON_HEADERS = {"Content-Type": "application/json"}
+# suffix of the file with an event's headers, which is next to the file with the event's body
+HEADERS = ".headers"
 
 
 class Delivery(Record):
@@ -133,3 +140,33 @@ def explain_signature(secrets: Secrets, body: bytes, signature: str) -> str:
         if mistake:
             return f"by {ref}, the signature {mistake.what}: {mistake.fix}"
     return "signed with a different secret or in a different way, or the body was changed"
+
+
+def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[str, str]]:
+    """Read the body of a captured event, and its headers if `listen --record` wrote them.
+
+    The names of headers are in lower case. Raises FileError.
+    """
+    fix = "name a file that contains the body of an event as it was sent, or - for standard input"
+    body = read_named(path, "event", fix, stdin)
+    if not os.path.lexists(path + HEADERS):
+        return body, {}
+    data = read_named(path + HEADERS, "file", fix)
+    lines = (line.partition(":") for line in data.decode("latin-1").splitlines())
+    return body, {name.strip().lower(): value.strip() for name, _, value in lines}
+
+
+def recorded_events(folder: str) -> tuple[list[str], int]:
+    """List the genuine events that `listen --record` wrote into a folder, oldest first.
+
+    Also returns the number of recorded refusals. `folder`: or the path of one event. Raises
+    FileError if there is none.
+    """
+    if os.path.isfile(folder):
+        return [folder], 0
+    files = sorted(glob.glob(os.path.join(glob.escape(folder), "*.json")))
+    paths = [path for path in files if not path.endswith("-refused.json")]
+    if not paths:
+        fix = "name a folder that `hooksync listen --record` wrote events into"
+        raise FileError(Problem(f"there is no recorded event in {folder}", fix))
+    return paths, len(files) - len(paths)

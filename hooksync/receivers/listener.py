@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from hooksync.config.files import HEADERS
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, Problem, os_reason
@@ -21,6 +20,7 @@ from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, ProcessMemory, Receiver
 from hooksync.receivers.challenges import challenge, key_of
 from hooksync.receivers.events import (
+    HEADERS,
     LISTEN,
     SIGNATURE,
     deliver,
