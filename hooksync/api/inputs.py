@@ -16,7 +16,6 @@ from hooksync.core.context import Context
 from hooksync.core.errors import Problems, Refused
 from hooksync.core.git import find_commit
 from hooksync.core.model import (
-    KEY_VARIABLE,
     DeclaredSubscription,
     Tenancy,
     matches_any,
@@ -56,7 +55,7 @@ class Declared(Record):
 
     def sealed(self, plan: Plan) -> Plan:
         """Add the commit, the digest of each tenancy and, if a key is set, the signature."""
-        key = plan_key(self.context.environ.get(KEY_VARIABLE))
+        key = plan_key(self.context.environ)
         commit = find_commit(self.options.files[0], self.context.environ)
         return sealed(replace(plan, commit=commit), key)
 

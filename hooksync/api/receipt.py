@@ -167,7 +167,7 @@ def open_saved_plan(
     """Read a saved plan with the key from the environment. Also returns why apply refuses it."""
     data = read_plan(path)
     context.output.public.append(data)
-    key = plan_key(context.environ.get(KEY_VARIABLE))
+    key = plan_key(context.environ)
     plan = read_saved_plan(data, path, key)
     refusal = age_problem(plan, path, max_age, datetime.fromtimestamp(context.clock.now(), UTC))
     if key is None and plan.signature is not UNSET and refusal is None:

@@ -361,7 +361,7 @@ def make_plan_for_apply(declared: Declared, run: Run, *, asks: bool = False) -> 
             tenancy = replace(tenancy, errors=error.problems)
         tenancies.append(left_to_a_person(tenancy) if asks else tenancy)
     if declared.receipt:
-        key = plan_key(declared.context.environ.get(KEY_VARIABLE))
+        key = plan_key(declared.context.environ)
         tenancies = [*check_against(declared.receipt, tenancies, key)]
     return _plan_of(declared, run, tenancies)
 

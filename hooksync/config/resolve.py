@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from hooksync.config.declarations import (
     Declarations,
@@ -34,7 +34,7 @@ from hooksync.core.model import (
     Tenancy,
     Variables,
 )
-from hooksync.core.record import fields_of, replace
+from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.template import Template, has_bare_dollar
 from hooksync.core.urls import (
     has_literal_key,
@@ -155,11 +155,13 @@ def url_problem(
     return None
 
 
-class _Resolver(NamedTuple):
+class _Resolver(Record):
     """Fills in and judges one tenancy, and adds problems and warnings to the lists of its caller.
 
     A text is judged as soon as it is known. If `environ` is None, those with variables are unknown.
     """
+
+    HIDDEN = ("environ",)
 
     entry: TenancyDeclaration
     environ: Variables | None

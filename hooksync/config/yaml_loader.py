@@ -163,13 +163,6 @@ def _syntax_problem(text: str, error: Any) -> Problem:
         # if it stopped at a colon, it read the line as part of a text that began in the line above
         what = "the indentation contains a tab"
         return Problem(what, "indent with spaces only", replace(where, column=tab + 1))
-    if start and line.startswith("${", start - 1):
-        what = "`${` is not allowed between braces or brackets without quotes"
-        fix = (
-            "write the name of a variable alone, as in secret: {env: NAME}; put other texts between"
-            ' quotes, as in {env: "${TENANCY}_SECRET"}'
-        )
-        return Problem(what, fix, replace(where, column=start))
     fix = "look at this line and the one above: indentation, quotes, `: `"
     return Problem("not valid YAML", fix, where)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
-from errno import errorcode
 from traceback import walk_tb
 from types import TracebackType
 from typing import Literal, TypeAlias
@@ -207,9 +206,7 @@ def internal_error(error: BaseException) -> Problem:
     """
     places = [place for place in _places(error.__traceback__) if place.startswith("hooksync.")]
     where = f" at {places[-1].partition(' ')[0]}" if places else ""
-    number = errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
-    kind = type(error).__name__ + (f" ({number})" if number else "")  # e.g. EMFILE: too many files
-    return Problem(f"internal error: {kind}{where}", _INTERNAL_FIX)
+    return Problem(f"internal error: {type(error).__name__}{where}", _INTERNAL_FIX)
 
 
 def internal_error_text(error: BaseException) -> str:

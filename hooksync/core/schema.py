@@ -25,6 +25,7 @@ import msgspec.json
 from msgspec import UNSET, Meta, Struct, defstruct
 
 from hooksync.core.errors import FileError, InvalidDocument, NewerDocument, Problem
+from hooksync.core.redaction import cut
 
 Schema = Mapping[str, Any]
 SchemaKind = Literal["hooks", "plan", "state", "policy", "notice", "error"]
@@ -89,8 +90,7 @@ def check_document(kind: SchemaKind, document: Schema) -> Schema:
 
 def quoted(text: object) -> str:
     """Show untrusted text in a message: escaped, so that it cannot control a terminal, and cut."""
-    shown = json.dumps(text)
-    return shown if len(shown) <= _LONGEST_QUOTE else f'{shown[: _LONGEST_QUOTE - 4]}..."'
+    return cut(json.dumps(text), _LONGEST_QUOTE)
 
 
 @cache

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from hooksync.core.errors import InvalidDocument, Problem, UsageError
-from hooksync.core.model import KEY_VARIABLE
+from hooksync.core.model import KEY_VARIABLE, Variables
 from hooksync.core.record import Record
 
 SHORTEST_KEY = 16  # bytes
@@ -44,14 +44,14 @@ class PlanKey(Record):
         return "hmac-sha256:" + signed.hexdigest()
 
 
-def plan_key(text: str | None) -> PlanKey | None:
-    """Return the key from the value of its variable; None: the variable is not set.
+def plan_key(environ: Variables) -> PlanKey | None:
+    """Return the key from its variable; None: the variable is not set.
 
     Raises UsageError if the key is too short; an empty variable is too short as well.
     """
-    if text is None:
+    if KEY_VARIABLE not in environ:
         return None
-    value = text.encode("utf-8", "surrogateescape")
+    value = environ[KEY_VARIABLE].encode("utf-8", "surrogateescape")
     if len(value) < SHORTEST_KEY:
         fix = (
             "make one with `hooksync secret generate`; unset the variable to work without"

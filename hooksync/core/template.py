@@ -97,7 +97,7 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
 
 def has_bare_dollar(text: str) -> bool:
     """Whether a text contains `$NAME` without braces, which is not filled in."""
-    return "$" in text and _BARE_NAME.search(text.replace("$$", "")) is not None
+    return _BARE_NAME.search(text.replace("$$", "")) is not None
 
 
 def escape(text: str) -> str:

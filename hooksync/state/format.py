@@ -109,26 +109,25 @@ def _parse(text: str, path: str) -> dict[str, Any]:
 
 def _check_unique(state: State) -> None:
     """Check what a schema cannot: that no two records have the same identity."""
-    numbers = Counter[tuple[object, ...]](("salts", salt.id) for salt in state.salts)
+    _check_different("salts", [salt.id for salt in state.salts])
+    _check_different("tenancies", [str(records.key) for records in state.tenancies])
     for records in state.tenancies:
-        tenancy = records.key
-        numbers["tenancies", *tenancy] += 1
-        for entry in records.entries:
-            numbers["entries", *tenancy, entry.id] += 1
-        for attempt in records.attempts:
-            numbers["attempts", *tenancy, attempt.identity, attempt.run] += 1
-    for (kind, *words), number in numbers.items():
+        _check_different("entries", [entry.id for entry in records.entries])
+        attempts = [f"{attempt.identity}, run {attempt.run}" for attempt in records.attempts]
+        _check_different("attempts", attempts)
+
+
+def _check_different(kind: str, names: list[str]) -> None:
+    """Raise InvalidDocument if two of the names are equal."""
+    for name, number in Counter(names).items():
         if number > 1:
-            raise InvalidDocument(f"two {kind} for {' '.join(map(quoted, words))}")
+            raise InvalidDocument(f"two {kind} for {quoted(name)}")
 
 
 def _check_records(state: State) -> None:
-    """Check that the salts of all records exist, and that no run is above the serial."""
+    """Check that the salts of all records exist."""
     for records in state.tenancies:
         for record in records.subscriptions:
-            name = quoted(record.address)
             if (record.salt or record.fingerprint) and record.salt not in state.salts_by_id:
+                name = quoted(record.address)
                 raise InvalidDocument(f"the salt of {name} is missing: {quoted(record.salt)}")
-            if record.run > state.serial:
-                what = f"{name} is of run {record.run}, and the serial is {state.serial}"
-                raise InvalidDocument(what)

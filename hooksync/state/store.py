@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from hooksync.core.clock import read_seconds
 from hooksync.core.context import Context
 from hooksync.core.errors import Interrupted, Problem, Refused, StateError
-from hooksync.core.model import KEY_VARIABLE
 from hooksync.core.origin import find_origin
 from hooksync.core.output import escaped
 from hooksync.core.record import replace
@@ -57,7 +56,7 @@ def open_store(where: str, file: str, context: Context) -> StateStore:
     or for a key that is too short.
     """
     environ = context.environ
-    key = plan_key(environ.get(KEY_VARIABLE))
+    key = plan_key(environ)
     folder = os.path.dirname(_stem(file))
     is_branch = where.startswith("git:")
     if not is_branch and "://" not in where:

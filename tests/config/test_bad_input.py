@@ -413,8 +413,6 @@ MISTAKES = [
     ),
     ("{env: HOOK_SECRET}", "{env: '${A}'}", "14:23", "is not the name of an environment variable"),
     ("{env: HOOK_SECRET}", "{env: '${A}'}", "14:23", "digits, _ and ${TENANCY}"),
-    ("{env: HOOK_SECRET}", "{env: ${A}}", "14:23", "`${` is not allowed between braces"),
-    ("{env: HOOK_SECRET}", "{env: ${A}}", "14:23", "{env: NAME}"),
     ("{env: HOOK_SECRET}", "{env: A, env: B}", "14:26", 'duplicate key "env"'),
     ("{env: HOOK_SECRET}", f"{{{LITERAL}: A, {LITERAL}: B}}", "14:38", "duplicate key, first"),
     ("catalogue:", "h2: {}\n      h2: {}\n      catalogue:", "12:7", 'duplicate key "h2"'),

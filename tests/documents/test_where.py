@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from hooksync.api.receipt import tenancy_digest
-from hooksync.core.model import Server
+from hooksync.core.model import KEY_VARIABLE, Server
 from hooksync.core.signing import plan_key
 from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.boxes import Sandbox
@@ -145,7 +145,7 @@ def test_the_digest_of_a_tenancy_depends_on_plan_key_address_and_url() -> None:
         tenancy_digest(plan, plan, plan_id, key)
         for plan in plans
         for plan_id in (first, second)
-        for key in (None, plan_key(KEY), plan_key(KEY[::-1]))
+        for key in (None, plan_key({KEY_VARIABLE: KEY}), plan_key({KEY_VARIABLE: KEY[::-1]}))
     }
     assert len(made) == 18
     assert tenancy_digest(plans[0], plans[0], first, None) in made

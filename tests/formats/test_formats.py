@@ -15,6 +15,7 @@ import pytest
 
 from hooksync.api.receipt import age_problem, read_saved_plan
 from hooksync.core.errors import StateError
+from hooksync.core.model import KEY_VARIABLE
 from hooksync.core.record import convert, read_shown
 from hooksync.core.schema import check_document, read_schema
 from hooksync.core.signing import plan_key
@@ -24,7 +25,7 @@ from hooksync.state.format import read_state, reason_against, state_text
 from tests.conftest import Place
 from tests.documents.test_saved_plan import signature_of
 
-KEY = plan_key("a-key-that-signs-plans-0123456789")
+KEY = plan_key({KEY_VARIABLE: "a-key-that-signs-plans-0123456789"})
 FOLDER = Path(__file__).parent
 PLANS = sorted(FOLDER.glob("*.plan.json"))
 STATES = sorted(FOLDER.glob("*.state.json"))
