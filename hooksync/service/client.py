@@ -41,13 +41,11 @@ from hooksync.service.responses import (
     CONFLICT,
     SERVER_ERROR,
     UNKNOWN_STATUS,
-    EntityPage,
     LogIn,
     NotUnderstood,
     fix_for_status,
     may_pass,
     read_created,
-    read_entities,
     read_log_in,
     read_subscriptions,
 )
@@ -59,8 +57,6 @@ CODE_SECONDS = 30  # a one-time code is valid for so long
 
 _TOKEN = "/api/accesstoken"  # noqa: S105, a path
 _WRONG_CREDENTIALS = frozenset({400, 401, 403})  # statuses that may mean wrong credentials
-_UPDATED = "/api/entity/entities/updated-since"
-_PAGE = 100  # entities
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
 _NOT_KNOWN = (
     "check that `server` is a Preservica server; if it is, hooksync does not know this kind of"
@@ -222,18 +218,13 @@ class Preservica(TokenSession):
 
     def list_subscriptions(self) -> LiveSubscriptions:
         """Fetch the live subscriptions. Raises ServiceError for anything but a well-formed list."""
-        return self._fetch(SUBSCRIPTIONS, self._read_list)
+        return self.fetch(SUBSCRIPTIONS, self._read_list)
 
-    def updated_since(self, moment: str, start: int) -> EntityPage:
-        """Fetch a page of the entities that were updated since a time, from a number on.
+    def fetch(self, path: str, read: Callable[[Response], T]) -> T:
+        """Fetch a document. `read`: returns its content, or raises NotUnderstood.
 
-        `moment`: ISO 8601. Raises ServiceError. Source: pyPreservica 4.2.2, entityAPI.py.
+        Raises ServiceError.
         """
-        query = urlencode({"date": moment, "start": start, "max": _PAGE})
-        return self._fetch(f"{_UPDATED}?{query}", lambda response: read_entities(response.body))
-
-    def _fetch(self, path: str, read: Callable[[Response], T]) -> T:
-        """Fetch a document. `read`: returns its content, or raises NotUnderstood."""
         request = Request("GET", self._server, path, answer_limit=_LARGEST_LIST)
         response = self._call(request, (200,))
         try:

@@ -13,7 +13,6 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Annotated, TypeVar
-from xml.etree import ElementTree
 
 import requests.exceptions
 
@@ -85,32 +84,6 @@ _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.
 
 class NotUnderstood(Exception):
     """An answer does not have the shape that the API defines. The message does not quote it."""
-
-
-class EntityPage(Record):
-    """A part of a list of entities."""
-
-    entities: tuple[tuple[str, str], ...]  # type and reference of each
-    has_more: bool
-
-
-def read_entities(body: bytes) -> EntityPage:
-    """Read a page of a list of entities. Raises NotUnderstood."""
-    if b"<!DOCTYPE" in body:  # it could define entities that expand without end
-        raise NotUnderstood("it has a document type")
-    try:
-        root = ElementTree.fromstring(body)  # noqa: S314, see above  # nosec B314
-    except ElementTree.ParseError as error:
-        raise NotUnderstood("it is not XML") from error
-    entities = []
-    for entity in root.iterfind(".//{*}Entity"):
-        kind = entity.get("type", "")
-        reference = entity.get("ref", "")
-        is_right = re.fullmatch("[A-Za-z]{1,8}/[0-9A-Za-z-]{1,64}", f"{kind}/{reference}")
-        if not is_right:
-            raise NotUnderstood("an entity has no type or no reference")
-        entities.append((kind, reference))
-    return EntityPage(tuple(entities), root.find(".//{*}Next") is not None and bool(entities))
 
 
 class LogIn(
