@@ -292,7 +292,9 @@ def challenge_receivers(plans: TenancyPlans, run: Run) -> list[TenancyPlan]:
     for declared in asked:
         if declared.secret in secrets:
             targets[declared.address] = (declared.url, secrets[declared.secret])
-    with run.context.terminal.progress("asking receivers", len(set(targets.values()))) as advance:
+    with run.context.terminal.progress(
+        "challenging receivers", len(set(targets.values()))
+    ) as advance:
         answers = probe_all(targets.values(), run.pool, run.caller, advance)
     answered = {
         address: answers[target] for address, target in targets.items() if target in answers
