@@ -1,21 +1,23 @@
 """The commands: what each is for, its flags, and the function that runs it; and command lines.
 
-The table names modules, so that no run loads what it does not use: requests alone takes as long to
-load as `validate` needs for its whole run.
+A command's `load` imports its module, so that no run loads what it does not use: requests alone
+takes as long to load as `validate` needs for its whole run.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
+from typing import TYPE_CHECKING, TypeVar
 
-from hooksync.cli.parser import Command, Given, NoCommand, build_parser
+from hooksync.cli.parser import Command, Given, Load, NoCommand, Run, build_parser
 from hooksync.config.files import DEFAULT_FILE
-from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import Variables
 from hooksync.core.record import Record, convert
+
+if TYPE_CHECKING:
+    from hooksync.core.context import Context
 
 _BASH = r"""
 # bash splits `--format=json` into three words; shtab expects two.
@@ -33,6 +35,8 @@ _hooksync() {
 complete -F _hooksync hooksync
 """
 FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars of paths
+
+Options = TypeVar("Options", bound=Record)
 
 _SANDBOX = """\
 faults: KIND@CALL[:TIMES[:SKIP]], TIMES times (default: 1; *: always) after SKIP
@@ -52,6 +56,120 @@ example: hooksync sandbox --fault status-503@list:2"""
 _SAFETY = {"safety": ("--policy", "--allow-commands")}
 _WHICH_STATE = {"which state": ("--state", "--file")}
 
+
+def _with(kind: type[Options], run: Callable[[Options, Context], ExitCode]) -> Run:
+    """Return a function that runs a command. Options that no flag gives have their defaults."""
+
+    def run_with(given: Given, context: Context) -> ExitCode:
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return run(convert(chosen, kind), context)
+
+    return run_with
+
+
+def _demo() -> Run:
+    from hooksync.cli.local import demo
+
+    return demo
+
+
+def _sandbox() -> Run:
+    from hooksync.cli.local import SandboxFlags, sandbox
+
+    return _with(SandboxFlags, sandbox)
+
+
+def _init() -> Run:
+    from hooksync.commands.init import InitOptions, init
+
+    return _with(InitOptions, init)
+
+
+def _validate() -> Run:
+    from hooksync.api.options import FileOptions
+    from hooksync.commands.validate import validate
+
+    return _with(FileOptions, validate)
+
+
+def _check() -> Run:
+    from hooksync.commands.check import CheckOptions, check
+
+    return _with(CheckOptions, check)
+
+
+def _plan() -> Run:
+    from hooksync.commands.plan_apply import PlanOptions, plan
+
+    return _with(PlanOptions, plan)
+
+
+def _apply() -> Run:
+    from hooksync.commands.plan_apply import ApplyOptions, apply
+
+    return _with(ApplyOptions, apply)
+
+
+def _list() -> Run:
+    from hooksync.commands.list_live import ListOptions, list_live
+
+    return _with(ListOptions, list_live)
+
+
+def _fire() -> Run:
+    from hooksync.commands.fire import FireOptions, fire
+
+    return _with(FireOptions, fire)
+
+
+def _listen() -> Run:
+    from hooksync.cli.local import ListenOptions, listen
+
+    return _with(ListenOptions, listen)
+
+
+def _catch_up() -> Run:
+    from hooksync.commands.catch_up import CatchUpOptions, catch_up
+
+    return _with(CatchUpOptions, catch_up)
+
+
+def _verify() -> Run:
+    from hooksync.commands.verify import VerifyOptions, verify
+
+    return _with(VerifyOptions, verify)
+
+
+def _generate() -> Run:
+    from hooksync.commands.printing import generate
+
+    return generate
+
+
+def _state() -> Run:
+    from hooksync.commands.state import StateOptions, run_action
+
+    return _with(StateOptions, run_action)
+
+
+def _show() -> Run:
+    from hooksync.commands.show import ShowOptions, show
+
+    return _with(ShowOptions, show)
+
+
+def _schema() -> Run:
+    from hooksync.commands.printing import SchemaOptions, schema
+
+    return _with(SchemaOptions, schema)
+
+
+def _version() -> Run:
+    from hooksync.commands.printing import VersionOptions, version
+
+    return _with(VersionOptions, version)
+
+
 GROUPS = {
     "start": (
         Command(
@@ -59,8 +177,7 @@ GROUPS = {
             "show what hooksync does, in less than a minute",
             "example: hooksync demo",
             {},
-            "cli.local:demo",
-            "Record",
+            _demo,
         ),
         Command(
             "sandbox",
@@ -70,8 +187,7 @@ GROUPS = {
                 "service": ("--fault", "--trait", "--list-lag", "sandbox --tenant", "--port"),
                 "receivers": ("--receiver", "--receiver-port", "--write-hooks"),
             },
-            "cli.local:sandbox",
-            "SandboxFlags",
+            _sandbox,
             """\
 Run a local Preservica with receivers, on 127.0.0.1, until interrupted. The
 password is "sandbox-password".""",
@@ -86,8 +202,7 @@ password is "sandbox-password".""",
                 "safety": ("--policy",),
                 "more": ("--timeout", "--verbose"),
             },
-            "commands.init:init",
-            "InitOptions",
+            _init,
             """\
 Write a first hooks file: a commented one to fill in, or with --from-live the
 live subscriptions of the tenancy that PRESERVICA_SERVER and PRESERVICA_TENANT
@@ -107,8 +222,7 @@ names what cannot be declared.""",
                 "what to read": ("--file",),
                 **_SAFETY,
             },
-            "commands.validate:validate",
-            "FileOptions",
+            _validate,
         ),
         Command(
             "check",
@@ -123,8 +237,7 @@ example: hooksync check --format json
                 **_SAFETY,
                 "more": ("--timeout", "--parallelism", "--credentials", "--verbose"),
             },
-            "commands.check:check",
-            "CheckOptions",
+            _check,
             """\
 Check everything that a run needs; changes nothing. For each tenancy: the
 log-in, and the list, which needs a role. For each subscription: its secret, and
@@ -153,8 +266,7 @@ with 1 otherwise. A warning, such as a weak secret, is not a failure.""",
                     "--verbose",
                 ),
             },
-            "commands.plan_apply:plan",
-            "PlanOptions",
+            _plan,
             """\
 Show what `hooksync apply` would do, and save it with --out. Changes nothing.""",
         ),
@@ -178,8 +290,7 @@ Show what `hooksync apply` would do, and save it with --out. Changes nothing."""
                     "--verbose",
                 ),
             },
-            "commands.plan_apply:apply",
-            "ApplyOptions",
+            _apply,
             """\
 Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
         ),
@@ -200,8 +311,7 @@ Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
                     "--verbose",
                 ),
             },
-            "commands.plan_apply:apply",
-            "ApplyOptions",
+            _apply,
             """\
 Remove live subscriptions by their ids, whoever made them; `hooksync list` shows
 the ids. The prompt shows URL, trigger and origin. Refuses what the hooks file
@@ -219,8 +329,7 @@ duplicate of a declared subscription. `protect` and a policy apply.""",
                 **_SAFETY,
                 "more": ("--timeout", "--parallelism", "--credentials", "--verbose"),
             },
-            "commands.list_live:list_live",
-            "ListOptions",
+            _list,
             """\
 List the live subscriptions of the tenancies in the hooks files: their full ids,
 their declared names, and whether their secrets are the same. Changes nothing.
@@ -247,8 +356,7 @@ example: hooksync fire archive/catalogue --trigger MOVED
                 **_SAFETY,
                 "more": ("--timeout", "--verbose"),
             },
-            "commands.fire:fire",
-            "FireOptions",
+            _fire,
             """\
 Send a signed event to a receiver, as Preservica does, and report its answer.
 The event is made up: its entity does not exist, but the receiver cannot tell it
@@ -266,8 +374,7 @@ if all passed, and with 1 otherwise.""",
                 "safety": ("--yes", "--policy", "--allow-commands"),
                 "more": ("--timeout", "--verbose"),
             },
-            "commands.catch_up:catch_up",
-            "CatchUpOptions",
+            _catch_up,
             """\
 List through the Entity API what was updated since a time. After a prompt with
 their number, send an event for each entity to the receiver of a declared
@@ -287,8 +394,7 @@ refused an event.""",
                 "output": ("--record", "--body"),
                 "more": ("--verbose",),
             },
-            "cli.local:listen",
-            "ListenOptions",
+            _listen,
             """\
 Receive webhooks on this machine, at any path, until interrupted. Answer
 challenges with the first secret, unless the code could be the body of an event:
@@ -306,8 +412,7 @@ the likely reason. The secrets come from --secret and from the hooks files that
                 "which secrets": ("--secret", "--file", "--env-file"),
                 **_SAFETY,
             },
-            "commands.verify:verify",
-            "VerifyOptions",
+            _verify,
             """\
 Find the secret that signed a captured event, among the secrets that the hooks
 files declare or --secret names. An event shows which secret Preservica has; a
@@ -320,16 +425,14 @@ that was changed.""",
             "make a secret that Preservica and a receiver share",
             "example: hooksync secret generate > secret.txt",
             {},
-            "",
-            "",
+            None,
             actions=(
                 Command(
                     "generate",
                     "print a new secret and nothing else: 32 random bytes as 43 characters",
                     "example: hooksync secret generate > secret.txt",
                     {},
-                    "commands.printing:generate",
-                    "Record",
+                    _generate,
                 ),
             ),
         ),
@@ -340,8 +443,7 @@ that was changed.""",
             "show and change the state, wherever it is kept",
             "example: hooksync state show",
             {},
-            "",
-            "",
+            None,
             """\
 Show and change the state: hooksync's record of the subscriptions that it made
 or adopted. The state is beside the hooks file, unless --state or HOOKSYNC_STATE
@@ -353,16 +455,14 @@ action has its own help.""",
                     "list the entries of the state, and the holder of its run lock",
                     "example: hooksync state show --state git:hooksync-state",
                     _WHICH_STATE,
-                    "commands.state:run_action",
-                    "StateOptions",
+                    _state,
                 ),
                 Command(
                     "pull",
                     "print the state as it is stored",
                     "example: hooksync state pull > state.json",
                     _WHICH_STATE,
-                    "commands.state:run_action",
-                    "StateOptions",
+                    _state,
                 ),
                 Command(
                     "push",
@@ -373,8 +473,7 @@ action has its own help.""",
                         "safety": ("--force", "--lock-timeout"),
                         **_WHICH_STATE,
                     },
-                    "commands.state:run_action",
-                    "StateOptions",
+                    _state,
                     """\
 Replace the state with a file, after `hooksync state pull`, or from a different
 backend. Refuses a state that is older than the present state, or unrelated to
@@ -389,8 +488,7 @@ it (exit 3).""",
                         "safety": ("--yes",),
                         **_WHICH_STATE,
                     },
-                    "commands.state:run_action",
-                    "StateOptions",
+                    _state,
                 ),
                 Command(
                     "move",
@@ -401,8 +499,7 @@ it (exit 3).""",
                         "safety": ("--lock-timeout",),
                         **_WHICH_STATE,
                     },
-                    "commands.state:run_action",
-                    "StateOptions",
+                    _state,
                 ),
                 Command(
                     "forget",
@@ -413,8 +510,7 @@ it (exit 3).""",
                         "safety": ("--yes", "--lock-timeout"),
                         **_WHICH_STATE,
                     },
-                    "commands.state:run_action",
-                    "StateOptions",
+                    _state,
                     """\
 Remove entries from the state; Preservica is unchanged. A live subscription
 without an entry counts as not in the state, and its secret as unknown.""",
@@ -429,8 +525,7 @@ without an entry counts as not in the state, and its secret as unknown.""",
                 "what to read": ("show path",),
                 "output": ("--format", "--all", "--max-age"),
             },
-            "commands.show:show",
-            "ShowOptions",
+            _show,
             """\
 Show a saved plan, as `hooksync plan` showed it when it was made, and whether
 `hooksync apply` would still accept it by its age. Needs no network, no hooks
@@ -443,38 +538,35 @@ refuse the steps of the plan.""",
             "print a JSON Schema",
             "example: hooksync schema > hooks.schema.json",
             {"output": ("--kind",)},
-            "commands.printing:schema",
-            "SchemaOptions",
+            _schema,
         ),
         Command(
             "completion",
             "print a shell's completion script",
             "example: hooksync completion bash > hooksync.bash && source hooksync.bash",
             {"output": ("shell",)},
-            "cli.commands:completion",
-            "CompletionOptions",
+            lambda: completion,
         ),
         Command(
             "version",
             "print the version (--version); as JSON, details for a bug report",
             "example: hooksync version --format json",
             {"output": ("list --format",)},
-            "commands.printing:version",
-            "VersionOptions",
+            _version,
         ),
     ),
 }
 
 
-def read_arguments(argv: Sequence[str], environ: Variables) -> tuple[Command, Given]:
-    """Parse a command line. Returns its command, and the flags; None: not given.
+def read_arguments(argv: Sequence[str], environ: Variables) -> tuple[Load, Given]:
+    """Parse a command line. Returns what loads its command, and the flags; None: not given.
 
     Raises UsageError if the command line is wrong, NoCommand if it names no command, and Help if
     it asks for help.
     """
     given = vars(make_parser(argv[0] if argv else None).parse_args(argv))
     command: Command | None = given["entry"]
-    if command is None or not command.function:
+    if command is None or command.load is None:
         raise NoCommand(given["parser"].format_help())
     given["names_files"] = bool(given.get("files"))
     given["files"] = given.get("files") or [environ.get("HOOKSYNC_FILE") or DEFAULT_FILE]
@@ -482,17 +574,7 @@ def read_arguments(argv: Sequence[str], environ: Variables) -> tuple[Command, Gi
     given["policy"] = given.get("policy") or environ.get("HOOKSYNC_POLICY")
     if "env_files" in given and environ.get("HOOKSYNC_ENV_FILE"):
         given["env_files"] = given["env_files"] or [environ["HOOKSYNC_ENV_FILE"]]
-    return command, given
-
-
-def run_command(command: Command, given: Given, context: Context) -> ExitCode:
-    """Load the module of a command, and run it. Options that no flag gives have their defaults."""
-    place, _, name = command.function.partition(":")
-    module = import_module(f"hooksync.{place}")
-    chosen = {flag: value for flag, value in given.items() if value is not None}
-    options: Record = convert(chosen, getattr(module, command.options))
-    function: Callable[[Record, Context], ExitCode] = getattr(module, name)
-    return function(options, context)
+    return command.load, given
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -500,13 +582,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     return build_parser(GROUPS, only)
 
 
-class CompletionOptions(Record):
-    """The argument of `completion`."""
-
-    shell: str
-
-
-def completion(options: CompletionOptions, context: Context) -> ExitCode:
+def completion(given: Given, context: Context) -> ExitCode:
     """Print the script that completes commands, flags and values in a shell."""
     import shtab  # 30 ms, and no other command uses it
 
@@ -514,8 +590,9 @@ def completion(options: CompletionOptions, context: Context) -> ExitCode:
     for action in all_actions(parser):
         if action.metavar in FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it there
-    script = f"{shtab.complete(parser, options.shell)}\n"
-    context.terminal.result(script + _BASH if options.shell == "bash" else script)
+    shell = given["shell"]
+    script = f"{shtab.complete(parser, shell)}\n"
+    context.terminal.result(script + _BASH if shell == "bash" else script)
     return ExitCode.DONE
 
 

@@ -6,12 +6,16 @@ Nothing here prints, or ends the process. commands.py lists the commands, flags.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from hooksync.cli.flags import FLAGS, SHORT
 from hooksync.core.errors import Problem, UsageError, suggestion
+
+if TYPE_CHECKING:
+    from hooksync.core.context import Context
+    from hooksync.core.errors import ExitCode
 
 _WIDTH = 79  # columns of a help text
 _HELP = """\
@@ -29,6 +33,8 @@ example: hooksync plan -f hooks.yaml
 """
 
 Given = dict[str, Any]  # the values of flags and arguments, by the fields of the options
+Run = Callable[[Given, "Context"], "ExitCode"]
+Load = Callable[[], Run]
 
 
 class Command(NamedTuple):
@@ -38,8 +44,7 @@ class Command(NamedTuple):
     help: str  # a phrase; the description by default
     epilog: str  # below the flags, with an example
     flags: Mapping[str, Sequence[str]]  # by the title of their group; flags.py has them
-    function: str  # that runs it, as `module:name` in hooksync; "": only its actions can be run
-    options: str  # what the function takes: the name of a type in that module
+    load: Load | None  # imports what runs it; None: only its actions can be run
     description: str = ""
     actions: tuple[Command, ...] = ()
 

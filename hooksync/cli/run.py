@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from hooksync.cli.commands import read_arguments, run_command
+from hooksync.cli.commands import read_arguments
 from hooksync.cli.parser import Given, Help, NoCommand
 from hooksync.cli.terminal import ConsoleTerminal, catch_signals
 from hooksync.config.files import YAML_ENDINGS, gather
@@ -65,7 +65,7 @@ def _report(error: Exception, output: Output) -> None:
 def _run_command(argv: Sequence[str], terminal: ConsoleTerminal, context: Context) -> ExitCode:
     """Run the command that a command line names."""
     try:
-        command, given = read_arguments(argv, os.environ)
+        load, given = read_arguments(argv, os.environ)
     except Help as text:
         terminal.result(str(text))
         return ExitCode.DONE
@@ -74,8 +74,7 @@ def _run_command(argv: Sequence[str], terminal: ConsoleTerminal, context: Contex
         return ExitCode.USAGE
     terminal.is_verbose = given["verbose"]
     terminal.is_quiet = given["is_quiet"]
-    context = replace(context, environ=_environ(given, context))
-    return run_command(command, given, context)
+    return load()(given, replace(context, environ=_environ(given, context)))
 
 
 def _environ(given: Given, context: Context) -> Variables:
