@@ -247,16 +247,7 @@ class Journal:
         entries = (*records.entries, *self._adopted(applied.plan, state))
         records = replace(records, entries=entries)
         if applied.listed is not None:
-            shown = {live.id for live in applied.listed}
-            wanted = {digest for digest in declared if declared[digest].enabled}
-            kept = set()
-            for step in applied.plan.steps:
-                if step.evidence:
-                    kept.add(identity_digest(state.url_salt, step.new.key))
-            records = without_needless(
-                records, shown, wanted, kept, self._started_at, applied.removed
-            )
-            records = replace(records, foreign=tuple(sorted(shown - records.ids)))
+            records = self._by_last_list(records, applied, applied.listed, declared)
         if applied.plan.has_changed and self._commit:
             records = replace(records, commit=self._commit)
 
@@ -265,6 +256,23 @@ class Journal:
             return replace(record, address=declared.get(record.identity, former).address)
 
         return records.mapped(named)
+
+    def _by_last_list(
+        self,
+        records: TenancyRecords,
+        applied: AppliedTenancy,
+        listed: LiveSubscriptions,
+        declared: Mapping[str, DeclaredSubscription],
+    ) -> TenancyRecords:
+        """Drop the records that nobody needs, and note what is foreign. `declared`: by identity."""
+        shown = {live.id for live in listed}
+        kept = {step.new.key for step in applied.plan.steps if step.evidence}
+        wanted = {digest for digest in declared if declared[digest].enabled}
+        as_declared = {digest for digest in wanted if declared[digest].key in kept}
+        records = without_needless(
+            records, shown, wanted, as_declared, self._started_at, removed=applied.removed
+        )
+        return replace(records, foreign=tuple(sorted(shown - records.ids)))
 
 
 def _still_different(before: TenancyPlan, after: TenancyPlan) -> Iterator[Step]:

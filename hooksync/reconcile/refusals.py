@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
 
 from hooksync.core.errors import Problem, Problems, shortened
-from hooksync.core.model import PlainSettings, Tenancy, UnsubscribeLimit
+from hooksync.core.model import DeclaredSubscription, PlainSettings, Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
 from hooksync.core.urls import QUERY_VALUE
@@ -81,24 +81,27 @@ def judge_ids(comparison: Comparison) -> tuple[list[Problem], list[Problem]]:
     """
     live = {subscription.id: subscription for subscription in comparison.live}
     keys = {(declared.name, declared.key) for declared, _ in comparison.pairs}
-    subscriptions = comparison.tenancy.subscriptions
     wrong = []
     ignored = []
-    # the subscriptions of one name have the same ids
-    for declared in {declared.name: declared for declared in subscriptions}.values():
-        for identifier in declared.adopt:
-            found = live.get(identifier)
-            what = f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, which is"
-            if found is None or comparison.history.record(identifier):
-                what += f" ignored: {'the state has it' if found else 'it is not live'}"
-                ignored.append(Problem(what, "remove the id from the file", declared.location))
-            elif (declared.name, found.key) not in keys:
-                what += (
-                    f" live as {found.url.shown} {found.trigger.shown}, and {declared.url.shown} is"
-                    " declared"
-                )
-                wrong.append(Problem(what, _WRONG_ID_FIX, declared.location))
+    for declared, identifier in _ids_to_adopt(comparison.tenancy):
+        found = live.get(identifier)
+        what = f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, which is"
+        if found is None or comparison.history.record(identifier):
+            what += f" ignored: {'the state has it' if found else 'it is not live'}"
+            ignored.append(Problem(what, "remove the id from the file", declared.location))
+        elif (declared.name, found.key) not in keys:
+            there = f"{found.url.shown} {found.trigger.shown}"
+            what += f" live as {there}, and {declared.url.shown} is declared"
+            wrong.append(Problem(what, _WRONG_ID_FIX, declared.location))
     return wrong, ignored
+
+
+def _ids_to_adopt(tenancy: Tenancy) -> Iterator[tuple[DeclaredSubscription, str]]:
+    """Yield each id with one subscription of its name: all of a name have the same ids."""
+    names = {declared.name: declared for declared in tenancy.subscriptions}
+    for declared in names.values():
+        for identifier in declared.adopt:
+            yield declared, identifier
 
 
 def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:

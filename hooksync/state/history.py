@@ -173,6 +173,7 @@ def without_needless(
     declared: Collection[str],
     as_declared: Collection[str],
     now: float,
+    *,
     removed: Collection[str],
 ) -> TenancyRecords:
     """Drop the records that nobody needs, by the last list of an apply.
