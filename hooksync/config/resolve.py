@@ -50,7 +50,7 @@ _URL_FIX = (
     "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}; in it, a space is %20"
 )
 _SERVER_FIX = (
-    "write your server, such as eu.preservica.com: a host, host:port, or a URL without a path"
+    "write your `server`: a host such as eu.preservica.com, host:port, or a URL without a path"
 )
 
 
@@ -250,8 +250,6 @@ class _Resolver(Record):
         where = written.location or self.entry.location
         for name in missing:
             fix = f"{set_fix(name)}; `hooksync validate` needs none of this"
-            if written.location is None:
-                fix = f"{set_fix(name)}; or {_SERVER_FIX}"
             self.problems.append(Problem(f"{noun} variable ${{{name}}} is not set", fix, where))
         return None if missing else text
 
