@@ -21,7 +21,7 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import SHORTEST_MASKED
 from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receivers.challenges import post
-from hooksync.receivers.events import JSON_HEADERS, TAKEN
+from hooksync.receivers.events import JSON_HEADERS, SUCCESS
 from hooksync.reconcile.plan import Plan
 from hooksync.render.ending import NoticeForm, RunSummary, metrics_text
 from hooksync.service.http import Caller
@@ -116,4 +116,4 @@ def _send(url: HookUrl, body: bytes, caller: Caller) -> str:
     answer = post(url, caller, "notice", headers=JSON_HEADERS, body=body)
     if isinstance(answer, ProbeResult):
         return answer.detail
-    return "" if answer.status in TAKEN else f"it answers {answer.status}"
+    return "" if answer.status in SUCCESS else f"it answers {answer.status}"

@@ -19,7 +19,7 @@ from hooksync.receivers.diagnosis import event_mistakes, name_mistake
 from hooksync.service.http import Caller, Response
 
 SIGNATURE = "Preservica-Signature"  # the header
-TAKEN = range(200, 300)  # statuses of success; it is not known which of them Preservica accepts
+SUCCESS = range(200, 300)  # statuses of success; it is not known which of them Preservica accepts
 
 LISTEN = "Hooksync-Listen"  # the header of an answer that is not of the receiver behind `listen`
 _OF_A_CONNECTION = (

@@ -26,7 +26,7 @@ from hooksync.receivers.events import (
     JSON_HEADERS,
     LISTEN,
     SIGNATURE,
-    TAKEN,
+    SUCCESS,
     Delivery,
     NewEvents,
     deliver,
@@ -44,7 +44,7 @@ WRONG_WHOLE = "with a wrong signature, in one piece"
 LATIN = "signed in Latin-1"
 FIRST = "compact, in chunks"  # the simplest event
 # the statuses with which a receiver passes
-_RIGHT = {"genuine": TAKEN, "forged": REFUSING, "method": range(600)}
+_RIGHT = {"genuine": SUCCESS, "forged": REFUSING, "method": range(600)}
 _CODES = {
     "challenge": None,  # a random one
     "challenge in percent-encoding": "a%20b%2Bc%2Fd%3D%26%25",
@@ -149,7 +149,7 @@ class Sender:
 
 def _warning(answer: Response, kind: TrialKind, seconds: float) -> tuple[str, str]:
     """Return what may be wrong with an answer that is right, and the fix; or two empty texts."""
-    if kind == "method" and answer.status in TAKEN:
+    if kind == "method" and answer.status in SUCCESS:
         return "it answers 2xx to an event that was sent with GET", "answer 405"
     if kind == "genuine" and (answer.status != 200 or answer.text.startswith("<")):
         what = f"it answers {answer.status} {answer.headers.get('Content-Type', '')}".strip()
@@ -201,7 +201,7 @@ class Suite:
         is_unproved = False  # 200 to an event proves nothing
         for name, sent in self._forged().items():
             trial = self._sender.send(name, sent, "method" if sent.method == "GET" else "forged")
-            if trial.status in TAKEN and name in (WRONG, WRONG_WHOLE):
+            if trial.status in SUCCESS and name in (WRONG, WRONG_WHOLE):
                 is_unproved = True
             yield trial if is_proof else _doubted(trial)
         genuine = (self._send(*form) for form in forms)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from hooksync.core.record import Record, replace
 from hooksync.receivers.challenges import key_of
 from hooksync.receivers.diagnosis import Mistake, event_mistakes
-from hooksync.receivers.events import TAKEN
+from hooksync.receivers.events import SUCCESS
 from hooksync.receivers.suite import (
     FIRST,
     LATIN,
@@ -169,7 +169,7 @@ class _Verdict:
 
     def accepted(self) -> list[Trial]:
         """Return the forged events that the receiver took, and that have no explanation yet."""
-        return [trial for trial in self.failed("forged") if trial.status in TAKEN]
+        return [trial for trial in self.failed("forged") if trial.status in SUCCESS]
 
     def failed(self, kind: TrialKind = "genuine") -> list[Trial]:
         """Return the tests of a kind that have no explanation yet."""
@@ -300,7 +300,7 @@ def _guess(verdict: _Verdict, trial: Trial) -> tuple[str, str]:
     fix = trial.fix or _LOG_FIX
     if trial.state == "warning" or trial.is_last:
         what = trial.detail
-    elif trial.kind == "forged" and trial.status in TAKEN:
+    elif trial.kind == "forged" and trial.status in SUCCESS:
         what = "it accepts signatures that are not of the raw body under its secret"
         fix = _REFUSE_FIX
     elif trial.kind == "forged" and not verdict.is_all:

@@ -21,7 +21,7 @@ from hooksync.core.record import Record, replace, to_builtins
 from hooksync.core.redaction import cut, printable
 from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan
 from hooksync.render.json_text import digest
-from hooksync.render.text import CHANGES, RESULTS, counted, failures, new_words, summary
+from hooksync.render.text import CHANGES, RESULT_WORDS, counted, failures, new_words, summary
 
 NoticeForm = Literal["json", "slack", "teams"]
 Fields = dict[str, Any]  # of a notice or a part of it, by name
@@ -145,7 +145,7 @@ def _lines(notice: Fields) -> Iterator[str]:
     if notice["summary"]:
         yield notice["summary"]
     for tenancy in notice["tenancies"]:
-        counts = counted(tenancy["counts"], {**CHANGES, **RESULTS})
+        counts = counted(tenancy["counts"], {**CHANGES, **RESULT_WORDS})
         words = ", ".join(filter(None, [tenancy["outcome"], counts]))
         yield f"{tenancy['name']} ({tenancy['where']}): {words}"
         if tenancy["new_foreign"]:

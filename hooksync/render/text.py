@@ -43,7 +43,7 @@ CHANGES = {
     "unsubscribe": "to REMOVE",
     "adopt": "to adopt",
 }
-RESULTS = {
+RESULT_WORDS = {
     "done": "done",
     "half-done": "half done",
     "unsettled": "unsettled",
@@ -244,7 +244,7 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
             if note:
                 yield name, note
     if step.outcome and step.outcome.result != "unchanged":
-        yield "outcome", RESULTS[step.outcome.result]
+        yield "outcome", RESULT_WORDS[step.outcome.result]
 
 
 def _value_words(value: object) -> str:
@@ -316,7 +316,7 @@ def summary(plan: Plan) -> str:
     rest = _rest(plan)
     results = plan.results()
     if results and plan.has_changes:
-        return f"Applied: {counted(results, RESULTS, ('done', 'failed'))}; {rest}."
+        return f"Applied: {counted(results, RESULT_WORDS, ('done', 'failed'))}; {rest}."
     if plan.has_changes or plan.unread:
         always = ("subscribe", "resubscribe", "unsubscribe")
         return f"Plan: {counted(plan.counts(), CHANGES, always)}; {rest}."
@@ -375,7 +375,7 @@ def failures(plan: Plan) -> Iterator[Problem]:
             outcome = step.outcome
             if outcome and outcome.problem:
                 subject = step.address or f"{tenancy.name}: {printable(step.id)}"
-                start = f"{RESULTS[outcome.result]}: {step.action} {subject}"
+                start = f"{RESULT_WORDS[outcome.result]}: {step.action} {subject}"
                 yield Problem(f"{start}: {outcome.problem.what}", outcome.problem.fix)
 
 
