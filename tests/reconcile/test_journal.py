@@ -280,6 +280,22 @@ def test_a_found_subscription_stays_if_its_replacement_fails(failure: HooksyncEr
     assert list(tenant.service.live) == [entry.id]
 
 
+def test_what_a_list_shows_after_a_conflict_is_found_and_not_foreign() -> None:
+    tenant = Tenant(tenancy(ONE, owns="none"))
+    tenant.service.on_subscribe = deque([("after", rejected(409))])  # after a 429 that lied
+    assert results(tenant.apply()) == ["unsettled"]
+    assert told(tenant.plan()) == ["resubscribe new-1 unconfirmed"]
+
+
+def test_what_hooksync_removed_first_was_not_removed_outside() -> None:
+    tenant = Tenant(tenancy(ONE, replacement="remove-first"))
+    tenant.apply()
+    tenant.value = NEW_VALUE
+    tenant.service.on_subscribe = deque([rejected(400)])
+    assert results(tenant.apply()) == ["half-done"]
+    assert told(tenant.plan()) == ["subscribe new"]
+
+
 # --- lists that lag, and changes outside hooksync
 
 

@@ -132,6 +132,13 @@ def test_protect_overrides_owns_remove_and_moves(owns: object) -> None:
     assert "`protect`" in plan.refusals[0].what
 
 
+def test_protect_covers_what_the_service_spells_differently() -> None:
+    spelled = ONE.url.full.upper().replace("HTTPS", "https")
+    wanted = tenancy(ONE, protect=frozenset([spelled]))
+    plan = planned(wanted, [live("a", spelled)], made("a", ONE), options=Selection(replace=("*",)))
+    assert told(plan) == ["subscribe new requested", "leave a undeclared"]
+
+
 # --- paused
 
 

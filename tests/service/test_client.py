@@ -222,6 +222,12 @@ def test_a_subscribe_is_repeated_after_429_only(clients: Clients, start: Start) 
     assert clients.waits[0] == 3.0
 
 
+def test_a_call_is_repeated_within_two_minutes_only(clients: Clients, start: Start) -> None:
+    box = start("retry-after-50@subscribe:*")
+    failure_of(lambda: clients.client(box.url).subscribe(WANTED, SECRET))
+    assert (names(box).count("subscribe"), clients.waits) == (3, [50.0, 50.0])
+
+
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
