@@ -13,6 +13,7 @@ from hooksync.core.urls import QUERY_VALUE
 from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import (
     NAMED_BY_REMOVE,
+    NO_LONGER_DECLARED,
     PAUSED,
     PROTECTED,
     REPLACED_OUTSIDE,
@@ -65,12 +66,24 @@ def misplaced(plan: TenancyPlan, comparison: Comparison, flags: RunFlags) -> Ite
             f"{tenancy.name}: the state has none of this file's addresses for {tenancy.where},"
             " and the plan moves or removes subscriptions"
         )
-        move = flags.command("state move", "OLD", "NEW")
-        fix = (
-            "check that `server` and `tenant` are those that this file is meant for; if a name"
-            f" and its URL changed at once, first `{move}` with both addresses"
-        )
+        fix = "check that `server` and `tenant` are those that this file is meant for"
+        if moves := _renames(plan, flags):
+            fix = f"if a name and its URL changed at once: {' and '.join(moves)}; otherwise {fix}"
         yield Problem(what, fix, tenancy.location)
+
+
+def _renames(plan: TenancyPlan, flags: RunFlags) -> list[str]:
+    """Word the commands that rename what was removed, if what is new has one other name."""
+    gone = {step.shown.trigger: step for step in plan.steps if NO_LONGER_DECLARED in step.reasons}
+    moves = []
+    names = set()
+    for step in plan.steps:
+        trigger = step.shown.trigger
+        if step.action == "subscribe" and trigger in gone:
+            former = f"{plan.name}/{gone[trigger].name}/{trigger.short}"
+            moves.append(f"`{flags.command('state move', former, step.new.address)}`")
+            names.add((gone[trigger].name, step.name))
+    return moves if len(names) == 1 else []
 
 
 def judge_ids(comparison: Comparison) -> tuple[list[Problem], list[Problem]]:
