@@ -462,7 +462,7 @@ class Receiver:
     bytes, ends with a line break or is not Latin-1. Allow short secrets only while you replace one.
 
     `memory`: of events; if None, a new `ProcessMemory`. `inbox`: stores events instead of working
-    on them before the answer; then there is no memory, because the inbox has one.
+    on them before the answer. Raises `ValueError` if there are both: an inbox has its own memory.
     """
 
     def __init__(
@@ -483,6 +483,8 @@ class Receiver:
         self._secrets = {
             name: _key(name, secret, shortest) for name, secret in secrets.items() if secret
         }
+        if memory is not None and inbox is not None:
+            raise ValueError("give a memory or an inbox: an inbox has its own memory")
         self._memory = ProcessMemory() if memory is None else memory
         self._inbox = inbox
 

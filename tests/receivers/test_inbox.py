@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.receiver import Answer, Event, Inbox, Receiver, sign_event
+from hooksync.receiver import Answer, Event, Inbox, ProcessMemory, Receiver, sign_event
 from tests.command_line import ROOT
 
 SECRET = "the-new-secret-of-it"
@@ -308,6 +308,8 @@ def test_the_log_of_the_last_try_states_that_the_event_is_given_up(
     assert ends == [False, False, True]
 
 
-def test_a_receiver_with_an_inbox_and_work_answers_nothing(box: Inbox) -> None:
+def test_a_receiver_takes_no_memory_and_no_work_beside_an_inbox(box: Inbox) -> None:
+    with pytest.raises(ValueError, match="a memory or an inbox"):
+        Receiver("catalogue", {"SECRET": SECRET}, ProcessMemory(), inbox=box)
     with pytest.raises(TypeError, match="not both"):
         Receiver("catalogue", {"SECRET": SECRET}, inbox=box).receive("POST", "", {}, b"", bool)
