@@ -21,7 +21,7 @@ from hooksync.api.receipt import check_against
 from hooksync.config import declarations
 from hooksync.config.secret_sources import SecretSources, doubt_about, sources_of
 from hooksync.core.clock import read_seconds, rfc3339
-from hooksync.core.context import Context
+from hooksync.core.context import Advance, Context
 from hooksync.core.errors import (
     ExitCode,
     HooksyncError,
@@ -155,7 +155,7 @@ class _SilentTerminal:
     ask = can_ask
 
     @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+    def progress(self, what: str, total: int) -> Iterator[Advance]:
         """Report each call to the program, if it wants that."""
         numbers = count(1)
 
@@ -379,7 +379,7 @@ def carry_out(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) ->
     if not is_reviewed:
         plan = replace(plan, tenancies=tuple(map(without_unreviewed, plan.tenancies)))
     if plan.refusals or run.context.stop.is_set():
-        tenancies = [*map(not_begun, plan.tenancies)]
+        tenancies: TenancyPlans = [*map(not_begun, plan.tenancies)]
     else:
         commit = None
         if plan.has_changes:
@@ -414,7 +414,7 @@ def _plan_of(declared: Declared, run: Run, tenancies: TenancyPlans) -> Plan:
     return _with_tenancies(declared, run, plan, _warned_of_age(declared, run, tenancies))
 
 
-def _warned_of_age(declared: Declared, run: Run, tenancies: TenancyPlans) -> list[TenancyPlan]:
+def _warned_of_age(declared: Declared, run: Run, tenancies: TenancyPlans) -> TenancyPlans:
     """Warn of changes to a tenancy whose last change is of a commit that the checkout lacks."""
     state = run.planner.state or NO_STATE
     file = declared.options.files[0]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 
-from hooksync.core.context import CallRecord
+from hooksync.core.context import Advance, CallRecord
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.output import Output
 from hooksync.core.redaction import printable
@@ -135,7 +135,7 @@ class ConsoleTerminal:
             )
 
     @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+    def progress(self, what: str, total: int) -> Iterator[Advance]:
         """Show how many calls are done, unless --verbose shows each.
 
         Without a terminal, show a line at most every 5 seconds, and none with --quiet.

@@ -96,25 +96,23 @@ class InitOptions(RunOptions):
 
 
 def init(options: InitOptions, context: Context) -> ExitCode:
-    """Write a first hooks file. Raises FileError if it exists already."""
+    """Write a first hooks file. Raises FileError if it exists already.
+
+    Raises UsageError for what is no prefix of a URL, such as the path of a file.
+    """
     if options.path != "-" and os.path.lexists(options.path):  # before any call to Preservica
         raise FileError(_exists(options.path))
     if options.from_live is not None:
-        _check_prefixes(options.from_live)
+        fix = "write a URL such as https://fn.example.net/api; --file names the file to write"
+        for prefix in options.from_live:
+            fault = "has a query (?)" if "?" in prefix else url_fault(prefix)
+            if fault:
+                raise UsageError(Problem(f"--from-live {prefix}: this prefix {fault}", fix))
         return _init_from_live(options, options.from_live, context)
     with open(os.path.join(os.path.dirname(__file__), "starter.yaml"), encoding="utf-8") as starter:
         _write(options.path, starter.read(), context)
     context.terminal.message(_NEXT)
     return ExitCode.DONE
-
-
-def _check_prefixes(prefixes: Sequence[str]) -> None:
-    """Raise UsageError for what is no prefix of a URL, such as the path of a file."""
-    fix = "write a URL such as https://fn.example.net/api; --file names the file to write"
-    for prefix in prefixes:
-        fault = "has a query (?)" if "?" in prefix else url_fault(prefix)
-        if fault:
-            raise UsageError(Problem(f"--from-live {prefix}: this prefix {fault}", fix))
 
 
 def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Context) -> ExitCode:

@@ -146,17 +146,8 @@ def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
             made = replace(made, refusals=(Problem("not confirmed", fix),))
         is_reviewed = must_ask or declared.receipt is not None
         done = library.carry_out(declared, run, made, is_reviewed=is_reviewed)
-    _show_bugs(run.failures, context, told)
-    _show_result(done, options, context, told)
+    _show_result(done, run.failures, options, context, told)
     return done
-
-
-def _show_bugs(failures: Sequence[Exception], context: Context, told: set[Problem]) -> None:
-    """Show the internal errors that ended an apply early."""
-    for error in failures:
-        if not isinstance(error, HooksyncError):
-            told.add(internal_error(error))
-            context.terminal.message(internal_error_text(error))
 
 
 def _declared(options: ApplyOptions, context: Context) -> Declared:
@@ -215,8 +206,21 @@ def _show_and_ask(
     return not prompts or context.terminal.ask(question(made), expected_answer(made))
 
 
-def _show_result(done: Plan, options: ApplyOptions, context: Context, told: set[Problem]) -> None:
-    """Write the report of an apply, and show the result. `told`: the problems already shown."""
+def _show_result(
+    done: Plan,
+    failures: Sequence[Exception],
+    options: ApplyOptions,
+    context: Context,
+    told: set[Problem],
+) -> None:
+    """Show the internal errors that ended an apply early, write its report, and show the result.
+
+    `told`: the problems already shown.
+    """
+    for failure in failures:
+        if not isinstance(failure, HooksyncError):
+            told.add(internal_error(failure))
+            context.terminal.message(internal_error_text(failure))
     try:
         if options.report:  # first, so that it is written even if standard output fails
             context.output.write_file(options.report, plan_json(done))

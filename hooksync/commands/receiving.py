@@ -29,7 +29,14 @@ from hooksync.core.errors import (
     shortened,
     suggestion,
 )
-from hooksync.core.model import DeclaredSubscription, HookUrl, Location, Secret, SecretRef, Trigger
+from hooksync.core.model import (
+    DeclaredSubscription,
+    HookUrl,
+    Location,
+    SecretRef,
+    Secrets,
+    Trigger,
+)
 from hooksync.core.record import replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, split_url
@@ -56,7 +63,7 @@ class ReceiverOptions(SecretOptions):
     address: str | None = None  # of a declared subscription
 
 
-def find_secrets(options: SecretOptions, context: Context) -> dict[SecretRef, Secret]:
+def find_secrets(options: SecretOptions, context: Context) -> Secrets:
     """Look up the secrets of --secret, and those that hooks files declare.
 
     Hooks files are read if a flag names them, or if --secret is absent. Warns if a declared secret
@@ -76,7 +83,7 @@ def find_secrets(options: SecretOptions, context: Context) -> dict[SecretRef, Se
     if not (given or found):
         fix = "declare a subscription, or give --secret env:NAME"
         raise SecretError(Problem("no secret is known", fix))
-    return given | found
+    return {**given, **found}
 
 
 @contextmanager

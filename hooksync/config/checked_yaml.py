@@ -31,6 +31,7 @@ _MOST_ERRORS = 1000  # in one file; nobody would read more
 # an error of jsonschema; its message quotes the data, and is never used
 Violation = Any
 Words = tuple[str, str]  # what, fix
+Keys = tuple[Any, ...]  # that lead to a place in a file
 
 _NAMED = {"tenancies": "tenancy", "subscriptions": "subscription"}  # fields that hold names
 _SOURCE_FIX = "name its source instead: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
@@ -96,7 +97,7 @@ def find_violations(schema: Mapping[str, Any], data: object) -> Iterator[Violati
     yield from jsonschema.Draft202012Validator(schema).iter_errors(data)
 
 
-def _unknown_keys(violation: Violation, path: tuple[Any, ...]) -> Iterator[Problem]:
+def _unknown_keys(violation: Violation, path: Keys) -> Iterator[Problem]:
     """Yield a problem for each key that the schema does not know."""
     mapping = violation.instance
     known = [*violation.schema["properties"]]
@@ -115,7 +116,7 @@ def _unknown_keys(violation: Violation, path: tuple[Any, ...]) -> Iterator[Probl
         yield Problem(what, fix, mapping.key_place(key))
 
 
-def _word_violation(kind: SchemaKind, violation: Violation, path: tuple[Any, ...]) -> Words:
+def _word_violation(kind: SchemaKind, violation: Violation, path: Keys) -> Words:
     """Put a violation into words: what is wrong, and how to fix it."""
     value = violation.instance
     schema = violation.schema
@@ -135,7 +136,7 @@ def _word_violation(kind: SchemaKind, violation: Violation, path: tuple[Any, ...
     return what, fix
 
 
-def _label(path: tuple[Any, ...]) -> str:
+def _label(path: Keys) -> str:
     """Return the name of the refused part, as the first words of a message."""
     if not path:
         return "the top level"
@@ -164,7 +165,7 @@ def _rule(violation: Violation) -> str:
     return _RULES[keyword].format(argument)
 
 
-def _fix(kind: SchemaKind, violation: Violation, path: tuple[Any, ...], *, is_private: bool) -> str:
+def _fix(kind: SchemaKind, violation: Violation, path: Keys, *, is_private: bool) -> str:
     """Return a fix, if possible with an example from the schema."""
     if is_private and path[-1] != "credentials":
         return _SOURCE_FIX

@@ -62,7 +62,17 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
         identity = path if path == "-" else follow_links(path)
         try:
             if identity not in sources:
-                sources[identity] = _read_source(path, stdin)
+                fix = (
+                    "correct --file; without --file, HOOKSYNC_FILE names this file: correct it, or"
+                    " `unset HOOKSYNC_FILE`"
+                )
+                if path == DEFAULT_FILE:
+                    fix = (
+                        "write a first one with `hooksync init`, or name yours with --file or"
+                        " HOOKSYNC_FILE"
+                    )
+                name = STDIN if path == "-" else path
+                sources[identity] = Source(name, read_named(path, "file", fix, stdin))
         except FileError as error:
             problems += error.problems
     if problems:
@@ -80,27 +90,24 @@ def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
             paths.append(argument)
             continue
         found: list[str] = []
-        for folder, name in _walk(argument):
+        for folder, path in _walk(argument):
             files = found if folder == argument else below
-            files.append(os.path.join(folder, name))
+            files.append(path)
         if not found:
             what = f"{argument} contains no *.yaml or *.yml file that can be read"
             problems.append(Problem(what, "name a hooks file, or a directory that contains one"))
         paths += found
-    named = {follow_links(path) for path in paths}
-    problems += [_not_read(path) for path in below if follow_links(path) not in named]
+    named = set(map(follow_links, paths))
+    for path in below:
+        if follow_links(path) not in named:
+            what = f"{path} would not be read: hooksync does not read directories recursively"
+            folder = shlex.quote(os.path.dirname(path))
+            problems.append(Problem(what, f"move it, or also give `--file {folder}`"))
     return paths, problems
 
 
-def _not_read(path: str) -> Problem:
-    """Word the problem of a hooks file in a folder below a directory that a user named."""
-    what = f"{path} would not be read: hooksync does not read directories recursively"
-    folder = shlex.quote(os.path.dirname(path))
-    return Problem(what, f"move it, or also give `--file {folder}`")
-
-
 def _walk(directory: str) -> Iterator[tuple[str, str]]:
-    """Yield the folder and the name of each hooks file in a directory and below it, sorted.
+    """Yield the folder and the path of each hooks file in a directory and below it, sorted.
 
     Hidden files and folders are left out, and links to folders are not followed.
     """
@@ -108,7 +115,7 @@ def _walk(directory: str) -> Iterator[tuple[str, str]]:
         folders[:] = sorted(name for name in folders if name[0] != ".")
         for name in sorted(names):
             if is_hooks_file(name):
-                yield folder, name
+                yield folder, os.path.join(folder, name)
 
 
 def read_plan(path: str) -> bytes:
@@ -157,16 +164,6 @@ def climbs(path: str) -> bool:
 def is_hooks_file(name: str) -> bool:
     """Whether a file in a folder is one that hooksync reads: hidden files belong to tools."""
     return name.endswith(YAML_ENDINGS) and not name.startswith(".")
-
-
-def _read_source(path: str, stdin: BinaryIO) -> Source:
-    fix = (
-        "correct --file; without --file, HOOKSYNC_FILE names this file: correct it, or"
-        " `unset HOOKSYNC_FILE`"
-    )
-    if path == DEFAULT_FILE:
-        fix = "write a first one with `hooksync init`, or name yours with --file or HOOKSYNC_FILE"
-    return Source(STDIN if path == "-" else path, read_named(path, "file", fix, stdin))
 
 
 def read_defaults(path: str) -> Source:

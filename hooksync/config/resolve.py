@@ -24,6 +24,7 @@ from hooksync.core.errors import FileError, Problem, Problems
 from hooksync.core.model import (
     CREDENTIALS,
     DeclaredSubscription,
+    DeclaredSubscriptions,
     Environ,
     HookUrl,
     Location,
@@ -108,9 +109,7 @@ def _unset(entry: TenancyDeclaration, environ: Variables) -> dict[SecretRef, Pro
     return problems
 
 
-def resolve_subscriptions(
-    entry: TenancyDeclaration, environ: Variables
-) -> tuple[DeclaredSubscription, ...]:
+def resolve_subscriptions(entry: TenancyDeclaration, environ: Variables) -> DeclaredSubscriptions:
     """Fill in only the URLs: a command that calls receivers needs no server.
 
     Raises FileError with every problem.
@@ -196,7 +195,7 @@ class _Resolver(Record):
             noted.append(Problem(what, "use https", where))
         return Server(server_url(text))
 
-    def resolve_subscriptions(self) -> tuple[DeclaredSubscription, ...]:
+    def resolve_subscriptions(self) -> DeclaredSubscriptions:
         """Fill in the subscriptions whose URLs are known and valid.
 
         No two may have the same URL and trigger.

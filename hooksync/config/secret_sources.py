@@ -18,7 +18,15 @@ from hooksync.config.files import is_device, real_path
 from hooksync.core import programs
 from hooksync.core.context import Context
 from hooksync.core.errors import Problem, SecretError, os_reason
-from hooksync.core.model import Secret, SecretRef, SecretState, Variables, is_own, process_environ
+from hooksync.core.model import (
+    Secret,
+    SecretRef,
+    Secrets,
+    SecretState,
+    Variables,
+    is_own,
+    process_environ,
+)
 from hooksync.core.reading import read_file
 
 _COMMAND_FIX = (
@@ -60,7 +68,7 @@ class SecretSources:
         """Return one secret or credential. Raises SecretError if it cannot be used."""
         return self.find_all([ref])[ref]
 
-    def find_all(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
+    def find_all(self, refs: Iterable[SecretRef]) -> Secrets:
         """Return several secrets or credentials.
 
         Raises one SecretError that names all that are missing or cannot be used.
@@ -70,9 +78,7 @@ class SecretSources:
             raise SecretError(*problems.values())
         return secrets_by_ref
 
-    def look_up(
-        self, refs: Iterable[SecretRef]
-    ) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:
+    def look_up(self, refs: Iterable[SecretRef]) -> tuple[Secrets, dict[SecretRef, Problem]]:
         """Return the secrets or credentials that are found, and the problems of the others.
 
         A secret, but not a credential, must be printable ASCII, so that service and receiver use

@@ -17,6 +17,7 @@ from hooksync.config.files import STDIN, Source, is_hooks_file, read_named
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
 from hooksync.core.git import FAILURES, find_git
 from hooksync.core.model import Location, Notes, Variables
+from hooksync.core.programs import ProgramOutput
 from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import Redactor, printable
 
@@ -114,7 +115,7 @@ class _MergeBase:
         """Return the path of a file within the repository; outside of it, it begins with `..`."""
         return os.path.relpath(os.path.realpath(path), self._git.folder)
 
-    def _run(self, *arguments: str) -> tuple[int, bytes, bytes]:
+    def _run(self, *arguments: str) -> ProgramOutput:
         """Run git. Raises an error that names the command and the folder if git cannot run."""
         try:
             return self._git.run(*arguments)

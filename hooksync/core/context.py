@@ -13,6 +13,8 @@ from hooksync.core.model import Variables
 from hooksync.core.output import Format, Output
 from hooksync.core.record import Record, field
 
+Advance = Callable[[], None]  # reports that one more part of an activity is done
+
 
 class CallRecord(Record):
     """One call that was made, for progress and logs."""
@@ -51,7 +53,7 @@ class Terminal(Protocol):
     def interrupt_code(self) -> ExitCode:
         """The exit code of a run that was interrupted: that of the signal."""
 
-    def progress(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+    def progress(self, what: str, total: int) -> AbstractContextManager[Advance]:
         """Show the progress of `total` calls.
 
         The caller calls the function that the context manager returns, once after each call.

@@ -51,9 +51,10 @@ class Problem(Record):
 
 
 Problems: TypeAlias = tuple[Problem, ...]
+ProblemsByFix: TypeAlias = Mapping[str, list[Problem]]
 
 
-def by_fix(problems: Iterable[Problem]) -> Mapping[str, list[Problem]]:
+def by_fix(problems: Iterable[Problem]) -> ProblemsByFix:
     """Group problems by their fix, which is then shown only once."""
     groups: dict[str, list[Problem]] = {}
     for problem in problems:

@@ -52,7 +52,7 @@ class Git(Record):
     environ: dict[str, str]
     seconds: float  # time limit for one command
 
-    def run(self, *arguments: str, data: bytes = b"") -> tuple[int, bytes, bytes]:
+    def run(self, *arguments: str, data: bytes = b"") -> programs.ProgramOutput:
         """Run a command, and return exit code, output and errors. Ctrl-C does not reach git.
 
         `data`: its input. Raises FAILURES, whose text can be reported.

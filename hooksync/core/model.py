@@ -312,6 +312,7 @@ class LiveSubscription(Record, _Compared):
     # a later field needs a default: saved plans of before lack it
 
 
+DeclaredSubscriptions: TypeAlias = tuple[DeclaredSubscription, ...]
 LiveSubscriptions: TypeAlias = tuple[LiveSubscription, ...]
 
 
@@ -397,9 +398,9 @@ class Tenancy(PlainSettings):
     name: str
     server: Server
     tenant: str | None  # the declared one, or the one that the log-in reported; None: not known yet
-    subscriptions: tuple[DeclaredSubscription, ...]  # those that --target selects; by default, all
+    subscriptions: DeclaredSubscriptions  # those that --target selects; by default, all
     location: Location
-    not_selected: tuple[DeclaredSubscription, ...] = ()  # declared, but not selected
+    not_selected: DeclaredSubscriptions = ()  # declared, but not selected
     ceiling: UnsubscribeLimit | None = None  # the limit of the policy; `limit` applies as well
 
     @property

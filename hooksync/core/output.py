@@ -134,7 +134,12 @@ class Output:
                     file.write(data)
             else:
                 target = with_real_folder(path)
-                _check_kind(target)
+                may_be_replaced = (
+                    os.path.isfile(target) or os.path.islink(target) or os.path.isdir(target)
+                )
+                # a swap of the file after this gains nothing: only the rename touches the path
+                if os.path.exists(target) and not may_be_replaced:
+                    raise OSError(errno.EINVAL, NOT_A_FILE)
                 _replace(target, data, mode)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
             raise FileError(_unwritable(path, error)) from error
@@ -226,16 +231,6 @@ def _in_json(found: re.Match[str]) -> str:
     return found[0] if is_visible(found[0]) else json.dumps(found[0])[1:-1]
 
 
-def _check_kind(path: str) -> None:
-    """Raise OSError for a pipe, a socket or a device: a rename would replace it.
-
-    A swap of the file after this check gains nothing, because only the rename touches the path.
-    """
-    may_be_replaced = os.path.isfile(path) or os.path.islink(path) or os.path.isdir(path)
-    if os.path.exists(path) and not may_be_replaced:
-        raise OSError(errno.EINVAL, NOT_A_FILE)
-
-
 def _unwritable(path: str, error: OSError | ValueError) -> Problem:
     fix = (
         "check that it is a regular file or new, and that its folder is there, may be written to "
@@ -256,17 +251,12 @@ def _replace(path: str, data: bytes, mode: int) -> None:
             os.fsync(descriptor)
         os.chmod(temporary, mode)  # the umask may have removed some bits
         os.replace(temporary, path)
-        _sync_folder(folder)
+        with suppress(OSError):  # if the system can, make the new name survive a power cut
+            descriptor = os.open(folder or ".", os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
     finally:
         with suppress(OSError):
             os.unlink(temporary)
-
-
-def _sync_folder(folder: str) -> None:
-    """Make a new name survive a power cut, if the system can. The content is on disk already."""
-    with suppress(OSError):
-        descriptor = os.open(folder or ".", os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -19,6 +19,9 @@ _CHUNK = 64 * 1024  # bytes read at once
 _GRACE = 1.0  # seconds for a program to remove its lock files before it is killed
 
 
+ProgramOutput = tuple[int, bytes, bytes]  # exit code, output and errors
+
+
 class OutputTooLarge(OSError):
     """A program writes more than hooksync reads."""
 
@@ -31,7 +34,7 @@ def run(
     data: bytes | None = None,
     *,
     stop: Event | None = None,
-) -> tuple[int, bytes, bytes]:
+) -> ProgramOutput:
     """Run a program to its end; return its exit code, output and errors.
 
     It has no terminal for prompts, and Ctrl-C in ours does not reach it. At a failure, it is ended
@@ -57,9 +60,7 @@ def run(
             raise
 
 
-def _talk(
-    process: subprocess.Popen[bytes], most: int, data: bytes | None
-) -> tuple[int, bytes, bytes]:
+def _talk(process: subprocess.Popen[bytes], most: int, data: bytes | None) -> ProgramOutput:
     """Write the input of a program, and read its output and its errors at the same time."""
     output = bytearray()
     errors = bytearray()

@@ -15,10 +15,11 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from urllib.parse import unquote_plus, unquote_to_bytes
 
+from hooksync.core.context import Advance
 from hooksync.core.errors import FailureKind, ServiceError
 from hooksync.core.model import HookUrl, ProbeResult, ReceiverState, Secret
 from hooksync.core.record import replace
@@ -61,7 +62,7 @@ def probe_all(
     wanted: Iterable[ProbeTarget],
     pool: WorkerPool,
     caller: Caller,
-    advance: Callable[[], None] = lambda: None,
+    advance: Advance = lambda: None,
 ) -> dict[ProbeTarget, ProbeResult]:
     """Challenge each distinct target once, in parallel. A stop leaves out the remaining ones.
 

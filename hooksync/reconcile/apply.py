@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from hooksync.core.clock import Backoff
+from hooksync.core.context import Advance
 from hooksync.core.errors import HooksyncError, Problem, ServiceError, shortened
 from hooksync.core.model import LiveSubscriptions
 from hooksync.core.record import replace
@@ -28,7 +29,7 @@ from hooksync.reconcile.run import Run
 from hooksync.reconcile.step_runner import Call, StepRunner
 
 
-def apply_plans(plans: TenancyPlans, run: Run, commit: str | None) -> list[TenancyPlan]:
+def apply_plans(plans: TenancyPlans, run: Run, commit: str | None) -> TenancyPlans:
     """Apply all ready plans in parallel, and record the results.
 
     Returns the plans with their outcomes. The attempts are written first. Errors that end the run
@@ -81,9 +82,7 @@ def _apply_side_by_side(plans: TenancyPlans, run: Run, journal: Journal) -> list
 class Execution:
     """The execution of one plan. Errors of the service are put into the outcomes, not raised."""
 
-    def __init__(
-        self, plan: TenancyPlan, run: Run, ledger: Ledger, advance: Callable[[], None]
-    ) -> None:
+    def __init__(self, plan: TenancyPlan, run: Run, ledger: Ledger, advance: Advance) -> None:
         """`advance`: called after each POST or DELETE."""
         self.plan = plan
         self.run = run
@@ -162,7 +161,11 @@ class Execution:
 
     def _mismatched(self) -> list[StepRunner]:
         """Return the steps whose responses the list does not match yet."""
-        return [runner for runner in self.runners if runner.awaits_list]
+        return [
+            runner
+            for runner in self.runners
+            if runner.creation is Call.UNLISTED or runner.removal is Call.STILL_LISTED
+        ]
 
     def _remove(self, live: LiveSubscriptions) -> None:
         """Remove replaced, duplicate and undeclared subscriptions. `live`: the last list.

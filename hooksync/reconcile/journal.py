@@ -155,7 +155,7 @@ class Journal:
         plan = replace(not_begun(plan), live_after=plan.live_count)
         return AppliedTenancy(plan, self.ledger(plan).records, plan.live)
 
-    def write_and_verify(self, applied: Sequence[AppliedTenancy]) -> list[TenancyPlan]:
+    def write_and_verify(self, applied: Sequence[AppliedTenancy]) -> TenancyPlans:
         """Write what was made and what was removed, and plan again from the last lists.
 
         The returned plans also contain what is still not as declared. Raises StateError.

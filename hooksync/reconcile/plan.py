@@ -211,6 +211,9 @@ class Step(Record):
         return ", ".join(reason.text for reason in self.reasons)
 
 
+Steps: TypeAlias = tuple[Step, ...]
+
+
 _ORIGIN_WORDS: Mapping[Origin | None, str] = {
     "made": "made by hooksync",
     "adopted": "adopted",
@@ -233,7 +236,7 @@ class _Counted:
     __slots__ = ()
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> Steps:
         """The steps to count."""
         raise NotImplementedError
 
@@ -289,7 +292,7 @@ class TenancyPlan(Record, _Counted, dict=True):
     probe: Probe
     declared_count: int
     live_count: int | None = None  # None: the tenancy could not be read
-    steps: tuple[Step, ...] = ()  # by action, identity and live id
+    steps: Steps = ()  # by action, identity and live id
     refusals: Problems = ()  # why the plan may not be carried out
     # the refusals that a person at a terminal may override, by typing the number of removals
     over_limit: Problems = ()
@@ -299,7 +302,7 @@ class TenancyPlan(Record, _Counted, dict=True):
     # the addresses under which earlier runs may have made what no list shows
     open_attempts: tuple[str, ...] = ()
     # steps that the verification found: still needed, or about what others made meanwhile
-    differences: tuple[Step, ...] = ()
+    differences: Steps = ()
     # why there was no verification; empty if there was one, or nothing to verify
     not_verified: str = ""
     live_after: int | None = None  # live subscriptions in the list of the verification
@@ -421,12 +424,12 @@ class Plan(Record, _Counted, dict=True):
     signature: str | UnsetType = UNSET
 
     @cached_property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> Steps:
         """The steps of all tenancies."""
         return tuple(step for tenancy in self.tenancies for step in tenancy.steps)
 
     @property
-    def ready_tenancies(self) -> list[TenancyPlan]:
+    def ready_tenancies(self) -> TenancyPlans:
         """The tenancies with something to do, and nothing against it."""
         return [tenancy for tenancy in self.tenancies if tenancy.is_ready]
 

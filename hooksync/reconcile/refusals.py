@@ -252,7 +252,7 @@ def refuse_unproven(
     flags: RunFlags,
     *,
     is_empty: bool,
-) -> list[TenancyPlan]:
+) -> TenancyPlans:
     """Refuse what is not known, by tenancy in `unproven`.
 
     One command names all addresses of a tenancy: hooksync would refuse a part of them because of

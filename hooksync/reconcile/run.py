@@ -8,15 +8,15 @@ api/run.py opens runs.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
+from typing import TypeAlias
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
-from hooksync.core.context import Context
+from hooksync.core.context import Advance, Context
 from hooksync.core.errors import HooksyncError, Problem, Problems, StateError, problems_of
 from hooksync.core.model import (
-    DeclaredSubscription,
     LiveSubscriptions,
     ProbeResult,
     SecretRef,
@@ -63,6 +63,9 @@ class FetchedTenancy(Record):
     refusals: Problems = ()  # why the tenancy is not planned
 
 
+Fetched: TypeAlias = Mapping[str, FetchedTenancy]  # by the tenancy's name
+
+
 class Planner(Record):
     """Makes plans from the state, the secrets and the selection of a run."""
 
@@ -74,7 +77,7 @@ class Planner(Record):
     is_trusted: bool = True  # False: anybody could have written the state
     flags: RunFlags = NO_FLAGS  # of the run, for printed commands
 
-    def plan(self, fetched: Sequence[FetchedTenancy]) -> list[TenancyPlan]:
+    def plan(self, fetched: Sequence[FetchedTenancy]) -> TenancyPlans:
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
         comparisons = {comparison.tenancy.name: comparison for comparison in self._compare(fetched)}
         plans = []
@@ -186,7 +189,7 @@ class Run(Record):
     failures: list[Exception]
     other: Problem | None = None  # a different run holds the run lock
 
-    def plan(self, *, has_policy: bool) -> list[TenancyPlan]:
+    def plan(self, *, has_policy: bool) -> TenancyPlans:
         """Read the tenancies and plan them.
 
         While a plan would make what an attempt may have made, its list is read again, until the
@@ -202,15 +205,13 @@ class Run(Record):
         backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
         while awaiting and backoff.wait():
             again = [tenancy for tenancy in self.tenancies if tenancy.name in awaiting]
-            fetched |= self._read(again, lambda: None)
+            fetched = {**fetched, **self._read(again, lambda: None)}
             plans = self.planner.plan([*fetched.values()])
             awaiting = [plan.name for plan in plans if plan.awaits_attempt]
         return plans
 
-    def _read(
-        self, tenancies: Sequence[Tenancy], advance: Callable[[], None]
-    ) -> dict[str, FetchedTenancy]:
-        """Fetch the live subscriptions of tenancies. Returns them by the tenancy's name."""
+    def _read(self, tenancies: Sequence[Tenancy], advance: Advance) -> Fetched:
+        """Fetch the live subscriptions of tenancies."""
         tasks = [partial(self._read_one, tenancy, advance) for tenancy in tenancies]
         results = self.pool.run(tasks)
         interrupted = (Problem("interrupted before it was read", "run it again"),)
@@ -241,7 +242,7 @@ class Run(Record):
             most = f"watching the list, at most {self.list_wait:g} s"
             self.context.terminal.message(f"{tenancy}: {why}: {most}")
 
-    def _read_one(self, tenancy: Tenancy, advance: Callable[[], None]) -> FetchedTenancy:
+    def _read_one(self, tenancy: Tenancy, advance: Advance) -> FetchedTenancy:
         """Fetch one tenancy. Its errors are part of the result."""
         try:
             live = self.clients[tenancy.name].list_subscriptions()
@@ -252,9 +253,7 @@ class Run(Record):
             advance()
 
 
-def _refuse_same_tenancies(
-    fetched: Mapping[str, FetchedTenancy], *, has_policy: bool
-) -> dict[str, FetchedTenancy]:
+def _refuse_same_tenancies(fetched: Fetched, *, has_policy: bool) -> Fetched:
     """Refuse declared tenancies that are the same on the service: they would undo each other.
 
     The log-in shows that they are. Under a policy, lists that share an id do, too: a limit for each
@@ -281,7 +280,7 @@ def _refuse_same_tenancies(
     return {**fetched, **refused}
 
 
-def challenge_receivers(plans: TenancyPlans, run: Run) -> list[TenancyPlan]:
+def challenge_receivers(plans: TenancyPlans, run: Run) -> TenancyPlans:
     """Challenge the receivers of new and adopted subscriptions, each once, and judge the plans.
 
     A receiver is left out if its secret cannot be used, or if the run was interrupted before.
@@ -334,8 +333,13 @@ def _judged(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPla
             is_needed = plan.probe == "require" or _is_risky(plan, step)
             is_refused = is_needed or answer.state == "wrong-secret"
             if answer.state != "ready":
+                new = step.new
+                what = (
+                    f"{new.tenancy}/{new.name}: the receiver at {new.url.shown} is not ready:"
+                    f" {answer.detail}"
+                )
                 problems = refusals if is_refused else warnings
-                problems.append(_not_ready(step.new, answer))
+                problems.append(Problem(what, answer.fix, new.location))
         steps.append(step)
     return replace(
         plan,
@@ -343,10 +347,3 @@ def _judged(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPla
         refusals=tuple(dict.fromkeys(refusals)),  # the triggers of a name have one receiver
         warnings=tuple(dict.fromkeys(warnings)),
     )
-
-
-def _not_ready(declared: DeclaredSubscription, answer: ProbeResult) -> Problem:
-    """Word what is wrong with the answer of a receiver."""
-    name = f"{declared.tenancy}/{declared.name}"
-    what = f"{name}: the receiver at {declared.url.shown} is not ready: {answer.detail}"
-    return Problem(what, answer.fix, declared.location)

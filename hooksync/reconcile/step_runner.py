@@ -70,11 +70,6 @@ class StepRunner:
         is_barred = self.step.creates and self.creation in (*_NOTHING_MADE, Call.CONFLICT)
         return self.removal is Call.UNTRIED and not is_barred
 
-    @property
-    def awaits_list(self) -> bool:
-        """Whether the list does not match the responses yet."""
-        return self.creation is Call.UNLISTED or self.removal is Call.STILL_LISTED
-
     def create(self, secret: Secret) -> None:
         """Make the new subscription."""
         self.creation = Call.UNCLEAR  # until a response says something else

@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from html import escape
 from typing import Any, Literal
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import ExitCode, Problem, Problems
+from hooksync.core.errors import ExitCode, Problems
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import Record, replace, to_builtins
 from hooksync.core.redaction import cut, printable
-from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan
+from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan, TenancyPlans
 from hooksync.render.json_text import digest
 from hooksync.render.text import CHANGES, RESULT_WORDS, counted, failures, new_words, summary
 
@@ -68,7 +68,7 @@ class RunSummary(Record):
         """
         plan = self.plan
         problems = [*self.problems]
-        tenancies: list[TenancyPlan] = []
+        tenancies: TenancyPlans = ()
         planned: Fields = {"summary": "", "counts": {}}
         if plan:
             problems += (*plan.all_errors, *plan.all_refusals, *failures(plan))
@@ -82,7 +82,10 @@ class RunSummary(Record):
             **planned,
             "tenancies": [*map(_tenancy, tenancies[:_MOST])],
             "tenancies_left_out": len(tenancies[_MOST:]),
-            "problems": [*map(_shortened, problems[:_MOST])],
+            "problems": [
+                replace(problem, what=_line(problem.what), fix=_line(problem.fix))
+                for problem in problems[:_MOST]
+            ],
             "problems_left_out": len(problems[_MOST:]),
         }
         end = {"created_at": rfc3339(self.ended), "run": self.origin}
@@ -112,7 +115,7 @@ class RunSummary(Record):
         }
 
 
-def _urgent(tenancies: Iterable[TenancyPlan]) -> list[TenancyPlan]:
+def _urgent(tenancies: TenancyPlans) -> TenancyPlans:
     """Choose the tenancies that need attention, the most urgent first."""
     chosen = []
     for tenancy in tenancies:
@@ -131,11 +134,6 @@ def _tenancy(tenancy: TenancyPlan) -> Fields:
         "reasons": dict(tenancy.reasons()),
         "new_foreign": cut(_line(new_words(tenancy.steps)), _LONGEST_NEW),
     }
-
-
-def _shortened(problem: Problem) -> Problem:
-    """Make the texts of a problem fit for a notice."""
-    return replace(problem, what=_line(problem.what), fix=_line(problem.fix))
 
 
 def _lines(notice: Fields) -> Iterator[str]:

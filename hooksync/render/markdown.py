@@ -9,9 +9,9 @@ larger than GitHub allows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from hooksync.core.errors import Problem
+from hooksync.core.errors import ProblemsByFix
 from hooksync.core.redaction import cut, printable
 from hooksync.reconcile.plan import Plan
 from hooksync.render.text import (
@@ -56,7 +56,7 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _problem_list(fixes: Mapping[str, list[Problem]]) -> list[str]:
+def _problem_list(fixes: ProblemsByFix) -> list[str]:
     """Write a list of problems, each fix once."""
     lines = []
     for fix, alike in fixes.items():

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from hooksync.core.errors import Problem, by_fix, pluralised, shortened
+from hooksync.core.errors import Problem, ProblemsByFix, by_fix, pluralised, shortened
 from hooksync.core.model import Notes
 from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
@@ -358,7 +358,7 @@ def _doubts(plan: Plan) -> dict[str, str]:
     return doubts
 
 
-def problem_groups(plan: Plan) -> dict[str, Mapping[str, list[Problem]]]:
+def problem_groups(plan: Plan) -> dict[str, ProblemsByFix]:
     """Return the problems by their titles, most urgent first, and then by their fixes."""
     problems = {
         "errors": [*plan.all_errors, *failures(plan)],

@@ -19,7 +19,7 @@ from hooksync.core.errors import InvalidDocument, Problem, Refused, StateError, 
 from hooksync.core.record import asdict, convert
 from hooksync.core.redaction import Redactor
 from hooksync.core.signing import parse_json
-from hooksync.state.contract import MOST_BYTES, BackendData, Changed, too_large
+from hooksync.state.contract import MOST_BYTES, BackendData, Changed, VersionedData, too_large
 
 # bytes; a state within JSON has its quotes and line ends escaped
 _MOST_OF_AN_OBJECT = 2 * MOST_BYTES + 65536
@@ -84,7 +84,7 @@ class CloudBackend:
         self._bucket, _, self._key = name.partition("/")
         self._store: Any = None  # made when it is first needed
 
-    def get(self) -> tuple[BackendData, Any] | None:
+    def get(self) -> VersionedData | None:
         """Fetch the object and its version; None if it does not exist. Raises StateError."""
         try:
             data, version = self._call("read", self._read)

@@ -84,12 +84,15 @@ class LockLost(StateError):
     """The run lock was lost: its former holder may change nothing."""
 
 
+VersionedData = tuple[BackendData, Any]  # a content, and its version
+
+
 class Backend(Protocol):
     """Keeps one BackendData on a different machine, and replaces it as a whole."""
 
     where: str  # as --state names it
 
-    def get(self) -> tuple[BackendData, Any] | None:
+    def get(self) -> VersionedData | None:
         """Fetch the content and its version; None if there is none. Raises StateError."""
 
     def put(self, content: BackendData, version: Any, message: str) -> Any:

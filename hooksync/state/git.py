@@ -22,7 +22,7 @@ from hooksync.core.git import FAILURES, Git, find_git
 from hooksync.core.model import Variables
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor, printable
-from hooksync.state.contract import BackendData, Changed
+from hooksync.state.contract import BackendData, Changed, VersionedData
 
 _STATE = "hooks.state.json"
 _LOCK = "run-lock.json"
@@ -81,7 +81,7 @@ class GitBackend:
         self._environ = environ
         self._timeout = timeout
 
-    def get(self) -> tuple[BackendData, Any] | None:
+    def get(self) -> VersionedData | None:
         """Fetch both refs and their version; None if neither exists. Raises StateError."""
         heads = self._remote_heads()
         if not heads:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Event, RLock, Thread
-from typing import Any
 
 from hooksync.core.clock import Backoff
 from hooksync.core.context import Context
@@ -28,6 +27,7 @@ from hooksync.state.contract import (
     Changed,
     Holder,
     LockLost,
+    VersionedData,
     contended,
     read_holder,
 )
@@ -39,7 +39,7 @@ _LOST_FIX = (
     " one has made"
 )
 # the content and version of a backend that was never written to
-_EMPTY: tuple[BackendData, Any] = (BackendData(), None)
+_EMPTY: VersionedData = (BackendData(), None)
 UNREADABLE = "unreadable"  # names a lock that is not in hooksync's format, for `state unlock`
 
 
@@ -116,7 +116,8 @@ class RemoteStore:
 
     def check(self) -> None:
         """Renew the run lock if this is due. Raises LockLost if another run may hold it by now."""
-        if self._is_fresh():
+        age = self._clock.now() - self._renewed_at
+        if 0 <= age < self._expiry * (1 - 1 / _RENEWALS):  # below 0: the clock was set back
             return  # without waiting for a renewal that is under way
         try:
             self._renew()
@@ -187,11 +188,6 @@ class RemoteStore:
             raise Busy(lock, f"if that run has ended, {unlock}", math.ceil(left) + 1)
         late = f"was not renewed for {lock.expiry:g} seconds"
         self._tell(f"note: the run lock of {lock} {late}: taken over")
-
-    def _is_fresh(self) -> bool:
-        """Whether the lock was renewed a short time ago."""
-        age = self._clock.now() - self._renewed_at
-        return 0 <= age < self._expiry * (1 - 1 / _RENEWALS)  # below 0: the clock was set back
 
     def renew_until(self, done: Event) -> None:
         """Renew the run lock, in a thread of its own, until this run is done."""
