@@ -55,7 +55,7 @@ from hooksync.service.client import Preservica
 from hooksync.service.http import Caller, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost
-from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, derive_key
+from hooksync.state.fingerprints import Derive, KeyRing, derive_key
 from hooksync.state.model import NO_STATE
 from hooksync.state.store import OpenStore, StateStore, load_state, open_store, run_lock
 
@@ -75,14 +75,14 @@ __all__ = [
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 
 Names = str | Sequence[str]
+Files = Names | Path | Sequence[Path]
 ReportProgress = Callable[[str, int, int], None]
-Derive = Callable[[SecretWithSalt], Key]
 # `open_run`, or a function that calls it with other arguments
 OpenRun = Callable[..., AbstractContextManager[Run]]
 
 
 def load(
-    files: Names | Path | Sequence[Path] = "hooks.yaml",
+    files: Files = "hooks.yaml",
     *,
     environ: Variables | None = None,
     stop: Event | None = None,
@@ -127,7 +127,7 @@ def load(
     return prepare(options, Context(environ, io.BytesIO(), terminal, stop or Event()))
 
 
-def _as_names(given: Names | Path | Sequence[Path]) -> tuple[str, ...]:
+def _as_names(given: Files) -> tuple[str, ...]:
     """Accept one name or several."""
     return tuple(map(str, [given] if isinstance(given, str | Path) else given))
 
@@ -417,8 +417,7 @@ def _plan_of(declared: Declared, run: Run, tenancies: TenancyPlans) -> Plan:
 def _warned_of_age(declared: Declared, run: Run, tenancies: TenancyPlans) -> TenancyPlans:
     """Warn of changes to a tenancy whose last change is of a commit that the checkout lacks."""
     state = run.planner.state or NO_STATE
-    file = declared.options.files[0]
-    lacks = cache(partial(lacks_commit, file, run.context.environ))
+    lacks = cache(partial(lacks_commit, declared.options.files[0], run.context.environ))
     warned = []
     for tenancy in tenancies:
         commit = state.of(tenancy.key).commit

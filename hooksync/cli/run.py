@@ -18,7 +18,14 @@ from hooksync.cli.terminal import ConsoleTerminal, catch_signals
 from hooksync.config.files import YAML_ENDINGS, gather
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, HooksyncError, Problem, exit_of, internal_error_text
+from hooksync.core.errors import (
+    ExitCode,
+    HooksyncError,
+    Problem,
+    Problems,
+    exit_of,
+    internal_error_text,
+)
 from hooksync.core.model import Variables
 from hooksync.core.output import Output
 from hooksync.core.record import replace
@@ -33,7 +40,7 @@ def run(argv: Sequence[str], clock: Clock = SYSTEM_CLOCK) -> int:
     output = Output()
     terminal = ConsoleTerminal(output)
     context = Context(os.environ, sys.stdin.buffer, terminal, terminal.stop, clock, output)
-    problems: Sequence[Problem] = ()
+    problems: Problems = ()
     try:
         with catch_signals(terminal.handle):
             code = _run_command(argv, terminal, context)
@@ -89,9 +96,7 @@ def _environ(given: Given, context: Context) -> Variables:
     return environ
 
 
-def _write_failure(
-    argv: Sequence[str], output: Output, code: ExitCode, problems: Sequence[Problem]
-) -> None:
+def _write_failure(argv: Sequence[str], output: Output, code: ExitCode, problems: Problems) -> None:
     """Write an error as JSON if the command should have written JSON and did not.
 
     The command line may be invalid, so only --format and --report are read from it.
@@ -104,7 +109,7 @@ def _write_failure(
     needs_report = given.report and given.report not in output.written
     if not (wants_json or needs_report):
         return
-    errors = problems or [Problem("interrupted", "run it again")]
+    errors = problems or (Problem("interrupted", "run it again"),)
     document = result_json(ERROR_FORMAT, code, errors=errors)
     if wants_json:
         output.result(document, "json")

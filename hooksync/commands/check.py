@@ -86,8 +86,7 @@ def _exit_code(findings: Iterable[Finding], context: Context) -> ExitCode:
     """Return ERROR if anything failed; a warning is no failure."""
     if context.stop.is_set():
         return context.terminal.interrupt_code
-    has_failed = any(finding.state == "failed" for finding in findings)
-    return ExitCode.ERROR if has_failed else ExitCode.DONE
+    return ExitCode.ERROR if state_counts(findings, _WORDS)["failed"] else ExitCode.DONE
 
 
 def _check_tenancies(run: Run, findings: list[Finding], places: Places) -> None:

@@ -43,7 +43,6 @@ from hooksync.core.urls import (
 if TYPE_CHECKING:
     from hooksync.reconcile.plan import TenancyPlan
 
-_NEXT = "next: fill in your receivers and triggers, then run `hooksync validate`"
 _VARIABLES = "set these before you use the file, parts of URLs exactly as they are in the URL:"
 # the place of settings from variables; only messages of a policy show it
 _HERE = Location("the environment", 1, 1)
@@ -111,7 +110,9 @@ def init(options: InitOptions, context: Context) -> ExitCode:
         return _init_from_live(options, options.from_live, context)
     with open(os.path.join(os.path.dirname(__file__), "starter.yaml"), encoding="utf-8") as starter:
         _write(options.path, starter.read(), context)
-    context.terminal.message(_NEXT)
+    context.terminal.message(
+        "next: fill in your receivers and triggers, then run `hooksync validate`"
+    )
     return ExitCode.DONE
 
 

@@ -22,8 +22,7 @@ class ListOptions(RunOptions):
 
 def list_live(options: ListOptions, context: Context) -> ExitCode:
     """Show what is live. Returns DONE only if every tenancy was read."""
-    made = plan(prepare(options, context))
-    shown = live_only(made)
+    shown = live_only(plan(prepare(options, context)))
     if not shown.is_interrupted:
         code = ExitCode.ERROR if shown.unread else ExitCode.DONE
         shown = replace(shown, exit_code=int(code))

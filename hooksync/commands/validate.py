@@ -29,7 +29,7 @@ def validate(options: FileOptions, context: Context) -> ExitCode:
     entries = read_tenancies(read_sources(options.files, context.stdin), judges)
     context.terminal.warn(*in_order(warnings))
     tenancies = pluralised(len(entries), "tenancy")
-    number = len(addresses(entries))
-    what = f"{tenancies}, {pluralised(number, 'subscription')}"
-    context.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
+    subscriptions = pluralised(len(addresses(entries)), "subscription")
+    files = printable(", ".join(options.files))
+    context.terminal.result(f"{files}: valid: {tenancies}, {subscriptions}.\n")
     return ExitCode.DONE

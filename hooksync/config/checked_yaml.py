@@ -34,7 +34,6 @@ Words = tuple[str, str]  # what, fix
 Keys = tuple[Any, ...]  # that lead to a place in a file
 
 _NAMED = {"tenancies": "tenancy", "subscriptions": "subscription"}  # fields that hold names
-_SOURCE_FIX = "name its source instead: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
 _RULES = {  # by keyword of a schema; {}: its argument
     "type": "is empty",
     "minLength": "is empty",
@@ -168,7 +167,9 @@ def _rule(violation: Violation) -> str:
 def _fix(kind: SchemaKind, violation: Violation, path: Keys, *, is_private: bool) -> str:
     """Return a fix, if possible with an example from the schema."""
     if is_private and path[-1] != "credentials":
-        return _SOURCE_FIX
+        return (
+            "name its source instead: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
+        )
     if not path:
         return "write version: 1"
     if len(path) > 1 and path[-2] in _NAMED:

@@ -38,7 +38,7 @@ class TenancyDeclaration(model.PlainSettings):
     """
 
     name: str
-    subscriptions: tuple[model.DeclaredSubscription, ...]
+    subscriptions: model.DeclaredSubscriptions
     # of its name, in the file with its settings; without settings, in the first file that names it
     location: model.Location
     files: tuple[str, ...] = ()  # that declare a part of it, or whose defaults it takes
@@ -75,7 +75,7 @@ def unset_words(name: str, environ: Variables) -> tuple[str, str]:
     return "is empty" if name in environ else "is not set", set_fix(name)
 
 
-def name_values(name: str) -> dict[str, str]:
+def name_values(name: str) -> Variables:
     """Return the values of `${tenancy}` and `${TENANCY}`, e.g. `t-07` and `T_07`."""
     return {"tenancy": name, "TENANCY": name.upper().replace("-", "_")}
 
@@ -93,8 +93,7 @@ def select(
     Both are globs; without globs, everything matches. Raises UsageError for a glob that matches
     nothing: this mistake would look like "nothing to do".
     """
-    names = [entry.name for entry in declared]
-    refuse_unmatched("--tenancy", tenancies, names, "tenancy")
+    refuse_unmatched("--tenancy", tenancies, [entry.name for entry in declared], "tenancy")
     chosen = []
     for entry in declared:
         if not tenancies or model.matches_any(entry.name, tenancies):

@@ -31,7 +31,6 @@ from hooksync.core.template import Template, fill_in, parse_template
 Judge = Callable[[Declarations], Iterable[Problem]]
 Read = Callable[[str], Source]
 
-_PLACE = attrgetter("server", "tenant")  # of a tenancy, as written
 # how to add a field that a subscription lacks
 _ADVICE = {
     "trigger": "add trigger: INDEXED (or a different one), here or under defaults",
@@ -55,7 +54,7 @@ def read_tenancies(
         if not tenancies:
             where = model.Location(sources[0].name, 1, 1) if sources else None
             problems.append(Problem("no tenancy is declared", "write one under tenancies", where))
-        problems += same_tenancy_problems(tenancies, _PLACE)
+        problems += same_tenancy_problems(tenancies, attrgetter("server", "tenant"))
         problems += reference_problems(tenancies)
         for find in judges:
             problems += find(tenancies)

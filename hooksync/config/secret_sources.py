@@ -167,8 +167,7 @@ class SecretSources:
 
 def sources_of(context: Context) -> SecretSources:
     """Return the sources of the secrets of a run."""
-    learn = context.output.redactor.learn
-    return SecretSources(context.environ, context.stop, learn=learn)
+    return SecretSources(context.environ, context.stop, learn=context.output.redactor.learn)
 
 
 class _Unusable(Exception):

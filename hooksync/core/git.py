@@ -34,10 +34,15 @@ _ADDED_VARIABLES = {
     "GIT_NO_REPLACE_OBJECTS": "1",
 }
 _CONFIG = (
+    "-c",
     "safe.bareRepository=explicit",
+    "-c",
     f"core.hooksPath={os.devnull}",
+    "-c",
     "core.fsmonitor=false",
+    "-c",
     "gc.auto=0",
+    "-c",
     "maintenance.auto=false",
 )
 _VERSION = re.compile(rb"(\d{1,9})\.(\d{1,9})")
@@ -58,10 +63,7 @@ class Git(Record):
         `data`: its input. Raises FAILURES, whose text can be reported.
         """
         # Not --git-dir: with it, git does not check who owns the repository (safe.directory).
-        command = ["git", "-C", self.folder]
-        for setting in _CONFIG:
-            command += ["-c", setting]
-        command += arguments
+        command = ["git", "-C", self.folder, *_CONFIG, *arguments]
         return programs.run(command, self.environ, self.seconds, _MOST_OUTPUT, data)
 
     def is_old(self) -> bool:

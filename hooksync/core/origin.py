@@ -31,21 +31,18 @@ class RunOrigin(Record):
 
 def find_origin(environ: Variables) -> RunOrigin:
     """Find the machine, the user and the CI run."""
-    host = _fit(platform.node())
+    machine = _fit(platform.node())
     for user, url, names in _VARIABLES:
         values = [environ.get(name) for name in names]
         if all(values):
             named = _fit(environ.get(user, "")) or _user()
-            return RunOrigin(host, named, _public(url.format(*values)))
-    return RunOrigin(host, _user())
-
-
-def _public(url: str) -> str | None:
-    """Drop the parts of a URL that may contain a secret. None: it cannot be shown."""
-    scheme, netloc, tail = split_url(url)
-    host = netloc.rpartition("@")[2]
-    path = tail.partition("?")[0].partition("#")[0]
-    return _fit(f"{scheme}://{host}{path}") if host and scheme in DEFAULT_PORTS else None
+            # user information, query and fragment may contain a secret
+            scheme, netloc, tail = split_url(url.format(*values))
+            host = netloc.rpartition("@")[2]
+            path = tail.partition("?")[0].partition("#")[0]
+            shown = f"{scheme}://{host}{path}" if host and scheme in DEFAULT_PORTS else ""
+            return RunOrigin(machine, named, _fit(shown))
+    return RunOrigin(machine, _user())
 
 
 def _user() -> str | None:

@@ -161,10 +161,6 @@ def without_escapes(text: str) -> str:
     return _BACKSLASH.sub(_of_backslash, text)
 
 
-def _of_percent(escape: re.Match[str]) -> str:
-    return unquote(escape[0])
-
-
 def _of_backslash(escape: re.Match[str]) -> str:
     """Return the character that an escape with a backslash means."""
     written = escape[0].replace("\\x", "\\u00")
@@ -181,7 +177,7 @@ def _of_doubled(escape: re.Match[str]) -> str:
 
 
 _ESCAPES = (
-    (_PERCENT, _of_percent),
+    (_PERCENT, lambda escape: unquote(escape[0])),
     (_ENTITY, lambda escape: unescape(escape[0])),
     (_BACKSLASH, _of_backslash),
     (_DOUBLED, _of_doubled),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from hooksync.core.model import Location, Variables
 from hooksync.core.record import Record
@@ -90,7 +90,7 @@ def parse_template(text: str, location: Location | None = None) -> Template:
     return Template(text, tuple(names), location)
 
 
-def fill_in(text: str, values: Mapping[str, str]) -> str:
+def fill_in(text: str, values: Variables) -> str:
     """Replace each `${NAME}` whose value is given; keep the rest as it is written."""
     return _TOKEN.sub(lambda token: values.get(token["name"], token[0]), text)
 

@@ -28,6 +28,8 @@ from hooksync.reconcile.plan import NEXT_RUN, TenancyPlan, TenancyPlans, not_beg
 from hooksync.reconcile.run import Run
 from hooksync.reconcile.step_runner import Call, StepRunner
 
+Runners = list[StepRunner]
+
 
 def apply_plans(plans: TenancyPlans, run: Run, commit: str | None) -> TenancyPlans:
     """Apply all ready plans in parallel, and record the results.
@@ -119,11 +121,10 @@ class Execution:
 
         With remove-first, each old subscription is removed immediately before the new one is made.
         """
-        removes_first = self.plan.replacement == "remove-first"
 
         def create(runner: StepRunner) -> None:
             """Create the subscription of a step. With remove-first, remove the old one first."""
-            if removes_first and runner.step.removes:
+            if self.plan.replacement == "remove-first" and runner.step.removes:
                 runner.remove()
                 if runner.removal is not Call.DONE:
                     return
@@ -148,18 +149,18 @@ class Execution:
                 runner.explain(f"the list could not be read: {error.summary}")
             return ()
 
-    def _removing(self) -> list[StepRunner]:
+    def _removing(self) -> Runners:
         """Return the steps that still have a live subscription to remove."""
         return [runner for runner in self.runners if runner.must_remove]
 
-    def _awaited(self) -> list[StepRunner]:
+    def _awaited(self) -> Runners:
         """Return the steps whose new subscription must still appear in a list."""
         states = {Call.UNCLEAR}
         if self._removing():
             states.add(Call.UNLISTED)
         return [runner for runner in self._makers() if runner.creation in states]
 
-    def _mismatched(self) -> list[StepRunner]:
+    def _mismatched(self) -> Runners:
         """Return the steps whose responses the list does not match yet."""
         return [
             runner
@@ -203,7 +204,7 @@ class Execution:
                 absent.append(step.new.address)
         return absent
 
-    def _poll_list(self, awaited: Callable[[], list[StepRunner]]) -> LiveSubscriptions:
+    def _poll_list(self, awaited: Callable[[], Runners]) -> LiveSubscriptions:
         """Read the list and update the runners, until none is awaited or the wait is over.
 
         Returns the last list. Raises ServiceError if even the first list cannot be read.
@@ -252,5 +253,5 @@ class Execution:
 
         self.run.pool.run([partial(execute, runner) for runner in runners])
 
-    def _makers(self) -> list[StepRunner]:
+    def _makers(self) -> Runners:
         return [runner for runner in self.runners if runner.step.creates]

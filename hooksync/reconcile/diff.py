@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import Problem
+from hooksync.core.errors import Problems
 from hooksync.core.model import (
     COMPARED,
     DeclaredSubscription,
@@ -66,9 +66,7 @@ Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to 
 Recorded = list[tuple[LiveSubscription, StateEntry]]
 
 
-def empty_plan(
-    tenancy: Tenancy, errors: Sequence[Problem] = (), refusals: Sequence[Problem] = ()
-) -> TenancyPlan:
+def empty_plan(tenancy: Tenancy, errors: Problems = (), refusals: Problems = ()) -> TenancyPlan:
     """Return the plan of a tenancy without steps, as if nothing could be read."""
     return TenancyPlan(
         tenancy.name,
@@ -78,8 +76,8 @@ def empty_plan(
         tenancy.replacement,
         tenancy.probe,
         len(tenancy.subscriptions),
-        refusals=tuple(refusals),
-        errors=tuple(errors),
+        refusals=refusals,
+        errors=errors,
     )
 
 

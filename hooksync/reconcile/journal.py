@@ -212,8 +212,7 @@ class Journal:
         named = set()
         for step in plan.steps:
             if step.creates:
-                seen = tuple(ids[step.new.key])
-                made.append(Attempt(**self._fields(step, state), seen=seen))
+                made.append(Attempt(**self._fields(step, state), seen=tuple(ids[step.new.key])))
                 if REQUESTED in step.reasons:
                     named.add(made[-1].identity)
         records = settled(state.of(plan.key), plan.live, state.url_salt)

@@ -61,6 +61,8 @@ TenancyResult = Literal[
 TENANCY_RESULTS: tuple[TenancyResult, ...] = get_args(TenancyResult)
 DocumentFormat = Literal["hooksync.plan/1", "hooksync.report/1", "hooksync.list/1"]
 
+Counts: TypeAlias = dict[str, int]  # by what is counted
+
 NEXT_RUN = "run apply again: it starts from what is live then"
 UNLISTED = "the service returned its id, but no list has shown it yet"
 
@@ -273,7 +275,7 @@ class _Counted:
         differing = (step for step in self.steps if step.differs)
         return Counter(reason.code for step in differing for reason in step.reasons)
 
-    def summarised(self) -> dict[str, int]:
+    def summarised(self) -> Counts:
         """Return the count of each outcome, or of each action in a plan; and unknown secrets."""
         results = self.results()
         names: tuple[str, ...] = RESULTS if results else ACTIONS
@@ -307,7 +309,7 @@ class TenancyPlan(Record, _Counted, dict=True):
     not_verified: str = ""
     live_after: int | None = None  # live subscriptions in the list of the verification
     outcome: TenancyResult | None = None  # this and the summary: `completed` fills them in
-    summary: dict[str, int] = field(default_factory=dict)
+    summary: Counts = field(default_factory=dict)
     digest: str | None = None  # of a saved plan: covers the steps that change something
 
     @property
@@ -420,7 +422,7 @@ class Plan(Record, _Counted, dict=True):
     errors: Problems = ()  # errors that ended the run, or that belong to no tenancy
     is_interrupted: bool = False
     run: RunOrigin | None = None  # of an apply
-    summary: dict[str, int] = field(default_factory=dict)
+    summary: Counts = field(default_factory=dict)
     signature: str | UnsetType = UNSET
 
     @cached_property

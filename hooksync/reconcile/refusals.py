@@ -45,9 +45,6 @@ _WRONG_ID_FIX = (
     "correct the value of the URL (a variable?), or the id: `hooksync list` shows what is live"
 )
 _MOST_ADDRESSES = 2  # of a tenancy, that a fix names one by one if a glob can name all
-_CEILING_FIX = (
-    "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
-)
 
 Unproven = defaultdict[str, list[str]]  # addresses, by what is not known
 
@@ -161,7 +158,10 @@ def limit_reasons(
     if limit.policy and is_over:
         what = f"remove or move {number} of the {owned} it owns: the policy has max_unsubscribe"
         what += f": {limit} ({limit.policy})"
-        fix = _CEILING_FIX
+        fix = (
+            "remove fewer in one run, or ask the owners of the policy to allow it, under"
+            " max_unsubscribe"
+        )
     elif is_emptied and not limit.policy:
         what = f"unsubscribe all it owns ({number}), since none is declared"
         fix = _LIMIT_FIX.format(number="100%", tenancy=tenancy.name)

@@ -94,14 +94,27 @@ class Planner(Record):
         return refuse_unproven(plans, unproven, self.flags, is_empty=is_empty)
 
     def _compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
-        """Pair what is declared and live in each tenancy, and derive the keys of all secrets."""
+        """Pair what is declared and live in each tenancy, and derive the keys of all secrets.
+
+        Raises StateError for a state that asks for hours of scrypt. A state that hooksync wrote has
+        about one salt for each reference.
+        """
         read = [item for item in fetched if item.live is not None]
         refs = {declared.secret for item in read for declared in item.tenancy.subscriptions}
         secrets, problems = self.secrets.look_up(refs)
         no_value = {ref: self.secrets.state_without(ref) for ref in problems}
         comparisons = [self._paired(item, secrets, no_value) for item in read]
         needed = {secret for comparison in comparisons for secret in comparison.secrets.values()}
-        self._check_work(len(needed), len(refs))
+        most = MOST_SALTS * len(refs) + FEW_SALTS
+        if len(needed) > most:
+            what = (
+                f"the state {self.place} requires {len(needed)} fingerprints: somebody changed it"
+            )
+            fix = (
+                "restore it from Git or the CI cache; or, if many secrets became few, apply parts"
+                " of it with --target"
+            )
+            raise StateError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
         self.ring.derive(needed)
         return comparisons
 
@@ -157,20 +170,6 @@ class Planner(Record):
             errors=tuple(wrong),
             open_attempts=tuple(history.open_addresses),
         )
-
-    def _check_work(self, number: int, references: int) -> None:
-        """Refuse a state that asks for hours of scrypt.
-
-        A state that hooksync wrote has about one salt for each reference.
-        """
-        most = MOST_SALTS * references + FEW_SALTS
-        if number > most:
-            what = f"the state {self.place} requires {number} fingerprints: somebody changed it"
-            fix = (
-                "restore it from Git or the CI cache; or, if many secrets became few, apply parts"
-                " of it with --target"
-            )
-            raise StateError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
 
 
 class Run(Record):

@@ -11,7 +11,7 @@ from collections import Counter
 from hooksync.core.errors import pluralised
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Plan, Step, origin_words
-from hooksync.render.text import Line, secret_state, state_texts, table_lines, unstyled
+from hooksync.render.text import Lines, secret_state, state_texts, table_lines, unstyled
 
 _HEAD = ["tenancy", "id", "trigger", "secret", "declared as", "made", "url"]
 
@@ -34,7 +34,7 @@ def live_only(plan: Plan) -> Plan:
     return replace(plan, format="hooksync.list/1", tenancies=tuple(tenancies))
 
 
-def list_lines(plan: Plan) -> list[Line]:
+def list_lines(plan: Plan) -> Lines:
     """Write the list, and sum up what is declared and what is known of secrets."""
     rows = [_HEAD]
     for tenancy in plan.tenancies:

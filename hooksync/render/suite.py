@@ -10,7 +10,7 @@ from hooksync.core.redaction import printable
 from hooksync.receivers.suite import Trial
 from hooksync.receivers.verdict import Cause
 from hooksync.render.json_text import result_json
-from hooksync.render.text import Line, counted, state_counts, unstyled
+from hooksync.render.text import Line, Lines, counted, state_counts, unstyled
 
 FORMAT = "hooksync.suite/1"
 _WORDS = {
@@ -29,9 +29,9 @@ def trial_line(trial: Trial, word: str = "") -> Line:
     return trial.state, f"{word or trial.state:<10}{trial.name:<38}  {status}{took}".rstrip()
 
 
-def cause_lines(causes: Sequence[Cause]) -> list[Line]:
+def cause_lines(causes: Sequence[Cause]) -> Lines:
     """Write each cause, with the tests that have it."""
-    lines: list[Line] = []
+    lines: Lines = []
     for cause in causes:
         lines += [("", ""), (cause.severity, f"{cause.severity:<10}{cause.what}")]
         if cause.tests:

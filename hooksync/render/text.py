@@ -17,6 +17,7 @@ from hooksync.reconcile.plan import (
     PAUSED,
     URL_CHANGED,
     Action,
+    Counts,
     Plan,
     Step,
     TenancyPlan,
@@ -24,6 +25,7 @@ from hooksync.reconcile.plan import (
 )
 
 Line: TypeAlias = tuple[str, str]  # what it reports, by which it is coloured, and its text
+Lines: TypeAlias = list[Line]
 
 _SYMBOLS: dict[Action, str] = {
     "subscribe": "+",
@@ -68,7 +70,7 @@ def plain(lines: Iterable[Line]) -> str:
     return "".join(f"{printable(text)}\n" for _, text in lines)
 
 
-def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
+def table_lines(rows: Sequence[Sequence[str]]) -> Lines:
     """Write a table. Its first row is the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     texts = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
@@ -86,14 +88,14 @@ def counted(
     return ", ".join(parts)
 
 
-def state_counts(records: Iterable[Any], words: Mapping[str, str]) -> dict[str, int]:
+def state_counts(records: Iterable[Any], words: Mapping[str, str]) -> Counts:
     """Count records by their state. A state of `words` that no record has counts 0."""
     return {**dict.fromkeys(words, 0), **Counter(record.state for record in records)}
 
 
-def plan_lines(plan: Plan, *, shows_kept: bool = False) -> list[Line]:
+def plan_lines(plan: Plan, *, shows_kept: bool = False) -> Lines:
     """Write a plan; after an apply that had something to do, its result."""
-    lines: list[Line] = []
+    lines: Lines = []
     if plan.is_report and plan.has_changes:
         for fix, alike in by_fix(failures(plan)).items():
             lines += unstyled([*(problem.what for problem in alike), f"  fix: {fix}"])
@@ -105,7 +107,7 @@ def plan_lines(plan: Plan, *, shows_kept: bool = False) -> list[Line]:
     return [*lines, *tenancy_table(plan), *sums, *verification(plan)]
 
 
-def unstyled(texts: Iterable[str]) -> list[Line]:
+def unstyled(texts: Iterable[str]) -> Lines:
     """Return lines without a colour."""
     return [("", text) for text in texts]
 
@@ -266,7 +268,7 @@ def secret_state(step: Step) -> str:
     return f"{words}, as adopted" if step.evidence == "adopted" else words
 
 
-def tenancy_table(plan: Plan) -> list[Line]:
+def tenancy_table(plan: Plan) -> Lines:
     """Write a line for each tenancy that differs or failed, if there are many tenancies."""
     if len(plan.tenancies) <= _FEW_TENANCIES:
         return []
@@ -382,7 +384,7 @@ def failures(plan: Plan) -> Iterator[Problem]:
 def verification(plan: Plan) -> Iterator[Line]:
     """Report the result of the verification, for each tenancy that was changed."""
     verified = []
-    others: list[Line] = []
+    others: Lines = []
     for tenancy in plan.tenancies:
         if tenancy.not_verified:
             others += unstyled([f"Not verified: {tenancy.name}: {tenancy.not_verified}"])

@@ -62,10 +62,6 @@ _NOT_KNOWN = (
     "check that `server` is a Preservica server; if it is, hooksync does not know this kind of"
     " answer"
 )
-_REMOVE_FIRST = (
-    "the service refuses a second subscription for this URL and trigger: declare"
-    " `replacement: remove-first`, which leaves a gap"
-)
 T = TypeVar("T")
 _LARGEST_LIST = 8 * 1024 * 1024  # bytes; some 40,000 subscriptions
 
@@ -311,6 +307,9 @@ class Preservica(TokenSession):
             fix = "the list will show whether it was done"
             return AnswerLost(self._caller.problem(request, response, fix))
         if status == CONFLICT and request.purpose == "creation":
-            usual = _REMOVE_FIRST
+            usual = (
+                "the service refuses a second subscription for this URL and trigger: declare"
+                " `replacement: remove-first`, which leaves a gap"
+            )
         problem = self._caller.problem(request, response, fix_for_status(status, usual))
         return Rejected(problem, status)

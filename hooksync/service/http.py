@@ -349,8 +349,7 @@ class Transport:
                 # the final response would follow on this connection: raising closes it
                 raise ConnectionError
             body = _read(response, request.answer_limit)
-        is_part = "next" in response.links
-        return Response(response.status_code, body, response.headers, is_part)
+        return Response(response.status_code, body, response.headers, "next" in response.links)
 
 
 def _read(response: requests.Response, limit: int) -> bytes:

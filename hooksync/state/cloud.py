@@ -123,9 +123,15 @@ class CloudBackend:
         """Write the object. `mode`: the version that it replaces, or that it must be new."""
 
         def put(obstore: Any) -> Any:
-            kind = {"Content-Type": "application/json"}
-            settings = {"mode": mode, "attributes": kind, "use_multipart": False}
-            return _version(obstore.put(self._store, self._key, text.encode(), **settings))
+            found = obstore.put(
+                self._store,
+                self._key,
+                text.encode(),
+                mode=mode,
+                attributes={"Content-Type": "application/json"},
+                use_multipart=False,
+            )
+            return _version(found)
 
         return self._call("written", put)
 
@@ -190,5 +196,4 @@ class CloudBackend:
 
 def _version(meta: Mapping[str, Any]) -> dict[str, str]:
     """Return an object's ETag and version (Google: generation), as far as it has them."""
-    names = ("e_tag", "version")
-    return {name: meta[name] for name in names if meta.get(name) is not None}
+    return {name: meta[name] for name in ("e_tag", "version") if meta.get(name) is not None}

@@ -51,6 +51,7 @@ class Salt(Record):
 
 
 SecretWithSalt: TypeAlias = tuple[Secret, Salt]
+Derive: TypeAlias = Callable[[SecretWithSalt], Key]
 
 
 def fingerprint(key: Key, tenancy: TenancyKey, identifier: str) -> str:
@@ -93,7 +94,7 @@ def derive_key(wanted: SecretWithSalt) -> Key:
 class KeyRing:
     """The keys that a run has derived so far, so that none is derived twice."""
 
-    def __init__(self, width: int, derive: Callable[[SecretWithSalt], Key] = derive_key) -> None:
+    def __init__(self, width: int, derive: Derive = derive_key) -> None:
         """`width`: most parallel derivations; more than the processors would only cost memory."""
         self._width = min(width, os.cpu_count() or 1)
         self._derive = derive

@@ -43,7 +43,6 @@ def read_state(text: str, path: str) -> State:
     """
     try:
         state = convert(check_document("state", _parse(text, path)), State)
-        _check_unique(state)
         _check_records(state)
     except NewerDocument as error:
         raise StateError(Problem(f"{path}: {error}", "upgrade hooksync")) from None
@@ -107,14 +106,19 @@ def _parse(text: str, path: str) -> dict[str, Any]:
     raise InvalidDocument(what)
 
 
-def _check_unique(state: State) -> None:
-    """Check what a schema cannot: that no two records have the same identity."""
+def _check_records(state: State) -> None:
+    """Check what a schema cannot: that no two records are the same, and that all salts exist."""
     _check_different("salts", [salt.id for salt in state.salts])
     _check_different("tenancies", [str(records.key) for records in state.tenancies])
     for records in state.tenancies:
         _check_different("entries", [entry.id for entry in records.entries])
         attempts = [f"{attempt.identity}, run {attempt.run}" for attempt in records.attempts]
         _check_different("attempts", attempts)
+    for records in state.tenancies:
+        for record in records.subscriptions:
+            if (record.salt or record.fingerprint) and record.salt not in state.salts_by_id:
+                name = quoted(record.address)
+                raise InvalidDocument(f"the salt of {name} is missing: {quoted(record.salt)}")
 
 
 def _check_different(kind: str, names: list[str]) -> None:
@@ -122,12 +126,3 @@ def _check_different(kind: str, names: list[str]) -> None:
     for name, number in Counter(names).items():
         if number > 1:
             raise InvalidDocument(f"two {kind} for {quoted(name)}")
-
-
-def _check_records(state: State) -> None:
-    """Check that the salts of all records exist."""
-    for records in state.tenancies:
-        for record in records.subscriptions:
-            if (record.salt or record.fingerprint) and record.salt not in state.salts_by_id:
-                name = quoted(record.address)
-                raise InvalidDocument(f"the salt of {name} is missing: {quoted(record.salt)}")

@@ -83,7 +83,12 @@ class GitBackend:
 
     def get(self) -> VersionedData | None:
         """Fetch both refs and their version; None if neither exists. Raises StateError."""
-        heads = self._remote_heads()
+        names = (self._branch_ref, self._lock_ref)
+        heads = {}
+        for line in self._output_line("ls-remote", "--", self._url, *names).splitlines():
+            commit, _, ref = line.partition("\t")
+            if ref in names:  # ls-remote also finds longer names that end in them
+                heads[ref] = commit
         if not heads:
             return None
         missing = []
@@ -157,16 +162,6 @@ class GitBackend:
         if parent:
             arguments += ["-p", parent]
         return self._output_line(*arguments)
-
-    def _remote_heads(self) -> dict[str, str]:
-        """Return the commits of those of the two refs that exist at the remote."""
-        names = (self._branch_ref, self._lock_ref)
-        heads = {}
-        for line in self._output_line("ls-remote", "--", self._url, *names).splitlines():
-            commit, _, ref = line.partition("\t")
-            if ref in names:  # ls-remote also finds longer names that end in them
-                heads[ref] = commit
-        return heads
 
     def _file(self, commit: str, name: str) -> str | None:
         """Return the text of the only file of a commit; None: the commit has none, or is ""."""

@@ -14,7 +14,13 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import TypeAlias
 
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Tenancy, TenancyKey
+from hooksync.core.model import (
+    DeclaredSubscription,
+    LiveSubscription,
+    LiveSubscriptions,
+    Tenancy,
+    TenancyKey,
+)
 from hooksync.core.record import Record, replace
 from hooksync.state.fingerprints import Key, Salt, identity_digest
 from hooksync.state.model import Attempt, State, StateEntry, TenancyRecords
@@ -26,7 +32,6 @@ ATTEMPT_EXPIRY = 3600
 Proof: TypeAlias = tuple[Key, Salt]
 # by identity: the secrets that success responses without an id prove in this run
 Proofs: TypeAlias = Mapping[str, Proof]
-NO_PROOFS: Proofs = MappingProxyType({})
 
 
 class History(Record):
@@ -55,7 +60,7 @@ class History(Record):
         return record.run if record else 0
 
 
-def history_of(state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription]) -> History:
+def history_of(state: State, tenancy: Tenancy, listed: LiveSubscriptions) -> History:
     """Gather what a state contains about a tenancy, settled by a list."""
     records = settled(state.of(tenancy.key), listed, state.url_salt)
     shown = {live.id for live in listed}
@@ -98,9 +103,9 @@ def declared_by_identity(tenancy: Tenancy, url_salt: str) -> dict[str, DeclaredS
 
 def settled(
     records: TenancyRecords,
-    listed: Sequence[LiveSubscription],
+    listed: LiveSubscriptions,
     url_salt: str,
-    proofs: Proofs = NO_PROOFS,
+    proofs: Proofs = MappingProxyType({}),
 ) -> TenancyRecords:
     """Settle the attempts of a tenancy by a list.
 

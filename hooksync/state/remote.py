@@ -43,6 +43,9 @@ _EMPTY: VersionedData = (BackendData(), None)
 UNREADABLE = "unreadable"  # names a lock that is not in hooksync's format, for `state unlock`
 
 
+Change = Callable[[BackendData], BackendData]
+
+
 class RemoteStore:
     """A state in a backend, with a lock that expires unless a thread or a call renews it.
 
@@ -168,9 +171,7 @@ class RemoteStore:
         self.read()
         self._put_held(lock, change, f"run lock taken by {holder}")
 
-    def _put_held(
-        self, lock: Holder, change: Callable[[BackendData], BackendData], message: str
-    ) -> None:
+    def _put_held(self, lock: Holder, change: Change, message: str) -> None:
         """Write a content with the lock of this run, and note when it was renewed."""
         now = self._clock.now()
         self._put(change, message)
@@ -216,7 +217,7 @@ class RemoteStore:
             finally:
                 self._lock = None
 
-    def _put(self, change: Callable[[BackendData], BackendData], message: str) -> None:
+    def _put(self, change: Change, message: str) -> None:
         """Write what `change` makes of the content.
 
         If that fails, try again for a while, each time with the content that is there by then.

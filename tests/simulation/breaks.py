@@ -73,8 +73,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove the old half first",
         "reconcile/apply.py",
-        'removes_first = self.plan.replacement == "remove-first"',
-        "removes_first = True",
+        'if self.plan.replacement == "remove-first" and runner.step.removes:',
+        "if runner.step.removes:",
     ),
     Break(
         "trust what only a list has shown",
