@@ -24,6 +24,7 @@ class Size:
     """
 
     nodes: int = 0
+    nodes_of_runs: int = 0  # without the receiver's side and the sandbox
     statements: int = 0
     simple_statements: int = 0
     compound: list[str] = field(default_factory=list)  # the places, "module.py:12"
@@ -32,6 +33,7 @@ class Size:
     def add(self, module: str, node: ast.AST) -> None:
         """Count one node of a module."""
         self.nodes += 1
+        self.nodes_of_runs += not module.startswith(("receiver", "sandbox"))
         if isinstance(node, ast.stmt):
             self.statements += 1
             if not hasattr(node, "body"):
@@ -51,6 +53,7 @@ class Size:
         compound = 1000 * len(self.compound) / self.simple_statements
         return {
             "syntax nodes": self.nodes,
+            "the same without receivers and sandbox": self.nodes_of_runs,
             "nodes per statement": round(self.nodes / self.statements, 2),
             "compound statements per 1,000": round(compound, 2),
             "functions over 250 nodes": len(self.large_functions),
@@ -64,18 +67,17 @@ class Size:
         )
 
 
-# Each limit is the figure of the day when the limit was last set. Lower it when its figure falls.
-# The limits of nodes were raised once, when adoption, attempts, shared defaults, policies for teams,
-# the inbox and the suite's proofs came together. The goal is 112,000 nodes, of which at most 92,000
-# without the receiver's side and the sandbox: until it is reached, do not raise a limit again.
+# Each limit is the figure of the day when the limit was last set. Lower it when its figure falls, and
+# never raise it.
 LIMITS: dict[str, float] = {
-    "syntax nodes": 122_700,
-    "nodes per statement": 9.82,
+    "syntax nodes": 111_950,
+    "the same without receivers and sandbox": 92_000,
+    "nodes per statement": 9.75,
     "compound statements per 1,000": 0.2,
     "functions over 250 nodes": 0,
     "nodes of the largest function": 250,
 }
-TESTS_LIMIT = 265_900  # syntax nodes of tests/; the goal is 245,000
+TESTS_LIMIT = 243_300  # syntax nodes of tests/
 
 
 def measure(package: Path) -> Size:
