@@ -53,6 +53,9 @@ traits, for what is not known of the real service:
 example: hooksync sandbox --fault status-503@list:2"""
 
 
+# flags that several commands have
+_CALLS = ("--timeout", "--parallelism", "--credentials")
+_REPORTS = ("--notify", "--notify-as", "--metrics")
 _SAFETY = {"safety": ("--policy", "--allow-commands")}
 _WHICH_STATE = {"which state": ("--state", "--file")}
 
@@ -235,7 +238,7 @@ example: hooksync check --format json
                 "what to select": ("--tenancy", "--target", "--url", "--secret"),
                 "output": ("list --format",),
                 **_SAFETY,
-                "more": ("--timeout", "--parallelism", "--credentials", "--verbose"),
+                "more": (*_CALLS, "--verbose"),
             },
             _check,
             """\
@@ -256,15 +259,7 @@ with 1 otherwise. A warning, such as a weak secret, is not a failure.""",
                 "what to select": ("--tenancy", "--target", "--since", "--replace", "--adopt"),
                 "output": ("--format", "--out", "--detailed-exitcode", "--all", "--quiet"),
                 "safety": ("--probe", "--policy", "--allow-commands"),
-                "more": (
-                    "--timeout",
-                    "--parallelism",
-                    "--credentials",
-                    "--notify",
-                    "--notify-as",
-                    "--metrics",
-                    "--verbose",
-                ),
+                "more": (*_CALLS, *_REPORTS, "--verbose"),
             },
             _plan,
             """\
@@ -279,16 +274,7 @@ Show what `hooksync apply` would do, and save it with --out. Changes nothing."""
                 "what to select": ("--tenancy", "--target", "--replace", "--adopt"),
                 "output": ("apply --format", "--report", "--all"),
                 "safety": ("--yes", "--max-age", "--policy", "--allow-commands"),
-                "more": (
-                    "--timeout",
-                    "--parallelism",
-                    "--credentials",
-                    "--notify",
-                    "--notify-as",
-                    "--metrics",
-                    "--lock-timeout",
-                    "--verbose",
-                ),
+                "more": (*_CALLS, *_REPORTS, "--lock-timeout", "--verbose"),
             },
             _apply,
             """\
@@ -303,13 +289,7 @@ Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
                 "what to read": ("--file", "--env-file", "--state"),
                 "output": ("apply --format", "--report"),
                 "safety": ("--yes", "--policy", "--allow-commands"),
-                "more": (
-                    "--timeout",
-                    "--parallelism",
-                    "--credentials",
-                    "--lock-timeout",
-                    "--verbose",
-                ),
+                "more": (*_CALLS, "--lock-timeout", "--verbose"),
             },
             _apply,
             """\
@@ -327,7 +307,7 @@ duplicate of a declared subscription. `protect` and a policy apply.""",
                 "what to select": ("--tenancy", "--target"),
                 "output": ("list --format",),
                 **_SAFETY,
-                "more": ("--timeout", "--parallelism", "--credentials", "--verbose"),
+                "more": (*_CALLS, "--verbose"),
             },
             _list,
             """\

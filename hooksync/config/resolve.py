@@ -201,13 +201,13 @@ class _Resolver(Record):
         No two may have the same URL and trigger.
         """
         subscriptions = []
+        urls: dict[str, HookUrl | None] = {}  # by name: all its triggers have one URL
         seen: dict[SubscriptionKey, DeclaredSubscription] = {}
         for entry in self.entry.subscriptions:
-            written = url_template(entry)
-            text = self._resolve_url(written)
-            if text is not None:
-                if written.names:
-                    entry = replace(entry, url=HookUrl(written.text, text))
+            if entry.name not in urls:
+                urls[entry.name] = self._resolve_url(entry)
+            if url := urls[entry.name]:
+                entry = replace(entry, url=url)
                 subscriptions.append(entry)
             first = seen.setdefault(entry.key, entry)
             if first is not entry:
@@ -216,8 +216,9 @@ class _Resolver(Record):
                 self.problems.append(Problem(what, "remove one of the two", entry.location))
         return tuple(subscriptions)
 
-    def _resolve_url(self, written: Template) -> str | None:
+    def _resolve_url(self, entry: DeclaredSubscription) -> HookUrl | None:
         """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
+        written = url_template(entry)
         if has_literal_key(written.text):
             what = (
                 "the query of the URL contains what looks like a key: whoever reads the file has it"
@@ -235,7 +236,7 @@ class _Resolver(Record):
         if is_plain_http(text):
             what = f"{subject} is plain http: events can be read in transit"
             self.warnings.append(Problem(what, "use https", written.location))
-        return text
+        return HookUrl(written.text, text) if written.names else entry.url
 
     def _fill(self, written: Template, noun: str) -> str | None:
         """Fill in a text. None: it is not known. If a variable is not set, a problem is noted."""

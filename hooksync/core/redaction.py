@@ -171,13 +171,17 @@ def _of_backslash(escape: re.Match[str]) -> str:
     return decoded
 
 
+def _of_percent(escape: re.Match[str]) -> str:
+    return unquote(escape[0])
+
+
 def _of_doubled(escape: re.Match[str]) -> str:
     letter_and_digits = escape[0].lstrip("\\")
     return chr(int(letter_and_digits[1:], 16))
 
 
 _ESCAPES = (
-    (_PERCENT, lambda escape: unquote(escape[0])),
+    (_PERCENT, _of_percent),
     (_ENTITY, lambda escape: unescape(escape[0])),
     (_BACKSLASH, _of_backslash),
     (_DOUBLED, _of_doubled),

@@ -266,11 +266,11 @@ class Journal:
         """Drop the records that nobody needs, and note what is foreign. `declared`: by identity."""
         shown = {live.id for live in listed}
         kept = {step.new.key for step in applied.plan.steps if step.evidence}
-        wanted = {digest for digest in declared if declared[digest].enabled}
-        as_declared = {digest for digest in wanted if declared[digest].key in kept}
-        records = without_needless(
-            records, shown, wanted, as_declared, self._started_at, removed=applied.removed
-        )
+        wanted = {}
+        for digest, subscription in declared.items():
+            if subscription.enabled:
+                wanted[digest] = subscription.key in kept
+        records = without_needless(records, shown, wanted, self._started_at, applied.removed)
         return replace(records, foreign=tuple(sorted(shown - records.ids)))
 
 

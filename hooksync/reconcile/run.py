@@ -297,7 +297,7 @@ def challenge_receivers(plans: TenancyPlans, run: Run) -> TenancyPlans:
     answered = {
         address: answers[target] for address, target in targets.items() if target in answers
     }
-    return [_judged(plan, answered) for plan in plans]
+    return [_judged_by_answers(plan, answered) for plan in plans]
 
 
 def _is_challenged(plan: TenancyPlan, step: Step) -> bool:
@@ -316,7 +316,7 @@ def _is_risky(plan: TenancyPlan, step: Step) -> bool:
     return step.action == "resubscribe" and plan.replacement == "remove-first"
 
 
-def _judged(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
+def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
     """Refuse a plan if a receiver has a different secret, or must be ready and is not.
 
     Warn of other receivers that are not ready. `answers`: by declared address.

@@ -175,10 +175,8 @@ def _newest_runs(records: TenancyRecords) -> dict[str, int]:
 def without_needless(
     records: TenancyRecords,
     shown: Collection[str],
-    declared: Collection[str],
-    as_declared: Collection[str],
+    declared: Mapping[str, bool],
     now: float,
-    *,
     removed: Collection[str],
 ) -> TenancyRecords:
     """Drop the records that nobody needs, by the last list of an apply.
@@ -186,12 +184,13 @@ def without_needless(
     An entry goes if its id is not listed, and its identity is undeclared or has a newer entry. An
     attempt goes in the same case, or if what is live is as declared, but not within
     `ATTEMPT_EXPIRY`.
-    `declared`: the identities that are declared and not paused; `as_declared`: those of them that
-    were kept, with a known secret. `removed`: the ids that this run has removed.
+    `declared`: the identities that are declared and not paused, and whether each was kept with a
+    known secret. `removed`: the ids that this run has removed.
     """
-    gone = {identifier for identifier in removed if identifier not in shown}
-    entries = tuple(entry for entry in records.entries if entry.id not in gone)
-    records = replace(records, entries=entries)
+    listed_or_lost = [
+        entry for entry in records.entries if entry.id in shown or entry.id not in removed
+    ]
+    records = replace(records, entries=tuple(listed_or_lost))
     newest = _newest_runs(records)
 
     def kept(record: StateEntry | Attempt) -> StateEntry | Attempt | None:
@@ -199,7 +198,7 @@ def without_needless(
         is_newest = record.run >= newest.get(record.identity, 0)
         is_needed = record.identity in declared and is_newest
         if isinstance(record, Attempt):
-            is_open = is_needed and record.identity not in as_declared
+            is_open = is_needed and not declared[record.identity]
             is_needed = is_open or now - record.at <= ATTEMPT_EXPIRY
         return record if record.id in shown or is_needed else None
 
