@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -144,16 +145,20 @@ def _run(
     command ends with a different one.
     """
     announce(f"\n{_INDENT}$ hooksync {command}")
-    done = subprocess.run(  # noqa: S603  our own program
-        [sys.executable, "-m", "hooksync", *command.split()],
-        cwd=folder,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
+    # in a thread: a signal in this one would leave behind a process that is just being started
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(
+            subprocess.run,
+            [sys.executable, "-m", "hooksync", *command.split()],
+            cwd=folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+        )
+        done = running.result()
     announce(textwrap.indent(done.stdout.rstrip(), _INDENT))
     if done.returncode != code:
         raise SandboxError(f"`hooksync {command}` ended with exit code {done.returncode}")
