@@ -154,7 +154,8 @@ class Policy(Record):
         for use in uses_of(tenancy):
             if not use.is_usual:
                 yield from _variable_breaches(rules, use)
-                refs += [use.ref] if use.ref else []
+                if use.ref:
+                    refs.append(use.ref)
             elif login and use.ref and use.ref.noun != CREDENTIALS["totp"]:
                 refs.append(SecretRef("file", login, tenancy.location))
         yield from _source_breaches(rules, refs, self.file)

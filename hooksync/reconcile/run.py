@@ -329,8 +329,9 @@ def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) ->
         # a duplicate has the address of a different step
         if answer and _is_challenged(plan, step):
             step = replace(step, receiver=answer)
-            is_needed = plan.probe == "require" or _is_risky(plan, step)
-            is_refused = is_needed or answer.state == "wrong-secret"
+            is_refused = (
+                plan.probe == "require" or _is_risky(plan, step) or answer.state == "wrong-secret"
+            )
             if answer.state != "ready":
                 new = step.new
                 what = (

@@ -144,7 +144,9 @@ def step_lines(plan: Plan, *, shows_kept: bool) -> Iterator[Line]:
         lines = [*_tenancy_lines(tenancy, shows_kept=shows_kept)]
         if lines or tenancy.live_count is None:
             head = f"{tenancy.name}   {tenancy.where}   {counts_of(tenancy)}"
-            yield from [*unstyled([head, ""]), *lines, ("", "")]
+            yield from [*unstyled([head, ""]), *lines]
+            if lines:
+                yield "", ""
 
 
 def _tenancy_lines(tenancy: TenancyPlan, *, shows_kept: bool) -> Iterator[Line]:
