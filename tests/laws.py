@@ -112,6 +112,7 @@ class Moment:
     shown: tuple[Held, ...] | None = None
     named: str | None = None  # the id of the new subscription in the answer that the run got
     about: str = ""  # the id that the call was to remove
+    asked: Place | None = None  # what the call was to make
     is_late: bool = False  # the service did it after the run had stopped waiting for it
 
 

@@ -44,6 +44,7 @@ from tests.laws import (
     SETTLED,
     SOMEBODY_ELSE,
     Held,
+    Moment,
     Place,
     Remembered,
     Run,
@@ -262,7 +263,7 @@ class Play:
             )
             report.unlink(missing_ok=True)
         self.users.setdefault(state, set()).add(process.name)
-        remembered, meant = self.remembered(state), self._meant(state)
+        remembered, earlier = self.remembered(state), self._state(state)
         start, before = len(self.service.moments), self.service.held()
         code, crash = self._carry_out(verb, options, process, hooks)
         text, saved = self.disk.texts.get(state), _read(more.get("saved_plan"))
@@ -291,10 +292,10 @@ class Play:
             attempts=self._open_attempts(state),
             is_reviewed="reviewed" in flags or saved is not None,
             promised=json.loads(saved) if saved else None,
-            meant=meant,
+            meant=self._meant(earlier, before, self.service.moments[start:]),
         )
-        self._learn(run, adopts="adopt" in flags and verb == "apply")
         self._note_made(is_counted=state == OWN and not getattr(options, "replace", ()))
+        self._learn(run, adopts="adopt" in flags and verb == "apply")
         run = replace(
             run,
             made=dict(self.made),
@@ -382,19 +383,20 @@ class Play:
             self.last_held = held
         self.noted = len(self.service.moments)
 
-    def _meant(self, name: str) -> dict[str, str]:
-        """Return the ids that may belong to an attempt of a state, each with its address."""
-        state = self._state(name)
-        if state is None:
-            return {}
+    def _meant(
+        self, state: State | None, before: Iterable[Held], moments: Iterable[Moment]
+    ) -> dict[str, str]:
+        """Return the ids that may belong to an attempt of a state, each with its address.
+
+        These are live before a run, or at one of its moments.
+        """
         meant = {}
-        for one in self.service.held():
-            place = LiveSubscription(one.id, live_url(one.url, {}), Trigger(one.trigger), None).key
-            digest = identity_digest(state.url_salt, place)
-            for records in state.tenancies:
-                for attempt in records.attempts:
-                    is_its = records.tenant == one.tenant.lower() and attempt.identity == digest
-                    if is_its and one.id not in attempt.seen:
+        live = {*before, *(one for moment in moments for one in moment.held)}
+        for records in state.tenancies if state else ():
+            for attempt in records.attempts:
+                for one in live:
+                    is_its = records.tenant == one.tenant.lower() and one.id not in attempt.seen
+                    if is_its and attempt.identity == _digest(state, one):
                         meant[one.id] = attempt.address
         return meant
 
@@ -441,8 +443,10 @@ class Play:
                 is_wrong = entry.is_right is False or flags.get(entry.id, entry.flag) != entry.flag
                 if is_wrong and earlier.get(entry.id) != entry:
                     self.misled.add(entry.id)
+        # an attempt may take what a person made, if no list showed it before
+        mistaken = self.misled | (run.meant.keys() - self.made.keys())
         for one in (*run.before, *run.after):
-            if one.id in self.misled:
+            if one.id in mistaken:
                 self.mistaken.add((one.tenant, one.place))
 
     def _judge(self, run: Run, process: Process, where: str, laws: Iterable[Any]) -> None:
@@ -519,8 +523,8 @@ def _taken_for_own(run: Run) -> set[str]:
         if moment.by != run.name:
             continue
         made_here |= {one.id for one in made}
-        if moment.call == "subscribe" and moment.status == 200 and moment.named is None:
-            nameless |= {(one.tenant, one.place) for one in made}
+        if moment.asked and moment.status == 200 and moment.named is None:
+            nameless.add((moment.tenant, moment.asked))
     taken = {outcome(step)["new_id"] for one in run.told for step in one["steps"]} - {None}
     known = {entry.id for entry in run.remembered}
     for entry in run.remembers or ():  # a killed run has no report
@@ -528,6 +532,11 @@ def _taken_for_own(run: Run) -> set[str]:
             taken.add(entry.id)
     of_others = {one.id for one in seen if (one.tenant, one.place) in nameless} - made_here
     return taken & of_others
+
+
+def _digest(state: State, one: Held) -> str:
+    live = LiveSubscription(one.id, live_url(one.url, {}), Trigger(one.trigger), None)
+    return identity_digest(state.url_salt, live.key)
 
 
 @lru_cache(maxsize=64)

@@ -28,7 +28,7 @@ from hooksync.sandbox.tenancies import TOKEN_HEADER, Account, SandboxOptions, Su
 from hooksync.service.http import Request, Response
 from hooksync.service.worker_pool import T, WorkerPool
 from hooksync.state.fingerprints import Key, Salt
-from tests.laws import SOMEBODY_ELSE, Held, Moment
+from tests.laws import SOMEBODY_ELSE, Held, Moment, Place
 from tests.memory_terminal import MemoryTerminal
 from tests.sandbox_faults import OddRules, normalised
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 BEGINNING = 1_800_000_000.0  # seconds since 1970
 CALL_SECONDS = 0.05
 TIMEOUT = 30.0  # seconds that a process waits for an answer
-MOST_CALLS = 1000  # of one process; more calls count as an endless loop
+MOST_CALLS = 2000  # of one process; more calls and waits count as an endless loop
 USERNAME, PASSWORD = "archivist@example.org", "canary-of-the-password-0123456789"
 SERVER = "https://sim.preservica.example"
 spelt = lru_cache(maxsize=4096)(normalised)
@@ -313,9 +313,10 @@ class Process(MemoryTerminal):
         status = result.status if is_heard else None
         if name in ("list", "subscribe", "unsubscribe"):
             about = call.path.rpartition("/")[2] if name == "unsubscribe" else ""
+            asked = _asked(call.body) if name == "subscribe" else None
             held = self.service.held()
             self.service.moments.append(
-                Moment(self.name, held, name, tenant, status, shown, named, about)
+                Moment(self.name, held, name, tenant, status, shown, named, about, asked)
             )
         if kind in ("late", "late-calls"):
             due, calls = (self.now() + number, 0) if kind == "late" else (self.now(), int(number))
@@ -414,6 +415,12 @@ CARRIED_OUT = frozenset(
     {"", "commit-cut", "slow", "commit-status", "garbage", "expired", "commit-killed", "commit-bug"}
 )
 UNHEARD = frozenset({"killed", "commit-killed", "garbage", "portal", "empty", "bug", "commit-bug"})
+
+
+def _asked(body: bytes) -> Place:
+    """Return what a call asks the service to make."""
+    asked = json.loads(body)
+    return spelt(asked["url"]), asked["triggerType"]
 
 
 def _named(body: bytes) -> str | None:
