@@ -12,14 +12,14 @@ def main(arguments: list[str]) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())  # hooksync handles no signal by itself
     try:
-        declared = hooksync.load("hooks.yaml", stop=stop)
-        plan = hooksync.plan(declared)
-        print(declared.render(plan, "text"), end="")
+        inputs = hooksync.load("hooks.yaml", stop=stop)
+        plan = hooksync.plan(inputs)
+        print(inputs.render(plan, "text"), end="")
         for problem in (*plan.warnings, *plan.all_refusals):
             print(f"note: {problem.what}")
         if "--apply" not in arguments or not plan.has_changes:
             return plan.exit_code
-        report = hooksync.apply(declared, plan)
+        report = hooksync.apply(inputs, plan)
     except hooksync.HooksyncError as error:
         for problem in error.problems:
             print(f"error: {problem.what}\n  fix: {problem.fix}")
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     for step in report.steps:
         result = step.outcome.result if step.outcome else "planned"
         print(f"{result}: {step.action} {step.address or step.id}")
-    print(declared.render(report, "text"), end="")
+    print(inputs.render(report, "text"), end="")
     return report.exit_code
 
 

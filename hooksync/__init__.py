@@ -8,8 +8,8 @@ them, so that the command starts fast.
 
 __version__ = "0.9.0"
 __all__ = [
-    "Declared",
     "HooksyncError",
+    "Inputs",
     "Plan",
     "Problem",
     "Step",
@@ -22,8 +22,8 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hooksync.api.run import (
-        Declared,
         HooksyncError,
+        Inputs,
         Plan,
         Problem,
         Step,

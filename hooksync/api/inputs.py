@@ -28,7 +28,7 @@ from hooksync.render.renderers import RENDERERS
 from hooksync.state.store import state_place
 
 
-class Declared(Record):
+class Inputs(Record):
     """What hooks files and the environment declare, and the options of the run."""
 
     HIDDEN = ("context", "receipt")
@@ -72,7 +72,7 @@ def prepare(
     needs_login: bool = True,
     receipt: Plan | None = None,
     entries: declarations.Declarations = (),
-) -> Declared:
+) -> Inputs:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
     `needs_login`: also raise if no tenancy can log in; the error names all missing variables.
@@ -84,7 +84,7 @@ def prepare(
     policy = hold_to_policy(options, entries, context)
     tenancies, warnings = resolve(entries, context.environ, needs_login=needs_login)
     run_limits = policy.run_limits if policy else {}
-    return Declared(
+    return Inputs(
         tuple(_chosen(tenancy, options.targets, policy) for tenancy in tenancies),
         (*warnings, *key_warnings(options.policy, context.environ)),
         options,

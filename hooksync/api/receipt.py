@@ -64,7 +64,9 @@ def tenancy_digest(
     Its key is the plan key. If there is none, it is the plan's id, which is random. `saved`: the
     tenancy as the saved plan has it.
     """
-    urls = sorted((step.address, step.new.url.full) for step in tenancy.steps if step.creates)
+    urls = sorted(
+        (step.address, step.declared_side.url.full) for step in tenancy.steps if step.creates
+    )
     promises = _promises(tenancy, saved)
     text = canonical([plan_id, tenancy.server, tenancy.tenant, promises, urls])
     made_under = key.value if key else bytes.fromhex(plan_id)
@@ -86,8 +88,8 @@ def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, s
         shown = {"trigger": step.shown.trigger.shown}
         if step.action != "unsubscribe":
             shown |= {
-                "url": step.new.url.shown,
-                "secret": str(step.new.secret),
+                "url": step.declared_side.url.shown,
+                "secret": str(step.declared_side.secret),
                 "secret state": "not-set" if step.address in not_set else str(step.secret),
                 "replacement": tenancy.replacement,
                 "probe": tenancy.probe,

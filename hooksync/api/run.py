@@ -15,7 +15,7 @@ from pathlib import Path
 from secrets import token_hex
 from threading import Event
 
-from hooksync.api.inputs import Declared, prepare
+from hooksync.api.inputs import Inputs, prepare
 from hooksync.api.options import RunOptions
 from hooksync.api.receipt import check_against
 from hooksync.config import declarations
@@ -60,8 +60,8 @@ from hooksync.state.model import NO_STATE
 from hooksync.state.store import OpenStore, StateStore, load_state, open_store, run_lock
 
 __all__ = [
-    "Declared",
     "HooksyncError",
+    "Inputs",
     "Plan",
     "Problem",
     "Step",
@@ -99,7 +99,7 @@ def load(
     parallelism: int = 8,
     allows_commands: bool = False,
     probes: bool = False,
-) -> Declared:
+) -> Inputs:
     """Read hooks files, and fill in variables. Raises HooksyncError with every problem.
 
     `environ`: replaces the environment of the process. `stop`: set it to interrupt a plan or an
@@ -166,33 +166,33 @@ class _SilentTerminal:
         yield advance
 
 
-def plan(declared: Declared) -> Plan:
+def plan(inputs: Inputs) -> Plan:
     """Read the tenancies and compare them with the files. Changes nothing.
 
     A tenancy that cannot be read is in the plan with its errors, and raises nothing.
 
     Raises HooksyncError if nothing can be planned, for example if the state cannot be read.
     """
-    with open_run(declared) as run:
-        return make_plan(declared, run)
+    with open_run(inputs) as run:
+        return make_plan(inputs, run)
 
 
-def apply(declared: Declared, shown: Plan | None = None) -> Plan:
+def apply(inputs: Inputs, shown: Plan | None = None) -> Plan:
     """Plan, refuse, probe; then create, list, remove, verify. Raises HooksyncError.
 
-    `shown`: a plan of the same `declared`. Only its tenancies are applied, and each is refused if
+    `shown`: a plan of the same `inputs`. Only its tenancies are applied, and each is refused if
     its steps are no longer the same.
     """
-    declared = replace(declared, receipt=shown or declared.receipt)
-    with open_run(declared, is_apply=True) as run:
-        made = make_plan_for_apply(declared, run)
-        made = challenge(declared, run, made)
-        return carry_out(declared, run, made, is_reviewed=shown is not None)
+    inputs = replace(inputs, receipt=shown or inputs.receipt)
+    with open_run(inputs, is_apply=True) as run:
+        made = make_plan_for_apply(inputs, run)
+        made = challenge(inputs, run, made)
+        return carry_out(inputs, run, made, is_reviewed=shown is not None)
 
 
 @contextmanager
 def open_run(
-    declared: Declared,
+    inputs: Inputs,
     *,
     is_apply: bool = False,
     find_store: OpenStore = open_store,
@@ -207,29 +207,29 @@ def open_run(
 
     The arguments after `is_apply` are for tests.
     """
-    context = declared.context
+    context = inputs.context
     failures: list[Exception] = []
     with ExitStack() as held:
-        store = _open_store(declared, find_store, held, is_apply=is_apply)
+        store = _open_store(inputs, find_store, held, is_apply=is_apply)
         secrets = sources_of(context)
-        _look_up_secrets(declared, secrets)
+        _look_up_secrets(inputs, secrets)
         caller = Caller(
-            _open_transport(declared, make_transport, held),
+            _open_transport(inputs, make_transport, held),
             context,
-            declared.private_receivers,
+            inputs.private_receivers,
             partial(_check_lock, store, context.stop, failures),
         )
         clients = {}
-        for tenancy in declared.tenancies:
+        for tenancy in inputs.tenancies:
             clients[tenancy.name] = Preservica(tenancy, caller, secrets.find_all)
         yield Run(
             context,
-            declared.tenancies,
+            inputs.tenancies,
             clients,
             secrets,
-            held.enter_context(make_pool(declared.options.parallelism, context.stop)),
+            held.enter_context(make_pool(inputs.options.parallelism, context.stop)),
             caller,
-            _make_planner(declared, secrets, store, derive, is_apply=is_apply),
+            _make_planner(inputs, secrets, store, derive, is_apply=is_apply),
             store,
             _list_wait(context, is_apply=is_apply),
             failures,
@@ -238,25 +238,25 @@ def open_run(
 
 
 def _open_store(
-    declared: Declared, find_store: OpenStore, held: ExitStack, *, is_apply: bool
+    inputs: Inputs, find_store: OpenStore, held: ExitStack, *, is_apply: bool
 ) -> StateStore | None:
     """Find the store of the state, if the run has one. An apply holds its run lock."""
-    place = declared.state
-    options = declared.options
-    store = find_store(place, options.files[0], declared.context) if place else None
+    place = inputs.state
+    options = inputs.options
+    store = find_store(place, options.files[0], inputs.context) if place else None
     if is_apply:
         if store is None:
             raise UsageError(Problem("the run has no state", "name one with --state"))
-        held.enter_context(run_lock(store, options.lock_timeout, declared.context))
+        held.enter_context(run_lock(store, options.lock_timeout, inputs.context))
     return store
 
 
 def _open_transport(
-    declared: Declared, make_transport: Callable[..., Transport], held: ExitStack
+    inputs: Inputs, make_transport: Callable[..., Transport], held: ExitStack
 ) -> Transport:
     """Open the connections of a run."""
-    options = declared.options
-    environ = process_environ(declared.context.environ)
+    options = inputs.options
+    environ = process_environ(inputs.context.environ)
     transport = make_transport(options.timeout, options.parallelism, environ)
     return held.enter_context(closing(transport))
 
@@ -267,16 +267,16 @@ def _list_wait(context: Context, *, is_apply: bool) -> float:
     return seconds if is_apply else 0.0
 
 
-def _look_up_secrets(declared: Declared, secrets: SecretSources) -> None:
+def _look_up_secrets(inputs: Inputs, secrets: SecretSources) -> None:
     """Look up the secrets of a run, even those that it will not use, so that no output shows them.
 
     The log-in looks up the password.
     """
-    environ = declared.context.environ
-    redactor = declared.context.output.redactor
+    environ = inputs.context.environ
+    redactor = inputs.context.output.redactor
     redactor.learn([environ.get(KEY_VARIABLE, ""), *proxy_credentials(process_environ(environ))])
     refs: list[SecretRef] = []
-    for tenancy in declared.tenancies:
+    for tenancy in inputs.tenancies:
         refs += [tenancy.credentials.username, tenancy.credentials.totp]
         refs += [subscription.secret for subscription in tenancy.subscriptions]
     secrets.look_up(refs)
@@ -303,7 +303,7 @@ def _other_run(store: StateStore | None) -> Problem | None:
 
 
 def _make_planner(
-    declared: Declared,
+    inputs: Inputs,
     secrets: SecretSources,
     store: StateStore | None,
     derive: Derive,
@@ -312,11 +312,11 @@ def _make_planner(
 ) -> Planner:
     """Read the state. Raises UsageError for globs that match no known address."""
     state = load_state(store, writes=is_apply) if store else None
-    options = declared.options
-    if not declared.receipt:  # a saved plan is compared tenancy by tenancy
+    options = inputs.options
+    if not inputs.receipt:  # a saved plan is compared tenancy by tenancy
         selected: list[str] = []
         others = [*state.addresses] if state else []
-        for tenancy in declared.tenancies:
+        for tenancy in inputs.tenancies:
             selected += [subscription.address for subscription in tenancy.subscriptions]
             others += [subscription.address for subscription in tenancy.not_selected]
         known = [*selected, *others]
@@ -335,43 +335,43 @@ def _make_planner(
         state,
         secrets,
         KeyRing(options.parallelism, derive),
-        declared.state,
+        inputs.state,
         is_trusted=not options.policy or bool(store and store.key),
         flags=options.flags,
     )
 
 
-def make_plan(declared: Declared, run: Run) -> Plan:
+def make_plan(inputs: Inputs, run: Run) -> Plan:
     """Read the tenancies and plan them. If the options ask for it, challenge their receivers."""
-    tenancies = run.plan(has_policy=bool(declared.options.policy))
-    made = _plan_of(declared, run, tenancies)
-    return challenge(declared, run, made) if declared.options.probes else made
+    tenancies = run.plan(has_policy=bool(inputs.options.policy))
+    made = _plan_of(inputs, run, tenancies)
+    return challenge(inputs, run, made) if inputs.options.probes else made
 
 
-def make_plan_for_apply(declared: Declared, run: Run, *, asks: bool = False) -> Plan:
+def make_plan_for_apply(inputs: Inputs, run: Run, *, asks: bool = False) -> Plan:
     """Plan; look up every secret that the run selects; compare with the plan that was shown.
 
     `asks`: a person will answer a prompt, and may override the limits of the file.
     """
     tenancies = []
-    for tenancy in run.plan(has_policy=bool(declared.options.policy)):
+    for tenancy in run.plan(has_policy=bool(inputs.options.policy)):
         try:
-            run.secrets.find_all(step.new.secret for step in tenancy.steps if step.secret)
+            run.secrets.find_all(step.declared_side.secret for step in tenancy.steps if step.secret)
         except SecretError as error:
             tenancy = replace(tenancy, errors=error.problems)
         tenancies.append(left_to_a_person(tenancy) if asks else tenancy)
-    if declared.receipt:
-        key = plan_key(declared.context.environ)
-        tenancies = [*check_against(declared.receipt, tenancies, key)]
-    return _plan_of(declared, run, tenancies)
+    if inputs.receipt:
+        key = plan_key(inputs.context.environ)
+        tenancies = [*check_against(inputs.receipt, tenancies, key)]
+    return _plan_of(inputs, run, tenancies)
 
 
-def challenge(declared: Declared, run: Run, plan: Plan) -> Plan:
+def challenge(inputs: Inputs, run: Run, plan: Plan) -> Plan:
     """Challenge the receivers of new subscriptions, and judge the plan by their answers."""
-    return _with_tenancies(declared, run, plan, challenge_receivers(plan.tenancies, run))
+    return _with_tenancies(inputs, run, plan, challenge_receivers(plan.tenancies, run))
 
 
-def carry_out(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) -> Plan:
+def carry_out(inputs: Inputs, run: Run, plan: Plan, *, is_reviewed: bool) -> Plan:
     """Carry a plan out, unless it is refused as a whole, and fill in the outcomes.
 
     `is_reviewed`: somebody answered a prompt, or saw a plan that this plan equals.
@@ -383,7 +383,7 @@ def carry_out(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) ->
     else:
         commit = None
         if plan.has_changes:
-            commit = find_commit(declared.options.files[0], run.context.environ)
+            commit = find_commit(inputs.options.files[0], run.context.environ)
         tenancies = apply_plans(plan.tenancies, run, commit)
     errors: list[Problem] = []
     for error in run.failures:
@@ -392,32 +392,32 @@ def carry_out(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) ->
         plan,
         format="hooksync.report/1",
         errors=tuple(dict.fromkeys(errors)),
-        run=find_origin(declared.context.environ),
+        run=find_origin(inputs.context.environ),
     )
-    return _with_tenancies(declared, run, report, tenancies)
+    return _with_tenancies(inputs, run, report, tenancies)
 
 
-def _plan_of(declared: Declared, run: Run, tenancies: TenancyPlans) -> Plan:
+def _plan_of(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> Plan:
     """Put the plans of the tenancies together, with the reasons that refuse the whole run."""
-    options = declared.options
+    options = inputs.options
     plan = Plan(
         (),
-        rfc3339(declared.context.clock.now()),
+        rfc3339(inputs.context.clock.now()),
         token_hex(16),
         printable(", ".join(options.files)),
         selection=run.planner.selection,
         state=run.planner.place,
         state_missing=run.planner.place is not None and run.planner.state is None,
         running=run.other,
-        refusals=run_reasons(tenancies, declared.run_limits),
+        refusals=run_reasons(tenancies, inputs.run_limits),
     )
-    return _with_tenancies(declared, run, plan, _warned_of_age(declared, run, tenancies))
+    return _with_tenancies(inputs, run, plan, _warned_of_age(inputs, run, tenancies))
 
 
-def _warned_of_age(declared: Declared, run: Run, tenancies: TenancyPlans) -> TenancyPlans:
+def _warned_of_age(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> TenancyPlans:
     """Warn of changes to a tenancy whose last change is of a commit that the checkout lacks."""
     state = run.planner.state or NO_STATE
-    lacks = cache(partial(lacks_commit, declared.options.files[0], run.context.environ))
+    lacks = cache(partial(lacks_commit, inputs.options.files[0], run.context.environ))
     warned = []
     for tenancy in tenancies:
         commit = state.of(tenancy.key).commit
@@ -430,29 +430,29 @@ def _warned_of_age(declared: Declared, run: Run, tenancies: TenancyPlans) -> Ten
     return warned
 
 
-def _with_tenancies(declared: Declared, run: Run, plan: Plan, tenancies: TenancyPlans) -> Plan:
+def _with_tenancies(inputs: Inputs, run: Run, plan: Plan, tenancies: TenancyPlans) -> Plan:
     """Fill in the tenancies, and all that follows from them."""
-    found = tuple(_undeclared(declared, run, tenancies))
-    files = declared.options.files
+    found = tuple(_undeclared(inputs, run, tenancies))
+    files = inputs.options.files
     # a different file may declare what a single file does not
     undeclared = found if len(files) > 1 or os.path.isdir(files[0]) else ()
     plan = replace(plan, tenancies=tuple(tenancies), undeclared=undeclared)
     warnings = [plan.running] if plan.running else []
-    warnings += [*declared.warnings, *_doubts(run, tenancies)]
+    warnings += [*inputs.warnings, *_doubts(run, tenancies)]
     for tenancy in tenancies:
         warnings += tenancy.warnings
-    warnings += [*found, *step_warnings(plan, declared.options.flags)]
+    warnings += [*found, *step_warnings(plan, inputs.options.flags)]
     plan = replace(plan, warnings=tuple(dict.fromkeys(warnings)))
-    context = declared.context
+    context = inputs.context
     is_interrupted = context.stop.is_set() and not run.failures
     return completed(plan, interrupted=context.terminal.interrupt_code if is_interrupted else None)
 
 
-def _undeclared(declared: Declared, run: Run, plans: TenancyPlans) -> Iterator[Problem]:
+def _undeclared(inputs: Inputs, run: Run, plans: TenancyPlans) -> Iterator[Problem]:
     """Report the tenancies that the state contains and no file declares."""
     state = run.planner.state
-    options = declared.options
-    if state is None or options.tenancies or options.targets or declared.receipt:
+    options = inputs.options
+    if state is None or options.tenancies or options.targets or inputs.receipt:
         return
     keys = {plan.key for plan in plans}
     # an unread tenancy may lack its tenant, which the log-in reports: only the server counts
@@ -475,7 +475,7 @@ def _doubts(run: Run, tenancies: TenancyPlans) -> Iterator[Problem]:
     refs = []
     for tenancy in tenancies:
         if not tenancy.errors:
-            refs += [step.new.secret for step in tenancy.steps if step.secret]
+            refs += [step.declared_side.secret for step in tenancy.steps if step.secret]
     secrets, problems = run.secrets.look_up(refs)
     for problem in problems.values():
         yield replace(problem, what=f"{problem.what}: apply would stop")

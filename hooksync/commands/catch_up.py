@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from hooksync.api.inputs import Declared, prepare, read_files
+from hooksync.api.inputs import Inputs, prepare, read_files
 from hooksync.api.run import open_run
 from hooksync.commands.problems import confirm
 from hooksync.commands.receiving import ReceiverOptions, declared_receiver
@@ -32,10 +32,10 @@ class CatchUpOptions(ReceiverOptions):
 def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
     """List what was updated since a time, and after a prompt send an event for each entity."""
     moment = _moment(options.moment, context.clock.now())
-    declared = _declared(options, context)
-    [tenancy] = declared.tenancies
+    inputs = _inputs(options, context)
+    [tenancy] = inputs.tenancies
     [subscription] = tenancy.subscriptions
-    with open_run(declared) as run:
+    with open_run(inputs) as run:
         entities = updated_entities(run.clients[tenancy.name], moment)
         number = pluralised(len(entities), "entity")
         receiver = subscription.url.shown
@@ -48,7 +48,7 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
         return _send_missed(run, tenancy, moment, entities)
 
 
-def _declared(options: CatchUpOptions, context: Context) -> Declared:
+def _inputs(options: CatchUpOptions, context: Context) -> Inputs:
     """Read what the files declare for INDEXED at the address. An update proves no other trigger."""
     entries = read_files(options, context)
     address = str(options.address)

@@ -18,7 +18,7 @@ from hooksync.config.secret_sources import doubt_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problems
-from hooksync.core.model import DeclaredSubscription, ProbeResult, Tenancy
+from hooksync.core.model import DeclaredSubscription, ReceiverResult, Tenancy
 from hooksync.core.output import Format
 from hooksync.core.record import Record, replace
 from hooksync.receivers.challenges import doubt, probe_all
@@ -60,9 +60,9 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
         with open_receiver(named, options, context) as (run, receiver):
             findings += _check_receivers([receiver], (), run)
     else:
-        declared = prepare(replace(options, uses_state=False), context, needs_login=False)
-        warnings = declared.warnings
-        with open_run(declared) as run:
+        inputs = prepare(replace(options, uses_state=False), context, needs_login=False)
+        warnings = inputs.warnings
+        with open_run(inputs) as run:
             _check_tenancies(run, findings, places)
     code = _exit_code(findings, context)
     if options.format == "text":
@@ -150,7 +150,7 @@ def _check_receivers(
             yield receiver_finding(declared, answers.get((declared.url, secret)))
 
 
-def receiver_finding(declared: DeclaredSubscription, answer: ProbeResult | None) -> Finding:
+def receiver_finding(declared: DeclaredSubscription, answer: ReceiverResult | None) -> Finding:
     """Judge a receiver's answer to a challenge, and its time. `answer`: None: not challenged."""
     if answer is None:
         why = "receiver not challenged: probe: never, or an interrupt"

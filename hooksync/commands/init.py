@@ -140,7 +140,7 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     Raises HooksyncError if it cannot be read.
     """
     from hooksync.api import run as library  # 100 ms, for requests
-    from hooksync.api.inputs import Declared, hold_to_policy
+    from hooksync.api.inputs import Inputs, hold_to_policy
     from hooksync.config.declarations import TenancyDeclaration, set_fix
     from hooksync.config.resolve import resolve
 
@@ -150,8 +150,8 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     entries = [TenancyDeclaration(name, (), _HERE)]
     hold_to_policy(options, entries, context)
     tenancies, _ = resolve(entries, context.environ)
-    declared = Declared(tenancies, (), replace(options, uses_state=False), context)
-    made = library.plan(declared)
+    inputs = Inputs(tenancies, (), replace(options, uses_state=False), context)
+    made = library.plan(inputs)
     [plan] = made.tenancies
     if made.is_interrupted:
         raise Interrupted(Problem("interrupted, nothing was written", "run it again"))

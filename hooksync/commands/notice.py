@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-from hooksync.api.inputs import Declared
+from hooksync.api.inputs import Inputs
 from hooksync.api.options import RunOptions
 from hooksync.api.run import open_run
 from hooksync.config.secret_sources import sources_of
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, Problems, SecretError, exit_of
-from hooksync.core.model import HookUrl, ProbeResult, SecretRef
+from hooksync.core.model import HookUrl, ReceiverResult, SecretRef
 from hooksync.core.origin import find_origin
 from hooksync.core.output import Format
 from hooksync.core.reading import read_file
@@ -98,7 +98,7 @@ def _notify(summary: RunSummary, ref: SecretRef, form: NoticeForm, context: Cont
         return
     body = context.output.safe(json.dumps(summary.payload(form), ensure_ascii=False), "json")
     settings = RunOptions((), uses_state=False, timeout=_TIMEOUT, parallelism=1)
-    with open_run(Declared((), (), settings, context)) as run:
+    with open_run(Inputs((), (), settings, context)) as run:
         failure = _send(HookUrl(str(ref), url), body.encode(), run.caller)
     if failure:
         what = f"the notice was not delivered: {ref}: {failure}"
@@ -114,6 +114,6 @@ def _send(url: HookUrl, body: bytes, caller: Caller) -> str:
     parts = url.full, split_url(url.full)[2]
     caller.redactor.learn(part for part in parts if len(part) >= SHORTEST_MASKED)
     answer = post(url, caller, "notice", headers=JSON_HEADERS, body=body)
-    if isinstance(answer, ProbeResult):
+    if isinstance(answer, ReceiverResult):
         return answer.detail
     return "" if answer.status in SUCCESS else f"it answers {answer.status}"

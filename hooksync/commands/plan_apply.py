@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 
 from hooksync.api import run as library
-from hooksync.api.inputs import Declared, prepare
+from hooksync.api.inputs import Inputs, prepare
 from hooksync.api.receipt import open_saved_plan
 from hooksync.api.run import OpenRun, open_run
 from hooksync.commands.notice import WatchedOptions, watched
@@ -91,13 +91,13 @@ def _run(
 
 def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     """Make a plan, save it, and show it unless nothing in it needs a person."""
-    declared = prepare(options, context)
-    with open_run(declared) as run:
-        made = library.make_plan(declared, run)
+    inputs = prepare(options, context)
+    with open_run(inputs) as run:
+        made = library.make_plan(inputs, run)
     if not made.is_interrupted:
         made = completed(made, is_detailed=options.has_detailed_exit_code)
     if options.out or options.format in ("json", "html"):
-        made = declared.sealed(made)
+        made = inputs.sealed(made)
     saved = ""
     if options.out:  # first: if this fails, that is the result
         saved = _save(made, options, options.out, context)
@@ -130,27 +130,27 @@ def _save(made: Plan, options: PlanOptions, path: str, context: Context) -> str:
 
 def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
     """Plan, challenge, ask, apply, and show the result."""
-    declared = _declared(options, context)
+    inputs = _inputs(options, context)
     told: set[Problem] = set()
-    with open_run(declared, is_apply=True) as run:
-        asks = not declared.is_confirmed and context.terminal.can_ask()
-        made = library.make_plan_for_apply(declared, run, asks=asks)
+    with open_run(inputs, is_apply=True) as run:
+        asks = not inputs.is_confirmed and context.terminal.can_ask()
+        made = library.make_plan_for_apply(inputs, run, asks=asks)
         _refuse_wrong_ids(made, options)
-        must_ask = bool(made.ready_tenancies) and not declared.is_confirmed
+        must_ask = bool(made.ready_tenancies) and not inputs.is_confirmed
         if must_ask and not asks:
             made = replace(made, refusals=(_no_terminal(options),))
         else:
-            made = library.challenge(declared, run, made)
+            made = library.challenge(inputs, run, made)
         if not _show_and_ask(made, options, context, told, must_ask=must_ask):
             fix = f'answer "{expected_answer(made)}" to apply this'
             made = replace(made, refusals=(Problem("not confirmed", fix),))
-        is_reviewed = must_ask or declared.receipt is not None
-        done = library.carry_out(declared, run, made, is_reviewed=is_reviewed)
+        is_reviewed = must_ask or inputs.receipt is not None
+        done = library.carry_out(inputs, run, made, is_reviewed=is_reviewed)
     _show_result(done, run.failures, options, context, told)
     return done
 
 
-def _declared(options: ApplyOptions, context: Context) -> Declared:
+def _inputs(options: ApplyOptions, context: Context) -> Inputs:
     """Read what the hooks files declare, as the flags or a saved plan choose.
 
     Raises Refused or FileError, before any call, if the saved plan cannot be trusted.

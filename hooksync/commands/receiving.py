@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from hooksync.api.inputs import (
-    Declared,
+    Inputs,
     hold_to_policy,
     mask_url_variables,
     private_receivers,
@@ -101,7 +101,7 @@ def open_receiver(
         full = declared.url.full
         declared = replace(declared, url=HookUrl(masked_url(declared.url.shown), full))
     settings = RunOptions((), uses_state=False, timeout=options.timeout, parallelism=_MOST_CALLS)
-    with open_run(Declared((), (), settings, context, private)) as run:
+    with open_run(Inputs((), (), settings, context, private)) as run:
         yield run, declared
 
 

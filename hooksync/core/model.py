@@ -290,7 +290,7 @@ class DeclaredSubscription(PlainFields, _Compared):
         return f"{self.tenancy}/{self.name}/{self.trigger.short}"
 
 
-class ProbeResult(Record):
+class ReceiverResult(Record):
     """The result of a challenge, or the failure of any call to a receiver."""
 
     state: ReceiverState

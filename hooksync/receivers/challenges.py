@@ -21,7 +21,7 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 from hooksync.core.context import Advance
 from hooksync.core.errors import FailureKind, ServiceError
-from hooksync.core.model import HookUrl, ProbeResult, ReceiverState, Secret
+from hooksync.core.model import HookUrl, ReceiverResult, ReceiverState, Secret
 from hooksync.core.record import replace
 from hooksync.core.urls import masked_url, split_url
 from hooksync.receiver import sign_challenge
@@ -50,7 +50,7 @@ _RECIPE = (
     " hex HMAC-SHA256 of the code under the secret}"
 )
 
-READY = ProbeResult("ready", "", "")
+READY = ReceiverResult("ready", "", "")
 
 
 def key_of(secret: Secret) -> bytes:
@@ -63,14 +63,14 @@ def probe_all(
     pool: WorkerPool,
     caller: Caller,
     advance: Advance = lambda: None,
-) -> dict[ProbeTarget, ProbeResult]:
+) -> dict[ProbeTarget, ReceiverResult]:
     """Challenge each distinct target once, in parallel. A stop leaves out the remaining ones.
 
     `advance`: called after each challenge.
     """
     targets = list(dict.fromkeys(wanted))
 
-    def probe(target: ProbeTarget) -> ProbeResult:
+    def probe(target: ProbeTarget) -> ReceiverResult:
         try:
             return challenge(*target, caller)
         finally:
@@ -102,7 +102,7 @@ def signs(url: HookUrl, secret: Secret, caller: Caller, code: str) -> bool:
     that nobody can misuse the answer.
     """
     answer = post(url, caller, "challenge to refuse", code=code)
-    if isinstance(answer, ProbeResult):
+    if isinstance(answer, ReceiverResult):
         return False
     signed = unquote_to_bytes(code)
     said = answer.body.lower()
@@ -112,7 +112,9 @@ def signs(url: HookUrl, secret: Secret, caller: Caller, code: str) -> bool:
     )
 
 
-def challenge(url: HookUrl, secret: Secret, caller: Caller, code: str | None = None) -> ProbeResult:
+def challenge(
+    url: HookUrl, secret: Secret, caller: Caller, code: str | None = None
+) -> ReceiverResult:
     """Challenge one receiver, and judge its answer.
 
     `code`: as written in the query; None: a new random one.
@@ -121,7 +123,7 @@ def challenge(url: HookUrl, secret: Secret, caller: Caller, code: str | None = N
     code = code or secrets.token_hex(_CODE_BYTES)
     answer = post(url, caller, "challenge", code=code)
     seconds = caller.context.clock.monotonic() - begun
-    if isinstance(answer, ProbeResult):
+    if isinstance(answer, ReceiverResult):
         return replace(answer, seconds=seconds)
     called = "".join(_target(url, code))
     location = answer.headers.get("Location")
@@ -141,7 +143,7 @@ def post(
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
     method: str = "POST",
-) -> Response | ProbeResult:
+) -> Response | ReceiverResult:
     """Call a receiver once. A private address is called only if the caller allows it.
 
     `what`: the name of the call in records; `code`: a challenge code, or "".
@@ -162,7 +164,7 @@ def post(
         fix = _OWN_FIXES.get(error.kind, error.problems[0].fix)
         state: ReceiverState = "wrong-answer" if error.kind == "too-large" else "unreachable"
         is_sent = error.kind not in ("not-sent", "no-connection")
-        return ProbeResult(state, caller.redactor.quote(error.summary), fix, is_sent=is_sent)
+        return ReceiverResult(state, caller.redactor.quote(error.summary), fix, is_sent=is_sent)
 
 
 def _target(url: HookUrl, code: str) -> tuple[str, str]:
@@ -177,7 +179,7 @@ def _target(url: HookUrl, code: str) -> tuple[str, str]:
 
 def judge_answer(
     status: int, body: bytes, code: str, secret: bytes, url: str = "", *, quoted: str = ""
-) -> ProbeResult:
+) -> ReceiverResult:
     """Judge a receiver's answer to a challenge. The result quotes nothing of it but `quoted`.
 
     `code`: as written in the query. `url`: the URL that was called. `quoted`: the receiver's own
@@ -187,7 +189,7 @@ def judge_answer(
     words = f": {quoted}" if quoted else ""
     if status != 200:
         fix = _STATUS_FIX if status >= 300 else _RECIPE
-        return ProbeResult("wrong-answer", f"it answers {status}, not 200{words}", fix)
+        return ReceiverResult("wrong-answer", f"it answers {status}, not 200{words}", fix)
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -197,24 +199,26 @@ def judge_answer(
             pass
         case _:
             what = "its answer is not JSON with text in challengeCode and challengeResponse"
-            return ProbeResult("wrong-answer", f"{what}{words}", _RECIPE)
+            return ReceiverResult("wrong-answer", f"{what}{words}", _RECIPE)
     if echoed != unquote_plus(code):
         what = "its answer does not repeat the challengeCode"
         if echoed == code:
             what += ": it has not decoded the query"
-        return ProbeResult("wrong-answer", what, "return the challengeCode of the query unchanged")
+        return ReceiverResult(
+            "wrong-answer", what, "return the challengeCode of the query unchanged"
+        )
     return _judge_response(given, code, secret, url)
 
 
-def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResult:
+def _judge_response(given: str, code: str, secret: bytes, url: str) -> ReceiverResult:
     """Compare the answer to a challenge with the right one, and with the usual mistakes."""
     if given == sign_challenge(secret, unquote_to_bytes(code.replace("+", " "))):
         return READY
     if mistake := name_mistake(given, challenge_mistakes(secret, code, url)):
         state: ReceiverState = "wrong-secret" if mistake.is_secret else "wrong-answer"
-        return ProbeResult(state, f"its challengeResponse {mistake.what}", mistake.fix)
+        return ReceiverResult(state, f"its challengeResponse {mistake.what}", mistake.fix)
     if not _RESPONSE.fullmatch(given):
         what = "its challengeResponse is not the hex of an HMAC-SHA256"
-        return ProbeResult("wrong-answer", what, FORM_FIX)
+        return ReceiverResult("wrong-answer", what, FORM_FIX)
     fix = "give the receiver the declared secret, or declare the secret that the receiver has"
-    return ProbeResult("wrong-secret", "it signs challenges with a different secret", fix)
+    return ReceiverResult("wrong-secret", "it signs challenges with a different secret", fix)

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from hooksync.config.files import read_named
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import HookUrl, ProbeResult, Secret, SecretRef, Secrets
+from hooksync.core.model import HookUrl, ReceiverResult, Secret, SecretRef, Secrets
 from hooksync.core.record import Record, field
 from hooksync.receiver import sign_event, verify_event
 from hooksync.receivers.challenges import key_of, post
@@ -101,7 +101,7 @@ def forwarded(headers: Mapping[str, str], body: bytes) -> Delivery:
     return Delivery(body, signature, "transfer-encoding" in headers, kept)
 
 
-def deliver(url: HookUrl, sent: Delivery, caller: Caller) -> Response | ProbeResult:
+def deliver(url: HookUrl, sent: Delivery, caller: Caller) -> Response | ReceiverResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
     headers = dict(sent.headers)
     if sent.signature is not None:

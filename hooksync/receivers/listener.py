@@ -15,7 +15,7 @@ from typing import Any
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, Problem, os_reason
-from hooksync.core.model import ProbeResult, Secrets, Trigger
+from hooksync.core.model import ReceiverResult, Secrets, Trigger
 from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, ProcessMemory, Receiver
 from hooksync.receivers.challenges import challenge, key_of
@@ -160,7 +160,7 @@ def _forward(target: Sender, request: IncomingRequest, answer: Answer) -> tuple[
     """Forward a genuine event. Returns the target's answer, and the same in words."""
     sent = forwarded(request.headers, request.body)
     found = deliver(target.url, sent, target.caller)
-    if isinstance(found, ProbeResult):
+    if isinstance(found, ReceiverResult):
         what = f"the receiver of --forward is down: {found.detail}; the sender got {_NO_ANSWER}"
         document = b'{"message": "the receiver did not answer"}'
         return answer._replace(status=_NO_ANSWER, body=document), what

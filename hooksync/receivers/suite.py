@@ -18,7 +18,7 @@ from itertools import chain
 from typing import Any, Literal
 from urllib.parse import quote
 
-from hooksync.core.model import HookUrl, ProbeResult, ReceiverState, Secret
+from hooksync.core.model import HookUrl, ReceiverResult, ReceiverState, Secret
 from hooksync.core.record import Record, replace
 from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
 from hooksync.receivers.challenges import challenge, doubt, key_of, signs
@@ -128,13 +128,13 @@ class Sender:
         self,
         name: str,
         sent: Delivery,
-        answer: Response | ProbeResult,
+        answer: Response | ReceiverResult,
         kind: TrialKind = "genuine",
         seconds: float = 0.0,
     ) -> Trial:
         """Judge the answer to an event."""
         trial = Trial(name, kind, "failed", answer.status, seconds, sent=sent)
-        if isinstance(answer, ProbeResult):
+        if isinstance(answer, ReceiverResult):
             is_last = not answer.is_sent
             return replace(trial, detail=answer.detail, fix=answer.fix, is_last=is_last)
         if LISTEN in answer.headers and kind != "genuine":

@@ -26,7 +26,7 @@ from hooksync.core.record import replace
 from hooksync.reconcile.journal import AppliedTenancy, Journal, Ledger
 from hooksync.reconcile.plan import NEXT_RUN, TenancyPlan, TenancyPlans, not_begun
 from hooksync.reconcile.run import Run
-from hooksync.reconcile.step_runner import Call, StepRunner
+from hooksync.reconcile.step_runner import CallState, StepRunner
 
 Runners = list[StepRunner]
 
@@ -102,7 +102,7 @@ class Execution:
             return self.unverified(error.summary)
         removed = []
         for runner in self.runners:
-            if runner.removal is Call.DONE:
+            if runner.removal is CallState.DONE:
                 removed.append(runner.step.id)
         plan = replace(self._finish(), live_after=len(live))
         return AppliedTenancy(plan, self.ledger.records, live, frozenset(removed))
@@ -126,10 +126,10 @@ class Execution:
             """Create the subscription of a step. With remove-first, remove the old one first."""
             if self.plan.replacement == "remove-first" and runner.step.removes:
                 runner.remove()
-                if runner.removal is not Call.DONE:
+                if runner.removal is not CallState.DONE:
                     return
                 self.advance()
-            runner.create(self.run.secrets.find(runner.step.new.secret))
+            runner.create(self.run.secrets.find(runner.step.declared_side.secret))
 
         self._side_by_side(create, self._makers())
         for runner in self._makers():
@@ -155,9 +155,9 @@ class Execution:
 
     def _awaited(self) -> Runners:
         """Return the steps whose new subscription must still appear in a list."""
-        states = {Call.UNCLEAR}
+        states = {CallState.UNCLEAR}
         if self._removing():
-            states.add(Call.UNLISTED)
+            states.add(CallState.UNLISTED)
         return [runner for runner in self._makers() if runner.creation in states]
 
     def _mismatched(self) -> Runners:
@@ -165,7 +165,7 @@ class Execution:
         return [
             runner
             for runner in self.runners
-            if runner.creation is Call.UNLISTED or runner.removal is Call.STILL_LISTED
+            if runner.creation is CallState.UNLISTED or runner.removal is CallState.STILL_LISTED
         ]
 
     def _remove(self, live: LiveSubscriptions) -> None:
@@ -197,11 +197,11 @@ class Execution:
             step = runner.step
             is_kept = step.action in ("keep", "adopt") and step.live
             if step.creates:
-                is_absent = runner.creation is not Call.DONE
+                is_absent = runner.creation is not CallState.DONE
             else:
                 is_absent = bool(is_kept) and step.id not in listed
             if is_absent:
-                absent.append(step.new.address)
+                absent.append(step.declared_side.address)
         return absent
 
     def _poll_list(self, awaited: Callable[[], Runners]) -> LiveSubscriptions:
@@ -211,7 +211,7 @@ class Execution:
         """
         live = self._list()
         waiting = awaited()
-        if any(runner.creation is Call.UNCLEAR for runner in waiting):
+        if any(runner.creation is CallState.UNCLEAR for runner in waiting):
             self.run.tell_wait(self.plan.name, "a response was unclear")
         elif waiting:
             self.run.tell_wait(self.plan.name, "the list does not match the responses yet")

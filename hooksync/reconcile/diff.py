@@ -369,7 +369,7 @@ class Comparison(Record):
         else:
             reasons = (*step.reasons, NAMED_BY_REMOVE)
             return replace(step, action="unsubscribe", reasons=reasons)
-        return self._step("leave", None, step.old, [reason])
+        return self._step("leave", None, step.live_side, [reason])
 
     def _undeclared_step(self, live: LiveSubscription) -> Step:
         """Decide the step of a live subscription that is paired with no declared one."""

@@ -133,7 +133,7 @@ class Journal:
         for plan in plans:
             for step in plan.steps:
                 if step.creates or step.action == "adopt":
-                    made.append(step.new.secret)
+                    made.append(step.declared_side.secret)
         if not made:
             return
         self._derive_keys(made)
@@ -212,7 +212,9 @@ class Journal:
         named = set()
         for step in plan.steps:
             if step.creates:
-                made.append(Attempt(**self._fields(step, state), seen=tuple(ids[step.new.key])))
+                made.append(
+                    Attempt(**self._fields(step, state), seen=tuple(ids[step.declared_side.key]))
+                )
                 if REQUESTED in step.reasons:
                     named.add(made[-1].identity)
         records = settled(state.of(plan.key), plan.live, state.url_salt)
@@ -226,16 +228,16 @@ class Journal:
         for step in plan.steps:
             if step.action == "adopt" and step.outcome and step.outcome.result == "done":
                 entry = StateEntry(**self._fields(step, state), id=step.id, is_adopted=True)
-                yield entry.made_with(*self._keys[step.new.secret], plan.key)
+                yield entry.made_with(*self._keys[step.declared_side.secret], plan.key)
 
     def _fields(self, step: Step, state: State) -> dict[str, Any]:
         """Return the fields of the record of the subscription that a step declares."""
         return {
-            "address": step.new.address,
+            "address": step.declared_side.address,
             "run": self._run,
             "at": self._started_at,
-            "identity": identity_digest(state.url_salt, step.new.key),
-            "content": step.new.content,
+            "identity": identity_digest(state.url_salt, step.declared_side.key),
+            "content": step.declared_side.content,
         }
 
     def _records_after(self, applied: AppliedTenancy, state: State) -> TenancyRecords:
@@ -247,7 +249,7 @@ class Journal:
         records = replace(records, entries=entries)
         if applied.listed is not None:
             records = self._by_last_list(records, applied, applied.listed, declared)
-        if applied.plan.has_changed and self._commit:
+        if applied.plan.may_have_changed and self._commit:
             records = replace(records, commit=self._commit)
 
         def named(record: AnyRecord) -> AnyRecord:
@@ -265,7 +267,7 @@ class Journal:
     ) -> TenancyRecords:
         """Drop the records that nobody needs, and note what is foreign. `declared`: by identity."""
         shown = {live.id for live in listed}
-        kept = {step.new.key for step in applied.plan.steps if step.evidence}
+        kept = {step.declared_side.key for step in applied.plan.steps if step.evidence}
         wanted = {}
         for digest, subscription in declared.items():
             if subscription.enabled:

@@ -21,7 +21,7 @@ from hooksync.core.model import (
     LiveSubscriptions,
     Location,
     Probe,
-    ProbeResult,
+    ReceiverResult,
     Replacement,
     SecretState,
     TenancyKey,
@@ -131,7 +131,7 @@ class Step(Record):
     address: str | None = None  # of `declared`
     name: str | None = None  # of `declared`; if undeclared, the name that the state has
     is_new: bool = False  # foreign, and no apply has seen it
-    receiver: ProbeResult | None = None  # None: not challenged
+    receiver: ReceiverResult | None = None  # None: not challenged
     outcome: Outcome | None = None  # None in a plan
 
     def __post_init__(self) -> None:
@@ -142,13 +142,13 @@ class Step(Record):
             raise ValueError(f"a step to {self.action} lacks its subscription")
 
     @property
-    def new(self) -> DeclaredSubscription:
+    def declared_side(self) -> DeclaredSubscription:
         """What the step creates or keeps, as declared."""
         assert self.declared is not None  # noqa: S101, checked when the step was made
         return self.declared
 
     @property
-    def old(self) -> LiveSubscription:
+    def live_side(self) -> LiveSubscription:
         """The live subscription that the step keeps, replaces, removes or leaves."""
         assert self.live is not None  # noqa: S101, checked when the step was made
         return self.live
@@ -156,7 +156,7 @@ class Step(Record):
     @property
     def shown(self) -> DeclaredSubscription | LiveSubscription:
         """The side that reports show: what is declared, unless a live one is removed or left."""
-        return self.new if self.action in NEEDS_DECLARED else self.old
+        return self.declared_side if self.action in NEEDS_DECLARED else self.live_side
 
     @property
     def url(self) -> str:
@@ -258,7 +258,7 @@ class _Counted:
         return sum(step.has_unknown_secret for step in self.steps)
 
     @property
-    def has_changed(self) -> bool:
+    def may_have_changed(self) -> bool:
         """Whether apply changed anything, or may have."""
         return bool(self.results().keys() & {"done", "half-done", "unsettled"})
 
@@ -524,7 +524,7 @@ def _report_code(plan: Plan) -> ExitCode:
     is_wrong = plan.all_errors or plan.all_refusals
     if all(tenancy.is_as_declared for tenancy in plan.tenancies) and not is_wrong:
         return ExitCode.DONE
-    if plan.has_changed:
+    if plan.may_have_changed:
         return ExitCode.PARTLY_APPLIED
     is_unread = any(tenancy.not_verified for tenancy in plan.tenancies)
     if plan.all_errors or plan.results()["failed"] or is_unread:

@@ -78,7 +78,7 @@ def _renames(plan: TenancyPlan, flags: RunFlags) -> list[str]:
         trigger = step.shown.trigger
         if step.action == "subscribe" and trigger in gone:
             former = f"{plan.name}/{gone[trigger].name}/{trigger.short}"
-            moves.append(f"`{flags.command('state move', former, step.new.address)}`")
+            moves.append(f"`{flags.command('state move', former, step.declared_side.address)}`")
             names.add((gone[trigger].name, step.name))
     return moves if len(names) == 1 else []
 
@@ -127,7 +127,7 @@ def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:
     for step in new:
         identifier = foreign.get(_without_values(step))
         # `judge_ids` reports an id to adopt
-        if identifier and identifier not in step.new.adopt:
+        if identifier and identifier not in step.declared_side.adopt:
             what = (
                 f"{step.address} is new, but {identifier} differs from it only in values of the"
                 " URL's query"
@@ -150,7 +150,7 @@ def limit_reasons(
     policy, all whose URL ends do. A duplicate is not counted again.
     """
     counts = _ends_url if limit.policy else _counts
-    number = len({step.old.key for step in plan.steps if counts(step)})
+    number = len({step.live_side.key for step in plan.steps if counts(step)})
     if not number or limit.percent == 100:
         return []
     is_over = _exceeds(limit, number, owned)
@@ -237,7 +237,9 @@ def _ends_url(step: Step) -> bool:
     if step.declared is None or PAUSED in step.reasons or URL_CHANGED in step.reasons:
         return True
     # a duplicate; what is resubscribed may be spelled differently
-    return step.action == "unsubscribe" and step.old.url.identity != step.declared.url.identity
+    return (
+        step.action == "unsubscribe" and step.live_side.url.identity != step.declared.url.identity
+    )
 
 
 def _counts(step: Step) -> bool:
@@ -290,11 +292,11 @@ def list_unproven(plan: TenancyPlan, tried: Container[str]) -> Unproven:
     unproven: Unproven = defaultdict(list)
     for step in plan.steps:
         if REPLACED_OUTSIDE in step.reasons:
-            unproven[_OUTSIDE].append(step.new.address)
+            unproven[_OUTSIDE].append(step.declared_side.address)
         elif SECRET_UNKNOWN in step.reasons:
-            unproven[SECRET_UNKNOWN.text].append(step.new.address)
-        elif step.creates and REQUESTED not in step.reasons and step.new.address in tried:
-            unproven[_TRIED].append(step.new.address)
+            unproven[SECRET_UNKNOWN.text].append(step.declared_side.address)
+        elif step.creates and REQUESTED not in step.reasons and step.declared_side.address in tried:
+            unproven[_TRIED].append(step.declared_side.address)
     return unproven
 
 

@@ -18,7 +18,7 @@ from hooksync.core.context import Advance, Context
 from hooksync.core.errors import HooksyncError, Problem, Problems, StateError, problems_of
 from hooksync.core.model import (
     LiveSubscriptions,
-    ProbeResult,
+    ReceiverResult,
     SecretRef,
     Secrets,
     SecretState,
@@ -284,7 +284,9 @@ def challenge_receivers(plans: TenancyPlans, run: Run) -> TenancyPlans:
 
     A receiver is left out if its secret cannot be used, or if the run was interrupted before.
     """
-    asked = [step.new for plan in plans for step in plan.steps if _is_challenged(plan, step)]
+    asked = [
+        step.declared_side for plan in plans for step in plan.steps if _is_challenged(plan, step)
+    ]
     secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
     targets: dict[str, ProbeTarget] = {}
     for declared in asked:
@@ -316,7 +318,7 @@ def _is_risky(plan: TenancyPlan, step: Step) -> bool:
     return step.action == "resubscribe" and plan.replacement == "remove-first"
 
 
-def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
+def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult]) -> TenancyPlan:
     """Refuse a plan if a receiver has a different secret, or must be ready and is not.
 
     Warn of other receivers that are not ready. `answers`: by declared address.
@@ -333,7 +335,7 @@ def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) ->
                 plan.probe == "require" or _is_risky(plan, step) or answer.state == "wrong-secret"
             )
             if answer.state != "ready":
-                new = step.new
+                new = step.declared_side
                 what = (
                     f"{new.tenancy}/{new.name}: the receiver at {new.url.shown} is not ready:"
                     f" {answer.detail}"

@@ -1,7 +1,7 @@
 """The execution of one step: its calls, and their results.
 
 A step makes a subscription, removes one, or does both. Each of these calls ends in one of a few
-states (`Call`). The outcome of the step follows from these states, the responses and the lists.
+states (`CallState`). The outcome of the step follows from these, the responses and the lists.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PROVED_FIX = (
 )
 
 
-class Call(Enum):
+class CallState(Enum):
     """The state of the call that makes a subscription, or of the call that removes one."""
 
     UNTRIED = auto()
@@ -39,8 +39,8 @@ class Call(Enum):
     DONE = auto()  # a new one: a response proves it, and a list shows it
 
 
-_NOTHING_MADE = (Call.UNTRIED, Call.REFUSED)
-_SETTLED = {*_NOTHING_MADE, Call.DONE}
+_NOTHING_MADE = (CallState.UNTRIED, CallState.REFUSED)
+_SETTLED = {*_NOTHING_MADE, CallState.DONE}
 
 
 class StepRunner:
@@ -48,8 +48,8 @@ class StepRunner:
 
     def __init__(self, step: Step, service: Preservica, ledger: Ledger) -> None:
         self.step = step
-        self.creation = Call.UNTRIED
-        self.removal = Call.UNTRIED
+        self.creation = CallState.UNTRIED
+        self.removal = CallState.UNTRIED
         self._service = service
         self._ledger = ledger
         self._is_success = False  # the response to the creation
@@ -67,45 +67,45 @@ class StepRunner:
         """
         if self.step.outcome or not self.step.removes:
             return False
-        is_barred = self.step.creates and self.creation in (*_NOTHING_MADE, Call.CONFLICT)
-        return self.removal is Call.UNTRIED and not is_barred
+        is_barred = self.step.creates and self.creation in (*_NOTHING_MADE, CallState.CONFLICT)
+        return self.removal is CallState.UNTRIED and not is_barred
 
     def create(self, secret: Secret) -> None:
         """Make the new subscription."""
-        self.creation = Call.UNCLEAR  # until a response says something else
+        self.creation = CallState.UNCLEAR  # until a response says something else
         try:
-            self._response_id = self._service.subscribe(self.step.new, secret)
+            self._response_id = self._service.subscribe(self.step.declared_side, secret)
             self._is_success = True
         except HooksyncError as error:
             self.creation = self._failed(error)
             status = error.status if isinstance(error, Rejected) else 0
             receiver = self.step.receiver
             if status == CONFLICT:
-                self.creation = Call.CONFLICT
+                self.creation = CallState.CONFLICT
             elif status in _INVALID and receiver:
                 self._fix = receiver.fix or _PROVED_FIX
 
     def record_response(self) -> None:
         """Record what the response to the creation says."""
         if self._is_success:
-            self._ledger.accept(self.step.new, self._response_id)
+            self._ledger.accept(self.step.declared_side, self._response_id)
             self._learn_new()
         elif self.creation in _NOTHING_MADE:
-            self._ledger.close(self.step.new)
+            self._ledger.close(self.step.declared_side)
 
     def remove(self) -> None:
         """Remove the live subscription."""
-        self.removal = Call.UNCLEAR  # until a response says something else
+        self.removal = CallState.UNCLEAR  # until a response says something else
         try:
             self._service.unsubscribe(self.step.id)
-            self.removal = Call.DONE
+            self.removal = CallState.DONE
         except HooksyncError as error:
             self.removal = self._failed(error)
 
-    def _failed(self, error: HooksyncError) -> Call:
+    def _failed(self, error: HooksyncError) -> CallState:
         """Keep the error of a call, and return the call's state."""
         self.explain(error.summary, "; ".join(problem.fix for problem in error.problems))
-        return Call.UNCLEAR if isinstance(error, AnswerLost) else Call.REFUSED
+        return CallState.UNCLEAR if isinstance(error, AnswerLost) else CallState.REFUSED
 
     def explain(self, why: str, fix: str = NEXT_RUN) -> None:
         """Keep the reason why the step is not done."""
@@ -120,31 +120,31 @@ class StepRunner:
         if self.step.creates:
             self._learn_new()
         self._is_old_listed = self.step.id in listed
-        if self.removal is Call.UNTRIED:
+        if self.removal is CallState.UNTRIED:
             return
         if not self._is_old_listed:
-            self.removal = Call.DONE  # whatever the response was
-        elif self.removal is Call.DONE:
-            self.removal = Call.STILL_LISTED
+            self.removal = CallState.DONE  # whatever the response was
+        elif self.removal is CallState.DONE:
+            self.removal = CallState.STILL_LISTED
 
     def _learn_new(self) -> None:
         """Update what is known of the new subscription."""
-        record = self._ledger.record(self.step.new)
+        record = self._ledger.record(self.step.declared_side)
         if record is None or not record.id:
             return
         self._new_id = record.id
         if isinstance(record, StateEntry):
-            self.creation = Call.DONE
+            self.creation = CallState.DONE
         else:
-            self.creation = Call.UNLISTED if record.fingerprint else Call.FOUND
+            self.creation = CallState.UNLISTED if record.fingerprint else CallState.FOUND
 
     def finish(self) -> Step:
         """Return the step with its outcome. No list will be read any more."""
         if self.step.outcome:
             return self.step
-        if self.creation is Call.CONFLICT:
-            self.creation = Call.REFUSED
-            self._ledger.close(self.step.new)
+        if self.creation is CallState.CONFLICT:
+            self.creation = CallState.REFUSED
+            self._ledger.close(self.step.declared_side)
         result = self._result()
         return replace(self.step, outcome=Outcome(result, self._problem(result), self._new_id))
 
@@ -162,11 +162,11 @@ class StepRunner:
             calls.append(self.removal)
         if not _SETTLED.issuperset(calls):
             return "unsettled"
-        if calls.count(Call.DONE) == len(calls):
+        if calls.count(CallState.DONE) == len(calls):
             return "done"  # also an adoption, which needs no call: the journal records it
-        if Call.DONE in calls:
+        if CallState.DONE in calls:
             return "half-done"
-        return "failed" if Call.REFUSED in calls else "not-attempted"
+        return "failed" if CallState.REFUSED in calls else "not-attempted"
 
     def _problem(self, result: Result) -> Problem | None:
         """Return why the step is not done, and the fix."""
@@ -178,7 +178,7 @@ class StepRunner:
         elif result == "failed" and self.step.action == "resubscribe":
             is_live = "is still live" if self._is_old_listed else "was not removed"
             why = f"{why}; the old subscription {is_live}"
-        elif result == "half-done" and self.removal is Call.DONE:
+        elif result == "half-done" and self.removal is CallState.DONE:
             why = f"the old one is removed, and nothing is live in its place: {why}"
             fix = f"{fix}; {NEXT_RUN}"
         elif result == "half-done" and not why:
@@ -189,15 +189,15 @@ class StepRunner:
     def _why_unsettled(self) -> str:
         """Return why the result of the step is not known."""
         match self.creation:
-            case Call.UNCLEAR:
+            case CallState.UNCLEAR:
                 start = "the response has no new id, and " if self._is_success else ""
-                if self.removal is Call.DONE:
+                if self.removal is CallState.DONE:
                     start = f"the old one is removed, and {start}"
                 return f"{start}the list does not show what was made"
-            case Call.FOUND:
+            case CallState.FOUND:
                 return f"the list shows {self._new_id}, and no response proves its secret"
-            case Call.UNLISTED:
+            case CallState.UNLISTED:
                 return UNLISTED
-        if self.removal is Call.UNCLEAR:
+        if self.removal is CallState.UNCLEAR:
             return "it may be removed"
         return "the service reported the removal, and the list still shows the subscription"

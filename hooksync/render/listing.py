@@ -62,6 +62,6 @@ def _row(tenancy: str, step: Step) -> list[str]:
     made = f"{origin_words(step)} {(step.made_at or '')[:10]}".strip()
     if step.is_new:
         made += ", new"
-    live = step.old
+    live = step.live_side
     secret = secret_state(step)
     return [tenancy, live.id, live.trigger.shown, secret, declared, made, live.url.shown]

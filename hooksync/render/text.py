@@ -208,7 +208,7 @@ def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str]:
         remark = f"replaces {remark}, {order}"
     elif step.action == "adopt":
         meaning = "adopts it: hooksync owns it from now on; secret taken as"
-        remark += f"   {meaning} {step.new.secret}, which only an event can prove"
+        remark += f"   {meaning} {step.declared_side.secret}, which only an event can prove"
     elif step.action in ("unsubscribe", "leave"):
         remark = f"{remark}   {', '.join(_facts(step, name))}".rstrip()
     return symbol, name, printable(step.shown.trigger.shown), remark
@@ -232,9 +232,9 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
     """Name the fields of a step that are shown, and their values."""
     yield "url", step.url
     if URL_CHANGED in step.reasons:
-        yield "replaces_url", step.old.url.shown
+        yield "replaces_url", step.live_side.url.shown
     if step.action == "subscribe":
-        for name, value in step.new.content.items():
+        for name, value in step.declared_side.content.items():
             yield name, _value_words(value)
     for change in step.changes:
         yield change.field, f"{_value_words(change.live)} -> {_value_words(change.declared)}"
@@ -258,7 +258,7 @@ def _value_words(value: object) -> str:
 
 def _secret_words(step: Step) -> str:
     """Write the reference of the secret, and what is known of the live one."""
-    reference = str(step.new.secret)
+    reference = str(step.declared_side.secret)
     if step.secret == "unknown" and step.action != "keep":
         return reference
     return f"{secret_state(step)} ({reference})"
@@ -394,7 +394,7 @@ def verification(plan: Plan) -> Iterator[Line]:
             number = pluralised(len(tenancy.differences), "subscription")
             others += unstyled([f"Not as declared: {tenancy.name}: {number}"])
             others += _written_steps(tenancy.differences, tenancy)
-        elif tenancy.has_changed:
+        elif tenancy.may_have_changed:
             verified.append(tenancy)
     if verified:
         yield "", f"Verified: {_verified_words(replace(plan, tenancies=tuple(verified)), plan)}."

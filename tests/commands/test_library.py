@@ -15,7 +15,7 @@ from tests.conftest import HIDDEN, HOOKS, Place
 OTHER = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]")
 
 
-def load(place: Place, **more: Any) -> hooksync.Declared:
+def load(place: Place, **more: Any) -> hooksync.Inputs:
     return hooksync.load(place.folder / "hooks.yaml", environ=place.environ, **more)
 
 
@@ -27,8 +27,8 @@ def test_declared_subscriptions_are_planned_and_applied(
     place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:
     progress: list[tuple[str, int, int]] = []
-    declared = load(place, progress=lambda *what: progress.append(what))
-    plan = hooksync.plan(declared)
+    inputs = load(place, progress=lambda *what: progress.append(what))
+    plan = hooksync.plan(inputs)
     assert (plan.has_changes, plan.summary["subscribe"], plan.exit_code, live(place)) == (
         True,
         2,
@@ -39,7 +39,7 @@ def test_declared_subscriptions_are_planned_and_applied(
         ("subscribe", "prod/catalogue/INDEXED"),
         ("subscribe", "prod/catalogue/MOVED"),
     ]
-    report = hooksync.apply(declared)
+    report = hooksync.apply(inputs)
     assert (report.exit_code, report.results(), live(place)) == (0, {"done": 2}, 2)
     assert [(step.address, step.outcome.result) for step in report.steps if step.outcome] == [
         ("prod/catalogue/INDEXED", "done"),
@@ -53,29 +53,29 @@ def test_declared_subscriptions_are_planned_and_applied(
         {"done": 2},
         ("applying", 4, 4),
     )
-    after = hooksync.plan(declared)
+    after = hooksync.plan(inputs)
     assert (after.has_changes, after.counts()) == (False, {"keep": 2})
-    assert declared.render(after, "text").startswith("No changes. 1 tenancy matches ")
+    assert inputs.render(after, "text").startswith("No changes. 1 tenancy matches ")
     assert tuple(capfd.readouterr()) == ("", "")
 
 
 def test_plans_and_reports_read_the_same_as_the_output_of_the_commands(place: Place) -> None:
     place.environ["HOOKSYNC_PLAN_KEY"] = "a-key-that-signs-plans-0123456789"
-    declared = load(place)
-    plan = hooksync.plan(declared)
+    inputs = load(place)
+    plan = hooksync.plan(inputs)
     saved = place.folder / "plan.json"
-    saved.write_text(declared.render(declared.sealed(plan), "json"), encoding="utf-8")
-    shown = declared.render(plan, "text")
+    saved.write_text(inputs.render(inputs.sealed(plan), "json"), encoding="utf-8")
+    shown = inputs.render(plan, "text")
     assert place.run("plan").out == shown.replace(f"{place.folder}/", "")
     assert place.run("apply", str(saved)).code == 0
-    declared = load(place, replace="prod/catalogue/MOVED")
-    assert "Applied: 1 done" in declared.render(hooksync.apply(declared), "markdown")
+    inputs = load(place, replace="prod/catalogue/MOVED")
+    assert "Applied: 1 done" in inputs.render(hooksync.apply(inputs), "markdown")
 
 
 def test_a_plan_is_applied_exactly_or_refused(place: Place) -> None:
-    declared = load(place)
-    first, second = hooksync.plan(declared), hooksync.plan(declared)
-    assert hooksync.apply(declared, first).exit_code == 0
+    inputs = load(place)
+    first, second = hooksync.plan(inputs), hooksync.plan(inputs)
+    assert hooksync.apply(inputs, first).exit_code == 0
     stale = hooksync.apply(load(place), second)
     assert (stale.exit_code, live(place)) == (3, 2)
     assert "prod: the saved plan is stale: " in stale.all_refusals[0].what
@@ -116,21 +116,19 @@ def test_an_apply_without_a_state_is_an_error_and_changes_nothing(place: Place) 
 
 def test_a_stop_ends_a_run_as_an_interrupt_does(place: Place) -> None:
     stop = threading.Event()
-    declared = load(place, stop=stop, progress=lambda *what: stop.set())
-    report = hooksync.apply(declared)
+    inputs = load(place, stop=stop, progress=lambda *what: stop.set())
+    report = hooksync.apply(inputs)
     assert (report.exit_code, report.is_interrupted, live(place)) == (130, True, 0)
 
 
 def test_public_objects_and_their_renderings_show_no_secret(place: Place) -> None:
-    declared = load(place)
-    plan = hooksync.plan(declared)
-    report = hooksync.apply(declared, plan)
-    shown = [
-        repr(each) + str(each) for each in (declared, plan, report, *plan.steps, *report.steps)
-    ]
+    inputs = load(place)
+    plan = hooksync.plan(inputs)
+    report = hooksync.apply(inputs, plan)
+    shown = [repr(each) + str(each) for each in (inputs, plan, report, *plan.steps, *report.steps)]
     for result in (plan, report):
         for form in ("text", "markdown", "html", "json"):
-            shown.append(declared.render(result, form))
+            shown.append(inputs.render(result, form))
     assert not [hidden for hidden in HIDDEN for text in shown if hidden in text]
 
 

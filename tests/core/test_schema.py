@@ -20,7 +20,7 @@ from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscription,
     Location,
-    ProbeResult,
+    ReceiverResult,
 )
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import Record
@@ -287,7 +287,7 @@ def test_the_schema_does_not_use_the_slow_keyword_unique_items() -> None:
         ("plan", "live", LiveSubscription),
         ("plan", "reason", Reason),
         ("plan", "change", Change),
-        ("plan", "receiver", ProbeResult),
+        ("plan", "receiver", ReceiverResult),
         ("plan", "outcome", Outcome),
         ("plan", "problem", Problem),
         ("plan", "optional_problem", Problem),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.model import ProbeResult
+from hooksync.core.model import ReceiverResult
 from hooksync.receiver import sign_challenge
 from hooksync.receivers.challenges import READY, judge_answer
 
@@ -21,7 +21,7 @@ RIGHT = sign_challenge(SECRET, CODE.encode())
 OTHER = sign_challenge(b"another secret", CODE.encode())
 
 
-def judge(body: bytes | str | dict[str, object], status: int = 200) -> ProbeResult:
+def judge(body: bytes | str | dict[str, object], status: int = 200) -> ReceiverResult:
     text = json.dumps(body) if isinstance(body, dict) else body
     return judge_answer(status, text.encode() if isinstance(text, str) else text, CODE, SECRET)
 

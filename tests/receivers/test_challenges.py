@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from hooksync.core.context import CallRecord
-from hooksync.core.model import HookUrl, ProbeResult, Secret
+from hooksync.core.model import HookUrl, ReceiverResult, Secret
 from hooksync.receivers.challenges import probe_all
 from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from hooksync.service.http import Caller, Transport
@@ -87,12 +87,12 @@ def url(text: str, shown: str = "https://shown.example/hook?code=${FN_KEY}") -> 
     return HookUrl(shown, text)
 
 
-def challenge(target: HookUrl, secret: Secret, caller: Caller) -> ProbeResult:
+def challenge(target: HookUrl, secret: Secret, caller: Caller) -> ReceiverResult:
     with WorkerPool(1, caller.context.stop) as pool:
         return probe_all([(target, secret)], pool, caller)[target, secret]
 
 
-def challenge_server(respond: Respond, caller: Caller) -> ProbeResult:
+def challenge_server(respond: Respond, caller: Caller) -> ReceiverResult:
     with server(respond) as address:
         return challenge(url(address), KEY, caller)
 

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from pyPreservica.webHooksAPI import LambdaURLHandler
 
-from hooksync.core.model import HookUrl, ProbeResult, Secret
+from hooksync.core.model import HookUrl, ReceiverResult, Secret
 from hooksync.receivers.events import Delivery
 from hooksync.receivers.http_server import IncomingRequest, LoopbackServer, Reply
 from hooksync.receivers.suite import FIRST, WRONG, Sender, Trial
@@ -190,7 +190,7 @@ def test_a_wrong_path_is_one_cause_and_nothing_passes() -> None:
 
 
 def test_a_receiver_that_dies_during_the_suite_is_named_as_such() -> None:
-    refused = ProbeResult("unreachable", "the server refuses connections", "", is_sent=False)
+    refused = ReceiverResult("unreachable", "the server refuses connections", "", is_sent=False)
     sender = Sender(HookUrl("", ""), Secret(""), NotImplemented)
     first = sender.judge(FIRST, Delivery(b"", ""), Response(200, b"{}"))
     gone = sender.judge("two at once", Delivery(b"", ""), refused)

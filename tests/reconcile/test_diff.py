@@ -365,7 +365,9 @@ def test_each_subscription_is_in_exactly_one_step_in_any_order_of_declarations(
     history = replace(NOTHING, entries=entries, url_salt=URL_SALT)
     options = Selection(replace=globs)
     plan = make_plan(wanted, there, options, history)
-    declared_seen = [step.new for step in plan.steps if step.action not in ("unsubscribe", "leave")]
+    declared_seen = [
+        step.declared_side for step in plan.steps if step.action not in ("unsubscribe", "leave")
+    ]
     live_seen = [step.live for step in plan.steps if step.live]
     assert sorted(one.key for one in declared_seen) == sorted(
         one.key for one in wanted.subscriptions

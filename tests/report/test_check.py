@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.commands.check import Finding, check_lines, receiver_finding
-from hooksync.core.model import ProbeResult
+from hooksync.core.model import ReceiverResult
 from hooksync.render.json_text import to_text
 from hooksync.render.text import plain
 from tests.makers import declared
@@ -36,7 +36,7 @@ def test_no_text_of_a_finding_breaks_the_text_or_the_json(
 def test_a_slow_answer_and_a_web_page_are_warnings_because_nobody_knows_the_limits(
     seconds: float, content_type: str, doubt: str
 ) -> None:
-    answer = ProbeResult("ready", "", "", seconds, content_type=content_type)
+    answer = ReceiverResult("ready", "", "", seconds, content_type=content_type)
     found = receiver_finding(declared(), answer)
     assert (found.state, found.seconds) == ("warning" if doubt else "ok", seconds)
     assert f" {seconds:.3f} s" in found.detail

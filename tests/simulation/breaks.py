@@ -55,8 +55,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "exit 0 always",
         "reconcile/plan.py",
-        "    if plan.has_changed:\n        return ExitCode.PARTLY_APPLIED",
-        "    if plan.has_changed:\n        return ExitCode.DONE",
+        "    if plan.may_have_changed:\n        return ExitCode.PARTLY_APPLIED",
+        "    if plan.may_have_changed:\n        return ExitCode.DONE",
     ),
     Break(
         "call every secret the same",
@@ -105,8 +105,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove what no list has shown to be replaced",
         "reconcile/step_runner.py",
-        "self.creation = Call.UNLISTED if record.fingerprint else Call.FOUND",
-        "self.creation = Call.DONE",
+        "self.creation = CallState.UNLISTED if record.fingerprint else CallState.FOUND",
+        "self.creation = CallState.DONE",
     ),
     Break(
         "remove what is not declared before all else exists",
@@ -148,7 +148,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take no run lock",
         "api/run.py",
-        "        held.enter_context(run_lock(store, options.lock_timeout, declared.context))\n",
+        "        held.enter_context(run_lock(store, options.lock_timeout, inputs.context))\n",
         "",
     ),
     Break(
@@ -160,8 +160,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "report failed steps as done",
         "reconcile/step_runner.py",
-        'return "failed" if Call.REFUSED in calls else "not-attempted"',
-        'return "done" if Call.REFUSED in calls else "not-attempted"',
+        'return "failed" if CallState.REFUSED in calls else "not-attempted"',
+        'return "done" if CallState.REFUSED in calls else "not-attempted"',
     ),
     Break(
         "report half of a replacement as done",
