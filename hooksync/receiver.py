@@ -379,9 +379,13 @@ class Inbox:
 
         One call works on one event at a time; more threads may call it, too. If a process ends
         during the work, even by an ordinary stop, that counts as a try, and the event is tried
-        again after `expiry` seconds. So work that is done twice must do no harm. `work` must not be
-        asynchronous: give `lambda event: asyncio.run(work(event))`.
+        again after `expiry` seconds. So work that is done twice must do no harm. Raises TypeError
+        if `work` is asynchronous: give `lambda event: asyncio.run(work(event))`.
         """
+        from inspect import iscoroutinefunction  # here, because the commands do not need it
+
+        if iscoroutinefunction(work):
+            raise TypeError(_ASYNCHRONOUS)
         stop = stop or threading.Event()
         while not stop.is_set():
             try:

@@ -313,6 +313,5 @@ REGRESSIONS = (
         ("refuse-duplicates",),
         declared=2,
         lag_additions=60.0,
-        rest=61.0,
     ),
 )
