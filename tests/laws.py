@@ -443,7 +443,8 @@ def undeclared_ones_wait(run: Run) -> Iterator[str]:
 
 def at_most_two_are_unproven(run: Run) -> Iterator[str]:
     """Of an identity, at most two live subscriptions that hooksync made are no entries of the state,
-    unless --replace named it, or hooksync took a subscription of somebody else for its own.
+    unless --replace named it, the service made one in spite of its 409, or hooksync took a
+    subscription of somebody else for its own.
     """
     for (tenant, place), number in run.unproven.items():
         if number > 2:

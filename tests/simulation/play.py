@@ -99,7 +99,8 @@ class Play:
         self.made: dict[str, int] = {}  # ids that hooksync made, numbered
         self.noted = 0  # number of moments that `made` covers
         self.last_held: set[Held] = set()
-        # ids that hooksync made, neither late nor before a --replace, or before the state was lost
+        # ids that hooksync made, neither late, nor with a 409, nor before a --replace or the loss of
+        # the state
         self.in_time: set[str] = set()
         self.broken: list[Broken] = []
         self.figures = Counter(histories=1)  # how much was played
@@ -378,7 +379,8 @@ class Play:
             held = set(moment.held)
             for one in held - self.last_held if moment.by != SOMEBODY_ELSE else ():
                 self.made.setdefault(one.id, len(self.made))
-                if is_counted and not moment.is_late and moment.by in self.users[OWN]:
+                is_told = moment.status != 409 and not moment.is_late
+                if is_counted and is_told and moment.by in self.users[OWN]:
                     self.in_time.add(one.id)
             self.last_held = held
         self.noted = len(self.service.moments)
