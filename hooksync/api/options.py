@@ -35,7 +35,7 @@ class RunOptions(FileOptions):
     lock_timeout: float | None = None
     replace: Globs = ()  # globs of addresses
     adopt: Globs = ()  # globs of addresses
-    remove: Globs = ()  # live ids; if there are any, apply does nothing else
+    remove: tuple[str, ...] = ()  # live ids; if there are any, apply does nothing else
     probes: bool = False  # whether a plan challenges receivers; apply does, as `probe` says
     is_confirmed: bool = False  # apply without a prompt
     env_files: tuple[str, ...] = ()  # paths of files of variables, which were read already

@@ -185,8 +185,7 @@ def apply(inputs: Inputs, shown: Plan | None = None) -> Plan:
     """
     inputs = replace(inputs, receipt=shown or inputs.receipt)
     with open_run(inputs, is_apply=True) as run:
-        made = make_plan_for_apply(inputs, run)
-        made = challenge(inputs, run, made)
+        made = challenge(inputs, run, make_plan_for_apply(inputs, run))
         return carry_out(inputs, run, made, is_reviewed=shown is not None)
 
 
@@ -202,8 +201,8 @@ def open_run(
 ) -> Iterator[Run]:
     """Open the state, connections, threads and secrets of a run. All are closed at its end.
 
-    Raises FileError if the state cannot be read: no plan is made without it. An apply holds the run
-    lock of the state until the end. Raises Refused if a different run holds the lock.
+    Raises StateError if the state cannot be read: no plan is made without it. An apply holds the
+    run lock of the state until the end. Raises Refused if a different run holds the lock.
 
     The arguments after `is_apply` are for tests.
     """
@@ -358,7 +357,7 @@ def make_plan_for_apply(inputs: Inputs, run: Run, *, asks: bool = False) -> Plan
         try:
             run.secrets.find_all(step.declared_side.secret for step in tenancy.steps if step.secret)
         except SecretError as error:
-            tenancy = replace(tenancy, errors=error.problems)
+            tenancy = replace(tenancy, errors=tenancy.errors + error.problems)
         tenancies.append(left_to_a_person(tenancy) if asks else tenancy)
     if inputs.receipt:
         key = plan_key(inputs.context.environ)

@@ -75,7 +75,7 @@ def find_secrets(options: SecretOptions, context: Context) -> Secrets:
         mask_url_variables(entries, context)
         hold_to_policy(options, entries, context)
         for tenancy in entries:
-            declared += [entry.secret for entry in tenancy.subscriptions]
+            declared += [subscription.secret for subscription in tenancy.subscriptions]
     sources = sources_of(context)
     given = sources.find_all(options.secrets)
     found, missing = sources.look_up(declared)
@@ -111,10 +111,10 @@ def declared_receiver(
     """Find a subscription of hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
     known: dict[str, declarations.TenancyDeclaration] = {}
     for tenancy in entries:
-        for entry in tenancy.subscriptions:
-            only = replace(tenancy, subscriptions=(entry,))
-            known.setdefault(f"{tenancy.name}/{entry.name}", only)
-            known[entry.address] = only
+        for subscription in tenancy.subscriptions:
+            only = replace(tenancy, subscriptions=(subscription,))
+            known.setdefault(f"{tenancy.name}/{subscription.name}", only)
+            known[subscription.address] = only
     if address not in known:
         what = f'no file declares the address "{address}"'
         advice = f"known: {shortened([*known])}"

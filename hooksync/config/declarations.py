@@ -93,35 +93,43 @@ def select(
     Both are globs; without globs, everything matches. Raises UsageError for a glob that matches
     nothing: this mistake would look like "nothing to do".
     """
-    refuse_unmatched("--tenancy", tenancies, [entry.name for entry in declared], "tenancy")
+    refuse_unmatched(
+        "--tenancy", tenancies, [declaration.name for declaration in declared], "tenancy"
+    )
     chosen = []
-    for entry in declared:
-        if not tenancies or model.matches_any(entry.name, tenancies):
-            chosen.append(entry)
+    for declaration in declared:
+        if not tenancies or model.matches_any(declaration.name, tenancies):
+            chosen.append(declaration)
     unmatched = []
     selected: set[str] = set()
     for glob in targets:
-        matching = [entry.name for entry in chosen if _may_match(glob, entry)]
+        matching = [declaration.name for declaration in chosen if _may_match(glob, declaration)]
         selected.update(matching)
         if not matching:
             unmatched.append(glob)
     refuse_unmatched("--target", unmatched, addresses(chosen), "address")
-    return tuple(entry for entry in chosen if entry.name in selected or not targets)
+    return tuple(
+        declaration for declaration in chosen if declaration.name in selected or not targets
+    )
 
 
-def _may_match(glob: str, entry: TenancyDeclaration) -> bool:
+def _may_match(glob: str, declaration: TenancyDeclaration) -> bool:
     """Whether a target matches an address of a tenancy, or may match a former one.
 
     A former address is no longer declared, but the state may still contain it.
     """
     name, slash, _ = glob.partition("/")
-    is_former = bool(slash) and fnmatchcase(entry.name, name)
-    return is_former or any(fnmatchcase(address, glob) for address in addresses([entry]))
+    is_former = bool(slash) and fnmatchcase(declaration.name, name)
+    return is_former or any(fnmatchcase(address, glob) for address in addresses([declaration]))
 
 
-def addresses(entries: Declarations) -> list[str]:
+def addresses(declarations: Declarations) -> list[str]:
     """List the addresses of all subscriptions."""
-    return [subscription.address for entry in entries for subscription in entry.subscriptions]
+    return [
+        subscription.address
+        for declaration in declarations
+        for subscription in declaration.subscriptions
+    ]
 
 
 def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str], noun: str) -> None:
@@ -168,11 +176,11 @@ def uses_of(tenancy: TenancyDeclaration) -> Iterator[VariableUse]:
     for field, ref in asdict(tenancy.credentials).items():
         where = ref.location or tenancy.location
         yield VariableUse(ref.variable, "login", where, ref == defaults[field], ref)
-    for entry in tenancy.subscriptions:
-        secret = entry.secret
+    for subscription in tenancy.subscriptions:
+        secret = subscription.secret
         yield VariableUse(secret.variable, "secret", secret.location, ref=secret)
-        if "$" in entry.url.shown:
-            yield from _url_variable_uses(url_template(entry))
+        if "$" in subscription.url.shown:
+            yield from _url_variable_uses(url_template(subscription))
 
 
 def _url_variable_uses(url: Template) -> Iterator[VariableUse]:
@@ -222,7 +230,7 @@ def _path_problems(refs: Iterable[model.SecretRef]) -> Iterator[Problem]:
 def refs_of(tenancy: TenancyDeclaration) -> list[model.SecretRef]:
     """List the references to all credentials and secrets of a tenancy."""
     credentials = asdict(tenancy.credentials).values()
-    return [*credentials, *(entry.secret for entry in tenancy.subscriptions)]
+    return [*credentials, *(subscription.secret for subscription in tenancy.subscriptions)]
 
 
 def command_problems(tenancies: Declarations) -> Iterator[Problem]:

@@ -147,8 +147,8 @@ class Policy(Record):
             yield from _limit_breaches(rules, tenancy)
             yield from _file_breaches(rules, tenancy, self.file)
         yield from _server_breaches(rules, tenancy, environ)
-        for entry in tenancy.subscriptions:
-            yield from _receiver_breaches(rules, url_template(entry), environ)
+        for subscription in tenancy.subscriptions:
+            yield from _receiver_breaches(rules, url_template(subscription), environ)
         refs = []
         login = found_credentials(environ or {})  # is judged as if the tenancy named it
         for use in uses_of(tenancy):
@@ -182,12 +182,12 @@ def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Breaches:
         for text in [value] if isinstance(value, str) else sorted(value):  # a word, or prefixes
             if not (values is None or text in values or urls.owns_url(frozenset(values), text)):
                 yield field, f'tenancy "{tenancy.name}" has `{field}: {text}`', tenancy.location
-    for entry in tenancy.subscriptions:
-        trigger = entry.trigger
+    for subscription in tenancy.subscriptions:
+        trigger = subscription.trigger
         names = {trigger.short, str(trigger)}
         if rules.triggers is not None and names.isdisjoint(rules.triggers):
-            what = f'"{entry.name}" has the trigger {trigger.shown}'
-            yield "triggers", what, entry.location
+            what = f'"{subscription.name}" has the trigger {trigger.shown}'
+            yield "triggers", what, subscription.location
 
 
 def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> Breaches:

@@ -55,39 +55,39 @@ _SERVER_FIX = (
 )
 
 
-def check_as_written(warnings: list[Problem], entries: Declarations) -> list[Problem]:
+def check_as_written(warnings: list[Problem], declarations: Declarations) -> list[Problem]:
     """Return the problems of everything that does not depend on a variable; note the warnings."""
     problems: list[Problem] = []
-    for entry in entries:  # only for the problems: without variables, a tenancy is incomplete
-        _Resolver(entry, None, problems, warnings).resolve_tenancy()
+    for declaration in declarations:  # only for the problems: the tenancies are incomplete
+        _Resolver(declaration, None, problems, warnings).resolve_tenancy()
     return problems
 
 
 def resolve(
-    entries: Declarations,
+    declarations: Declarations,
     environ: Variables,
     *,
     needs_login: bool = False,
 ) -> tuple[tuple[Tenancy, ...], Problems]:
     """Fill in the values of environment variables.
 
-    Returns the tenancies in the order of the entries, and warnings.
+    Returns the tenancies in the order of the declarations, and warnings.
 
     If `needs_login`, at least one tenancy must have a log-in. Raises FileError with every problem;
     it then names all variables that are not set, also those of secrets.
     """
     problems: list[Problem] = []
-    warnings = _override_warnings(entries, environ)
+    warnings = _override_warnings(declarations, environ)
     tenancies = []
-    for entry in entries:
-        tenancy = _Resolver(entry, environ, problems, warnings).resolve_tenancy()
+    for declaration in declarations:
+        tenancy = _Resolver(declaration, environ, problems, warnings).resolve_tenancy()
         if tenancy:
             tenancies.append(tenancy)
     problems += same_tenancy_problems(tenancies, attrgetter("key"))
     unset: list[Problem] = []
-    has_login = not entries
-    for entry in entries:
-        missing = _unset(entry, environ)
+    has_login = not declarations
+    for declaration in declarations:
+        missing = _unset(declaration, environ)
         unset += missing.values()
         has_login |= _LOGIN.isdisjoint(ref.noun for ref in missing)
     if problems or (needs_login and not has_login):
@@ -95,43 +95,45 @@ def resolve(
     return tuple(tenancies), tuple(dict.fromkeys(warnings))
 
 
-def _unset(entry: TenancyDeclaration, environ: Variables) -> dict[SecretRef, Problem]:
+def _unset(declaration: TenancyDeclaration, environ: Variables) -> dict[SecretRef, Problem]:
     """Find the secrets and credentials whose variables are not set.
 
     A TOTP seed that is not declared is no such credential: few log-ins need it.
     """
-    needed = [ref for ref in refs_of(entry) if ref.location or ref.noun in _LOGIN]
+    needed = [ref for ref in refs_of(declaration) if ref.location or ref.noun in _LOGIN]
     problems = {}
     for ref in dict.fromkeys(needed):
         if ref.variable and not environ.get(ref.variable):
             problem = reference_problem(ref, *unset_words(ref.variable, environ))
-            problems[ref] = replace(problem, where=ref.location or entry.location)
+            problems[ref] = replace(problem, where=ref.location or declaration.location)
     return problems
 
 
-def resolve_subscriptions(entry: TenancyDeclaration, environ: Variables) -> DeclaredSubscriptions:
+def resolve_subscriptions(
+    declaration: TenancyDeclaration, environ: Variables
+) -> DeclaredSubscriptions:
     """Fill in only the URLs: a command that calls receivers needs no server.
 
     Raises FileError with every problem.
     """
     problems: list[Problem] = []
-    subscriptions = _Resolver(entry, environ, problems, []).resolve_subscriptions()
+    subscriptions = _Resolver(declaration, environ, problems, []).resolve_subscriptions()
     if problems:
         raise FileError(*dict.fromkeys(problems))
     return subscriptions
 
 
-def url_environment_values(entries: Declarations, environ: Variables) -> set[str]:
+def url_environment_values(declarations: Declarations, environ: Variables) -> set[str]:
     """Return the values that fill in URLs: the redactor masks them in texts of other programs.
 
     Values that also fill in a server or a tenant are left out, because those are shown anyway.
     """
     used: set[str] = set()
     shown: set[str] = set()
-    for tenancy in entries:
+    for tenancy in declarations:
         shown.update(tenancy.server.names, tenancy.tenant.names)
-        for entry in tenancy.subscriptions:
-            used.update(url_template(entry).names)
+        for subscription in tenancy.subscriptions:
+            used.update(url_template(subscription).names)
     return {environ.get(name, "") for name in used - shown} - {""}
 
 
@@ -162,36 +164,38 @@ class _Resolver(Record):
 
     HIDDEN = ("environ",)
 
-    entry: TenancyDeclaration
+    declaration: TenancyDeclaration
     environ: Variables | None
     problems: list[Problem]
     warnings: list[Problem]
 
     def resolve_tenancy(self) -> Tenancy | None:
         """Fill everything in, and judge it. Returns None if there is no valid server."""
-        entry = self.entry
+        declaration = self.declaration
         server = self._resolve_server()
-        tenant = self._fill(entry.tenant, "tenant") or None  # an empty one counts as not set
+        tenant = self._fill(declaration.tenant, "tenant") or None  # an empty one counts as not set
         subscriptions = self.resolve_subscriptions()
         if server is None:
             return None
-        plain = fields_of(PlainSettings, entry)
-        return Tenancy(entry.name, server, tenant, subscriptions, entry.location, **plain)
+        plain = fields_of(PlainSettings, declaration)
+        return Tenancy(
+            declaration.name, server, tenant, subscriptions, declaration.location, **plain
+        )
 
     def _resolve_server(self) -> Server | None:
         """Fill in and judge the server. None: it is not known, or it is invalid."""
-        written = self.entry.server
+        written = self.declaration.server
         text = self._fill(written, "server")
         if text is None:
             return None
         subject = written.subject("the server")
-        where = written.location or self.entry.location
+        where = written.location or self.declaration.location
         if fault := server_fault(text):
             self.problems.append(Problem(f"{subject} {fault}", _SERVER_FIX, where))
             return None
         if is_plain_http(text):
             what = f"{subject} is plain http: the password can be read in transit"
-            noted = self.warnings if self.entry.allow_http else self.problems
+            noted = self.warnings if self.declaration.allow_http else self.problems
             noted.append(Problem(what, "use https", where))
         return Server(server_url(text))
 
@@ -203,22 +207,22 @@ class _Resolver(Record):
         subscriptions = []
         urls: dict[str, HookUrl | None] = {}  # by name: all its triggers have one URL
         seen: dict[SubscriptionKey, DeclaredSubscription] = {}
-        for entry in self.entry.subscriptions:
-            if entry.name not in urls:
-                urls[entry.name] = self._resolve_url(entry)
-            if url := urls[entry.name]:
-                entry = replace(entry, url=url)
-                subscriptions.append(entry)
-            first = seen.setdefault(entry.key, entry)
-            if first is not entry:
-                same = f'the URL and the trigger {entry.trigger.short} of "{first.name}"'
-                what = f'"{entry.name}" has {same} ({first.location})'
-                self.problems.append(Problem(what, "remove one of the two", entry.location))
+        for subscription in self.declaration.subscriptions:
+            if subscription.name not in urls:
+                urls[subscription.name] = self._resolve_url(subscription)
+            if url := urls[subscription.name]:
+                subscription = replace(subscription, url=url)
+                subscriptions.append(subscription)
+            first = seen.setdefault(subscription.key, subscription)
+            if first is not subscription:
+                same = f'the URL and the trigger {subscription.trigger.short} of "{first.name}"'
+                what = f'"{subscription.name}" has {same} ({first.location})'
+                self.problems.append(Problem(what, "remove one of the two", subscription.location))
         return tuple(subscriptions)
 
-    def _resolve_url(self, entry: DeclaredSubscription) -> HookUrl | None:
+    def _resolve_url(self, subscription: DeclaredSubscription) -> HookUrl | None:
         """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
-        written = url_template(entry)
+        written = url_template(subscription)
         if has_literal_key(written.text):
             what = (
                 "the query of the URL contains what looks like a key: whoever reads the file has it"
@@ -229,14 +233,14 @@ class _Resolver(Record):
         if text is None:
             return None
         subject = written.subject("the URL")
-        problem = url_problem(text, subject, written.location, self.entry)
+        problem = url_problem(text, subject, written.location, self.declaration)
         if problem:
             self.problems.append(problem)
             return None
         if is_plain_http(text):
             what = f"{subject} is plain http: events can be read in transit"
             self.warnings.append(Problem(what, "use https", written.location))
-        return HookUrl(written.text, text) if written.names else entry.url
+        return HookUrl(written.text, text) if written.names else subscription.url
 
     def _fill(self, written: Template, noun: str) -> str | None:
         """Fill in a text. None: it is not known. If a variable is not set, a problem is noted."""
@@ -247,17 +251,17 @@ class _Resolver(Record):
         if self.environ is None:
             return written.literal
         text, missing = written.fill(self.environ)
-        where = written.location or self.entry.location
+        where = written.location or self.declaration.location
         for name in missing:
             fix = f"{set_fix(name)}; `hooksync validate` needs none of this"
             self.problems.append(Problem(f"{noun} variable ${{{name}}} is not set", fix, where))
         return None if missing else text
 
 
-def _override_warnings(entries: Declarations, environ: Variables) -> list[Problem]:
+def _override_warnings(declarations: Declarations, environ: Variables) -> list[Problem]:
     """Warn of each variable of a secret whose value in a file differs from the environment's."""
     overridden = environ.overridden if isinstance(environ, Environ) else {}
-    secret_names = {ref.variable for entry in entries for ref in refs_of(entry)}
+    secret_names = {ref.variable for declaration in declarations for ref in refs_of(declaration)}
     warnings = []
     for name, file in overridden.items():
         if name in secret_names:
@@ -268,17 +272,17 @@ def _override_warnings(entries: Declarations, environ: Variables) -> list[Proble
 
 
 def same_tenancy_problems(
-    entries: Iterable[TenancyDeclaration | Tenancy], identity: Callable[[Any], Hashable]
+    declarations: Iterable[TenancyDeclaration | Tenancy], identity: Callable[[Any], Hashable]
 ) -> Iterator[Problem]:
-    """Refuse two entries for the same tenancy: they would undo each other's changes.
+    """Refuse two declarations for the same tenancy: they would undo each other's changes.
 
-    An entry without a tenant is compared only with others without one: its tenant becomes known at
+    One without a tenant is compared only with others without one: its tenant becomes known at
     log-in.
     """
     seen: dict[Hashable, TenancyDeclaration | Tenancy] = {}
-    for entry in entries:
-        first = seen.setdefault(identity(entry), entry)
-        if first is not entry:
+    for declaration in declarations:
+        first = seen.setdefault(identity(declaration), declaration)
+        if first is not declaration:
             same = f'the server and tenant of "{first.name}" ({first.location})'
-            what = f'tenancy "{entry.name}" has {same}'
-            yield Problem(what, "put their subscriptions under one name", entry.location)
+            what = f'tenancy "{declaration.name}" has {same}'
+            yield Problem(what, "put their subscriptions under one name", declaration.location)

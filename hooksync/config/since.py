@@ -47,8 +47,8 @@ def changed_tenancies(
     former: dict[str, object] = {}
     with suppress(FileError):
         if not (policy and base.differs(policy)):
-            entries = read_tenancies(base.sources(files), read=base.read)
-            former = {entry.name: _comparable(entry) for entry in entries}
+            declarations = read_tenancies(base.sources(files), read=base.read)
+            former = {declaration.name: _comparable(declaration) for declaration in declarations}
     changed = []
     for tenancy in tenancies:
         if former.get(tenancy.name) != _comparable(tenancy):
@@ -130,6 +130,6 @@ class _MergeBase:
 def _comparable(tenancy: TenancyDeclaration) -> object:
     """Return what a plan depends on: everything but places, order and notes."""
     subscriptions = set()
-    for entry in tenancy.subscriptions:
-        subscriptions.add(replace(entry, location=_NOWHERE, **_NO_NOTES))
+    for subscription in tenancy.subscriptions:
+        subscriptions.add(replace(subscription, location=_NOWHERE, **_NO_NOTES))
     return replace(tenancy, subscriptions=(), location=_NOWHERE, files=()), subscriptions

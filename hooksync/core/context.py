@@ -61,7 +61,7 @@ class Terminal(Protocol):
 
 
 class Context(Record):
-    """What is outside the process. Nothing else carries these."""
+    """What is outside the process. One record carries these through a run."""
 
     HIDDEN = ("environ",)
 

@@ -4,8 +4,9 @@ This module is the core of hooksync, and pure: no I/O, no clock.
 
 First, declared and live subscriptions are paired: by identity, then by what the state contains.
 Then each pair gets a step. A live subscription that is not owned is removed only if a declared one
-with its identity replaces it, or if it is a duplicate for an address that `--replace` names. If its
-secret is unknown, a difference never replaces it.
+with its identity replaces it, if `remove` names it, or if it is a duplicate or paused and the state
+has it. `--replace` also removes the duplicates of the addresses that it names. If the secret of a
+live subscription is unknown, a difference never replaces it.
 """
 
 from __future__ import annotations
@@ -347,7 +348,7 @@ class Comparison(Record):
             return {"origin": "unknown"}
         record = history.record(live.id)
         if record is None:
-            is_new = history.seen is not None and live.id not in history.seen
+            is_new = history.foreign is not None and live.id not in history.foreign
             return {"origin": "foreign", "is_new": is_new}
         origin: Origin = "found"
         if entry := history.entries.get(live.id):

@@ -298,7 +298,7 @@ class TenancyPlan(Record, _Counted, dict=True):
     refusals: Problems = ()  # why the plan may not be carried out
     # the refusals that a person at a terminal may override, by typing the number of removals
     over_limit: Problems = ()
-    # about a file that may belong to a different tenancy, and receivers that are not ready
+    # what forbids nothing, such as a receiver that is not ready
     warnings: Problems = ()
     errors: Problems = ()  # why there is no plan, or why apply did not begin
     # the addresses under which earlier runs may have made what no list shows
@@ -328,7 +328,7 @@ class TenancyPlan(Record, _Counted, dict=True):
         return tuple(step.live for step in self.steps if step.live)
 
     @property
-    def has_drift(self) -> bool:
+    def differs(self) -> bool:
         """Whether live differs from declared, or something is not known."""
         return bool(self.open_attempts) or any(step.differs for step in self.steps)
 
@@ -397,7 +397,8 @@ class Selection(Record):
     replace: Globs = ()  # globs of addresses to resubscribe even if nothing differs
     adopt: Globs = ()  # globs of addresses whose live subscriptions have the declared secret
     since: str = ""  # the commit or branch of --since; `tenancy` then has whole names
-    remove: Globs = ()  # live ids; if there are any, the plan removes these and does nothing else
+    # live ids; if there are any, the plan removes these and does nothing else
+    remove: tuple[str, ...] = ()
 
 
 class Plan(Record, _Counted, dict=True):
@@ -446,9 +447,9 @@ class Plan(Record, _Counted, dict=True):
         return [address for tenancy in self.tenancies for address in tenancy.open_attempts]
 
     @property
-    def has_drift(self) -> bool:
+    def differs(self) -> bool:
         """Whether live or the state differs from declared, or something could not be compared."""
-        return bool(self.undeclared) or any(tenancy.has_drift for tenancy in self.tenancies)
+        return bool(self.undeclared) or any(tenancy.differs for tenancy in self.tenancies)
 
     @property
     def all_refusals(self) -> Problems:
@@ -459,11 +460,11 @@ class Plan(Record, _Counted, dict=True):
     @property
     def all_errors(self) -> Problems:
         """The errors, those of a tenancy with its name."""
-        named = []
-        for tenancy in self.tenancies:
-            for problem in tenancy.errors:
-                what = f"{tenancy.name}: {problem.headline}"
-                named.append(Problem(what, problem.fix))
+        named = [
+            Problem(f"{tenancy.name}: {problem.headline}", problem.fix)
+            for tenancy in self.tenancies
+            for problem in tenancy.errors
+        ]
         return (*named, *self.errors)
 
     @property
@@ -502,11 +503,11 @@ def _result_of(tenancy: TenancyPlan) -> TenancyResult:
         return "error"
     if tenancy.refusals:
         return "refused"
-    if tenancy.has_changes and tenancy.results():
-        return "applied" if tenancy.is_as_declared else "not-as-declared"
-    if tenancy.has_changes:
+    if not tenancy.has_changes:
+        return "not-as-declared" if tenancy.differs else "as-declared"
+    if not tenancy.results():
         return "changes"
-    return "not-as-declared" if tenancy.has_drift else "as-declared"
+    return "applied" if tenancy.is_as_declared else "not-as-declared"
 
 
 def _plan_code(plan: Plan, *, is_detailed: bool) -> ExitCode:
@@ -514,7 +515,7 @@ def _plan_code(plan: Plan, *, is_detailed: bool) -> ExitCode:
         return ExitCode.ERROR
     if plan.all_refusals:
         return ExitCode.REFUSED
-    if is_detailed and plan.has_drift:
+    if is_detailed and plan.differs:
         return ExitCode.CHANGES_PENDING
     return ExitCode.DONE
 

@@ -74,7 +74,7 @@ class Planner(Record):
     secrets: SecretSources
     ring: KeyRing
     place: str | None = ""  # where the state is, for messages; None: the run has no state
-    is_trusted: bool = True  # False: anybody could have written the state
+    is_trusted: bool = True  # False: under a policy, the state is unsigned
     flags: RunFlags = NO_FLAGS  # of the run, for printed commands
 
     def plan(self, fetched: Sequence[FetchedTenancy]) -> TenancyPlans:

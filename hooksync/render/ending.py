@@ -57,7 +57,7 @@ class RunSummary(Record):
             return _EVENTS.get(self.code, "failed")
         if plan.is_report and plan.has_changes:
             return "applied"
-        if plan.has_drift and not plan.is_report:
+        if plan.differs and not plan.is_report:
             return "drift"
         return "new-foreign" if new_words(plan.steps) else None
 

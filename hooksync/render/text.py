@@ -5,6 +5,7 @@ The words of a plan are made here, for Markdown, HTML and notices too.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -253,7 +254,7 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
 
 def _value_words(value: object) -> str:
     """Write the value of a compared field as in YAML; None is `not reported`."""
-    return "not reported" if value is None else str(value).lower()
+    return "not reported" if value is None else json.dumps(value)
 
 
 def _secret_words(step: Step) -> str:

@@ -46,8 +46,9 @@ class History(Record):
     blocked: Collection[str]  # addresses under which too many attempts are open
     open_addresses: Sequence[str]  # of open attempts that no list shows
     # the foreign ids that the last apply of the tenancy saw; None: there was no apply
-    seen: Collection[str] | None
-    is_trusted: bool = True  # False: anybody could have written the state: it proves no ownership
+    foreign: Collection[str] | None
+    # False: under a policy, and unsigned: anybody could have written it, so it proves no ownership
+    is_trusted: bool = True
     has_state: bool = True  # False: the run has no state, so no secret is compared
 
     def record(self, identifier: str) -> StateEntry | Attempt | None:
@@ -181,9 +182,9 @@ def without_needless(
 ) -> TenancyRecords:
     """Drop the records that nobody needs, by the last list of an apply.
 
-    An entry goes if its id is not listed, and its identity is undeclared or has a newer entry. An
-    attempt goes in the same case, or if what is live is as declared, but not within
-    `ATTEMPT_EXPIRY`.
+    A record goes only if its id is not listed. An entry goes if this run has removed it, or its
+    identity is undeclared or has a newer entry. An attempt goes if its identity is undeclared, has
+    a newer entry, or is live as declared, but not within `ATTEMPT_EXPIRY`.
     `declared`: the identities that are declared and not paused, and whether each was kept with a
     known secret. `removed`: the ids that this run has removed.
     """

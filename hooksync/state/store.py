@@ -153,10 +153,10 @@ def load_state(store: StateStore, *, writes: bool = False) -> State | None:
 
     `writes`: also if no run may replace it.
     """
-    return _trusted(store.read(), store, writes=writes)
+    return _accepted(store.read(), store, writes=writes)
 
 
-def _trusted(text: str | None, store: StateStore, *, writes: bool) -> State | None:
+def _accepted(text: str | None, store: StateStore, *, writes: bool) -> State | None:
     """Read a state. Raises StateError if its signature or its place is wrong."""
     if text is None:
         return None
@@ -181,7 +181,7 @@ def update(
     """
     for _ in range(_MOST_WRITES):
         text = store.read()
-        before = _trusted(text, store, writes=True) or State(os.urandom(SALT_BYTES).hex())
+        before = _accepted(text, store, writes=True) or State(os.urandom(SALT_BYTES).hex())
         after = change(before)
         if after == before:
             return before

@@ -33,7 +33,7 @@ def test_the_file_adopts_by_id_and_the_command_line_by_address() -> None:
     ):
         assert "adopt a adopt" in told(plan)
         assert not plan.refusals
-        assert plan.has_drift
+        assert plan.differs
     assert told(planned(tenancy(asking("a")), [live("a")], made("a", ONE))) == ["keep a"]
 
 
@@ -216,9 +216,9 @@ def test_the_vendor_behind_a_firewall_is_not_adopted_with_an_invented_secret(pla
     assert [(step["origin"], step["secret"]) for step in still] == [("foreign", "unknown")]
 
 
-def test_a_receiver_with_a_different_secret_is_never_adopted(place: Place) -> None:
-    seeded(place)
-    place.receiver.set_secret("catalogue", "a-different-secret-0123456789")
-    run = place.run("apply", "--yes", "--adopt", "*")
-    assert run.code == 3
-    assert "signs challenges with a different secret" in run.err
+def test_an_apply_reports_a_wrong_id_beside_a_secret_that_is_not_set(place: Place) -> None:
+    other = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    place.write(HOOKS.replace("secret: {env: ", f"adopt: {other}\n        secret: {{env: NO_"))
+    said = place.run("apply", "--yes").err
+    assert f"`adopt` names {other}" in said
+    assert " is not set" in said

@@ -158,7 +158,7 @@ def test_a_paused_subscription_is_removed_only_if_the_state_has_it(
         plan = planned(tenancy(PAUSED, owns=owns), there, *records)  # type: ignore[arg-type]
         assert told(plan) == lines
         assert plan.refusals == ()
-        assert plan.has_drift == (lines != ["keep paused"])
+        assert plan.differs == (lines != ["keep paused"])
 
 
 def test_pausing_counts_for_the_limit_of_a_policy_only() -> None:

@@ -286,7 +286,7 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
     [warning] = step_warnings(replace(shown, state="s"), NO_FLAGS)
     assert "prod/catalogue/MOVED as 22222222222222222222222222222222" in warning.what
     assert "`hooksync remove 22222222222222222222222222222222`" in warning.fix
-    assert shown.has_drift
+    assert shown.differs
     assert not shown.has_changes
 
 
