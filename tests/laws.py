@@ -303,8 +303,7 @@ def green_means_known(run: Run) -> Iterator[str]:
     """If apply exits 0, or a plan has no changes, everything is as declared, or the result names
     the difference.
     """
-    is_idle = not any(step["action"] in ACTIVE for one in run.told for step in one["steps"])
-    if run.code != ExitCode.DONE or not run.result or (run.verb == "plan" and not is_idle):
+    if run.code != ExitCode.DONE or not run.result or (run.verb == "plan" and _active(run)):
         return
     for declared in run.tenancies:
         if run.promised is not None and declared.name not in {one["name"] for one in run.told}:
@@ -690,7 +689,8 @@ def _untrue_code(run: Run) -> Iterator[str]:
     made, removed = set[Held](), set[Held]()
     for moment, new, gone in run.changes():
         if moment.by == run.name:
-            made |= new
+            # what the service makes in spite of its 409 may be that of an earlier attempt
+            made |= {one for one in new if moment.status != 409 or one.id not in run.meant}
             removed |= gone
     named = {moment.named for moment in run.moments if moment.by == run.name}
     tried = [it for it in run.moments if it.by == run.name and it.call in CHANGING]
