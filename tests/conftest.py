@@ -230,9 +230,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the coverage of branches, if .ci/run measures it."""
+    """Print the coverage of branches, if .ci/run measures it. A worker must not: to combine the
+    files deletes them, and the next combination forgets what they had.
+    """
     environ = dict(os.environ)
-    if environ.pop("COVERAGE_PROCESS_START", None) is None:
+    if "PYTEST_XDIST_WORKER" in environ or not environ.pop("COVERAGE_PROCESS_START", ""):
         return
     for command in ("combine", "report"):
         done = subprocess.run(

@@ -26,8 +26,8 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.model import (
     TRIGGER_NAMES,
-    LiveSubscription,
     Secret,
+    SubscriptionKey,
     TenancyKey,
     Trigger,
     live_url,
@@ -398,7 +398,8 @@ class Play:
             for attempt in records.attempts:
                 for one in live:
                     is_its = records.tenant == one.tenant.lower() and one.id not in attempt.seen
-                    if is_its and attempt.identity == _digest(state, one):
+                    place = SubscriptionKey(live_url(one.url, {}).identity, Trigger(one.trigger))
+                    if is_its and attempt.identity == identity_digest(state.url_salt, place):
                         meant[one.id] = attempt.address
         return meant
 
@@ -534,11 +535,6 @@ def _taken_for_own(run: Run) -> set[str]:
             taken.add(entry.id)
     of_others = {one.id for one in seen if (one.tenant, one.place) in nameless} - made_here
     return taken & of_others
-
-
-def _digest(state: State, one: Held) -> str:
-    live = LiveSubscription(one.id, live_url(one.url, {}), Trigger(one.trigger), None)
-    return identity_digest(state.url_salt, live.key)
 
 
 @lru_cache(maxsize=64)
