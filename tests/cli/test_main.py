@@ -192,6 +192,7 @@ def test_version_and_help_are_printed_on_standard_output(place: Place) -> None:
         == place.run("version", "--format", "text").out
         == f"hooksync {__version__}\n"
     )
+    assert place.run("version", "--format", "json").json["hooksync"] == __version__
     assert place.run("--help").out.startswith("usage: hooksync")
     assert place.run("apply", "--help").code == 0
 
