@@ -397,9 +397,10 @@ class Play:
         for records in state.tenancies if state else ():
             for attempt in records.attempts:
                 for one in live:
-                    is_its = records.tenant == one.tenant.lower() and one.id not in attempt.seen
+                    if records.tenant != one.tenant.lower() or one.id in attempt.seen:
+                        continue
                     place = SubscriptionKey(live_url(one.url, {}).identity, Trigger(one.trigger))
-                    if is_its and attempt.identity == identity_digest(state.url_salt, place):
+                    if attempt.identity == identity_digest(state.url_salt, place):
                         meant[one.id] = attempt.address
         return meant
 
