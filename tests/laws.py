@@ -236,7 +236,8 @@ Law = Callable[[Run], Iterator[str]]
 
 def nothing_unowned_is_removed(run: Run) -> Iterator[str]:
     """Nothing that is not owned is removed, except what a resubscribe replaces. Without a review,
-    nothing is removed that the state does not have.
+    nothing is removed but what an entry of the state proves, or a proven subscription of the same
+    URL and trigger replaces.
     """
     tenants = {one.tenant: one for one in run.tenancies}
     made_so_far: list[Held] = []
@@ -249,7 +250,9 @@ def nothing_unowned_is_removed(run: Run) -> Iterator[str]:
             if declared is None:
                 continue
             is_recorded = one.id in run.meant or any(it.id == one.id for it in run.remembered)
-            if run.owns(declared, one) and (run.is_reviewed or is_recorded):
+            if not (run.is_reviewed or _is_proven(run, declared, one)):
+                yield f"{moment.call} removed {one.place} ({one.id}), which nobody has reviewed"
+            if run.owns(declared, one):
                 continue
             if declared.owns == "made" and one.id in run.meant.keys() | run.made.keys():
                 continue
@@ -260,6 +263,19 @@ def nothing_unowned_is_removed(run: Run) -> Iterator[str]:
                     f"{moment.call} removed {one.place} of {one.tenant} ({one.id}), which is not"
                     " owned"
                 )
+
+
+def _is_proven(run: Run, declared: Declared, one: Held) -> bool:
+    """Return whether an entry proves a removed subscription, or one that stays in its place."""
+    entries = {it.id for it in (*run.remembered, *(run.remembers or ())) if not it.is_unconfirmed}
+    if one.id in {it.id for it in run.remembered if not it.is_unconfirmed}:
+        return True  # an entry, or an attempt with the id of a response, which is now listed
+    for moment, made, _ in run.changes():
+        if moment.by == run.name and moment.status == 200:
+            entries |= {it.id for it in made}
+    held = {it for moment in run.moments for it in (*moment.held, *(moment.shown or ()))}
+    proven = {it.place for it in held if it.id in entries - {one.id} and it.tenant == one.tenant}
+    return declared.find(one.place) is not None and one.place in proven
 
 
 def _is_replaced(run: Run, declared: Declared, one: Held, there: Sequence[Held]) -> bool:

@@ -27,7 +27,7 @@ from hooksync.core.redaction import printable
 from hooksync.core.schema import check_document
 from hooksync.core.signing import PlanKey, is_same, parse_json, plan_key
 from hooksync.reconcile.diff import differing
-from hooksync.reconcile.plan import Plan, TenancyPlan, TenancyPlans
+from hooksync.reconcile.plan import Plan, Step, TenancyPlan, TenancyPlans
 from hooksync.render.json_text import canonical
 
 PLAN_FORMAT = "hooksync.plan/1"
@@ -64,11 +64,14 @@ def tenancy_digest(
     Its key is the plan key. If there is none, it is the plan's id, which is random. `saved`: the
     tenancy as the saved plan has it.
     """
-    urls = sorted(
-        (step.address, step.declared_side.url.full) for step in tenancy.steps if step.creates
-    )
+    urls = []
+    for step in tenancy.steps:
+        if step.creates:
+            urls.append((f"{step.address}", step.declared_side.url.full))
+        if step.removes:
+            urls.append((step.id, step.live_side.url.full))
     promises = _promises(tenancy, saved)
-    text = canonical([plan_id, tenancy.server, tenancy.tenant, promises, urls])
+    text = canonical([plan_id, tenancy.server, tenancy.tenant, promises, sorted(urls)])
     made_under = key.value if key else bytes.fromhex(plan_id)
     return f"hmac-sha256:{hmac.digest(made_under, _TENANCY_DOMAIN + text, 'sha256').hex()}"
 
@@ -85,19 +88,28 @@ def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, s
         words = f"{step.action} {step.address or step.id}"
         if step.address and step.id:
             words += f", replaces {step.id}" if step.action == "resubscribe" else f", {step.id}"
-        shown = {"trigger": step.shown.trigger.shown}
+        promises[words] = _shown(step)
         if step.action != "unsubscribe":
-            shown |= {
-                "url": step.declared_side.url.shown,
-                "secret": str(step.declared_side.secret),
+            promises[words] |= {
                 "secret state": "not-set" if step.address in not_set else str(step.secret),
                 "replacement": tenancy.replacement,
                 "probe": tenancy.probe,
             }
-        for name, value in step.shown.content.items():
-            shown[name] = json.dumps(value)
-        promises[words] = shown
     return promises
+
+
+def _shown(step: Step) -> dict[str, str]:
+    """Return what a plan shows of both sides of a change."""
+    shown = {"trigger": step.shown.trigger.shown}
+    if step.action != "unsubscribe":
+        shown["url"] = step.declared_side.url.shown
+        shown["secret"] = str(step.declared_side.secret)
+    if step.live:
+        shown["live url"] = step.live.url.shown
+        shown["origin"] = str(step.origin)
+    for name, value in step.shown.content.items():
+        shown[name] = json.dumps(value)
+    return shown
 
 
 def check_against(receipt: Plan, plans: TenancyPlans, key: PlanKey | None) -> Iterator[TenancyPlan]:

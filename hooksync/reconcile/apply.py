@@ -254,4 +254,5 @@ class Execution:
         self.run.pool.run([partial(execute, runner) for runner in runners])
 
     def _makers(self) -> Runners:
-        return [runner for runner in self.runners if runner.step.creates]
+        makers = [runner for runner in self.runners if runner.step.creates]
+        return [runner for runner in makers if runner.step.outcome is None]

@@ -258,19 +258,39 @@ class Comparison(Record):
         """Decide the steps of a declared subscription and of its duplicates, or of a paused one."""
         is_named = matches_any(declared.address, self.selection.replace)
         requested = [REQUESTED] if is_named else []
-        extra = found
-        reasons = [PAUSED]
-        if declared.enabled:
-            yield self._first_step(declared, found[0] if found else None, requested)
-            extra = found[1:]
-            reasons = [DUPLICATE, *requested]
-        elif not found:
-            yield self._step("keep", declared, None, [PAUSED])
-        for live in extra:
-            is_free = declared.enabled and (is_named or is_owned(self.tenancy, live, self.history))
-            is_recorded = self.history.is_trusted and self.history.record(live.id) is not None
-            action: Action = "unsubscribe" if is_free or is_recorded else "leave"
-            yield self._step(action, declared, live, reasons)
+        if not declared.enabled:
+            if not found:
+                yield self._step("keep", declared, None, [PAUSED])
+            for live in found:
+                action: Action = "unsubscribe" if self._is_recorded(live) else "leave"
+                yield self._step(action, declared, live, [PAUSED])
+            return
+        first = self._first_step(declared, found[0] if found else None, requested)
+        yield first
+        stays = first.creates or first.action == "adopt" or self._is_proven(first.live_side)
+        for live in found[1:]:
+            is_free = is_named or is_owned(self.tenancy, live, self.history)
+            may_go = stays and (is_free or self._is_recorded(live))
+            action = "unsubscribe" if may_go else "leave"
+            yield self._step(action, declared, live, [DUPLICATE, *requested])
+
+    def _needs_review(
+        self, action: Action, live: LiveSubscription, reasons: Sequence[Reason]
+    ) -> bool:
+        """Whether a step removes what nothing proves, and nothing proven stays in its place."""
+        if action == "resubscribe":
+            is_alone = self.tenancy.replacement == "remove-first"
+        else:
+            is_alone = action == "unsubscribe" and DUPLICATE not in reasons
+        return is_alone and not (REQUESTED in reasons or self._is_proven(live))
+
+    def _is_proven(self, live: LiveSubscription) -> bool:
+        """Whether a trusted state has an entry: a response or a person vouches for it."""
+        return self.history.is_trusted and live.id in self.history.entries
+
+    def _is_recorded(self, live: LiveSubscription) -> bool:
+        """Whether a trusted state has an entry or an attempt."""
+        return self.history.is_trusted and self.history.record(live.id) is not None
 
     def _first_step(
         self,
@@ -283,8 +303,6 @@ class Comparison(Record):
         secret = self._secret(declared, live)
         # whether the state has an entry of this name that is no longer live
         is_lost = local_name(declared) in self.history.lost_names
-        # --adopt takes nothing that was replaced outside this state
-        is_named = not is_lost and matches_any(declared.address, self.selection.adopt)
         reasons = [REPLACED_OUTSIDE if is_lost else SECRET_UNKNOWN]
         if live is None:
             action = "subscribe"
@@ -292,10 +310,14 @@ class Comparison(Record):
         elif requested or self.history.record(live.id) or not self.history.has_state:
             reasons = [*self._differences(declared, live, secret), *requested]
             action = "resubscribe" if reasons else "keep"
-        elif is_named or live.id in declared.adopt:
+        elif live.id in declared.adopt or (not is_lost and self._is_to_adopt(declared)):
             action = "adopt"
             reasons = [ADOPT]
         return self._step(action, declared, live, reasons, secret)
+
+    def _is_to_adopt(self, declared: DeclaredSubscription) -> bool:
+        """Whether --adopt names it. This takes nothing that was replaced outside this state."""
+        return matches_any(declared.address, self.selection.adopt)
 
     def _differences(
         self, declared: DeclaredSubscription, live: LiveSubscription, secret: SecretState
@@ -337,14 +359,17 @@ class Comparison(Record):
             known |= {"address": declared.address, "name": declared.name}
             if live and action in ("adopt", "resubscribe"):
                 known["changes"] = content_changes(declared, live, self.history)
-        if action == "keep" and secret == "same":
-            known["evidence"] = "adopted" if known["origin"] == "adopted" else "response"
+        if live:
+            known["needs_review"] = self._needs_review(action, live, reasons)
+        if live and action == "keep" and secret == "same":
+            entry = self.history.entries[live.id]
+            known["evidence"] = "adopted" if entry.is_adopted else "response"
         return Step(action, declared, live, tuple(reasons), secret=secret, **known)
 
     def _recorded(self, live: LiveSubscription) -> dict[str, Any]:
         """Return what the state has about a live subscription, as fields of a step."""
         history = self.history
-        if not history.has_state:
+        if not (history.has_state and history.is_trusted):
             return {"origin": "unknown"}
         record = history.record(live.id)
         if record is None:
@@ -369,7 +394,7 @@ class Comparison(Record):
             reason = PROTECTED
         else:
             reasons = (*step.reasons, NAMED_BY_REMOVE)
-            return replace(step, action="unsubscribe", reasons=reasons)
+            return replace(step, action="unsubscribe", reasons=reasons, needs_review=False)
         return self._step("leave", None, step.live_side, [reason])
 
     def _undeclared_step(self, live: LiveSubscription) -> Step:
@@ -381,5 +406,7 @@ class Comparison(Record):
             reason = NOT_TARGETED
         if reason:
             return self._step("leave", None, live, [reason])
-        reason = NO_LONGER_DECLARED if record else NOT_DECLARED
-        return self._step("unsubscribe", None, live, [reason])
+        reasons = [NO_LONGER_DECLARED if record else NOT_DECLARED]
+        if record and not self.history.is_trusted:
+            reasons = [NOT_DECLARED, UNSIGNED]
+        return self._step("unsubscribe", None, live, reasons)

@@ -211,7 +211,7 @@ class Journal:
         made = []
         named = set()
         for step in plan.steps:
-            if step.creates:
+            if step.creates and not step.outcome:
                 made.append(
                     Attempt(**self._fields(step, state), seen=tuple(ids[step.declared_side.key]))
                 )

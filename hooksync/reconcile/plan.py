@@ -52,7 +52,7 @@ ReasonCode = Literal[
     "paused",
 ]
 # how the state has a live subscription: a response confirmed it, a person adopted it, a list showed
-# it after a run that may have made it; not at all; or the run has no state
+# it after a run that may have made it; not at all; or no state proves anything
 Origin = Literal["made", "adopted", "found", "foreign", "unknown"]
 Evidence = Literal["response", "adopted"]  # what vouches for a secret
 TenancyResult = Literal[
@@ -131,6 +131,8 @@ class Step(Record):
     address: str | None = None  # of `declared`
     name: str | None = None  # of `declared`; if undeclared, the name that the state has
     is_new: bool = False  # foreign, and no apply has seen it
+    # it removes what no trusted entry proves to be hooksync's own, and nothing proven stays instead
+    needs_review: bool = False
     receiver: ReceiverResult | None = None  # None: not challenged
     outcome: Outcome | None = None  # None in a plan
 
@@ -187,15 +189,6 @@ class Step(Record):
     def is_drift(self) -> bool:
         """Whether live differs from declared: a change is needed, or a duplicate is left alone."""
         return self.is_change or (self.action == "leave" and self.declared is not None)
-
-    @property
-    def needs_review(self) -> bool:
-        """Whether it is a removal that somebody must review: the state does not have what is live.
-
-        A flag of this run that names it is a review, too.
-        """
-        is_named = REQUESTED in self.reasons or NAMED_BY_REMOVE in self.reasons
-        return self.action == "unsubscribe" and self.origin == "foreign" and not is_named
 
     @property
     def has_unknown_secret(self) -> bool:
@@ -374,13 +367,13 @@ def left_to_a_person(plan: TenancyPlan) -> TenancyPlan:
 
 
 _NOT_REVIEWED = Problem(
-    "the state does not have it, and nobody has reviewed this removal",
+    "nothing proves that hooksync made it, and nobody has reviewed this removal",
     "leave out --yes and answer the prompt, or apply a saved plan that somebody has read",
 )
 
 
 def without_unreviewed(plan: TenancyPlan) -> TenancyPlan:
-    """Do not try the removals that nobody has reviewed."""
+    """Do not try the steps with a removal that nobody has reviewed."""
     steps = []
     for step in plan.steps:
         if step.needs_review:

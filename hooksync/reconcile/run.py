@@ -198,7 +198,9 @@ class Run(Record):
             fetched = self._read(self.tenancies, advance)
         fetched = _refuse_same_tenancies(fetched, has_policy=has_policy)
         plans = self.planner.plan([*fetched.values()])
-        awaiting = [plan.name for plan in plans if plan.awaits_attempt]
+        # under a policy, anybody may have written the attempts of an unsigned state
+        is_patient = self.planner.is_trusted
+        awaiting = [plan.name for plan in plans if is_patient and plan.awaits_attempt]
         for name in awaiting:
             self.tell_wait(name, "the list lacks what an earlier run may have made")
         backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)

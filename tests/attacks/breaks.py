@@ -113,6 +113,12 @@ BREAKS = {
         "    if not is_same(signature, key.sign(_DOMAIN, [canonical(signed)])):",
         "    if False:",
     ),
+    "plans: removals": Break(
+        "compare nothing that a plan shows of a removal",
+        "api/receipt.py",
+        "    if step.live:\n        shown",
+        "    if False:\n        shown",
+    ),
     "policy": Break(
         "let a hooks file name any host",
         "config/policy.py",
@@ -124,6 +130,18 @@ BREAKS = {
         "reconcile/diff.py",
         "is_same = self.history.entries[live.id].is_made_with(key, self.tenancy.key)",
         "is_same = True",
+    ),
+    "states: ownership": Break(
+        "take an entry of any state for a proof",
+        "reconcile/diff.py",
+        "return self.history.is_trusted and live.id in self.history.entries",
+        "return live.id in self.history.entries",
+    ),
+    "states: waits": Break(
+        "wait for the attempts of any state",
+        "reconcile/run.py",
+        "is_patient = self.planner.is_trusted",
+        "is_patient = True",
     ),
     "signals": Break(
         "go on after a signal",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hooksync.core.signing import PlanKey
-from tests.conftest import Place
+from tests.conftest import HOOKS, SECRET, Place, owning
 from tests.documents.test_saved_plan import KEY, alter, refused_without_a_call, save, signature_of
 
 
@@ -75,3 +75,26 @@ def test_a_forged_signature_is_refused_before_any_call(signed: Place, how: str) 
 
     alter(signed.folder / "plan.json", forge)
     assert "sign" in refused_without_a_call(signed).err
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("origin", lambda step: step.update(origin="made")),
+        ("live url", lambda step: step["live"].update(url="https://ours.example/test")),
+    ],
+)
+def test_an_unsigned_plan_with_an_altered_removal_is_refused(
+    place: Place, field: str, change: Callable[[dict[str, Any]], None]
+) -> None:
+    place.write(owning(HOOKS))
+    vendor = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+
+    def forge(document: dict[str, Any]) -> None:
+        [step] = [it for it in document["tenancies"][0]["steps"] if it["action"] == "unsubscribe"]
+        change(step)
+
+    alter(save(place), forge)
+    run = place.run("apply", "plan.json")
+    assert (run.code, place.changing_calls) == (3, [])
+    assert f"unsubscribe {vendor}: {field} was " in run.err

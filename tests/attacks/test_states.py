@@ -13,7 +13,8 @@ import pytest
 
 from hooksync.core.signing import PlanKey
 from hooksync.state.format import read_state, signature_of
-from tests.conftest import HOOKS, SECRET, Place
+from tests.clocks import JumpingClock
+from tests.conftest import HOOKS, SECRET, Place, owning
 from tests.documents.test_saved_plan import signature_of as signature_of_plan
 from tests.lanes import sampled
 
@@ -67,7 +68,23 @@ def test_under_a_policy_a_forged_state_removes_no_subscription_of_others(place: 
     (place.folder / "policy.yaml").write_text(place.policy_text())
     place.environ["HOOKSYNC_POLICY"] = "policy.yaml"
     assert place.run("apply", "--yes").code == 0
+    place.write(owning(FOUR))
+    run = place.run("apply", "--yes")
+    assert (run.code, "made by hooksync" in run.out) == (3, False)
+    assert "nobody has reviewed this removal" in run.out
     assert vendor in {one.id for one in place.box.subscriptions("DEMO")}
+
+
+def test_attempts_of_an_unsigned_state_make_no_run_wait_under_a_policy(place: Place) -> None:
+    apply_hooks(place, HOOKS)
+    forge(place, open_attempts, lambda it: entries_of(it).clear())
+    for live in place.box.subscriptions("DEMO"):
+        place.box.remove("DEMO", live.id)
+    place.environ |= {"HOOKSYNC_POLICY": place.policy(), "HOOKSYNC_LIST_WAIT": "30"}
+    place.clock = JumpingClock()
+    before = len(place.box.calls)
+    assert place.run("apply", "--yes").code == 3  # two attempts are open
+    assert [call.name for call in place.box.calls[before:]] == ["login", "list"]
 
 
 # --- rotations that a forged state tries to hide

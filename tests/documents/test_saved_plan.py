@@ -185,6 +185,25 @@ def test_a_change_that_affects_no_step_does_not_make_a_plan_stale(
     assert run.code == 0, run.err
 
 
+def test_a_key_in_the_url_of_a_removal_is_part_of_the_digest(place: Place) -> None:
+    place.write(owning(HOOKS))
+    vendor = place.box.seed("DEMO", "https://vendor.example/x?code=one", "MOVED", SECRET)
+    save(place)
+    place.box.remove("DEMO", vendor)
+    other = place.box.seed("DEMO", "https://vendor.example/x?code=two", "MOVED", SECRET)
+    alter(
+        place.folder / "plan.json",
+        lambda it: [
+            step["live"].update(id=other)
+            for step in it["tenancies"][0]["steps"]
+            if step["action"] == "unsubscribe"
+        ],
+    )
+    run = place.run("apply", "plan.json")
+    assert (run.code, place.changing_calls) == (3, [])
+    assert "a value that plans do not show is different" in run.err
+
+
 def test_a_signed_plan_cannot_be_applied_again_after_a_newer_change(place: Place) -> None:
     place.environ["HOOKSYNC_PLAN_KEY"] = KEY
     assert place.run("apply", "--yes").code == 0

@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from hooksync.core.model import DeclaredSubscription, UnsubscribeLimit
+from hooksync.core.model import DeclaredSubscription, Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Selection
 from hooksync.render.text import plain, plan_lines
 from hooksync.state.model import StateEntry
 from tests.conftest import HOOKS, SECRET, Place
 from tests.makers import INDEXED, declared, live, tenancy
-from tests.reconcile.planning import made, planned, run_of, told
+from tests.reconcile.planning import made, planned, run_of, told, tried
 from tests.terminals import Terminal
 
 ONE = declared()
@@ -36,12 +36,58 @@ def test_only_a_removal_that_the_state_does_not_have_needs_a_review() -> None:
     )
 
 
-def test_a_duplicate_of_somebody_else_needs_a_review_unless_replace_names_its_address() -> None:
-    there = [live("a"), live("twin")]
-    for options, is_needed in ((Selection(), True), (Selection(replace=("*",)), False)):
-        plan = planned(tenancy(ONE), there, made("a", ONE), options=options)
-        [twin] = [step for step in plan.steps if step.id == "twin"]
-        assert (twin.action, twin.needs_review) == ("unsubscribe", is_needed)
+@pytest.mark.parametrize(
+    ("records", "trust", "action"),
+    [
+        ([made("a", ONE)], True, "unsubscribe"),
+        ([], True, "leave"),
+        ([made("a", ONE)], False, "leave"),
+    ],
+)
+def test_a_duplicate_is_removed_without_a_review_but_only_if_the_kept_one_is_proven(
+    records: list[StateEntry], trust: bool, action: str
+) -> None:
+    plan = planned(tenancy(ONE), [live("a"), live("twin")], *records, is_trusted=trust)
+    [twin] = [step for step in plan.steps if step.id == "twin"]
+    assert (twin.action, twin.needs_review) == (action, False)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lines"),
+    [
+        (tenancy(owns="made"), ["unsubscribe new-1 undeclared, review"]),
+        (tenancy(PAUSED, owns="none"), ["unsubscribe new-1 paused, review"]),
+        (tenancy(ONE), ["resubscribe new-1 unconfirmed"]),
+        (
+            tenancy(ONE, replacement="remove-first"),
+            ["resubscribe new-1 unconfirmed, review"],
+        ),
+    ],
+)
+def test_what_was_only_found_is_removed_after_a_review_or_once_its_replacement_is_proven(
+    wanted: Tenancy, lines: list[str]
+) -> None:
+    plan = planned(wanted, [live("new-1")], tried(ONE, id="new-1"))
+    reviews = [", review" if step.needs_review else "" for step in plan.steps]
+    assert [f"{line}{review}" for line, review in zip(told(plan), reviews, strict=True)] == lines
+
+
+def test_a_subscription_made_by_hand_after_a_lost_response_needs_a_review(place: Place) -> None:
+    both = (place.folder / "hooks.yaml").read_text()
+    one = both.replace("[INDEXED, MOVED]", "[INDEXED]")
+    place.write(one)
+    assert place.run("apply", "--yes").code == 0
+    place.write(both)
+    place.box.faults.add("cut@subscribe")
+    assert place.run("apply", "--yes").code == 4
+    place.write(one)
+    url = f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}"
+    theirs = place.box.seed("DEMO", url, "MOVED", "a-secret-of-a-person-0123456789")
+    for _ in range(2):
+        run = place.run("apply", "--yes")
+        assert run.code == 3, run.out
+        assert "nobody has reviewed this removal" in run.out
+    assert theirs in {live.id for live in place.box.subscriptions("DEMO")}
 
 
 def test_yes_alone_does_the_rest_and_exits_with_4_and_with_3_if_it_did_nothing(

@@ -42,15 +42,27 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove every duplicate",
         "reconcile/diff.py",
-        'action: Action = "unsubscribe" if is_free or is_recorded else "leave"',
-        'action: Action = "unsubscribe"',
+        "may_go = stays and (is_free or self._is_recorded(live))",
+        "may_go = True",
         begin=1100,
     ),
     Break(
         "remove nothing that is not declared",
         "reconcile/diff.py",
-        '        return self._step("unsubscribe", None, live, [reason])\n',
-        '        return self._step("leave", None, live, [reason])\n',
+        '        return self._step("unsubscribe", None, live, reasons)\n',
+        '        return self._step("leave", None, live, reasons)\n',
+    ),
+    Break(
+        "need no review for what was only found",
+        "reconcile/diff.py",
+        "return self.history.is_trusted and live.id in self.history.entries",
+        "return self._is_recorded(live)",
+    ),
+    Break(
+        "remove a duplicate of something unproven",
+        "reconcile/diff.py",
+        "            may_go = stays and (is_free",
+        "            may_go = (is_free",
     ),
     Break(
         "exit 0 always",

@@ -206,9 +206,14 @@ def _kill(kill: Kill, folder: Path, environ: dict[str, str], box: Sandbox) -> tu
 def _settle(way: Way, folder: Path, environ: dict[str, str], box: Sandbox) -> list[str]:
     """Apply twice more and plan, and return what is wrong. Only the first may make changes.
 
-    If responses have no ids, nothing proves what a killed run made: that takes one --replace.
+    If responses have no ids, nothing proves what a killed run made: that takes one --replace. With
+    remove-first, what nothing proves is replaced only after a review.
     """
     replacing = ("--replace", "*") if way.trait == "answer-without-id" else ()
+    if way.replacement == "remove-first":
+        hooksync(["apply", "--yes"], environ, folder)
+        hooksync(["plan", "--out", "plan.json"], environ, folder)
+        hooksync(["apply", "plan.json"], environ, folder)
     broken = []
     for name, arguments in (
         ("apply that settles", ("apply", "--yes", *replacing)),
