@@ -10,7 +10,7 @@ from hooksync.config import declarations
 from hooksync.config.document import read_tenancies
 from hooksync.config.files import read_sources
 from hooksync.config.policy import Policy, key_warnings, read_policy
-from hooksync.config.resolve import resolve, url_environment_values
+from hooksync.config.resolve import places_of, resolve, url_environment_values
 from hooksync.config.since import changed_tenancies
 from hooksync.core.context import Context
 from hooksync.core.errors import Problems, Refused
@@ -18,10 +18,11 @@ from hooksync.core.git import find_commit
 from hooksync.core.model import (
     DeclaredSubscription,
     Tenancy,
+    TenancyPlaces,
     matches_any,
 )
 from hooksync.core.output import Format
-from hooksync.core.record import Record, replace
+from hooksync.core.record import Record, field, replace
 from hooksync.core.signing import plan_key
 from hooksync.reconcile.plan import Plan
 from hooksync.render.renderers import RENDERERS
@@ -41,6 +42,7 @@ class Inputs(Record):
     receipt: Plan | None = None  # the saved or shown plan that the new one must equal
     # of a policy, for all tenancies together: number and place by field
     run_limits: Mapping[str, tuple[int, str]] = {}
+    others: TenancyPlaces = field(default_factory=dict)  # declared, and not selected
 
     @property
     def state(self) -> str | None:
@@ -78,8 +80,9 @@ def prepare(
     `needs_login`: also raise if no tenancy can log in; the error names all missing variables.
     `receipt`: a saved plan, which chooses the tenancies. `entries`: of the files, if read.
     """
-    entries = entries or read_files(options, context)
-    entries, options = _choose(entries, options, context, receipt)
+    declared = entries or read_files(options, context)
+    entries, options = _choose(declared, options, context, receipt)
+    others = [entry for entry in declared if entry not in entries]
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context)
     tenancies, warnings = resolve(entries, context.environ, needs_login=needs_login)
@@ -92,6 +95,7 @@ def prepare(
         private_receivers(policy),
         receipt,
         run_limits,
+        places_of(others, context.environ),
     )
 
 

@@ -121,7 +121,8 @@ def check_against(receipt: Plan, plans: TenancyPlans, key: PlanKey | None) -> It
             plan = replace(saved, steps=(), live_count=None)
             found = ["no hooks file declares it any more"]
         else:
-            found = [] if plan.errors else _differences(receipt, saved, plan, key)
+            is_planned = plan.live_count is not None
+            found = _differences(receipt, saved, plan, key) if is_planned else []
         if found:
             what = f"{plan.name}: the saved plan is stale: {printable(shortened(found))}"
             plan = replace(plan, refusals=(Problem(what, _AS_THEN),))

@@ -232,6 +232,7 @@ def open_run(
             store,
             _list_wait(context, is_apply=is_apply),
             failures,
+            inputs.others,
             None if is_apply else _other_run(store),
         )
 
@@ -461,7 +462,7 @@ def _undeclared(inputs: Inputs, run: Run, plans: TenancyPlans) -> Iterator[Probl
         if not records.entries or key in keys or key.server in unread:
             continue
         number = pluralised(len(records.entries), "subscription")
-        globs = {f"{entry.address.partition('/')[0]}/*" for entry in records.entries}
+        globs = {f"{name}/*" for name in records.names}
         tenant = ("--tenant", key.tenant) if key.tenant else ()
         where = [*sorted(globs), "--server", key.server, *tenant]
         forget = options.flags.command("state forget", *where)

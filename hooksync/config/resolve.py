@@ -33,6 +33,8 @@ from hooksync.core.model import (
     Server,
     SubscriptionKey,
     Tenancy,
+    TenancyKey,
+    TenancyPlaces,
     Variables,
 )
 from hooksync.core.record import Record, fields_of, replace
@@ -93,6 +95,18 @@ def resolve(
     if problems or (needs_login and not has_login):
         raise FileError(*in_order([*problems, *unset]))
     return tuple(tenancies), tuple(dict.fromkeys(warnings))
+
+
+def places_of(declarations: Declarations, environ: Variables) -> TenancyPlaces:
+    """Return the server and tenant that each tenancy declares, by its name.
+
+    The tenant is empty if the declaration leaves it out. None: the server is not known, or invalid.
+    """
+    places: dict[str, TenancyKey | None] = {}
+    for declaration in declarations:
+        server, tenant = _Resolver(declaration, environ, [], []).resolve_place()
+        places[declaration.name] = TenancyKey.of(server.shown, tenant) if server else None
+    return places
 
 
 def _unset(declaration: TenancyDeclaration, environ: Variables) -> dict[SecretRef, Problem]:
@@ -172,8 +186,7 @@ class _Resolver(Record):
     def resolve_tenancy(self) -> Tenancy | None:
         """Fill everything in, and judge it. Returns None if there is no valid server."""
         declaration = self.declaration
-        server = self._resolve_server()
-        tenant = self._fill(declaration.tenant, "tenant") or None  # an empty one counts as not set
+        server, tenant = self.resolve_place()
         subscriptions = self.resolve_subscriptions()
         if server is None:
             return None
@@ -181,6 +194,10 @@ class _Resolver(Record):
         return Tenancy(
             declaration.name, server, tenant, subscriptions, declaration.location, **plain
         )
+
+    def resolve_place(self) -> tuple[Server | None, str | None]:
+        """Fill in the server and the tenant. An empty tenant counts as not set."""
+        return self._resolve_server(), self._fill(self.declaration.tenant, "tenant") or None
 
     def _resolve_server(self) -> Server | None:
         """Fill in and judge the server. None: it is not known, or it is invalid."""

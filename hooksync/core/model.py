@@ -379,6 +379,19 @@ class TenancyKey(NamedTuple):
     def __str__(self) -> str:
         return f"{self.server} / {self.tenant}" if self.tenant else self.server
 
+    @classmethod
+    def of(cls, server: str, tenant: str | None) -> TenancyKey:
+        """Return the key of a server and a tenant, which may not be known."""
+        return cls(server, (tenant or "").casefold())
+
+    def is_elsewhere(self, other: TenancyKey) -> bool:
+        """Whether it is certain that this is a different tenancy on the service."""
+        return self.server != other.server or self.tenant not in ("", other.tenant)
+
+
+# of declared tenancies, by name: the server, and the tenant as far as it is known; None: neither is
+TenancyPlaces: TypeAlias = Mapping[str, TenancyKey | None]
+
 
 class Server(Record):
     """The server of a tenancy."""
@@ -406,7 +419,7 @@ class Tenancy(PlainSettings):
     @property
     def key(self) -> TenancyKey:
         """Its key in the state."""
-        return TenancyKey(self.server.shown, (self.tenant or "").casefold())
+        return TenancyKey.of(self.server.shown, self.tenant)
 
     @property
     def peer(self) -> str:

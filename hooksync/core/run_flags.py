@@ -12,7 +12,7 @@ from typing import Literal
 
 from hooksync.core.record import Record
 
-Verb = Literal["plan", "apply", "remove", "list", "state forget", "state move", "state unlock"]
+Verb = Literal["plan", "apply", "remove", "list", "state forget", "state unlock"]
 
 SELECTING = frozenset({"--tenancy", "--target", "--replace", "--adopt"})
 _STATE = frozenset({"-f", "--state"})
@@ -29,7 +29,6 @@ TAKEN: dict[Verb, frozenset[str]] = {
     "remove": _READING | {"--yes"},
     "list": _READING | {"--target"},
     "state forget": _STATE,
-    "state move": _STATE,
     "state unlock": _STATE,
 }
 

@@ -308,7 +308,7 @@ class TenancyPlan(Record, _Counted, dict=True):
     @property
     def key(self) -> TenancyKey:
         """Its key in the state."""
-        return TenancyKey(self.server, (self.tenant or "").casefold())
+        return TenancyKey.of(self.server, self.tenant)
 
     @property
     def where(self) -> str:

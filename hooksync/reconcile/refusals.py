@@ -13,7 +13,6 @@ from hooksync.core.urls import QUERY_VALUE
 from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import (
     NAMED_BY_REMOVE,
-    NO_LONGER_DECLARED,
     PAUSED,
     PROTECTED,
     REPLACED_OUTSIDE,
@@ -47,40 +46,6 @@ _WRONG_ID_FIX = (
 _MOST_ADDRESSES = 2  # of a tenancy, that a fix names one by one if a glob can name all
 
 Unproven = defaultdict[str, list[str]]  # addresses, by what is not known
-
-
-def misplaced(plan: TenancyPlan, comparison: Comparison, flags: RunFlags) -> Iterator[Problem]:
-    """Warn if the state has none of the declared addresses, and the plan moves or removes.
-
-    Then the file may belong to a different tenancy; or a name and its URL changed at once.
-    """
-    tenancy = comparison.tenancy
-    recorded = {entry.address for entry in comparison.history.entries.values()}
-    declared = [subscription.address for subscription, _ in comparison.pairs]
-    is_other = recorded and declared and recorded.isdisjoint(declared)
-    if is_other and any(map(_ends_url, plan.steps)):
-        what = (
-            f"{tenancy.name}: the state has none of this file's addresses for {tenancy.where},"
-            " and the plan moves or removes subscriptions"
-        )
-        fix = "check that `server` and `tenant` are those that this file is meant for"
-        if moves := _renames(plan, flags):
-            fix = f"if a name and its URL changed at once: {' and '.join(moves)}; otherwise {fix}"
-        yield Problem(what, fix, tenancy.location)
-
-
-def _renames(plan: TenancyPlan, flags: RunFlags) -> list[str]:
-    """Word the commands that rename what was removed, if what is new has one other name."""
-    gone = {step.shown.trigger: step for step in plan.steps if NO_LONGER_DECLARED in step.reasons}
-    moves = []
-    names = set()
-    for step in plan.steps:
-        trigger = step.shown.trigger
-        if step.action == "subscribe" and trigger in gone:
-            former = f"{plan.name}/{gone[trigger].name}/{trigger.short}"
-            moves.append(f"`{flags.command('state move', former, step.declared_side.address)}`")
-            names.add((gone[trigger].name, step.name))
-    return moves if len(names) == 1 else []
 
 
 def judge_ids(comparison: Comparison) -> tuple[list[Problem], list[Problem]]:

@@ -24,8 +24,9 @@ from hooksync.core.model import (
     SecretState,
     Tenancy,
     TenancyKey,
+    TenancyPlaces,
 )
-from hooksync.core.record import Record, replace
+from hooksync.core.record import Record, field, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.receivers.challenges import ProbeTarget, probe_all
 from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
@@ -34,7 +35,6 @@ from hooksync.reconcile.refusals import (
     judge_ids,
     limit_reasons,
     list_unproven,
-    misplaced,
     near_duplicates,
     raised_limit,
     refuse_unproven,
@@ -61,6 +61,10 @@ class FetchedTenancy(Record):
     live: LiveSubscriptions | None  # None: they could not be read
     errors: Problems = ()  # why they could not
     refusals: Problems = ()  # why the tenancy is not planned
+
+    def refused(self, what: str, fix: str) -> FetchedTenancy:
+        """Return the tenancy as one that is not planned."""
+        return replace(self, live=None, refusals=(Problem(what, fix, self.tenancy.location),))
 
 
 Fetched: TypeAlias = Mapping[str, FetchedTenancy]  # by the tenancy's name
@@ -157,7 +161,6 @@ class Planner(Record):
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
         wrong, ignored = judge_ids(comparison)
         warnings = (
-            *misplaced(plan, comparison, self.flags),
             *near_duplicates(plan),
             *ignored,
             *raised_limit(tenancy, owned),
@@ -186,6 +189,7 @@ class Run(Record):
     list_wait: float  # seconds to wait for a list that lags behind the responses
     # errors that ended the run early: LockLost, StateError, or internal ones
     failures: list[Exception]
+    others: TenancyPlaces = field(default_factory=dict)  # declared, and not selected
     other: Problem | None = None  # a different run holds the run lock
 
     def plan(self, *, has_policy: bool) -> TenancyPlans:
@@ -196,7 +200,8 @@ class Run(Record):
         """
         with self.context.terminal.progress("reading", len(self.tenancies)) as advance:
             fetched = self._read(self.tenancies, advance)
-        fetched = _refuse_same_tenancies(fetched, has_policy=has_policy)
+        fetched = _refuse_takeovers(fetched, self.others, self.planner.state or NO_STATE)
+        fetched = _refuse_same_tenancies(fetched, self.others, has_policy=has_policy)
         plans = self.planner.plan([*fetched.values()])
         # under a policy, anybody may have written the attempts of an unsigned state
         is_patient = self.planner.is_trusted
@@ -254,16 +259,22 @@ class Run(Record):
             advance()
 
 
-def _refuse_same_tenancies(fetched: Fetched, *, has_policy: bool) -> Fetched:
+def _places(fetched: Fetched, others: TenancyPlaces) -> TenancyPlaces:
+    """Return the server and tenant of each declared tenancy, as far as they are known."""
+    return {**others, **{name: item.tenancy.key for name, item in fetched.items()}}
+
+
+def _refuse_same_tenancies(fetched: Fetched, others: TenancyPlaces, *, has_policy: bool) -> Fetched:
     """Refuse declared tenancies that are the same on the service: they would undo each other.
 
     The log-in shows that they are. Under a policy, lists that share an id do, too: a limit for each
-    tenancy would otherwise count its removals in parts.
+    tenancy would otherwise count its removals in parts. `others`: declared, and not selected.
     """
     names = defaultdict[TenancyKey | str, list[str]](list)
+    for name, place in _places(fetched, others).items():
+        if place and place.tenant:
+            names[place].append(name)
     for name, item in fetched.items():
-        if item.tenancy.tenant:
-            names[item.tenancy.key].append(name)
         for live in item.live or () if has_policy else ():
             names[live.id].append(name)
     refused: dict[str, FetchedTenancy] = {}
@@ -274,10 +285,29 @@ def _refuse_same_tenancies(fetched: Fetched, *, has_policy: bool) -> Fetched:
         what = f"{both} are the same tenancy on the service: they would undo each other's changes"
         if isinstance(key, str):
             what = f"the lists of {both} contain the same id: they may be one tenancy"
-        for name in several:
-            item = fetched[name]
-            problem = Problem(what, "declare it once", item.tenancy.location)
-            refused.setdefault(name, replace(item, live=None, refusals=(problem,)))
+        for name in fetched.keys() & several:
+            refused.setdefault(name, fetched[name].refused(what, "declare it once"))
+    return {**fetched, **refused}
+
+
+def _refuse_takeovers(fetched: Fetched, others: TenancyPlaces, state: State) -> Fetched:
+    """Refuse a tenancy if the state has addresses there of a different one, still declared.
+
+    Otherwise it would take over the subscriptions of that one. If the declaration of that one names
+    a different server or tenant, or its log-in leads to one, then its name has moved.
+    """
+    places = _places(fetched, others)
+    refused = {}
+    for name, item in fetched.items():
+        key = item.tenancy.key
+        for former in state.of(key).names - {name}:
+            place = places.get(former)
+            if former in places and not (place and place.is_elsewhere(key)):
+                what = f"{name}: the state has addresses of {former} on {key}, and a file still"
+                what += f" declares {former}: {name} would take over its subscriptions"
+                fix = f"declare `server` and `tenant` of both; if {name} is the new name of"
+                fix += f" {former}, remove {former} from the files"
+                refused[name] = item.refused(what, fix)
     return {**fetched, **refused}
 
 

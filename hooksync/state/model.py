@@ -105,6 +105,11 @@ class TenancyRecords(Record):
         """The ids of the entries and the attempts."""
         return {record.id for record in self.subscriptions}
 
+    @property
+    def names(self) -> set[str]:
+        """The names of the tenancies in the addresses."""
+        return {record.address.partition("/")[0] for record in self.subscriptions}
+
     def mapped(self, change: Callable[[Any], Any]) -> TenancyRecords:
         """Replace each entry and each attempt by what a function returns; None: drop it."""
         entries = filter(None, map(change, self.entries))

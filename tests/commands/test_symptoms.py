@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -118,29 +117,6 @@ def test_while_another_run_applies_plan_and_list_report_it_first(place: Place) -
 
 
 # --- limits
-
-
-def test_a_file_with_other_names_that_moves_or_removes_is_reported(place: Place) -> None:
-    assert place.run("apply", "--yes").code == 0
-    place.write(HOOKS.replace("  prod:", "  staging:"))
-    renamed = place.run("plan")
-    assert (renamed.code, renamed.err) == (0, "")  # nothing is moved or removed
-    place.write(HOOKS.replace("  prod:", "  staging:").replace("code=", "to=staging&code="))
-    run = place.run("plan")
-    assert "staging: the state has none of this file's addresses for " in run.err
-    assert "and the plan moves or removes subscriptions" in run.err
-
-
-def test_a_changed_name_and_url_are_not_taken_for_a_wrong_tenancy_alone(place: Place) -> None:
-    assert place.run("apply", "--yes").code == 0
-    place.write(HOOKS.replace("catalogue:", "search:").replace("code=", "to=x&code="))
-    run = place.run("plan")
-    fix = run.err.partition("if a name and its URL changed at once: ")[2].partition(";")[0]
-    moves = [shlex.split(command.strip("`")) for command in fix.split(" and ")]
-    assert len(moves) == 2
-    for words in moves:
-        assert place.run(*words[1:]).code == 0
-    assert "0 to subscribe, 2 to resubscribe, 0 to REMOVE" in place.run("plan").out
 
 
 def test_a_lost_state_and_a_moved_url_are_not_planned_without_a_word(place: Place) -> None:

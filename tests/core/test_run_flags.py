@@ -27,7 +27,6 @@ OPTIONS = RunOptions(
 )
 NEEDED = {
     "state forget": ["prod/*"],
-    "state move": ["prod/a/MOVED", "prod/b/MOVED"],
     "state unlock": ["id"],
     "remove": ["id"],
 }
