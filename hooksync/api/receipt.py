@@ -27,7 +27,7 @@ from hooksync.core.redaction import printable
 from hooksync.core.schema import check_document
 from hooksync.core.signing import PlanKey, is_same, parse_json, plan_key
 from hooksync.reconcile.diff import differing
-from hooksync.reconcile.plan import Plan, Step, TenancyPlan, TenancyPlans
+from hooksync.reconcile.plan import NEEDS_DECLARED, Plan, Step, TenancyPlan, TenancyPlans
 from hooksync.render.json_text import canonical
 
 PLAN_FORMAT = "hooksync.plan/1"
@@ -89,7 +89,7 @@ def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, s
         if step.address and step.id:
             words += f", replaces {step.id}" if step.action == "resubscribe" else f", {step.id}"
         promises[words] = _shown(step)
-        if step.action != "unsubscribe":
+        if step.action in NEEDS_DECLARED:
             promises[words] |= {
                 "secret state": "not-set" if step.address in not_set else str(step.secret),
                 "replacement": tenancy.replacement,
@@ -101,7 +101,7 @@ def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, s
 def _shown(step: Step) -> dict[str, str]:
     """Return what a plan shows of both sides of a change."""
     shown = {"trigger": step.shown.trigger.shown}
-    if step.action != "unsubscribe":
+    if step.action in NEEDS_DECLARED:
         shown["url"] = step.declared_side.url.shown
         shown["secret"] = str(step.declared_side.secret)
     if step.live:

@@ -146,6 +146,7 @@ class _TenancyReader:
         self._known_triggers = triggers
         self._problems = problems
         self._has_subscriptions = False
+        self._is_enabled = True
         self._places: dict[str, model.Location] = {}  # of the subscriptions
         self._declared: dict[tuple[str, model.Trigger], model.DeclaredSubscription] = {}
 
@@ -159,6 +160,7 @@ class _TenancyReader:
         deciding = with_settings or files
         where = deciding[0].tenancies.key_place(self._name)
         settings = self._settings_of(deciding[0])
+        self._is_enabled = settings.get("enabled", True)
         for file in deciding[1:]:
             if with_settings or self._settings_of(file) != settings:
                 what = f'two files give tenancy "{self._name}" settings; the other place is {where}'
@@ -216,6 +218,8 @@ class _TenancyReader:
         url = model.HookUrl(written.text, written.literal or written.text, written.location)
         secret = self._reference(fields, "secret")
         plain = _plain_fields(fields)
+        if not self._is_enabled:
+            plain["enabled"] = False
         for trigger in triggers:
             self._declared[name, trigger] = model.DeclaredSubscription(
                 self._name, name, url, trigger, secret, where, **plain

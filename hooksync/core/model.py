@@ -360,6 +360,7 @@ class PlainSettings(Record, kw_only=True):
     The default values are those of settings that the file leaves out.
     """
 
+    enabled: bool = True  # False: all its subscriptions are paused
     allow_http: bool = False
     credentials: CredentialRefs = CredentialRefs()
     # the undeclared live subscriptions that hooksync may remove; a set: those under these prefixes
@@ -368,6 +369,11 @@ class PlainSettings(Record, kw_only=True):
     limit: UnsubscribeLimit = UnsubscribeLimit(percent=50)
     replacement: Replacement = "create-first"
     probe: Probe = "auto"
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether somebody else takes the tenancy over: nothing is removed, all is forgotten."""
+        return not self.enabled and self.owns == "none"
 
 
 class TenancyKey(NamedTuple):

@@ -44,6 +44,7 @@ _COLOURS = {  # by what a line reports
     "resubscribe": _YELLOW,
     "unsubscribe": _RED,
     "adopt": _YELLOW,
+    "forget": _YELLOW,
     "keep": _DIM,
     "leave": _DIM,
     "ok": _GREEN,

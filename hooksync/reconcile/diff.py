@@ -33,6 +33,7 @@ from hooksync.reconcile.plan import (
     ACTIONS,
     ADOPT,
     DUPLICATE,
+    HANDED_OVER,
     NAMED_BY_REMOVE,
     NEW,
     NO_LONGER_DECLARED,
@@ -259,9 +260,12 @@ class Comparison(Record):
         is_named = matches_any(declared.address, self.selection.replace)
         requested = [REQUESTED] if is_named else []
         if not declared.enabled:
-            if not found:
+            if not found or self.tenancy.is_handed_over:
                 yield self._step("keep", declared, None, [PAUSED])
             for live in found:
+                if self.tenancy.is_handed_over:
+                    yield self._undeclared_step(live)
+                    continue
                 action: Action = "unsubscribe" if self._is_recorded(live) else "leave"
                 yield self._step(action, declared, live, [PAUSED])
             return
@@ -404,6 +408,9 @@ class Comparison(Record):
         reason = _why_left(self.tenancy, live, self.history)
         if self.selection.target and not matches_any(former, self.selection.target):
             reason = NOT_TARGETED
+        elif self.tenancy.is_handed_over:
+            action: Action = "forget" if record else "leave"
+            return self._step(action, None, live, [HANDED_OVER])
         if reason:
             return self._step("leave", None, live, [reason])
         reasons = [NO_LONGER_DECLARED if record else NOT_DECLARED]

@@ -245,6 +245,9 @@ class Journal:
         tenancy = self._tenancies[applied.plan.name]
         declared = declared_by_identity(tenancy, state.url_salt)
         records = applied.records
+        if tenancy.is_handed_over:
+            left = {step.id for step in applied.plan.steps if step.action == "leave"}
+            records = records.mapped(lambda record: record if record.id in left else None)
         entries = (*records.entries, *self._adopted(applied.plan, state))
         records = replace(records, entries=entries)
         if applied.listed is not None:
@@ -290,6 +293,7 @@ _DONE_WORDS: Mapping[str, str] = {
     "resubscribe": "resubscribed",
     "unsubscribe": "unsubscribed",
     "adopt": "adopted",
+    "forget": "forgotten",
 }
 
 

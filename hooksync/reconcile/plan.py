@@ -30,7 +30,7 @@ from hooksync.core.model import (
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import UNSET, Record, UnsetType, field, replace
 
-Action = Literal["subscribe", "resubscribe", "unsubscribe", "adopt", "keep", "leave"]
+Action = Literal["subscribe", "resubscribe", "unsubscribe", "adopt", "forget", "keep", "leave"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 Result = Literal["done", "unsettled", "half-done", "failed", "not-attempted", "unchanged"]
@@ -85,6 +85,7 @@ REQUESTED = Reason("requested", "requested by --replace")
 DUPLICATE = Reason("duplicate", "duplicate")
 ADOPT = Reason("adopt", "adopts it")
 PAUSED = Reason("paused", "paused")
+HANDED_OVER = Reason("paused", "handed over")
 NAMED_BY_REMOVE = Reason("requested", "requested by `remove`")
 NO_LONGER_DECLARED = Reason("undeclared", "no longer declared")
 NOT_DECLARED = Reason("undeclared", "not declared")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
+from functools import partial
 
 from hooksync.core.errors import Problem, Problems, shortened
 from hooksync.core.model import DeclaredSubscription, PlainSettings, Tenancy, UnsubscribeLimit
@@ -112,9 +113,12 @@ def limit_reasons(
 
     `owned`: the number of subscriptions that hooksync owns, without duplicates. For the file,
     paused and replaced subscriptions, and those that `remove` names, do not count as removed; for a
-    policy, all whose URL ends do. A duplicate is not counted again.
+    policy, all whose URL ends do. A duplicate is not counted again. In a disabled tenancy, paused
+    subscriptions count for the file, and nothing counts for the limit of a policy for each tenancy.
     """
-    counts = _ends_url if limit.policy else _counts
+    if limit.policy and not tenancy.enabled:
+        return []
+    counts = _ends_url if limit.policy else partial(_counts, counts_paused=not tenancy.enabled)
     number = len({step.live_side.key for step in plan.steps if counts(step)})
     if not number or limit.percent == 100:
         return []
@@ -145,6 +149,25 @@ def _exceeds(limit: UnsubscribeLimit, removed: int, owned: int) -> bool:
     percent = limit.percent or 0
     # one removal is within every share above 0%
     return removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
+
+
+def refuse_disabling(
+    plan: TenancyPlan, tenancy: Tenancy, flags: RunFlags, *, is_trusted: bool
+) -> Iterator[Problem]:
+    """Refuse a disabled tenancy if hooksync cannot remove all its subscriptions."""
+    left = [step for step in plan.steps if step.action == "leave" and PAUSED in step.reasons]
+    if tenancy.enabled or not left:
+        return
+    which = shortened([f"{step.address} as {step.id}" for step in left if step.address])
+    removing = flags.command("remove", *(step.id for step in left))
+    fix = f"ask who made them; `{removing}` if nobody needs them"
+    why = "the state does not have"
+    if not is_trusted:
+        why = "only an unsigned state has"
+        sign = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
+        fix = f"sign the state: {sign}; or {fix}"
+    what = f"{tenancy.name} cannot be disabled: {why} what is live: {which}"
+    yield Problem(what, fix, tenancy.location)
 
 
 def raised_limit(tenancy: Tenancy, owned: int) -> Iterator[Problem]:
@@ -207,10 +230,10 @@ def _ends_url(step: Step) -> bool:
     )
 
 
-def _counts(step: Step) -> bool:
+def _counts(step: Step, *, counts_paused: bool) -> bool:
     """Whether a step counts for the limit of the file."""
-    is_removal = step.action == "unsubscribe" and step.declared is None
-    return is_removal and NAMED_BY_REMOVE not in step.reasons
+    is_counted = step.declared is None or (counts_paused and PAUSED in step.reasons)
+    return step.action == "unsubscribe" and is_counted and NAMED_BY_REMOVE not in step.reasons
 
 
 def refuse_unproven(

@@ -37,6 +37,7 @@ from hooksync.reconcile.refusals import (
     list_unproven,
     near_duplicates,
     raised_limit,
+    refuse_disabling,
     refuse_unproven,
     wrong_removals,
 )
@@ -153,9 +154,11 @@ class Planner(Record):
         history = comparison.history
         owned = len({live.key for live in comparison.live if is_owned(tenancy, live, history)})
         over_limit = limit_reasons(plan, tenancy, owned, tenancy.limit)
-        refusals = over_limit
+        refusals = [*over_limit]
         if tenancy.ceiling:
-            refusals = [*over_limit, *limit_reasons(plan, tenancy, owned, tenancy.ceiling)]
+            refusals += limit_reasons(plan, tenancy, owned, tenancy.ceiling)
+        if history.has_state and not tenancy.is_handed_over:
+            refusals += refuse_disabling(plan, tenancy, self.flags, is_trusted=history.is_trusted)
         named = self.selection.remove
         if named:
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
@@ -171,7 +174,7 @@ class Planner(Record):
             over_limit=tuple(over_limit),
             warnings=warnings,
             errors=tuple(wrong),
-            open_attempts=tuple(history.open_addresses),
+            open_attempts=() if tenancy.is_handed_over else tuple(history.open_addresses),
         )
 
 

@@ -26,7 +26,7 @@ from hooksync.render.text import (
 )
 
 # what a reviewer must not miss comes first
-_ORDER = ("unsubscribe", "resubscribe", "adopt", "subscribe", "keep", "leave")
+_ORDER = ("unsubscribe", "resubscribe", "adopt", "forget", "subscribe", "keep", "leave")
 
 
 def html(plan: Plan, *, shows_kept: bool = True) -> str:

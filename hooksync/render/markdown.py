@@ -68,7 +68,7 @@ def _problem_list(fixes: ProblemsByFix) -> list[str]:
 def _line(line: Line) -> str:
     """Make a line fit for a block of changes."""
     kind, text = line
-    if kind in ("resubscribe", "adopt"):
+    if kind in ("resubscribe", "adopt", "forget"):
         # a diff block shows `!` in its own colour; `+/-` would be green, as if added only
         text = _REPLACED_MARK + text[len(_REPLACED_MARK) :]
     return printable(cut(text, _LONGEST))

@@ -33,6 +33,7 @@ _SYMBOLS: dict[Action, str] = {
     "resubscribe": "+/-",
     "unsubscribe": "-",
     "adopt": "a",
+    "forget": "f",
     "keep": "=",
     "leave": ".",
 }
@@ -45,6 +46,7 @@ CHANGES = {
     "resubscribe": "to resubscribe",
     "unsubscribe": "to REMOVE",
     "adopt": "to adopt",
+    "forget": "to forget",
 }
 RESULT_WORDS = {
     "done": "done",
@@ -55,7 +57,8 @@ RESULT_WORDS = {
 }
 _REST = {"keep": "unchanged", "paused": "paused", "leave": "left alone"}
 _SHOWN_OTHERWISE = ("new", "flag-changed")  # reasons, by a symbol or by the field that differs
-_REASON_FIRST = ("unsubscribe", "adopt", "leave")  # actions whose first lines have the reason
+_CONFIRMED = ("unsubscribe", "adopt", "forget")  # actions that a prompt names
+_REASON_FIRST = (*_CONFIRMED, "leave")  # actions whose first lines have the reason
 _LABEL = 21  # columns that a field's name takes
 _FEW_TENANCIES = 5  # with more tenancies, a table sums them up
 _SHOWN_ID = 8  # characters of an id
@@ -210,7 +213,7 @@ def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str]:
     elif step.action == "adopt":
         meaning = "adopts it: hooksync owns it from now on; secret taken as"
         remark += f"   {meaning} {step.declared_side.secret}, which only an event can prove"
-    elif step.action in ("unsubscribe", "leave"):
+    elif step.action in ("unsubscribe", "forget", "leave"):
         remark = f"{remark}   {', '.join(_facts(step, name))}".rstrip()
     return symbol, name, printable(step.shown.trigger.shown), remark
 
@@ -287,7 +290,7 @@ def question(plan: Plan) -> str:
     """Ask whether to apply a plan: what is removed, and what changes where."""
     lines = []
     for tenancy in plan.ready_tenancies:
-        named = [step for step in tenancy.steps if step.action in ("unsubscribe", "adopt")]
+        named = [step for step in tenancy.steps if step.action in _CONFIRMED]
         if named:
             lines.append("To confirm:")
         lines += [text for _, text in _written_steps(named, tenancy)]
