@@ -56,7 +56,7 @@ from hooksync.service.http import Caller, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost
 from hooksync.state.fingerprints import Derive, KeyRing, derive_key
-from hooksync.state.model import NO_STATE
+from hooksync.state.model import NO_STATE, State
 from hooksync.state.store import OpenStore, StateStore, load_state, open_store, run_lock
 
 __all__ = [
@@ -314,15 +314,7 @@ def _make_planner(
     state = load_state(store, writes=is_apply) if store else None
     options = inputs.options
     if not inputs.receipt:  # a saved plan is compared tenancy by tenancy
-        selected: list[str] = []
-        others = [*state.addresses] if state else []
-        for tenancy in inputs.tenancies:
-            selected += [subscription.address for subscription in tenancy.subscriptions]
-            others += [subscription.address for subscription in tenancy.not_selected]
-        known = [*selected, *others]
-        declarations.refuse_unmatched("--target", options.targets, known, "address")
-        declarations.refuse_unmatched("--replace", options.replace, selected, "address")
-        declarations.refuse_unmatched("--adopt", options.adopt, selected, "address")
+        _refuse_unmatched(inputs, state or NO_STATE)
     return Planner(
         Selection(
             options.tenancies,
@@ -334,11 +326,25 @@ def _make_planner(
         ),
         state,
         secrets,
-        KeyRing(options.parallelism, derive),
+        KeyRing(options.parallelism, derive, store.key if store else None),
         inputs.state,
         is_trusted=not options.policy or bool(store and store.key),
         flags=options.flags,
     )
+
+
+def _refuse_unmatched(inputs: Inputs, state: State) -> None:
+    """Raise UsageError for globs that match no address of the files or of the state."""
+    options = inputs.options
+    selected: list[str] = []
+    others = [*state.addresses]
+    for tenancy in inputs.tenancies:
+        selected += [subscription.address for subscription in tenancy.subscriptions]
+        others += [subscription.address for subscription in tenancy.not_selected]
+    known = [*selected, *others]
+    declarations.refuse_unmatched("--target", options.targets, known, "address")
+    declarations.refuse_unmatched("--replace", options.replace, selected, "address")
+    declarations.refuse_unmatched("--adopt", options.adopt, selected, "address")
 
 
 def make_plan(inputs: Inputs, run: Run) -> Plan:

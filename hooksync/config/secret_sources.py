@@ -1,9 +1,6 @@
 """Look up secrets by their references: read a variable, a file or a program's output.
 
 Only this module looks up references. Messages name the reference, never the value.
-
-This module also warns about short secrets, and about those with few different characters. It cannot
-prove that a secret is strong.
 """
 
 from __future__ import annotations
@@ -35,8 +32,6 @@ _COMMAND_FIX = (
 _NOT_TEXT = re.compile("[\ud800-\udfff]")  # surrogates: they stand for bytes that are not UTF-8
 _MOST_BYTES = 64 * 1024  # bytes
 _TOO_LARGE = ("is larger than 64 KiB", "see that it is the secret and nothing else")
-SHORTEST_STRONG = 16  # bytes
-_FEWEST_CHARACTERS = 8  # different ones in a strong secret
 FIX = "make one with `hooksync secret generate`, and give it to the receiver too"
 
 
@@ -201,12 +196,6 @@ def _text_of(data: bytes, empty_fix: str) -> str:
 
 
 def doubt_about(secret: Secret, ref: SecretRef) -> Problem | None:
-    """Return a warning if a secret is short or has few different characters; otherwise None."""
-    value = secret.reveal()
-    if len(value.encode("utf-8", "surrogatepass")) < SHORTEST_STRONG:
-        fault = f"is shorter than {SHORTEST_STRONG} bytes"
-    elif len(set(value)) < _FEWEST_CHARACTERS:
-        fault = f"has fewer than {_FEWEST_CHARACTERS} different characters"
-    else:
-        return None
-    return reference_problem(ref, fault, FIX)
+    """Return a warning if a secret is easy to guess; otherwise None."""
+    fault = secret.weakness
+    return reference_problem(ref, fault, FIX) if fault else None

@@ -84,6 +84,10 @@ def is_own(name: str) -> bool:
     return name.upper().startswith("HOOKSYNC_")  # Windows ignores the case of names
 
 
+SHORTEST_STRONG = 16  # bytes of a strong secret
+_FEWEST_CHARACTERS = 8  # different ones in it
+
+
 class Secret:
     """A value that is never shown: repr, str and format hide it, and it cannot be pickled.
 
@@ -98,6 +102,15 @@ class Secret:
     def reveal(self) -> str:
         """Return the value itself, to check, send, mask or fingerprint it, or to sign with it."""
         return self._value
+
+    @property
+    def weakness(self) -> str:
+        """Why the value is easy to guess; "": no reason is known, which proves nothing."""
+        if len(self._value.encode("utf-8", "surrogatepass")) < SHORTEST_STRONG:
+            return f"is shorter than {SHORTEST_STRONG} bytes"
+        if len(set(self._value)) < _FEWEST_CHARACTERS:
+            return f"has fewer than {_FEWEST_CHARACTERS} different characters"
+        return ""
 
     def __repr__(self) -> str:
         return "Secret(***)"

@@ -11,7 +11,7 @@ live subscription is unknown, a difference never replaces it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -228,7 +228,8 @@ class Comparison(Record):
     history: History
     pairs: Pairs  # of `pair`
     ring: KeyRing  # with the keys of the secrets
-    # the declared secrets, with the salts of the entries to compare them with, by live id
+    tagged: Collection[str]  # the live ids whose tag proves that the declared secret is the same
+    # the other declared secrets, with the salts of the entries to compare them with, by live id
     secrets: Mapping[str, SecretWithSalt]
     no_value: Mapping[SecretRef, SecretState]  # why references have no value in this run
 
@@ -343,6 +344,8 @@ class Comparison(Record):
         """Return what is known of a declared secret, compared with the live one."""
         if declared.secret in self.no_value:
             return self.no_value[declared.secret]
+        if live and live.id in self.tagged:
+            return "same"
         if live is None or live.id not in self.secrets:
             return "unknown"
         key = self.ring.key(*self.secrets[live.id])

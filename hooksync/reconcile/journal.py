@@ -249,7 +249,7 @@ class Journal:
             left = {step.id for step in applied.plan.steps if step.action == "leave"}
             records = records.mapped(lambda record: record if record.id in left else None)
         entries = (*records.entries, *self._adopted(applied.plan, state))
-        records = replace(records, entries=entries)
+        records = replace(records, entries=tuple(self._tagged(entries, applied.plan, declared)))
         if applied.listed is not None:
             records = self._by_last_list(records, applied, applied.listed, declared)
         if applied.plan.may_have_changed and self._commit:
@@ -260,6 +260,22 @@ class Journal:
             return replace(record, address=declared.get(record.identity, former).address)
 
         return records.mapped(named)
+
+    def _tagged(
+        self,
+        entries: Iterable[StateEntry],
+        plan: TenancyPlan,
+        declared: Mapping[str, DeclaredSubscription],
+    ) -> Iterator[StateEntry]:
+        """Tag the entries whose secrets this run compared or sent. `declared`: by identity."""
+        same = {step.id: step.declared_side for step in plan.steps if step.secret == "same"}
+        for entry in entries:
+            known = declared[entry.identity] if entry.run == self._run else same.get(entry.id)
+            if known:
+                secret = self._planner.secrets.find(known.secret)
+                tag = self._planner.ring.tag(secret, plan.key, entry.id)
+                entry = replace(entry, tag=tag or entry.tag)
+            yield entry
 
     def _by_last_list(
         self,

@@ -28,6 +28,7 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import Record, field, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
+from hooksync.core.signing import is_same
 from hooksync.receivers.challenges import ProbeTarget, probe_all
 from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
 from hooksync.reconcile.plan import Selection, Step, TenancyPlan, TenancyPlans
@@ -45,7 +46,7 @@ from hooksync.service.client import Preservica
 from hooksync.service.http import Caller
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.fingerprints import KeyRing
-from hooksync.state.history import history_of
+from hooksync.state.history import History, history_of
 from hooksync.state.model import NO_STATE, State
 from hooksync.state.store import StateStore
 
@@ -132,19 +133,30 @@ class Planner(Record):
         """Pair what is declared and live in a tenancy, with what the state has about it."""
         state = self.state or NO_STATE
         live = item.live or ()
-        history = replace(
-            history_of(state, item.tenancy, live),
-            is_trusted=self.is_trusted,
-            has_state=self.place is not None,
-        )
+        history = self._history(state, item.tenancy, live)
         pairs = pair(item.tenancy, live, history)
         secrets = {}
+        tagged = set()
         for declared, found in pairs:
             entry = history.entries.get(found[0].id) if found else None
-            if entry and declared.secret in values:
-                secrets[entry.id] = values[declared.secret], state.salts_by_id[entry.salt]
+            if entry is None or declared.secret not in values:
+                continue
+            secret = values[declared.secret]
+            tag = self.ring.tag(secret, item.tenancy.key, entry.id)
+            if tag and is_same(entry.tag, tag):
+                tagged.add(entry.id)
+            else:
+                secrets[entry.id] = secret, state.salts_by_id[entry.salt]
         return Comparison(
-            item.tenancy, live, self.selection, history, pairs, self.ring, secrets, no_value
+            item.tenancy, live, self.selection, history, pairs, self.ring, tagged, secrets, no_value
+        )
+
+    def _history(self, state: State, tenancy: Tenancy, live: LiveSubscriptions) -> History:
+        """Gather what the state contains about a tenancy, and how far this run trusts it."""
+        return replace(
+            history_of(state, tenancy, live),
+            is_trusted=self.is_trusted,
+            has_state=self.place is not None,
         )
 
     def _judged(self, comparison: Comparison) -> TenancyPlan:

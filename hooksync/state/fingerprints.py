@@ -1,8 +1,9 @@
-"""Fingerprints of secrets (scrypt and HMAC) and digests of declared subscriptions.
+"""Fingerprints and tags of secrets, and digests of declared subscriptions.
 
-scrypt is slow by design, so it runs in parallel, and only once for each secret and salt. This
-module is allowed to reveal secrets. The keys that it returns are only for signing, and are never
-shown.
+scrypt, which makes the key of a fingerprint, is slow by design. So it runs in parallel, and only
+once for each secret and salt. A tag is one HMAC: without the key of the run, nobody can test a
+guess with it. This module is allowed to reveal secrets. The keys that it returns are only for
+signing, and are never shown.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from typing import TypeAlias
 from hooksync.core.errors import Problem, StateError
 from hooksync.core.model import Secret, SubscriptionKey, TenancyKey
 from hooksync.core.record import Record
+from hooksync.core.signing import PlanKey
 
 SALT_BYTES = 16
 
 # These values must never change: all fingerprints and digests in states depend on them.
 _ENTRY = "hooksync.state/entry"
 _DECLARED = "hooksync.state/declared"
+_TAG = "hooksync.state/tag"
 
 _KEY_BYTES = 32
 # bytes that OpenSSL may use; the 32 MiB of the table alone are not quite enough
@@ -94,11 +97,17 @@ def derive_key(wanted: SecretWithSalt) -> Key:
 class KeyRing:
     """The keys that a run has derived so far, so that none is derived twice."""
 
-    def __init__(self, width: int, derive: Derive = derive_key) -> None:
-        """`width`: most parallel derivations; more than the processors would only cost memory."""
+    def __init__(
+        self, width: int, derive: Derive = derive_key, run_key: PlanKey | None = None
+    ) -> None:
+        """`width`: most parallel derivations; more than the processors would only cost memory.
+
+        `run_key`: makes the key of tags.
+        """
         self._width = min(width, os.cpu_count() or 1)
         self._derive = derive
         self._keys: dict[SecretWithSalt, Key] = {}
+        self._tag_key = _digest(run_key.value, _TAG) if run_key else ""  # hex
 
     def derive(self, wanted: Iterable[SecretWithSalt]) -> None:
         """Derive the keys that are missing, in parallel."""
@@ -111,6 +120,16 @@ class KeyRing:
     def key(self, secret: Secret, salt: Salt) -> Key:
         """Return a key that was derived before."""
         return self._keys[secret, salt]
+
+    def tag(self, secret: Secret, tenancy: TenancyKey, identifier: str) -> str:
+        """Return the tag of a secret for one live subscription.
+
+        "": the run has no key, or the secret is weak, so that a stolen key would reveal it.
+        """
+        if not self._tag_key or secret.weakness:
+            return ""
+        key = bytes.fromhex(self._tag_key)
+        return _digest(key, secret.reveal(), tenancy.server, tenancy.tenant, identifier)
 
 
 def _digest(key: bytes, *parts: str) -> str:

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, Self
 
 from hooksync.core.model import Content, SecretRef, TenancyKey
-from hooksync.core.record import Record, fields_of, force_setattr, replace
+from hooksync.core.record import UNSET, Record, UnsetType, fields_of, force_setattr, replace
 from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint
 
 
@@ -55,7 +55,10 @@ class SubscriptionRecord(Record):
 class StateEntry(SubscriptionRecord, rename={"is_adopted": "adopted"}):
     """A live subscription that a list has shown, and that a response or a person vouches for."""
 
+    HIDDEN: ClassVar[tuple[str, ...]] = (*SubscriptionRecord.HIDDEN, "tag")
+
     is_adopted: bool = False
+    tag: str | UnsetType = UNSET  # of the secret, by `KeyRing.tag`, if that made one
 
 
 class Attempt(SubscriptionRecord):

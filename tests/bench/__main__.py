@@ -25,7 +25,14 @@ from tests.bench.measure import (
     median_cpu,
     run,
 )
-from tests.bench.workload import TENANT, start_box, write_hooks, write_list, write_many
+from tests.bench.workload import (
+    TENANT,
+    secrets_of,
+    start_box,
+    write_hooks,
+    write_list,
+    write_many,
+)
 from tests.measured import HOOKSYNC, Measured
 
 LIBRARIES = ("PyYAML", "jsonschema", "requests", "urllib3", "deepdiff")
@@ -33,18 +40,18 @@ LIBRARIES = ("PyYAML", "jsonschema", "requests", "urllib3", "deepdiff")
 # start-up: a command | its floor | the limit, as a multiple
 SMALL = 3  # subscriptions
 COMMANDS = {
-    "--version": ("pass", 1.5),
-    "validate": ("import yaml, jsonschema", 0.55),
-    "plan --no-state": ("import yaml, jsonschema, requests", 0.75),
+    "--version": ("pass", 1.45),
+    "validate": ("import yaml, jsonschema", 0.65),
+    "plan --no-state": ("import yaml, jsonschema, requests", 0.88),
 }
 
 # a plan of n declared and n live subscriptions: flags | its limits, as a multiple and in MiB
 LARGE = 10_000
 WAYS = {
-    "text": ("--no-state", 2.2, 75),
-    "as JSON": ("--no-state --format json", 2.6, 80),
-    "saved": ("--no-state --out plan.json", 2.8, 80),
-    "with a state": ("--state the.state.json", 3.5, 100),
+    "text": ("--no-state", 2.5, 78),
+    "as JSON": ("--no-state --format json", 3.0, 95),
+    "saved": ("--no-state --out plan.json", 3.2, 95),
+    "with a state": ("--state the.state.json", 3.8, 100),
 }
 LEAST = "the least work"
 LINEAR = 1.1  # the largest exponent that counts as linear
@@ -59,6 +66,10 @@ JUDGED = 200  # tenancies: of this number, the limits are
 SCALE = {"plan": 1.75, "apply --yes": 1.15}  # a command | the limit, as a multiple
 MANY = 60  # MiB
 
+# a secret for each tenancy: with a key, a plan needs no scrypt
+KEYED = 1.6  # times the same plan without a state
+KEY = {"HOOKSYNC_PLAN_KEY": "a-key-of-the-benchmarks"}
+
 
 def main() -> int:
     """Measure everything, and return 0, even if a limit is exceeded."""
@@ -72,7 +83,7 @@ def main() -> int:
         f"hooksync {__version__}, Python {platform.python_version()}, {os.cpu_count()} cores;"
         f" {libraries}\n\n| what | measured | limit | made from |\n|---|---|---|---|\n"
     )
-    for measure in (_start_up, _plans, _apply, _scale, _since):
+    for measure in (_start_up, _plans, _apply, _scale, _secrets, _since):
         with tempfile.TemporaryDirectory(prefix="hooksync-bench-") as folder:
             for figure in measure(Path(folder), is_quick):
                 sys.stdout.write(f"{figure}\n")
@@ -184,6 +195,33 @@ def _scale(folder: Path, is_quick: bool) -> Iterator[Figure]:
                     f"`{command}` of {size}", ratio, "x", limit if is_judged else None, detail
                 )
                 yield Figure("the same: memory", sample.mib, "MiB", MANY if is_judged else None)
+
+
+def _secrets(folder: Path, is_quick: bool) -> Iterator[Figure]:
+    """Compare plans of tenancies with a secret each, with and without a key, with the same plan
+    without a state.
+    """
+    for tenancies in (4, 8) if is_quick else TENANCIES:
+        write_many(folder / "hooks.yaml", tenancies, 1, own_secrets=True)
+        (folder / "hooks.state.json").unlink(missing_ok=True)
+        rounds = 1 if is_quick or tenancies > JUDGED else 3
+        with start_box(tenancies=tenancies) as box:
+            environ = _environ(box.url) | secrets_of(tenancies)
+            run((*HOOKSYNC, "apply", "--yes"), folder, environ | KEY)
+            plan = (*HOOKSYNC, "plan")
+            subjects: dict[str, Callable[[], Measured]] = {
+                "with a key": partial(run, plan, folder, environ | KEY),
+                "without a key": partial(run, plan, folder, environ),
+                "without a state": partial(run, (*plan, "--no-state"), folder, environ),
+            }
+            samples = interleave(subjects, rounds)
+        base = samples.pop("without a state")
+        for way, runs in samples.items():
+            name = f"`plan` of {tenancies:,} tenancies with a secret each, {way}"
+            is_keyed = way == "with a key"
+            yield compare_cpu(name, runs, base, KEYED if is_keyed else None, "`--no-state`")
+            peak = max(sample.mib for sample in runs)
+            yield Figure("the same: memory", peak, "MiB", MANY if is_keyed else None)
 
 
 def _since(folder: Path, is_quick: bool) -> Iterator[Figure]:

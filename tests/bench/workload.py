@@ -74,12 +74,22 @@ def write_list(path: Path, count: int) -> None:
     path.write_text(json.dumps(held), encoding="utf-8")
 
 
-def write_many(path: Path, tenancies: int, each: int) -> None:
-    """Write a hooks file with so many tenancies, and so many subscriptions in each."""
+def write_many(path: Path, tenancies: int, each: int, *, own_secrets: bool = False) -> None:
+    """Write a hooks file with so many tenancies, and so many subscriptions in each.
+
+    `own_secrets`: each tenancy has the secret of a variable of its own, of `secrets_of`.
+    """
     with path.open("w", encoding="utf-8") as file:
         file.write("version: 1\ntenancies:\n")
         for number in range(tenancies):
             lines = HEAD.partition("tenancies:\n")[2].replace("demo:", f"t{number:03d}:")
             file.write(lines.replace(f"tenant: {TENANT}", f"tenant: T{number:03d}"))
             for place in range(each):
-                file.write(ENTRY.format(number=place, url=url_of(place), flag="true"))
+                entry = ENTRY.format(number=place, url=url_of(place), flag="true")
+                variable = f"HOOK_SECRET_{number}" if own_secrets else "HOOK_SECRET"
+                file.write(entry.replace("HOOK_SECRET", variable))
+
+
+def secrets_of(tenancies: int) -> dict[str, str]:
+    """Return the variables with the secrets of so many tenancies."""
+    return {f"HOOK_SECRET_{number}": f"{SECRET}-{number}" for number in range(tenancies)}

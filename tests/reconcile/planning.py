@@ -62,7 +62,7 @@ def make_plan(
     """Return the plan of a tenancy without refusals and warnings."""
     pairs = pair(wanted, tuple(live), history)
     ring = KeyRing(1, derive)
-    return Comparison(wanted, tuple(live), options, history, pairs, ring, {}, {}).plan()
+    return Comparison(wanted, tuple(live), options, history, pairs, ring, (), {}, {}).plan()
 
 
 def planner(
