@@ -24,7 +24,8 @@ from hooksync.core.record import Record, replace
 from hooksync.receivers.challenges import doubt, probe_all
 from hooksync.reconcile.run import Run
 from hooksync.render.json_text import result_json
-from hooksync.render.text import Line, counted, name_width, state_counts, unstyled
+from hooksync.render.sentences import counted, state_counts
+from hooksync.render.text import Line, name_width, unstyled
 
 FORMAT = "hooksync.check/1"
 

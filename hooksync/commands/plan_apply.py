@@ -35,7 +35,8 @@ from hooksync.core.redaction import printable
 from hooksync.core.run_flags import SELECTING, Verb
 from hooksync.reconcile.plan import Plan, completed
 from hooksync.render.renderers import plan_json
-from hooksync.render.text import expected_answer, plain, plan_lines, question
+from hooksync.render.sentences import expected_answer, summaries
+from hooksync.render.text import plain, plan_lines, question, unstyled
 from hooksync.state.store import state_place
 
 
@@ -193,11 +194,15 @@ def _show_and_ask(
 ) -> bool:
     """Show the plan of an apply and its problems, and prompt. False: the person did not confirm.
 
-    With --format json or markdown, standard output gets only the result. If the user is asked, the
-    plan is shown on standard error.
+    Somebody has seen the steps of a saved plan: only its sum is shown. With --format json or
+    markdown, standard output gets only the result. If the user is asked, the plan is shown on
+    standard error.
     """
     prompts = must_ask and bool(made.ready_tenancies) and not (made.refusals or made.is_interrupted)
-    lines = plan_lines(made, shows_kept=options.shows_kept)
+    if options.saved_plan:
+        lines = unstyled(summaries(made))
+    else:
+        lines = plan_lines(made, shows_kept=options.shows_kept)
     if options.format == "text":
         context.terminal.show(lines)
     elif prompts:

@@ -202,6 +202,11 @@ class Step(Record):
         return self.is_drift or self.has_unknown_secret
 
     @property
+    def has_failed(self) -> bool:
+        """Whether the step was not done, and its outcome contains the reason."""
+        return self.outcome is not None and self.outcome.problem is not None
+
+    @property
     def reason(self) -> str:
         """The reasons in words."""
         return ", ".join(reason.text for reason in self.reasons)

@@ -21,7 +21,7 @@ from hooksync.core.record import Record, replace, to_builtins
 from hooksync.core.redaction import cut, printable
 from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan, TenancyPlans
 from hooksync.render.json_text import digest
-from hooksync.render.text import CHANGES, RESULT_WORDS, counted, failures, new_words, summary
+from hooksync.render.sentences import CHANGES, RESULT_WORDS, counted, failures, new_words, summary
 
 NoticeForm = Literal["json", "slack", "teams"]
 Fields = dict[str, Any]  # of a notice or a part of it, by name

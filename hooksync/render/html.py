@@ -16,14 +16,8 @@ from string import Template
 
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
-from hooksync.render.text import (
-    counts_of,
-    headline,
-    problem_groups,
-    sentences,
-    step_columns,
-    step_fields,
-)
+from hooksync.render.sentences import headline, problem_groups, selection_sentences, summaries
+from hooksync.render.text import counts_of, step_columns, step_fields
 
 # what a reviewer must not miss comes first
 _ORDER = ("unsubscribe", "resubscribe", "adopt", "forget", "subscribe", "keep", "leave")
@@ -39,7 +33,7 @@ def html(plan: Plan, *, shows_kept: bool = True) -> str:
     return template.substitute(
         title=_text(headline(plan)),
         made=_text(f"{made}."),
-        summary=_each("p", sentences(plan)),
+        summary=_each("p", [*selection_sentences(plan), *summaries(plan)]),
         problems=_problems(plan),
         tenancies=_each("option", [tenancy.name for tenancy in plan.tenancies]),
         actions=_each("option", plan.counts()),

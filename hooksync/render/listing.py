@@ -11,7 +11,8 @@ from collections import Counter
 from hooksync.core.errors import pluralised
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Plan, Step, origin_words
-from hooksync.render.text import Lines, secret_state, state_texts, table_lines, unstyled
+from hooksync.render.sentences import state_sentences
+from hooksync.render.text import Lines, secret_state, table_lines, unstyled
 
 _HEAD = ["tenancy", "id", "trigger", "secret", "declared as", "made", "url"]
 
@@ -49,7 +50,7 @@ def list_lines(plan: Plan) -> Lines:
         parts.append(f"secrets: {', '.join(secrets)}")
     if plan.unread:
         parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
-    return [*table_lines(rows), *unstyled(["", f"{'; '.join(parts)}.", *state_texts(plan)])]
+    return [*table_lines(rows), *unstyled(["", f"{'; '.join(parts)}.", *state_sentences(plan)])]
 
 
 def _row(tenancy: str, step: Step) -> list[str]:

@@ -14,13 +14,20 @@ from collections.abc import Iterable, Sequence
 from hooksync.core.errors import ProblemsByFix
 from hooksync.core.redaction import cut, printable
 from hooksync.reconcile.plan import Plan
-from hooksync.render.text import (
-    Line,
+from hooksync.render.sentences import (
+    CHANGES,
+    counted,
     headline,
     problem_groups,
-    sentences,
-    step_lines,
-    tenancy_table,
+    selection_sentences,
+    summaries,
+)
+from hooksync.render.text import (
+    Line,
+    Lines,
+    table_lines,
+    tenancy_lines,
+    unread_lines,
     verification,
 )
 
@@ -28,6 +35,7 @@ LIMIT = 65_536  # bytes of UTF-8 that a comment on GitHub may have
 # bytes for our text: a workflow adds lines of its own, and Windows ends each line with two bytes
 _ROOM = LIMIT - 4_096
 
+_FEW_TENANCIES = 5  # with more tenancies, a table sums them up
 _PROBLEMS_ROOM = 14_000  # bytes of each list of problems
 _LONGEST = 1_000  # characters of a line or of a problem
 _REPLACED_MARK = "!   "
@@ -41,19 +49,30 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     kind = "apply" if plan.is_report else "plan"
     # bots find their earlier notes by the comment
     lines = [f"<!-- hooksync:{kind} -->", f"### {in_markdown(headline(plan))}", ""]
-    for text in sentences(plan):
+    for text in (*selection_sentences(plan), *summaries(plan)):
         lines += [in_markdown(text), ""]
     for title, fixes in problem_groups(plan).items():
         lines += [f"**{title}**", "", *_fitted(_problem_list(fixes), _PROBLEMS_ROOM), ""]
     verified = [*verification(plan)]
     if verified:
         verified.append(("", ""))
-    steps = [*tenancy_table(plan), *verified, *step_lines(plan, shows_kept=shows_kept)]
+    steps = [*unread_lines(plan), *_table(plan), *verified]
+    steps += tenancy_lines(plan, shows_kept=shows_kept)
     texts = "\n".join(map(_line, steps)).rstrip().splitlines()
     if texts:
         mark = fence("\n".join(texts))
         lines += [f"{mark}diff", *_fitted(texts, _ROOM - _size([*lines, mark, mark])), mark]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _table(plan: Plan) -> Lines:
+    """Write a line for each tenancy that differs, if there are many: steps may be left out."""
+    rows = [("tenancy", "outcome", "")]
+    for tenancy in plan.tenancies:
+        if tenancy.has_changes:
+            changes = counted(tenancy.counts(), CHANGES)
+            rows.append((tenancy.name, tenancy.outcome or "", changes))
+    return [*table_lines(rows), ("", "")] if len(rows) > _FEW_TENANCIES else []
 
 
 def _problem_list(fixes: ProblemsByFix) -> list[str]:

@@ -10,7 +10,8 @@ from hooksync.core.redaction import printable
 from hooksync.receivers.suite import Trial
 from hooksync.receivers.verdict import Cause
 from hooksync.render.json_text import result_json
-from hooksync.render.text import Line, Lines, counted, state_counts, unstyled
+from hooksync.render.sentences import counted, state_counts
+from hooksync.render.text import Line, Lines, unstyled
 
 FORMAT = "hooksync.suite/1"
 _WORDS = {

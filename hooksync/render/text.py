@@ -1,33 +1,44 @@
 """Make text for people from a plan: lines, each with what it reports. Pure: prints nothing.
 
-The words of a plan are made here, for Markdown, HTML and notices too.
+The lines of a plan are made here, for Markdown and HTML too; `sentences` sums it up.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
-from hooksync.core.errors import Problem, ProblemsByFix, by_fix, pluralised, shortened
+from hooksync.core.errors import by_fix, pluralised
 from hooksync.core.model import Notes
-from hooksync.core.record import fields_of, replace
+from hooksync.core.record import fields_of
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import (
-    PAUSED,
     URL_CHANGED,
     Action,
-    Counts,
     Plan,
     Step,
     TenancyPlan,
     origin_words,
 )
+from hooksync.render.sentences import (
+    CHANGES,
+    RESULT_WORDS,
+    counted,
+    expected_answer,
+    failures,
+    new_words,
+    quiet_sentence,
+    selection_sentences,
+    summaries,
+    verified_sentences,
+)
 
 Line: TypeAlias = tuple[str, str]  # what it reports, by which it is coloured, and its text
 Lines: TypeAlias = list[Line]
 
+_COLUMNS = 80  # of a terminal
 _SYMBOLS: dict[Action, str] = {
     "subscribe": "+",
     "resubscribe": "+/-",
@@ -41,32 +52,13 @@ _ORDERS = {
     "create-first": ("+/-", "new one first"),
     "remove-first": ("-/+", "old one removed first"),
 }
-CHANGES = {
-    "subscribe": "to subscribe",
-    "resubscribe": "to resubscribe",
-    "unsubscribe": "to REMOVE",
-    "adopt": "to adopt",
-    "forget": "to forget",
-}
-RESULT_WORDS = {
-    "done": "done",
-    "half-done": "half done",
-    "unsettled": "unsettled",
-    "failed": "failed",
-    "not-attempted": "not tried",
-}
-_REST = {"keep": "unchanged", "paused": "paused", "leave": "left alone"}
 _SHOWN_OTHERWISE = ("new", "flag-changed")  # reasons, by a symbol or by the field that differs
 _CONFIRMED = ("unsubscribe", "adopt", "forget")  # actions that a prompt names
 _REASON_FIRST = (*_CONFIRMED, "leave")  # actions whose first lines have the reason
-_LABEL = 21  # columns that a field's name takes
-_FEW_TENANCIES = 5  # with more tenancies, a table sums them up
-_SHOWN_ID = 8  # characters of an id
 _NARROWEST_NAME = 20  # columns
-_MOVED_UNSEEN = (
-    "For a first apply, this is right. If you have applied this file before, name its state with "
-    "--state: without it, hooksync does not recognise a moved URL, and leaves the old one live."
-)
+_NARROWEST_TRIGGER = 15  # columns
+_LABEL = 21  # columns that a field's name takes
+_SHOWN_ID = 8  # characters of an id
 
 
 def plain(lines: Iterable[Line]) -> str:
@@ -81,102 +73,58 @@ def table_lines(rows: Sequence[Sequence[str]]) -> Lines:
     return [("heading", texts[0]), *unstyled(texts[1:])]
 
 
-def counted(
-    counts: Mapping[Any, int], words: Mapping[str, str], always: Collection[str] = ()
-) -> str:
-    """Write counts in the order of `words`. A 0 is left out, unless its name is in `always`."""
-    parts = []
-    for name, word in words.items():
-        if counts.get(name) or name in always:
-            parts.append(f"{counts.get(name, 0)} {word}")
-    return ", ".join(parts)
-
-
-def state_counts(records: Iterable[Any], words: Mapping[str, str]) -> Counts:
-    """Count records by their state. A state of `words` that no record has counts 0."""
-    return {**dict.fromkeys(words, 0), **Counter(record.state for record in records)}
-
-
-def plan_lines(plan: Plan, *, shows_kept: bool = False) -> Lines:
-    """Write a plan; after an apply that had something to do, its result."""
-    lines: Lines = []
-    if plan.is_report and plan.has_changes:
-        for fix, alike in by_fix(failures(plan)).items():
-            lines += unstyled([*(problem.what for problem in alike), f"  fix: {fix}"])
-    else:
-        for text in _selection_texts(plan):
-            lines += unstyled([text, ""])
-        lines += step_lines(plan, shows_kept=shows_kept)
-    sums = unstyled([summary(plan), *state_texts(plan)])
-    return [*lines, *tenancy_table(plan), *sums, *verification(plan)]
-
-
 def unstyled(texts: Iterable[str]) -> Lines:
     """Return lines without a colour."""
     return [("", text) for text in texts]
 
 
-def headline(plan: Plan) -> str:
-    """Name the command and the tenancies."""
-    command = "hooksync apply" if plan.is_report else "hooksync plan"
-    return f"{command}: {shortened([tenancy.name for tenancy in plan.tenancies])}"
+def plan_lines(plan: Plan, *, shows_kept: bool = False) -> Lines:
+    """Write a plan; after an apply that had something to do, its result without the steps."""
+    lines: Lines = []
+    if plan.is_report and plan.has_changes:
+        for fix, alike in by_fix(failures(plan)).items():
+            lines += unstyled([*(problem.what for problem in alike), f"  fix: {fix}"])
+    else:
+        for text in selection_sentences(plan):
+            lines += unstyled([text, ""])
+        lines += tenancy_lines(plan, shows_kept=shows_kept)
+        lines += unread_lines(plan)
+    return [*lines, *unstyled(summaries(plan)), *verification(plan)]
 
 
-def _selection_texts(plan: Plan) -> list[str]:
-    """Name the globs of --tenancy and --target, if there are any: the plan is only a part."""
-    globs = (*plan.selection.tenancy, *plan.selection.target)
-    return [f"Only {', '.join(globs)}"] if globs else []
+def unread_lines(plan: Plan) -> Lines:
+    """Write a line for each tenancy that could not be read."""
+    heads = [_head(tenancy) for tenancy in plan.tenancies if tenancy.live_count is None]
+    return unstyled([*heads, ""] if heads else [])
 
 
-def state_texts(plan: Plan) -> list[str]:
-    """Report that there is no state yet, and what that means for a moved URL."""
-    if plan.is_report or not plan.state_missing:
-        return []
-    text = f"No state yet ({plan.state}): the first apply creates it."
-    counts = plan.counts()
-    return [text, _MOVED_UNSEEN] if counts["subscribe"] and counts["leave"] else [text]
+def tenancy_lines(plan: Plan, *, shows_kept: bool) -> Lines:
+    """Write the steps of each tenancy that needs a look, and one line about all others.
 
-
-def sentences(plan: Plan) -> list[str]:
-    """Sum up a plan: what it is a part of, its counts, and whether a state exists."""
-    return [*_selection_texts(plan), summary(plan), *state_texts(plan)]
-
-
-def step_lines(plan: Plan, *, shows_kept: bool) -> Iterator[Line]:
-    """Write the steps of each tenancy, under its heading."""
-    for tenancy in plan.tenancies:
-        lines = [*_tenancy_lines(tenancy, shows_kept=shows_kept)]
-        if lines or tenancy.live_count is None:
-            head = f"{tenancy.name}   {tenancy.where}   {counts_of(tenancy)}"
-            yield from [*unstyled([head, ""]), *lines]
-            if lines:
-                yield "", ""
-
-
-def _tenancy_lines(tenancy: TenancyPlan, *, shows_kept: bool) -> Iterator[Line]:
-    """Write the steps to show, then the numbers of those that are left alone.
-
-    A kept subscription is not shown, unless apply refuses its unknown secret. `shows_kept`: show
-    all steps.
+    A run with one tenancy always shows its head.
     """
-    shown = []
-    left = defaultdict[str, list[Step]](list)
-    for step in tenancy.steps:
-        if shows_kept or step.is_drift or (step.reasons and step.has_unknown_secret):
-            shown.append(step)
-        elif step.action == "leave":
-            left[step.reason].append(step)
-    yield from _written_steps(shown, tenancy)
-    for reason, steps in sorted(left.items()):
-        news = new_words(steps)
-        remark = f" ({news})" if news else ""
-        yield "leave", f".   {len(steps)} {reason}{remark}, left alone"
+    lines: Lines = []
+    quiet = []
+    read = [tenancy for tenancy in plan.tenancies if tenancy.live_count is not None]
+    for tenancy in read:
+        steps = _shown_steps(tenancy, shows_kept=shows_kept)
+        has_news = tenancy.refusals or new_words(tenancy.steps)
+        if not steps and not has_news and len(plan.tenancies) > 1:
+            quiet.append(tenancy)
+            continue
+        shown = [*written_steps(steps, tenancy)]
+        if not (shows_kept or plan.is_report):
+            shown += _left_lines(tenancy)
+        lines += unstyled([_head(tenancy), ""])
+        lines += [*shown, ("", "")] if shown else []
+    if lines and quiet:
+        lines += unstyled([quiet_sentence(quiet), ""])
+    return lines
 
 
-def new_words(steps: Iterable[Step]) -> str:
-    """Count and name the foreign subscriptions that no apply has seen; "" if there are none."""
-    urls = [step.url for step in steps if step.is_new]
-    return f"{len(urls)} new: {shortened(urls)}" if urls else ""
+def _head(tenancy: TenancyPlan) -> str:
+    """Name a tenancy, its place, and its counts."""
+    return f"{tenancy.name}   {tenancy.where}   {counts_of(tenancy)}"
 
 
 def counts_of(tenancy: TenancyPlan) -> str:
@@ -185,37 +133,77 @@ def counts_of(tenancy: TenancyPlan) -> str:
     return f"{live}, {tenancy.declared_count} declared"
 
 
+def _shown_steps(tenancy: TenancyPlan, *, shows_kept: bool) -> list[Step]:
+    """Choose the steps to show; of a report, those that are not done.
+
+    A kept subscription is not shown, unless apply refuses its unknown secret. `shows_kept`: show
+    all steps.
+    """
+    shown = []
+    for step in tenancy.steps:
+        is_done = step.outcome and step.outcome.result in ("done", "unchanged")
+        is_doubtful = step.reasons and step.has_unknown_secret
+        if shows_kept or (not is_done and (step.is_drift or is_doubtful)):
+            shown.append(step)
+    return shown
+
+
+def _left_lines(tenancy: TenancyPlan) -> Lines:
+    """Count what is left alone, by the reason."""
+    left = defaultdict[str, list[Step]](list)
+    for step in tenancy.steps:
+        if step.action == "leave" and not step.is_drift:
+            left[step.reason].append(step)
+    lines: Lines = []
+    for reason, steps in sorted(left.items()):
+        news = new_words(steps)
+        remark = f" ({news})" if news else ""
+        lines.append(("leave", f".   {len(steps)} {reason}{remark}, left alone"))
+    return lines
+
+
 def name_width(names: Iterable[str]) -> int:
     """Return the width of a column of names, and of the space after it."""
     return max([_NARROWEST_NAME, *(len(name) + 2 for name in names)])
 
 
-def _written_steps(steps: Sequence[Step], tenancy: TenancyPlan) -> Iterator[Line]:
+def written_steps(steps: Sequence[Step], tenancy: TenancyPlan) -> Iterator[Line]:
     """Write steps, each with its fields and its outcome. Only their first lines have a kind."""
-    width = name_width(step.name or step.reason for step in steps)
-    for step in steps:
-        symbol, name, trigger, remark = step_columns(step, tenancy)
-        yield step.action, f"{symbol:<4}{name:<{width}}{trigger:<14} {remark}".rstrip()
+    columns = [step_columns(step, tenancy) for step in steps]
+    names = name_width(column[1] for column in columns)
+    triggers = max([_NARROWEST_TRIGGER, *(len(column[2]) + 1 for column in columns)])
+    for step, (symbol, name, trigger, remark, note) in zip(steps, columns, strict=True):
+        start = f"{symbol:<4}{name:<{names}}{trigger:<{triggers}}{remark}".rstrip()
+        first, *rest = _fitted(start, f"   {note}" if note else "")
+        yield step.action, first
+        yield from unstyled(rest)
         for label, value in step_fields(step):
             # `!` marks a step that is not done: it differs from the lines of a plan
             mark = "!" if label == "outcome" and value != "done" else " "
-            yield "", f"{mark}     {label:<{_LABEL}}{value}"
+            yield from unstyled(_fitted(f"{mark}     {label:<{_LABEL}}", value))
 
 
-def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str]:
-    """Return the parts of a step's first line: symbol, name, trigger and remark."""
+def _fitted(start: str, text: str) -> list[str]:
+    """Write a text after the start of its line, or below it if a terminal is too narrow."""
+    line = f"{start}{text}"
+    return [line] if len(line) <= _COLUMNS else [start.rstrip(), f"        {text.strip()}"]
+
+
+def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str, str]:
+    """Return the parts of a step's first line: symbol, name, trigger, id, and a note."""
     symbol = "?" if step.has_unknown_secret else _SYMBOLS[step.action]
     name = step.name or step.reason
-    remark = printable(step.id[:_SHOWN_ID])
+    identifier = printable(step.id[:_SHOWN_ID])
+    note = ""
     if step.action == "resubscribe":
         symbol, order = _ORDERS[tenancy.replacement]
-        remark = f"replaces {remark}, {order}"
+        identifier = f"replaces {identifier}, {order}"
     elif step.action == "adopt":
-        meaning = "adopts it: hooksync owns it from now on; secret taken as"
-        remark += f"   {meaning} {step.declared_side.secret}, which only an event can prove"
+        challenge = "" if tenancy.probe == "never" else " after a challenge"
+        note = f"adopts it{challenge}: hooksync owns it from now on"
     elif step.action in ("unsubscribe", "forget", "leave"):
-        remark = f"{remark}   {', '.join(_facts(step, name))}".rstrip()
-    return symbol, name, printable(step.shown.trigger.shown), remark
+        note = ", ".join(_facts(step, name))
+    return symbol, name, printable(step.shown.trigger.shown), identifier, note
 
 
 def _facts(step: Step, name: str) -> Iterator[str]:
@@ -241,7 +229,11 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
         for name, value in step.declared_side.content.items():
             yield name, _value_words(value)
     for change in step.changes:
-        yield change.field, f"{_value_words(change.live)} -> {_value_words(change.declared)}"
+        difference = f"{_value_words(change.live)} -> {_value_words(change.declared)}"
+        if step.action == "adopt":
+            yield "then", f"the next apply resubscribes it: {change.field} {difference}"
+        else:
+            yield change.field, difference
     reasons = [reason.text for reason in step.reasons if reason.code not in _SHOWN_OTHERWISE]
     if reasons and step.action not in _REASON_FIRST:
         yield "reason", ", ".join(reasons)
@@ -262,9 +254,11 @@ def _value_words(value: object) -> str:
 
 def _secret_words(step: Step) -> str:
     """Write the reference of the secret, and what is known of the live one."""
-    reference = str(step.declared_side.secret)
+    reference = step.declared_side.secret
+    if step.action == "adopt":
+        return f"taken as {reference}"
     if step.secret == "unknown" and step.action != "keep":
-        return reference
+        return str(reference)
     return f"{secret_state(step)} ({reference})"
 
 
@@ -274,151 +268,37 @@ def secret_state(step: Step) -> str:
     return f"{words}, as adopted" if step.evidence == "adopted" else words
 
 
-def tenancy_table(plan: Plan) -> Lines:
-    """Write a line for each tenancy that differs or failed, if there are many tenancies."""
-    if len(plan.tenancies) <= _FEW_TENANCIES:
-        return []
-    rows = [("tenancy", "outcome", "")]
-    for tenancy in plan.tenancies:
-        if tenancy.outcome not in ("as-declared", "applied"):
-            changes = counted(tenancy.counts(), CHANGES)
-            rows.append((tenancy.name, tenancy.outcome or "", changes))
-    return [*table_lines(rows), ("", "")] if len(rows) > 1 else []
-
-
 def question(plan: Plan) -> str:
-    """Ask whether to apply a plan: what is removed, and what changes where."""
+    """Ask whether to apply a plan: what is removed or adopted, and what changes where."""
     lines = []
     for tenancy in plan.ready_tenancies:
         named = [step for step in tenancy.steps if step.action in _CONFIRMED]
         if named:
             lines.append("To confirm:")
-        lines += [text for _, text in _written_steps(named, tenancy)]
+        lines += [text for _, text in written_steps(named, tenancy)]
         lines.append(f"{tenancy.name} ({tenancy.where}): {counted(tenancy.counts(), CHANGES)}.")
     answer = expected_answer(plan)
-    if answer != "yes":
-        answer = f"{answer}, the number of removals,"
-        lines[-1] += " That is above the limit."
-    lines[-1] += f" Type {answer} to apply: "
+    if answer == "yes":
+        lines[-1] += " Type yes to apply: "
+    else:
+        lines[-1] += f" That is above the limit. Type {answer}, the number of removals, to apply: "
     return "\n".join(map(printable, lines))
 
 
-def expected_answer(plan: Plan) -> str:
-    """Return the answer to the question that applies a plan.
+def verification(plan: Plan) -> Lines:
+    """Report what is not as declared, then what was verified.
 
-    It is the number of removals if they exceed the limit of a tenancy.
+    The steps that are not done have been named, with the reason.
     """
-    ready = plan.ready_tenancies
-    if not any(tenancy.over_limit for tenancy in ready):
-        return "yes"
-    return str(sum(tenancy.counts()["unsubscribe"] for tenancy in ready))
-
-
-def summary(plan: Plan) -> str:
-    """Sum up a plan, or its result if something was to be done."""
-    since = plan.selection.since
-    if not plan.tenancies and since:
-        return f"Nothing to plan: no tenancy differs from the merge base with {since}."
-    if not plan.tenancies:
-        return "Nothing to apply: the saved plan has no steps."
-    rest = _rest(plan)
-    results = plan.results()
-    if results and plan.has_changes:
-        return f"Applied: {counted(results, RESULT_WORDS, ('done', 'failed'))}; {rest}."
-    if plan.has_changes or plan.unread:
-        always = ("subscribe", "resubscribe", "unsubscribe")
-        return f"Plan: {counted(plan.counts(), CHANGES, always)}; {rest}."
-    if _doubts(plan):
-        return f"No changes to make; {rest}."
-    if plan.selection.remove:
-        return "Nothing is removed."
-    subject = pluralised(len(plan.tenancies), "tenancy")
-    verb = "matches" if len(plan.tenancies) == 1 else "match"
-    if plan.selection.target:
-        subject = f"The targeted subscriptions of {subject}"
-        verb = "match"
-    # "No changes" would be wrong if the state has tenancies that no file declares
-    start = "" if plan.undeclared else "No changes. "
-    return f"{start}{subject} {verb} {plan.sources}; {rest}."
-
-
-def _rest(plan: Plan) -> str:
-    """Count doubts, kept and left subscriptions, and tenancies that could not be planned."""
-    counts = plan.counts()
-    counts["paused"] = sum(step.action == "keep" and PAUSED in step.reasons for step in plan.steps)
-    counts["keep"] -= plan.secret_unknown + counts["paused"]
-    parts = [f"{kind}: {what}" for kind, what in _doubts(plan).items()]
-    parts.append(counted(counts, _REST, ("keep",)))
-    if plan.unread:
-        parts.append(f"{pluralised(plan.unread, 'tenancy')} not planned")
-    return "; ".join(parts)
-
-
-def _doubts(plan: Plan) -> dict[str, str]:
-    """Count unknown secrets, open attempts, and what is left although it is not as declared."""
-    doubts = {}
-    if plan.secret_unknown:
-        doubts["not compared"] = pluralised(plan.secret_unknown, "secret")
-    if plan.open_attempts:
-        doubts["not known"] = f"{pluralised(len(plan.open_attempts), 'attempt')} of earlier runs"
-    if plan.left_drift:
-        doubts["not as declared"] = f"{len(plan.left_drift)} left alone"
-    return doubts
-
-
-def problem_groups(plan: Plan) -> dict[str, ProblemsByFix]:
-    """Return the problems by their titles, most urgent first, and then by their fixes."""
-    problems = {
-        "errors": [*plan.all_errors, *failures(plan)],
-        "refused" if plan.is_report else "apply would refuse": plan.all_refusals,
-        "warnings": plan.warnings,
-    }
-    return {title: by_fix(found) for title, found in problems.items() if found}
-
-
-def failures(plan: Plan) -> Iterator[Problem]:
-    """Name each step that is not done, with the reason and the fix."""
+    lines: Lines = []
     for tenancy in plan.tenancies:
-        for step in tenancy.steps:
-            outcome = step.outcome
-            if outcome and outcome.problem:
-                subject = step.address or f"{tenancy.name}: {printable(step.id)}"
-                start = f"{RESULT_WORDS[outcome.result]}: {step.action} {subject}"
-                yield Problem(f"{start}: {outcome.problem.what}", outcome.problem.fix)
-
-
-def verification(plan: Plan) -> Iterator[Line]:
-    """Report the result of the verification, for each tenancy that was changed."""
-    verified = []
-    others: Lines = []
-    for tenancy in plan.tenancies:
-        if tenancy.not_verified:
-            others += unstyled([f"Not verified: {tenancy.name}: {tenancy.not_verified}"])
-        elif tenancy.differences:
+        if tenancy.differences and not tenancy.not_verified:
             number = pluralised(len(tenancy.differences), "subscription")
-            others += unstyled([f"Not as declared: {tenancy.name}: {number}"])
-            others += _written_steps(tenancy.differences, tenancy)
-        elif tenancy.may_have_changed:
-            verified.append(tenancy)
-    if verified:
-        yield "", f"Verified: {_verified_words(replace(plan, tenancies=tuple(verified)), plan)}."
-    yield from others
-
-
-def _verified_words(verified: Plan, plan: Plan) -> str:
-    """Word what the verification has confirmed, with its exceptions."""
-    results = verified.results()
-    what = "live matches declared"
-    if plan.selection.target:
-        what = "the targeted subscriptions match declared"
-    if plan.selection.remove:
-        what = f"{results['done']} removed, and nothing else was compared"
-    if len(verified.tenancies) < len(plan.tenancies):
-        what = f"{shortened([tenancy.name for tenancy in verified.tenancies])}: {what}"
-    parts = [what, *_doubts(verified).values()]
-    if results["unsettled"]:
-        parts.append(f"{results['unsettled']} unsettled")
-    vouched = [step.action == "adopt" or step.evidence == "adopted" for step in verified.steps]
-    if any(vouched):
-        parts.append(f"{pluralised(sum(vouched), 'secret')} taken as adopted")
-    return ", except ".join(parts)
+            lines += unstyled([f"Not as declared: {tenancy.name}: {number}"])
+            named = [(step.action, step.shown.key) for step in tenancy.steps if step.has_failed]
+            others = []
+            for step in tenancy.differences:
+                if (step.action, step.shown.key) not in named:
+                    others.append(step)
+            lines += written_steps(others, tenancy)
+    return [*lines, *unstyled(verified_sentences(plan))]

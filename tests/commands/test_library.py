@@ -55,7 +55,7 @@ def test_declared_subscriptions_are_planned_and_applied(
     )
     after = hooksync.plan(inputs)
     assert (after.has_changes, after.counts()) == (False, {"keep": 2})
-    assert inputs.render(after, "text").startswith("No changes. 1 tenancy matches ")
+    assert "\nNo changes. 1 tenancy matches " in inputs.render(after, "text")
     assert tuple(capfd.readouterr()) == ("", "")
 
 

@@ -83,13 +83,15 @@ prod   eu.preservica.com / BRAMA   5 live, 3 declared
       url                  https://ours.example/api?code=${FN_KEY}
       include_identifiers  false -> true
       secret               same (env:CATALOGUE_SECRET)
--   search              MOVED          77aa01c2   no longer declared, made by hooksync
+-   search              MOVED          77aa01c2
+        no longer declared, made by hooksync
       url                  https://ours.example/old?key=***
 -   same                MOVED          bbbbbbbb   duplicate, made by hooksync
       url                  https://ours.example/same
 .   1 not in the state, left alone
 
 Plan: 1 to subscribe, 1 to resubscribe, 2 to REMOVE; 1 unchanged, 1 left alone.
+As adopted: 1 secret, which only an event can prove.
 """
 
 
@@ -117,17 +119,17 @@ def test_remove_first_has_its_own_symbol() -> None:
 
 def test_no_changes_are_one_line_if_everything_was_compared() -> None:
     one = kept()
+    head = "prod   eu.preservica.com / BRAMA   1 live, 1 declared\n\n"
     same = "No changes. 1 tenancy matches hooks.yaml; 1 unchanged.\n"
-    assert plain(plan_lines(run_of(one))) == same
-    assert plain(plan_lines(run_of(one, one))).startswith(
-        "No changes. 2 tenancies match hooks.yaml;"
-    )
+    assert plain(plan_lines(run_of(one))) == f"{head}{same}"
+    both = "No changes. 2 tenancies match hooks.yaml; 2 unchanged.\n"
+    assert plain(plan_lines(run_of(one, one))) == both
     unknown = plain(plan_lines(run_of(kept(known=False)))).splitlines()
     assert unknown[2].startswith("?   catalogue ")
     assert unknown[-1] == "No changes to make; not compared: 1 secret; 0 unchanged."
     lagging = planned(tenancy(), [], tried(declared()))
-    text = plain(plan_lines(run_of(lagging)))
-    assert text == "No changes to make; not known: 1 attempt of earlier runs; 0 unchanged.\n"
+    text = plain(plan_lines(run_of(lagging))).splitlines()[-1]
+    assert text == "No changes to make; not compared: 1 open attempt; 0 unchanged."
 
 
 ROTATED = "the-secret-before-it-was-rotated"
@@ -170,7 +172,7 @@ def test_an_unread_tenancy_is_never_called_unchanged() -> None:
     failed = empty_plan(tenancy(declared()), OOPS)
     text = plain(plan_lines(run_of(failed)))
     assert "not read, 1 declared" in text
-    assert text.endswith("0 unchanged; 1 tenancy not planned.\n")
+    assert text.endswith("No changes to make; not compared: 1 tenancy; 0 unchanged.\n")
 
 
 def test_colours_depend_on_the_step_and_change_no_letter(
@@ -203,8 +205,9 @@ def finished(*results: str, **settings: object) -> Plan:
 def test_a_report_sums_up_the_run_and_states_its_verification() -> None:
     text = plain(plan_lines(finished(*ALL_DONE)))
     assert (
-        text == "Applied: 4 done, 0 failed; 1 unchanged, 1 left"
-        " alone.\nVerified: live matches declared, except 1 secret taken as adopted.\n"
+        text == "Applied: 4 done, 0 failed; 1 unchanged, 1 left alone.\n"
+        "As adopted: 1 secret, which only an event can prove.\n"
+        "Verified: live matches declared.\n"
     )
 
 
@@ -225,8 +228,9 @@ def test_a_report_names_failed_steps_with_their_fix() -> None:
     assert (
         text == "failed: subscribe prod/ingest-alert/INGEST_FAILED: it broke\nhalf done:"
         " resubscribe prod/catalogue/INDEXED: it broke\n  fix: fix it\nApplied: 1 done, 1 half"
-        " done, 1 failed, 1 not tried; 1 unchanged, 1 left"
-        " alone.\nNot verified: prod: interrupted\n"
+        " done, 1 failed, 1 not tried; 1 unchanged, 1 left alone.\n"
+        "As adopted: 1 secret, which only an event can prove.\n"
+        "Not verified: prod: interrupted\n"
     )
 
 
@@ -235,7 +239,9 @@ def test_a_report_names_the_verified_tenancies_if_one_could_not_be_read() -> Non
     failed = empty_plan(tenancy(declared(), name="other"), OOPS)
     text = plain(plan_lines(replace(done, tenancies=(*done.tenancies, failed))))
     assert text.endswith(
-        "1 left alone; 1 tenancy not planned.\nVerified: prod: live matches declared, except 1 secret taken as adopted.\n"
+        "1 left alone.\nNot compared: 1 tenancy.\n"
+        "As adopted: 1 secret, which only an event can prove.\n"
+        "Verified: prod: live matches declared.\n"
     )
 
 
@@ -281,7 +287,7 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
         plain(plan_lines(shown)) == "prod   eu.preservica.com / BRAMA   2 live, 1 declared\n\n"
         ".   catalogue           MOVED          22222222   duplicate, not in the state\n"
         "      url                  https://hooks.example.org/a\n\n"
-        "No changes to make; not as declared: 1 left alone; 1 unchanged, 1 left alone.\n"
+        "Not as declared: 1 subscription left alone; 1 unchanged.\n"
     )
     [warning] = step_warnings(replace(shown, state="s"), NO_FLAGS)
     assert "prod/catalogue/MOVED as 22222222222222222222222222222222" in warning.what
@@ -317,12 +323,13 @@ def test_with_a_target_only_the_targeted_subscriptions_are_reported_to_match() -
         selection=Selection(target=("*",)),
     )
     assert plain(plan_lines(done)).endswith(
-        "\nVerified: the targeted subscriptions match declared, except 1 secret taken as adopted.\n"
+        "\nVerified: the targeted subscriptions match declared.\n"
     )
     same = run_of(kept())
     text = plain(plan_lines(replace(same, selection=Selection(target=("*",)))))
     matching = "The targeted subscriptions of 1 tenancy match hooks.yaml; 1 unchanged.\n"
-    assert text == f"Only *\n\nNo changes. {matching}"
+    assert text.startswith("Only *\n\nprod ")
+    assert text.endswith(f"\nNo changes. {matching}")
 
 
 def test_the_question_counts_changes_and_names_url_and_trigger_of_each_removal() -> None:
@@ -338,16 +345,55 @@ def test_the_question_counts_changes_and_names_url_and_trigger_of_each_removal()
     assert question(run_of(one, refused, other)) == f"{removed}{line}\n{removed}{second}{asks}"
 
 
-def test_the_table_of_many_tenancies_names_those_that_differ_or_failed() -> None:
-    failed = empty_plan(tenancy(declared()), OOPS)
-    one = a_plan()
-    tenancies = [kept(), one, failed, *[kept()] * 3]
-    assert "tenancy  outcome" not in plain(plan_lines(run_of(*tenancies[:5])))
-    text = plain(plan_lines(run_of(*tenancies)))
-    assert re.search(
-        "\ntenancy  outcome *\nprod +changes +1 to subscribe, 1 to resubscribe, 2 to REMOVE\nprod +error *\n\n",
-        text,
+def vendors(name: str) -> TenancyPlan:
+    """Return the plan of a tenancy that matches, with a subscription that is not in the state."""
+    there = [live(), live("f" * 32, "https://vendor.example/x")]
+    return planned(tenancy(declared(), name=name, owns="made"), there, made("1" * 32, declared()))
+
+
+def test_quiet_tenancies_take_one_line_and_those_not_read_are_directly_above_the_sum() -> None:
+    failed = empty_plan(tenancy(declared(), name="t21"), OOPS)
+    quiet = [vendors(f"t{number:02}") for number in range(38)]
+    text = plain(plan_lines(run_of(failed, *quiet, a_plan())))
+    assert text.endswith(
+        ".   1 not in the state, left alone\n\n"
+        "38 tenancies match; 38 subscriptions left alone in 38 tenancies.\n\n"
+        "t21   eu.preservica.com / BRAMA   not read, 1 declared\n\n"
+        "Plan: 1 to subscribe, 1 to resubscribe, 2 to REMOVE; 39 unchanged, 39 left alone.\n"
+        "Not compared: 1 tenancy.\nAs adopted: 1 secret, which only an event can prove.\n"
     )
+    assert text.startswith("prod   eu.preservica.com / BRAMA   5 live, 3 declared\n")
+    block = markdown(run_of(failed, *quiet, a_plan())).partition("```diff\n")[2]
+    assert block.startswith("t21   eu.preservica.com / BRAMA   not read, 1 declared\n")
+
+
+def test_two_hundred_tenancies_that_match_take_one_line_and_a_short_comment() -> None:
+    plan = run_of(*(vendors(f"tenancy-{number:03}") for number in range(200)))
+    line = "No changes. 200 tenancies match hooks.yaml; 200 unchanged, 200 left alone.\n"
+    assert plain(plan_lines(plan)) == line
+    assert len(markdown(plan).encode()) < 1_000
+    assert plain(plan_lines(plan, shows_kept=True)).count("not in the state") == 200
+
+
+def test_a_new_subscription_makes_its_tenancy_heard() -> None:
+    quiet = vendors("quiet")
+    seen = replace(quiet.steps[-1], is_new=True)
+    loud = replace(quiet, name="loud", steps=(*quiet.steps[:-1], seen))
+    text = plain(plan_lines(run_of(quiet, loud)))
+    assert text.startswith(
+        "loud   eu.preservica.com / BRAMA   2 live, 1 declared\n\n.   1 not in the state (1 new: https://vendor.example/x), left alone\n\n1 tenancy matches; "
+    )
+
+
+def test_an_adoption_of_a_different_flag_shows_that_the_next_apply_resubscribes() -> None:
+    there = [live(include_identifiers=False)]
+    text = plain(
+        plan_lines(run_of(planned(tenancy(declared()), there, options=Selection(adopt=("*",)))))
+    )
+    assert "      then                 the next apply resubscribes it:" in text.replace(
+        "\n        the", " " * 17 + "the"
+    )
+    assert "include_identifiers false -> true" in text
 
 
 @pytest.mark.parametrize(
@@ -365,6 +411,6 @@ def test_the_table_of_many_tenancies_names_those_that_differ_or_failed() -> None
 def test_a_trigger_with_odd_white_space_cannot_pass_for_columns(name: str, shown: str) -> None:
     made = make_plan(tenancy(), [live("1" * 32, "https://h.example/", Trigger(name))], Selection())
     assert (
-        f"-   not declared        {shown:<14} 11111111   not in the state, removed only after a review\n"
-        in plain(plan_lines(run_of(made)))
+        f"-   not declared        {shown:<14} 11111111\n"
+        "        not in the state, removed only after a review\n" in plain(plan_lines(run_of(made)))
     )
