@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from hooksync.api.options import FileOptions, RunOptions
 from hooksync.api.receipt import sealed
 from hooksync.config import declarations
+from hooksync.config.declarations import Declarations
 from hooksync.config.document import read_tenancies
 from hooksync.config.files import read_sources
 from hooksync.config.policy import Policy, key_warnings, read_policy
 from hooksync.config.resolve import places_of, resolve, url_environment_values
-from hooksync.config.since import changed_tenancies
+from hooksync.config.since import BranchChanges, changes_since
 from hooksync.core.context import Context
-from hooksync.core.errors import Problems, Refused
+from hooksync.core.errors import HooksyncError, Problems, Refused
 from hooksync.core.git import find_commit
 from hooksync.core.model import (
     DeclaredSubscription,
@@ -43,6 +45,8 @@ class Inputs(Record):
     # of a policy, for all tenancies together: number and place by field
     run_limits: Mapping[str, tuple[int, str]] = {}
     others: TenancyPlaces = field(default_factory=dict)  # declared, and not selected
+    former: Declarations = ()  # with --since: declared by the merge base alone
+    former_tenancies: tuple[Tenancy, ...] = ()  # those of them that this run can read
 
     @property
     def state(self) -> str | None:
@@ -73,7 +77,7 @@ def prepare(
     *,
     needs_login: bool = True,
     receipt: Plan | None = None,
-    entries: declarations.Declarations = (),
+    entries: Declarations = (),
 ) -> Inputs:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
@@ -81,7 +85,12 @@ def prepare(
     `receipt`: a saved plan, which chooses the tenancies. `entries`: of the files, if read.
     """
     declared = entries or read_files(options, context)
-    entries, options = _choose(declared, options, context, receipt)
+    changes = BranchChanges()
+    if options.since and not receipt:
+        changes = changes_since(
+            declared, options.files, options.since, context.environ, options.policy
+        )
+    entries, former, options = _choose(declared, changes, options, receipt)
     others = [entry for entry in declared if entry not in entries]
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context)
@@ -89,39 +98,52 @@ def prepare(
     run_limits = policy.run_limits if policy else {}
     return Inputs(
         tuple(_chosen(tenancy, options.targets, policy) for tenancy in tenancies),
-        (*warnings, *key_warnings(options.policy, context.environ)),
+        (*warnings, *changes.warnings, *key_warnings(options.policy, context.environ)),
         options,
         context,
         private_receivers(policy),
         receipt,
         run_limits,
         places_of(others, context.environ),
+        former,
+        _resolve_former(former, options, context),
     )
 
 
 def _choose(
-    entries: declarations.Declarations,
-    options: RunOptions,
-    context: Context,
-    receipt: Plan | None,
-) -> tuple[declarations.Declarations, RunOptions]:
+    declared: Declarations, changes: BranchChanges, options: RunOptions, receipt: Plan | None
+) -> tuple[Declarations, Declarations, RunOptions]:
     """Choose the tenancies by a saved plan or by the flags, and then by --since.
 
-    Raises UsageError for a glob that matches nothing, or if nothing can be compared. A run without
-    a tenancy that differs needs no state.
+    Returns those that files declare, those that only the merge base declares, and the options.
+    Raises UsageError for a glob that matches nothing. A run without a tenancy needs no state.
     """
     if receipt:
-        names: Collection[str] = {tenancy.name for tenancy in receipt.ready_tenancies}
-    else:
-        entries = declarations.select(entries, options.tenancies, options.targets)
-        if options.since is None:
-            return entries, options
-        names = changed_tenancies(
-            entries, options.files, options.since, context.environ, options.policy
+        names = {tenancy.name for tenancy in receipt.ready_tenancies}
+        return tuple(entry for entry in declared if entry.name in names), (), options
+    found = declarations.select((*declared, *changes.former), options.tenancies, options.targets)
+    entries = [entry for entry in found if entry in declared]
+    former = [entry for entry in found if entry in changes.former]
+    if options.since:
+        entries = [entry for entry in entries if entry.name in changes.names]
+        options = replace(
+            options,
+            tenancies=tuple(entry.name for entry in entries),
+            uses_state=options.uses_state and bool(entries or former),
         )
-        uses_state = options.uses_state and bool(names)
-        options = replace(options, tenancies=tuple(names), uses_state=uses_state)
-    return tuple(entry for entry in entries if entry.name in names), options
+    return tuple(entries), tuple(former), options
+
+
+def _resolve_former(
+    former: Declarations, options: RunOptions, context: Context
+) -> tuple[Tenancy, ...]:
+    """Fill in what only the merge base declares, as far as this run may and can use it."""
+    tenancies: list[Tenancy] = []
+    for declaration in former:
+        with suppress(HooksyncError):
+            hold_to_policy(options, [declaration], context)
+            tenancies += resolve([declaration], context.environ)[0]
+    return tuple(tenancies)
 
 
 def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> Tenancy:
@@ -137,7 +159,7 @@ def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> 
     return replace(tenancy, subscriptions=tuple(selected), not_selected=tuple(others))
 
 
-def read_files(options: FileOptions, context: Context) -> declarations.Declarations:
+def read_files(options: FileOptions, context: Context) -> Declarations:
     """Read hooks files. Their text is public, so it may appear in any output.
 
     Raises FileError with every problem, or Refused.
@@ -145,7 +167,7 @@ def read_files(options: FileOptions, context: Context) -> declarations.Declarati
     sources = read_sources(options.files, context.stdin)
     context.output.public += [source.data for source in sources]
 
-    def let_policy_refuse(entries: declarations.Declarations) -> Problems:
+    def let_policy_refuse(entries: Declarations) -> Problems:
         """Refuse with the policy's line what no hooks file may name, if the policy refuses it."""
         if options.policy and any(declarations.reference_problems(entries)):
             hold_to_policy(options, entries, context)
@@ -154,14 +176,14 @@ def read_files(options: FileOptions, context: Context) -> declarations.Declarati
     return read_tenancies(sources, [let_policy_refuse])
 
 
-def mask_url_variables(entries: declarations.Declarations, context: Context) -> None:
+def mask_url_variables(entries: Declarations, context: Context) -> None:
     """Let the redactor learn what the environment adds to URLs."""
     context.output.redactor.learn(url_environment_values(entries, context.environ))
 
 
 def hold_to_policy(
     options: FileOptions,
-    entries: declarations.Declarations,
+    entries: Declarations,
     context: Context,
 ) -> Policy | None:
     """Raise Refused if the files name something that is not allowed.

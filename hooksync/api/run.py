@@ -28,7 +28,6 @@ from hooksync.core.errors import (
     Problem,
     SecretError,
     UsageError,
-    pluralised,
     problems_of,
 )
 from hooksync.core.git import find_commit, lacks_commit
@@ -44,6 +43,7 @@ from hooksync.reconcile.plan import (
     Step,
     TenancyPlan,
     TenancyPlans,
+    UndeclaredTenancy,
     completed,
     left_to_a_person,
     not_begun,
@@ -51,6 +51,7 @@ from hooksync.reconcile.plan import (
 )
 from hooksync.reconcile.refusals import run_reasons, step_warnings
 from hooksync.reconcile.run import Planner, Run, challenge_receivers
+from hooksync.reconcile.undeclared import in_state_alone, no_longer_declared
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
@@ -233,7 +234,7 @@ def open_run(
             _list_wait(context, is_apply=is_apply),
             failures,
             inputs.others,
-            None if is_apply else _other_run(store),
+            other=None if is_apply else _other_run(store),
         )
 
 
@@ -276,7 +277,7 @@ def _look_up_secrets(inputs: Inputs, secrets: SecretSources) -> None:
     redactor = inputs.context.output.redactor
     redactor.learn([environ.get(KEY_VARIABLE, ""), *proxy_credentials(process_environ(environ))])
     refs: list[SecretRef] = []
-    for tenancy in inputs.tenancies:
+    for tenancy in (*inputs.tenancies, *inputs.former_tenancies):
         refs += [tenancy.credentials.username, tenancy.credentials.totp]
         refs += [subscription.secret for subscription in tenancy.subscriptions]
     secrets.look_up(refs)
@@ -349,9 +350,19 @@ def _refuse_unmatched(inputs: Inputs, state: State) -> None:
 
 def make_plan(inputs: Inputs, run: Run) -> Plan:
     """Read the tenancies and plan them. If the options ask for it, challenge their receivers."""
+    run = _with_former(inputs, run)
     tenancies = run.plan(has_policy=bool(inputs.options.policy))
     made = _plan_of(inputs, run, tenancies)
     return challenge(inputs, run, made) if inputs.options.probes else made
+
+
+def _with_former(inputs: Inputs, run: Run) -> Run:
+    """Read the tenancies that only the merge base declares, to count what stays live."""
+    clients = {}
+    for tenancy in inputs.former_tenancies:
+        clients[tenancy.name] = Preservica(tenancy, run.caller, run.secrets.find_all)
+    reading = replace(run, clients=clients)
+    return replace(run, former=reading.read(inputs.former_tenancies, lambda: None))
 
 
 def make_plan_for_apply(inputs: Inputs, run: Run, *, asks: bool = False) -> Plan:
@@ -438,42 +449,34 @@ def _warned_of_age(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> Tenancy
 
 def _with_tenancies(inputs: Inputs, run: Run, plan: Plan, tenancies: TenancyPlans) -> Plan:
     """Fill in the tenancies, and all that follows from them."""
-    found = tuple(_undeclared(inputs, run, tenancies))
+    found = _undeclared(inputs, run, tenancies)
     files = inputs.options.files
     # a different file may declare what a single file does not
-    undeclared = found if len(files) > 1 or os.path.isdir(files[0]) else ()
+    is_certain = inputs.former or len(files) > 1 or os.path.isdir(files[0])
+    undeclared = tuple(found) if is_certain else ()
     plan = replace(plan, tenancies=tuple(tenancies), undeclared=undeclared)
     warnings = [plan.running] if plan.running else []
     warnings += [*inputs.warnings, *_doubts(run, tenancies)]
     for tenancy in tenancies:
         warnings += tenancy.warnings
-    warnings += [*found, *step_warnings(plan, inputs.options.flags)]
+    warnings += [item.problem for item in found if not item.is_refused]
+    warnings += step_warnings(plan, inputs.options.flags)
     plan = replace(plan, warnings=tuple(dict.fromkeys(warnings)))
     context = inputs.context
     is_interrupted = context.stop.is_set() and not run.failures
     return completed(plan, interrupted=context.terminal.interrupt_code if is_interrupted else None)
 
 
-def _undeclared(inputs: Inputs, run: Run, plans: TenancyPlans) -> Iterator[Problem]:
-    """Report the tenancies that the state contains and no file declares."""
-    state = run.planner.state
+def _undeclared(inputs: Inputs, run: Run, plans: TenancyPlans) -> list[UndeclaredTenancy]:
+    """Find the tenancies that no file declares. A run that selects does not look at the state."""
+    state = run.planner.state or NO_STATE
     options = inputs.options
-    if state is None or options.tenancies or options.targets or inputs.receipt:
-        return
-    keys = {plan.key for plan in plans}
-    # an unread tenancy may lack its tenant, which the log-in reports: only the server counts
-    unread = {plan.server for plan in plans if plan.live_count is None}
-    for records in state.tenancies:
-        key = records.key
-        if not records.entries or key in keys or key.server in unread:
-            continue
-        number = pluralised(len(records.entries), "subscription")
-        globs = {f"{name}/*" for name in records.names}
-        tenant = ("--tenant", key.tenant) if key.tenant else ()
-        where = [*sorted(globs), "--server", key.server, *tenant]
-        forget = options.flags.command("state forget", *where)
-        what = f"no file of this run declares {number} of the state on {key}"
-        yield Problem(what, f"declare the tenancy again, or, to stop managing it, `{forget}`")
+    if inputs.former:
+        places = {**inputs.others, **{plan.name: plan.key for plan in plans}}
+        return [*no_longer_declared(inputs.former, run.former, places, state)]
+    if options.since or options.tenancies or options.targets or inputs.receipt:
+        return []
+    return [*in_state_alone(state, plans, options.flags)]
 
 
 def _doubts(run: Run, tenancies: TenancyPlans) -> Iterator[Problem]:

@@ -102,7 +102,8 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     saved = ""
     if options.out:  # first: if this fails, that is the result
         saved = _save(made, options, options.out, context)
-    if options.is_quiet and completed(made, is_detailed=True).exit_code == ExitCode.DONE:
+    is_matched = completed(made, is_detailed=True).exit_code == ExitCode.DONE
+    if options.is_quiet and is_matched and not any(step.is_new for step in made.steps):
         return made
     show_plan(made, options.format, context, shows_kept=options.shows_kept)
     show_problems(made, context, refused="apply would refuse")

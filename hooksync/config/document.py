@@ -40,14 +40,17 @@ _ADVICE = {
 
 
 def read_tenancies(
-    sources: Sequence[Source], judges: Sequence[Judge] = (), read: Read = read_defaults
+    sources: Sequence[Source],
+    judges: Sequence[Judge] = (),
+    read: Read = read_defaults,
+    identify: Callable[[str], str] = follow_links,
 ) -> Declarations:
     """Read hooks files together, and return the tenancies.
 
-    `judges` find further problems; `read` reads a file whose defaults a different file takes.
-    Raises FileError with every problem.
+    `judges` find further problems; `read` reads a file whose defaults a different file takes;
+    `identify` returns the same text for all paths of one file. Raises FileError with every problem.
     """
-    files = _Files(sources, read)
+    files = _Files(sources, read, identify)
     problems = files.problems
     if not problems:
         tenancies = files.read_all()
@@ -74,7 +77,10 @@ class _HooksFile(NamedTuple):
 class _Files:
     """The parsed hooks files of a run, and the problems that break YAML or the schema."""
 
-    def __init__(self, sources: Sequence[Source], read: Read) -> None:
+    def __init__(
+        self, sources: Sequence[Source], read: Read, identify: Callable[[str], str]
+    ) -> None:
+        self._identify = identify
         self.parsed: dict[str, YamlMap] = {}  # by path; empty if it has problems
         self.problems: list[Problem] = []
         for source in sources:
@@ -88,18 +94,18 @@ class _Files:
             data = read_checked("hooks", source.name, source.data)
         except FileError as error:
             self.problems += error.problems
-        self.parsed[follow_links(source.name)] = data
+        self.parsed[self._identify(source.name)] = data
 
     def _with_defaults(self, name: str, read: Read) -> _HooksFile:
         """Find the defaults of a file. If that is impossible, a problem is noted."""
-        data = self.parsed[follow_links(name)]
+        data = self.parsed[self._identify(name)]
         tenancies = data.get("tenancies", YamlMap())
         defaults = data.get("defaults", YamlMap())
         if isinstance(defaults, YamlMap):
             return _HooksFile(tenancies, defaults, (name,))
         where = data.place("defaults")
         path = os.path.join(os.path.dirname(name), defaults)
-        identity = follow_links(path)
+        identity = self._identify(path)
         try:
             if identity not in self.parsed:
                 self._parse(read(path))

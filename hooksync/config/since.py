@@ -1,24 +1,28 @@
-"""Find the tenancies that a branch changes: `plan --since REF`.
+"""Find what a branch changes: `plan --since REF`.
 
 The hooks files of the merge base are read from Git, and compared with today's as declarations. So a
 changed comment, a renamed file in a folder or a changed order selects nothing. Changed defaults
 select every tenancy that takes them. Nothing is checked out.
+
+The merge base is read by the paths as the user names them. No link is followed there: a path that
+is or was a link, or is below a linked folder, counts as changed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import PurePath
 
 from hooksync.config.declarations import Declarations, TenancyDeclaration
 from hooksync.config.document import read_tenancies
 from hooksync.config.files import STDIN, Source, is_hooks_file, read_named
-from hooksync.core.errors import FileError, Problem, UsageError, os_reason
+from hooksync.core.errors import FileError, Problem, Problems, UsageError, os_reason
 from hooksync.core.git import FAILURES, find_git
 from hooksync.core.model import Location, Notes, Variables
 from hooksync.core.programs import ProgramOutput
-from hooksync.core.record import asdict, replace
+from hooksync.core.record import Record, asdict, replace
 from hooksync.core.redaction import Redactor, printable
 
 _NOWHERE = Location("", 0, 0)
@@ -28,32 +32,53 @@ _REF_FIX = (
     "name a commit or branch that this clone has, and fetch it with its history, for example by"
     " `git fetch --unshallow origin`"
 )
+_ALL_FIX = "read the whole plan: it shows each tenancy that may differ"
 
 
-def changed_tenancies(
+class BranchChanges(Record):
+    """How the declared tenancies differ from those of the merge base."""
+
+    names: tuple[str, ...] = ()  # of the tenancies that differ
+    # what the merge base declares, and no file declares with the same server and tenant
+    former: Declarations = ()
+    warnings: Problems = ()  # why every tenancy counts as different
+
+
+def changes_since(
     tenancies: Declarations,
     files: Sequence[str],
     ref: str,
     environ: Variables,
     policy: str | None = None,
-) -> list[str]:
-    """Return the names of the tenancies that differ from the merge base of HEAD and `ref`.
+) -> BranchChanges:
+    """Compare the tenancies with those of the merge base of HEAD and `ref`.
 
     `files`: as the user named them; `policy`: path of the policy. If the policy differs, or the
-    files of the merge base cannot be read as hooks files, every tenancy is returned. Raises
+    files of the merge base cannot be read as hooks files, every tenancy counts as different. Raises
     UsageError if there is no repository or no merge base.
     """
     base = _MergeBase(files, ref, environ)
-    former: dict[str, object] = {}
-    with suppress(FileError):
-        if not (policy and base.differs(policy)):
-            declarations = read_tenancies(base.sources(files), read=base.read)
-            former = {declaration.name: _comparable(declaration) for declaration in declarations}
-    changed = []
+    former: Declarations = ()
+    reason = ""
+    try:
+        former = read_tenancies(base.sources(files), read=base.read, identify=os.path.normpath)
+        if policy and base.differs(policy):
+            reason = f"{policy} differs, or is or was a link"
+    except FileError as error:
+        reason = f"the files of the merge base cannot be compared: {error.summary}"
+    before = {declaration.name: _comparable(declaration) for declaration in former}
+    names = []
     for tenancy in tenancies:
-        if former.get(tenancy.name) != _comparable(tenancy):
-            changed.append(tenancy.name)
-    return changed
+        is_linked = any(map(base.is_linked, tenancy.files))
+        if reason or is_linked or before.get(tenancy.name) != _comparable(tenancy):
+            names.append(tenancy.name)
+    places = {(tenancy.server, tenancy.tenant) for tenancy in tenancies}
+    gone = [item for item in former if (item.server, item.tenant) not in places]
+    warnings: Problems = ()
+    if reason:
+        problem = Problem(f"--since selects every tenancy: {printable(reason)}", _ALL_FIX)
+        warnings = (problem,)
+    return BranchChanges(tuple(names), gone, warnings)
 
 
 class _MergeBase:
@@ -63,10 +88,10 @@ class _MergeBase:
         if "-" in files or STDIN in files:
             what = "--since cannot compare standard input with a commit"
             raise UsageError(Problem(what, "name the hooks files with --file"))
-        folder = os.path.dirname(os.path.abspath(files[0]))
-        git = find_git(folder, environ, _SECONDS)
+        self._folder = os.path.dirname(os.path.abspath(files[0]))
+        git = find_git(self._folder, environ, _SECONDS)
         if git is None:
-            what = f"--since needs a clone of the repository: {printable(folder)} is in none"
+            what = f"--since needs a clone of the repository: {printable(self._folder)} is in none"
             raise UsageError(Problem(what, "run this in a clone, or leave --since out"))
         self._git = git
         self._ref = printable(ref)
@@ -85,35 +110,65 @@ class _MergeBase:
         if self._name(path).startswith(os.pardir):
             return False
         data = read_named(path, "policy", "name one with --policy")
-        with suppress(FileError):
-            return self.read(path).data != data
-        return True
+        return self.is_linked(path) or self.read(path).data != data
 
     def sources(self, files: Sequence[str]) -> list[Source]:
-        """Return the hooks files of the merge base that the same arguments name."""
+        """Return the hooks files of the merge base that the same arguments name.
+
+        Raises FileError if there is none, or if one was a link.
+        """
         sources = []
         for argument in files:
-            paths = [argument]
-            if os.path.isdir(argument):
-                place = self._name(argument).removeprefix(os.curdir)
-                _, out, _ = self._run("ls-tree", "--name-only", "-z", f"{self._commit}:{place}")
-                names = os.fsdecode(out).split("\0")
-                paths = [os.path.join(argument, name) for name in names if is_hooks_file(name)]
-            for path in paths:
-                with suppress(FileError):
-                    sources.append(self.read(path))
+            is_folder = os.path.isdir(argument)
+            for name, entry in self._entries(argument, is_folder=is_folder):
+                path = os.path.join(argument, name) if is_folder else argument
+                if is_hooks_file(name) or not is_folder:
+                    sources.append(self._source(path, entry))
+        if not sources:
+            raise FileError(Problem(f"{self._commit:.7} has none of these files", _ALL_FIX))
         return sources
 
     def read(self, path: str) -> Source:
-        """Return the file at a path. Raises FileError if the merge base has none."""
-        code, out, _ = self._run("cat-file", "blob", f"{self._commit}:{self._name(path)}")
-        if code:
-            raise FileError(Problem(f"{path} is not in {self._commit}", "add it"))
-        return Source(path, out)
+        """Return the file at a path. Raises FileError if there is none, or if it was a link."""
+        for _, entry in self._entries(path):
+            return self._source(path, entry)
+        raise FileError(Problem(f"{path} is not in {self._commit:.7}", _ALL_FIX))
+
+    def is_linked(self, path: str) -> bool:
+        """Whether a path is a link, or is below a linked folder of the repository."""
+        return os.path.realpath(path) != os.path.join(self._git.folder, self._name(path))
+
+    def _source(self, path: str, entry: Sequence[str]) -> Source:
+        """Return a file. Raises FileError for a link or a folder."""
+        mode, _, blob = entry
+        if not mode.startswith("100"):
+            raise FileError(Problem(f"{path} was a link in {self._commit:.7}", _ALL_FIX))
+        _, data, _ = self._run("cat-file", "blob", blob)
+        return Source(path, data)
+
+    def _entries(self, path: str, *, is_folder: bool = False) -> Iterator[tuple[str, list[str]]]:
+        """Yield the name, and mode, kind and id, of a file, or of what a folder contains.
+
+        Git follows no link on the way to them.
+        """
+        place = os.path.join(self._name(path), "") if is_folder else self._name(path)
+        _, out, _ = self._run("ls-tree", "-z", self._commit, "--", place)
+        for line in os.fsdecode(out).split("\0")[:-1]:
+            fields, _, name = line.partition("\t")
+            yield os.path.basename(name), fields.split()
+
+    @cached_property
+    def _root(self) -> str:
+        """The folder of the repository, as the path of the hooks files names it."""
+        folder = PurePath(self._folder)
+        for place in reversed((folder, *folder.parents)):
+            if os.path.samefile(place, self._git.folder):
+                return str(place)
+        return self._git.folder  # a link outside the repository leads to the files
 
     def _name(self, path: str) -> str:
         """Return the path of a file within the repository; outside of it, it begins with `..`."""
-        return os.path.relpath(os.path.realpath(path), self._git.folder)
+        return os.path.relpath(os.path.abspath(path), self._root)
 
     def _run(self, *arguments: str) -> ProgramOutput:
         """Run git. Raises an error that names the command and the folder if git cannot run."""

@@ -400,6 +400,17 @@ class Selection(Record):
     remove: tuple[str, ...] = ()
 
 
+class UndeclaredTenancy(Record):
+    """A tenancy that no file declares, although the state has it or the merge base declares it."""
+
+    name: str  # in the addresses of the state, or at the merge base
+    where: str  # its server and tenant; "": not known
+    problem: Problem
+    recorded: int  # its subscriptions in the state
+    live: int | None = None  # live subscriptions; None: not read
+    is_refused: bool = False  # it must be disabled first
+
+
 class Plan(Record, _Counted, dict=True):
     """A plan of all tenancies of a run, and then the report of its apply."""
 
@@ -418,7 +429,7 @@ class Plan(Record, _Counted, dict=True):
     refusals: Problems = ()  # why no step at all is carried out
     warnings: Problems = ()  # of files, secrets, receivers and steps
     running: Problem | None = None  # another run held the run lock when this plan was made
-    undeclared: Problems = ()  # tenancies that the state contains and no file declares
+    undeclared: tuple[UndeclaredTenancy, ...] = ()
     errors: Problems = ()  # errors that ended the run, or that belong to no tenancy
     is_interrupted: bool = False
     run: RunOrigin | None = None  # of an apply
@@ -454,6 +465,7 @@ class Plan(Record, _Counted, dict=True):
     def all_refusals(self) -> Problems:
         """The reasons why apply refuses the plan, or a part of it."""
         refused = [problem for tenancy in self.tenancies for problem in tenancy.refusals]
+        refused += [item.problem for item in self.undeclared if item.is_refused]
         return (*refused, *self.refusals)
 
     @property

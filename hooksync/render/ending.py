@@ -19,7 +19,13 @@ from hooksync.core.errors import ExitCode, Problems
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import Record, replace, to_builtins
 from hooksync.core.redaction import cut, printable
-from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan, TenancyPlans
+from hooksync.reconcile.plan import (
+    TENANCY_RESULTS,
+    Plan,
+    TenancyPlan,
+    TenancyPlans,
+    UndeclaredTenancy,
+)
 from hooksync.render.json_text import digest
 from hooksync.render.sentences import CHANGES, RESULT_WORDS, counted, failures, new_words, summary
 
@@ -68,11 +74,14 @@ class RunSummary(Record):
         """
         plan = self.plan
         problems = [*self.problems]
-        tenancies: TenancyPlans = ()
+        tenancies: list[Fields] = []
         planned: Fields = {"summary": "", "counts": {}}
         if plan:
             problems += (*plan.all_errors, *plan.all_refusals, *failures(plan))
-            tenancies = _urgent(plan.tenancies)
+            tenancies = [
+                *map(_tenancy, _urgent(plan.tenancies)),
+                *map(_undeclared, plan.undeclared),
+            ]
             planned = {"summary": _line(summary(plan)), "counts": plan.summary}
         outcome = {
             "format": NOTICE_FORMAT,
@@ -80,7 +89,7 @@ class RunSummary(Record):
             "command": self.command,
             "exit_code": int(self.code),
             **planned,
-            "tenancies": [*map(_tenancy, tenancies[:_MOST])],
+            "tenancies": tenancies[:_MOST],
             "tenancies_left_out": len(tenancies[_MOST:]),
             "problems": [
                 replace(problem, what=_line(problem.what), fix=_line(problem.fix))
@@ -136,6 +145,19 @@ def _tenancy(tenancy: TenancyPlan) -> Fields:
     }
 
 
+def _undeclared(tenancy: UndeclaredTenancy) -> Fields:
+    """Write what is known of a tenancy that no file declares."""
+    return {
+        "name": _line(tenancy.name),
+        "where": _line(tenancy.where),
+        "outcome": "undeclared",
+        "counts": {},
+        "reasons": {"undeclared": tenancy.live or tenancy.recorded},
+        "new_foreign": "",
+        "what": _line(tenancy.problem.what),
+    }
+
+
 def _lines(notice: Fields) -> Iterator[str]:
     """Write a notice for people."""
     code = f" (exit code {notice['exit_code']})" if notice["exit_code"] else ""
@@ -144,7 +166,8 @@ def _lines(notice: Fields) -> Iterator[str]:
         yield notice["summary"]
     for tenancy in notice["tenancies"]:
         counts = counted(tenancy["counts"], {**CHANGES, **RESULT_WORDS})
-        words = ", ".join(filter(None, [tenancy["outcome"], counts]))
+        what = tenancy.get("what") or f"because of {', '.join(tenancy['reasons'])}"
+        words = ", ".join(filter(None, [tenancy["outcome"], counts, what]))
         yield f"{tenancy['name']} ({tenancy['where']}): {words}"
         if tenancy["new_foreign"]:
             yield f"{tenancy['name']}: not in the state, {tenancy['new_foreign']}"
@@ -169,7 +192,9 @@ _HELP = {
     "hooksync_steps": "Steps that are not as declared or not known, by the code of their reason.",
     "hooksync_unknown_secrets": "Kept subscriptions whose secret may not be the declared one.",
     "hooksync_live_subscriptions": "Live subscriptions, as listed last.",
+    "hooksync_new_foreign_subscriptions": "Live ones that the state lacks, and no apply has seen.",
     "hooksync_declared_subscriptions": "Declared subscriptions.",
+    "hooksync_undeclared_subscriptions": "Those of the state in a tenancy that no file declares.",
     "hooksync_tenancy_outcome": "1, with the outcome of the tenancy as in a plan or report.",
     "hooksync_exit_code": "Exit code of the run.",
     _LAST_SUCCESS: "When the last run ended that planned or applied the tenancy; 0: none is known.",
@@ -190,6 +215,8 @@ def metrics_text(ending: RunSummary, run: str, before: str = "") -> str:
 
     for tenancy in ending.plan.tenancies if ending.plan else ():
         _add_tenancy(tenancy, partial(add, tenancy=tenancy.name))
+    for undeclared in ending.plan.undeclared if ending.plan else ():
+        add("hooksync_undeclared_subscriptions", undeclared.recorded, tenancy=undeclared.name)
     add("hooksync_exit_code", int(ending.code))
     for name, at in _last_successes(ending, before).items():
         add(_LAST_SUCCESS, at, tenancy=name)
@@ -228,6 +255,7 @@ def _add_tenancy(tenancy: TenancyPlan, add: Callable[..., None]) -> None:
         live = tenancy.live_count if tenancy.live_after is None else tenancy.live_after
         add("hooksync_unknown_secrets", tenancy.secret_unknown)
         add("hooksync_live_subscriptions", live)
+        add("hooksync_new_foreign_subscriptions", sum(step.is_new for step in tenancy.steps))
     for code, number in sorted(tenancy.reasons().items()):
         add("hooksync_steps", number, reason=code)
     add("hooksync_declared_subscriptions", tenancy.declared_count)

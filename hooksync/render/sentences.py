@@ -54,13 +54,15 @@ def state_counts(records: Iterable[Any], words: Mapping[str, str]) -> Counts:
 def headline(plan: Plan) -> str:
     """Name the command and the tenancies."""
     command = "hooksync apply" if plan.is_report else "hooksync plan"
-    return f"{command}: {shortened([tenancy.name for tenancy in plan.tenancies])}"
+    return f"{command}: {shortened([tenancy.name for tenancy in plan.tenancies]) or 'no tenancy'}"
 
 
 def selection_sentences(plan: Plan) -> list[str]:
-    """Name the globs of --tenancy and --target, if there are any: the plan is only a part."""
-    globs = [*plan.selection.tenancy, *plan.selection.target]
-    return [f"Only {shortened(globs)}"] if globs else []
+    """Name what selects a part of what is declared, if anything does."""
+    selected = shortened([*plan.selection.tenancy, *plan.selection.target])
+    if since := plan.selection.since:
+        return [f"Only what differs from the merge base with {since}: {selected or 'no tenancy'}"]
+    return [f"Only {selected}"] if selected else []
 
 
 def state_sentences(plan: Plan) -> list[str]:
@@ -92,7 +94,8 @@ def summary(plan: Plan) -> str:
     if not plan.tenancies:
         since = plan.selection.since
         if since:
-            return f"Nothing to plan: no tenancy differs from the merge base with {since}."
+            gone = f"; {len(plan.undeclared)} no longer declared" if plan.undeclared else ""
+            return f"Nothing to plan: no tenancy differs from the merge base with {since}{gone}."
         return "Nothing to apply: the saved plan has no steps."
     rest = _rest(plan)
     results = plan.results()

@@ -115,7 +115,7 @@ TWO_TENANTS = SandboxOptions(accounts=(Account(tenants=("DEMO", "MUSEUM")),))
 def gone(place: Place) -> str:
     """Return the warning of a plan about the tenancy that no file declares any more."""
     host = place.box.url
-    return f"no file of this run declares 2 subscriptions of the state on {host} / museum"
+    return f"no file of this run declares {host} / museum, where the state has 2 subscriptions"
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_tenancy_that_no_file_declares_any_more_is_drift_until_it_is_forgotten
         run = deserted.run(*command)
         assert run.code == (2 if command[0] == "plan" else 0)
         assert run.out.endswith("\n1 tenancy matches .; 2 unchanged.\n")
-        assert run.err.startswith(f"warning: {gone(deserted)}\n  fix: declare the tenancy again")
+        assert run.err.startswith(f"warning: {gone(deserted)} of museum\n  fix: declare it again")
         assert "no file of this run declares" in deserted.run(*command, "--format", "markdown").out
         warnings = deserted.run(*command, "--format", "json").json["warnings"]
         assert any(gone(deserted) in warning["what"] for warning in warnings)

@@ -18,7 +18,7 @@ from hooksync.api.receipt import read_saved_plan
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
-from hooksync.reconcile.plan import Selection
+from hooksync.reconcile.plan import Selection, UndeclaredTenancy
 from hooksync.render.html import html
 from hooksync.render.markdown import markdown
 from hooksync.render.renderers import plan_json
@@ -215,7 +215,7 @@ def test_a_saved_plan_is_shown_exactly_as_it_was_printed(
     printed = run_of(
         replace(plan, refusals=several),
         warnings=several,
-        undeclared=several[:1],
+        undeclared=tuple(UndeclaredTenancy("gone", "", each, 1) for each in several[:1]),
         state="s",
         selection=Selection(target=targets),
         state_missing=states.draw(st.booleans()),

@@ -21,6 +21,7 @@ from hooksync.core.record import replace
 from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Step
 from hooksync.render.ending import NoticeForm, RunSummary, metrics_text
+from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.clocks import JumpingClock
 from tests.command_line import Run
 from tests.conftest import HIDDEN, HOOKS, Place
@@ -129,6 +130,42 @@ def test_a_notice_names_new_foreign_subscriptions_until_an_apply_has_seen_them(
         assert KEY not in json.dumps(told)
     assert watched.run("plan", "--no-state", "--notify-as", "slack").code == 0
     assert "new" not in watched.told[-1]["text"]
+
+
+@pytest.mark.parametrize(
+    "options", [SandboxOptions((Account(tenants=("DEMO", "TEST")),))], indirect=True
+)
+def test_a_notice_of_drift_names_the_reason_and_what_no_file_declares(watched: Watched) -> None:
+    place = watched.place
+    place.write(HOOKS.replace("prod", "spare").replace("DEMO", "TEST"), "spare.yaml")
+    assert place.run("apply", "--yes", "-f", ".", "--state", "s.json").code == 0
+    (place.folder / "spare.yaml").unlink()
+    place.box.remove("DEMO", place.box.subscriptions("DEMO")[0].id)
+    drift = ["plan", "-f", ".", "--state", "s.json", "--metrics", "m.prom", "--detailed-exitcode"]
+    for form in ("json", "slack"):
+        assert watched.run(*drift, "--notify-as", form).code == 2
+    document, message = watched.told
+    assert_fits(document, "notice")
+    assert [told["outcome"] for told in document["tenancies"]] == ["changes", "undeclared"]
+    assert document["tenancies"][1]["name"] == "spare"
+    assert "changes, 1 to subscribe, because of removed-outside" in message["text"]
+    said = "where the state has 2 subscriptions of spare"
+    assert said in message["text"]
+    found = figures(place.folder / "m.prom")
+    assert found["undeclared_subscriptions spare"] == 2
+    assert found["new_foreign_subscriptions prod"] == 0
+
+
+def test_a_quiet_plan_and_metrics_report_new_foreign_subscriptions(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    quiet = ["plan", "--quiet", "--metrics", "m.prom"]
+    assert place.run(*quiet).text == ""
+    place.box.seed("DEMO", "https://vendor.example/", "MOVED", KEY)
+    shown = place.run(*quiet)
+    assert (shown.code, "1 new: https://vendor.example/" in shown.out) == (0, True)
+    assert figures(place.folder / "m.prom")["new_foreign_subscriptions prod"] == 1
+    assert place.run("apply", "--yes").code == 0
+    assert place.run(*quiet).text == ""
 
 
 @pytest.mark.parametrize(

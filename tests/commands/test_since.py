@@ -16,7 +16,11 @@ from tests.schemas import assert_fits
 
 pytestmark = pytest.mark.skipif(missing_program() is not None, reason=str(missing_program()))
 
-SECRET = {"HOOK_SECRET": "hush-hush-0123456789", "C_SECRET": "c-0123456789abcdef"}
+SECRET = {
+    "HOOK_SECRET": "hush-hush-0123456789",
+    "C_SECRET": "c-0123456789abcdef",
+    "D_SECRET": "d-0123456789abcdef",
+}
 
 
 @pytest.fixture
@@ -81,6 +85,85 @@ def test_a_branch_that_changes_no_tenancy_needs_no_state_and_no_log_in(
             assert "No changes." not in planned.out
     applied = run(repository, "apply", "empty.plan")
     assert (applied.code, "Nothing to apply" in applied.out) == (0, True)
+
+
+@pytest.fixture
+def applied(repository: Repository) -> Repository:
+    """The repository after an apply of `main`."""
+    assert run(repository, "apply", "--yes").code == 0
+    return repository
+
+
+def test_a_deleted_tenancy_is_refused_with_its_name_and_the_number_of_what_stays_live(
+    applied: Repository,
+) -> None:
+    (applied.hooks / "b.yaml").unlink()
+    refused = run(applied, "plan", "--since", "main", "--out", "b.plan")
+    assert refused.code == 3
+    assert "Only what differs from the merge base with main: no tenancy" in refused.out
+    assert "Nothing to plan: " in refused.out
+    said = "no file declares b any more: 3 subscriptions of http"
+    assert f"apply would refuse: hooks/b.yaml:4:3: {said}" in refused.err
+    assert "stay live and unmanaged" in refused.err
+    comment = run(applied, "plan", "--since", "main", "--format", "markdown").out
+    for words in ("### hooksync plan: no tenancy", "merge base with main", said):
+        assert words in comment
+    document = run(applied, "plan", "--since", "main", "--format", "json").json
+    [gone] = document["undeclared"]
+    assert (gone["name"], gone["live"], gone["recorded"], gone["is_refused"]) == ("b", 3, 3, True)
+    assert_fits(document, "plan")
+    # the other tenancies of the branch can be applied
+    applied.edit("a.yaml", "/a", "/other")
+    assert run(applied, "plan", "--since", "main", "--out", "a.plan").code == 3
+    assert run(applied, "apply", "a.plan").code == 0
+
+
+@pytest.mark.parametrize("owns", ["made", "none"])
+def test_a_tenancy_that_was_given_up_before_may_be_deleted(applied: Repository, owns: str) -> None:
+    settings = f"enabled: false\n    owns: {owns}\n    limits: {{unsubscribe: 100%}}\n"
+    applied.edit("b.yaml", "    subscriptions:", f"    {settings}    subscriptions:")
+    planned = run(applied, "plan", "--since", "main", "--out", "b.plan", "--format", "json")
+    assert [tenancy["name"] for tenancy in planned.json["tenancies"]] == ["b"]
+    assert run(applied, "apply", "b.plan").code == 0
+    applied.commit()
+    applied.git("branch", "--force", "main")
+    (applied.hooks / "b.yaml").unlink()
+    planned = run(applied, "plan", "--since", "main")
+    assert planned.code == 0
+    number = {"made": "0 subscriptions", "none": "3 subscriptions"}[owns]
+    assert f"no file declares b any more: {number} of" in planned.err
+
+
+def test_what_cannot_be_read_any_more_is_named_without_a_number(applied: Repository) -> None:
+    applied.edit(
+        "b.yaml",
+        "    server:",
+        "    credentials: {username: {env: A}, password: {env: B}}\n    server:",
+    )
+    applied.commit()
+    applied.git("branch", "--force", "main")
+    (applied.hooks / "b.yaml").unlink()
+    refused = run(applied, "plan", "--since", "main")
+    assert refused.code == 3
+    assert "subscriptions, whose number is not known, stay live and unmanaged" in refused.err
+
+
+def test_a_renamed_or_respelled_tenancy_is_still_declared(applied: Repository) -> None:
+    applied.edit("b.yaml", "  b:", "  renamed:")
+    applied.edit("a.yaml", "    tenant: A", "    tenant: a")
+    planned = run(applied, "plan", "--since", "main", "--tenancy", "renamed")
+    assert (planned.code, "any more" in planned.text) == (0, False)
+    assert "any more" not in run(applied, "plan", "--since", "main").text
+
+
+def test_a_tenancy_that_moves_to_a_different_tenant_leaves_something_behind(
+    applied: Repository,
+) -> None:
+    (applied.hooks / "b.yaml").unlink()
+    applied.edit("a.yaml", "    tenant: A", "    tenant: B")
+    applied.edit("a.yaml", "/a", "/b")
+    planned = run(applied, "plan", "--since", "main")
+    assert "no file declares a any more: 3 subscriptions of" in planned.err
 
 
 def test_an_unknown_commit_is_one_json_document(repository: Repository) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from hooksync.config.document import read_tenancies
 from hooksync.config.files import read_sources
-from hooksync.config.since import changed_tenancies
+from hooksync.config.since import BranchChanges, changes_since
 from hooksync.core.errors import UsageError
 from tests.git_servers import missing_program
 
@@ -85,10 +85,13 @@ class Repository:
         path.write_text(text.replace(old, new))
 
     def changed(self, *files: str, ref: str = "main", policy: str | None = None) -> list[str]:
+        return [*self.changes(*files, ref=ref, policy=policy).names]
+
+    def changes(self, *files: str, ref: str = "main", policy: str | None = None) -> BranchChanges:
         paths = [str(self.folder / file) for file in files or ("hooks",)]
         document = read_tenancies(read_sources(paths, None))  # type: ignore[arg-type]
         path = policy and str(self.folder / policy)
-        return changed_tenancies(document, paths, ref, ENVIRON, path)
+        return changes_since(document, paths, ref, ENVIRON, path)
 
 
 @pytest.fixture
@@ -196,6 +199,91 @@ def test_a_changed_policy_selects_every_tenancy(repository: Repository) -> None:
         assert repository.changed(policy=unreadable) == ["a", "b", "c", "d"]
 
 
+def test_what_the_branch_no_longer_declares_is_named(repository: Repository) -> None:
+    _removed_tenancy(repository)
+    repository.edit("a.yaml", "  a:", "  renamed:")
+    changes = repository.changes()
+    assert [declaration.name for declaration in changes.former] == ["b"]
+    assert changes.names == ("renamed",)
+    assert changes.warnings == ()
+
+
+def _link(path: Path, target: str) -> None:
+    path.unlink()
+    path.symlink_to(target)
+
+
+def _linked_file(repository: Repository) -> None:
+    _link(repository.hooks / "a.yaml", "../docs/a.yaml")
+
+
+def _linked_defaults(repository: Repository) -> None:
+    _link(repository.folder / "shared.yaml", "docs/shared.yaml")
+
+
+def _linked_folder(repository: Repository) -> None:
+    repository.hooks.rename(repository.folder / "other")
+    repository.hooks.symlink_to("other")
+
+
+ALL = ["a", "b", "c", "d"]
+
+
+@pytest.fixture
+def linkable(repository: Repository) -> Repository:
+    """A repository whose `main` has copies of its files in a folder that no run reads."""
+    docs = repository.folder / "docs"
+    docs.mkdir()
+    (docs / "a.yaml").write_text(TENANCY.format(name="a"))
+    (docs / "shared.yaml").write_text(SHARED)
+    repository.commit()
+    repository.git("branch", "--force", "main")
+    return repository
+
+
+@pytest.mark.parametrize(
+    ("change", "now", "back"),
+    [
+        (_linked_file, ["a"], ALL),
+        (_linked_defaults, ["c", "d"], ALL),
+        (_linked_folder, ALL, ALL),
+    ],
+)
+def test_a_path_that_is_or_was_a_link_counts_as_changed(
+    linkable: Repository, change: Callable[[Repository], None], now: list[str], back: list[str]
+) -> None:
+    change(linkable)
+    assert linkable.changed() == now  # although each declaration is the same
+    linkable.commit()
+    assert linkable.changed() == now
+    # and back: the files of the merge base cannot be read, for Git follows no links
+    linkable.git("branch", "--force", "main")
+    linkable.git("checkout", "--quiet", "HEAD~1", "--", ".")
+    changes = linkable.changes()
+    assert [*changes.names] == back
+    assert "--since selects every tenancy: " in changes.warnings[0].what
+
+
+def test_a_linked_policy_selects_every_tenancy(repository: Repository) -> None:
+    for name in ("policy.yaml", "copy.yaml"):
+        (repository.folder / name).write_text("version: 1\n")
+    repository.commit()
+    repository.git("branch", "--force", "main")
+    _link(repository.folder / "policy.yaml", "copy.yaml")
+    assert repository.changed(policy="policy.yaml") == ALL
+
+
+def test_a_repository_that_is_reached_by_a_link_is_compared_all_the_same(
+    repository: Repository, tmp_path: Path
+) -> None:
+    _url(repository)
+    (tmp_path / "link").symlink_to(repository.folder)
+    paths = [str(tmp_path / "link" / "hooks")]
+    document = read_tenancies(read_sources(paths, None))  # type: ignore[arg-type]
+    changes = changes_since(document, paths, "main", ENVIRON)
+    assert (changes.names, changes.warnings) == (("a",), ())
+
+
 def test_files_that_could_not_be_read_before_select_every_tenancy(repository: Repository) -> None:
     text = (repository.hooks / "a.yaml").read_text()
     (repository.hooks / "a.yaml").write_text("tenancies: [")
@@ -228,7 +316,7 @@ def test_a_shallow_clone_without_the_common_commit_is_one_clear_error(
     paths = [str(clone / "hooks")]
     document = read_tenancies(read_sources(paths, None))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="git fetch --unshallow"):
-        changed_tenancies(document, paths, "origin/main", ENVIRON)
+        changes_since(document, paths, "origin/main", ENVIRON)
 
 
 def test_files_outside_a_repository_are_one_clear_error(tmp_path: Path) -> None:
@@ -236,4 +324,4 @@ def test_files_outside_a_repository_are_one_clear_error(tmp_path: Path) -> None:
     paths = [str(tmp_path / "hooks.yaml")]
     document = read_tenancies(read_sources(paths, None))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="needs a clone of the repository"):
-        changed_tenancies(document, paths, "main", ENVIRON)
+        changes_since(document, paths, "main", ENVIRON)

@@ -18,6 +18,8 @@ if contains "$document" '"format": "hooksync.plan/1"'; then # an error has a dif
         found=drift
     elif contains "$document" '"outcome": "refused"'; then
         found=refused
+    elif [ "$status" = 0 ] && contains "$document" '"is_new": true'; then
+        found=new
     elif [ "$status" = 0 ]; then
         found=nothing
     fi
@@ -25,9 +27,13 @@ fi
 echo "found=$found" >>"$GITHUB_OUTPUT"
 case $found in
     nothing) echo "drift=false" >>"$GITHUB_OUTPUT" ;;
+    new)
+        echo "drift=false" >>"$GITHUB_OUTPUT"
+        echo "::warning title=New subscriptions::Live subscriptions are new, and the state does not have them; see the summary."
+        ;;
     drift)
         echo "drift=true" >>"$GITHUB_OUTPUT"
-        echo "::error title=Live is not as declared::Somebody changed a tenancy, or a merge was not applied; see the summary."
+        echo "::error title=Live is not as declared::A subscription differs, or no file declares a tenancy of the state; see the summary."
         ;;
     refused) echo "::error title=hooksync apply would refuse::Live may not be as declared, and an apply would be refused; see the summary." ;;
 esac

@@ -1,6 +1,6 @@
 """Keep one issue open as long as live differs from declared.
 
-FOUND is what drift.sh found. `drift` and `refused` open an issue or change the open issue, and
+FOUND is what drift.sh found. `drift`, `refused` and `new` open an issue or change the open one, and
 `nothing` closes it. If it is empty, the job fails, and the issue does not change: nothing was found
 in the tenancies that could be read. FOLDER contains drift.md, which also names those that could
 not. The first line of an issue identifies the comparison and its result, so the same drift is
@@ -15,8 +15,10 @@ from urllib.parse import quote
 from gh import gh
 
 ADVICE = {
-    "drift": "Live is not as declared, or was not compared: somebody changed a tenancy, or a merge"
-    " was not applied.",
+    "drift": "Live is not as declared, no file declares a tenancy of the state, or something was"
+    " not compared. The plan below names it.",
+    "new": "Live subscriptions are new: the state does not have them, and no apply has seen them."
+    " An apply leaves them, and ends this notice.",
     "refused": "An apply would be refused. The summary of the run states why.",
 }
 WAY_OUT = (
