@@ -548,6 +548,44 @@ def test_github_keeps_one_issue_open_as_long_as_there_is_drift(runner: Runner) -
     assert "::error title=GitHub refused::" in refused.stdout
 
 
+# --- the workflow of this repository that locks newer versions
+
+LOCK = ROOT / ".github" / "workflows" / "lock.yml"
+LISTS = ("requirements.txt", ".ci/requirements-build.txt", ".ci/requirements-tools.txt")
+
+
+@pytest.mark.parametrize("attack", ["", ".git/config", "requirements.txt"])
+def test_the_job_that_may_push_takes_three_regular_files_of_an_artifact_and_no_others(
+    runner: Runner, place: Place, attack: str
+) -> None:
+    *_, fetching, proposing = load(LOCK)["jobs"]["propose"]["steps"]
+    assert fetching["with"]["path"] == "${{ runner.temp }}/lock"
+    unpacked = runner.folder / "lock"
+    for folder, text in ((place.folder, "old\n"), (unpacked, "new\n")):
+        for name in LISTS:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    git = partial(runner.remote.git, at=place.folder)
+    git("remote", "set-url", "origin", str(runner.remote.path))
+    git("add", "--all", ".")
+    git("commit", "--quiet", "--message=Main")
+    if attack:
+        path = unpacked / attack
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        if attack in LISTS:
+            path.symlink_to("/etc/passwd")
+        else:
+            path.write_text("[core]\n")
+    runner.answer(("lock", "OPEN"))
+    done = runner.run(["bash", "-eo", "pipefail", "-c", proposing["run"]], LOCK=str(unpacked))
+    assert done.returncode == int(bool(attack)), done.stdout + done.stderr
+    assert ("::error title=Not the three lists::" in done.stdout) is bool(attack)
+    if not attack:
+        changed = runner.remote.git("diff", "--name-only", "lock^", "lock").split()
+        assert sorted(changed) == sorted(LISTS)
+
+
 # --- the example with two environments
 
 
