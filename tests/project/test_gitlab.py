@@ -2,8 +2,7 @@
 serves, and runs its jobs in a shell.
 
 The program is on PATH, or HOOKSYNC_TEST_GITLAB names it (`npm install gitlab-ci-local`, which needs
-Node 22). It does not simulate protected branches and environments, resource groups, images, and
-what a child pipeline needs of its parent.
+Node 22). It does not simulate protected branches and environments, resource groups and images.
 """
 
 from __future__ import annotations
@@ -27,8 +26,7 @@ from tests.wire import Wire
 
 GITLAB = ROOT / "examples" / "ci" / "gitlab"
 TEMPLATE = (GITLAB / "hooksync.yml").read_text(encoding="utf-8")
-CHILD = r"(?:\s*\[\S+\] -> )?"  # before the name of a job of a child pipeline
-STATUS = re.compile(rf"(?m)^ *(PASS|FAIL) +{CHILD}(\S+)")
+STATUS = re.compile(r"(?m)^ *(PASS|FAIL) +(\S+)")
 PROGRAMS = {
     "hooksync": f'exec "{sys.executable}" -m hooksync "$@"',
     # gitlab-ci-local copies artifacts by rsync
@@ -53,15 +51,18 @@ class Project:
     folder: Path = Path()  # the checkout of the last pipeline, with its artifacts
     output: str = ""  # of its last jobs
 
-    def commit(self, branch: str, files: Mapping[str, str]) -> None:
-        """Commit files on a branch. If the branch is new, it starts at main."""
+    def commit(self, branch: str, files: Mapping[str, str], mode: str = "100644") -> None:
+        """Commit files on a branch. If the branch is new, it starts at main.
+
+        `mode`: 120000 makes links to what the values name.
+        """
         exists = self.remote.git("branch", "--list", branch)
         text = (
             f"commit refs/heads/{branch}\ncommitter Ada <ada@example.org> 1700000001 +0000\n"
             f"data 6\nChange\nfrom refs/heads/{branch if exists else 'main'}^0\n"
         )
         for name, content in files.items():
-            text += f"M 100644 inline {name}\ndata {len(content.encode())}\n{content}\n"
+            text += f"M {mode} inline {name}\ndata {len(content.encode())}\n{content}\n"
         self.remote.git("fast-import", "--quiet", data=text)
 
     def check_out(self, branch: str = "main") -> None:
@@ -84,10 +85,6 @@ class Project:
         typed = {name: {"type": "variable", "values": value} for name, value in values.items()}
         settings = self.folder / ".gitlab-ci-local-variables.yml"
         settings.write_text(yaml.safe_dump(typed), encoding="utf-8")
-        # a trigger expects the artifacts of x:plan in a folder of that name; they are in xOgplan
-        kept = self.folder / ".gitlab-ci-local" / "artifacts"
-        kept.mkdir(parents=True)
-        (kept / "hooksync:plan").symlink_to("hooksyncOgplan")
 
     def _git(self, *arguments: str) -> str:
         return self.remote.git(*arguments, at=self.folder)
@@ -120,17 +117,12 @@ class Project:
         return sorted(re.findall(r"(?m)^([\w-]+:[\w-]+);", self.output))
 
     def apply(self) -> dict[str, str]:
-        """Start the manual job of the child pipeline, on a runner that has only the artifacts."""
+        """Start the manual job, on a runner that has only the artifacts."""
         self._git("clean", "-dfqx", "--exclude=/.gitlab-ci-local*")
+        self._git("checkout", "--force", "--quiet", "HEAD")
         for kept in (self.folder / ".gitlab-ci-local" / "artifacts").glob("*"):
-            if not kept.is_symlink():
-                shutil.copytree(kept, self.folder, dirs_exist_ok=True)
-        return self.run("parent_pipeline", "hooksync:apply", f"--file={self.child()}")
-
-    def child(self) -> Path:
-        """Return the file of the child pipeline."""
-        [file] = (self.folder / ".gitlab-ci-local" / "includes" / "triggers").glob("*.yml")
-        return file.relative_to(self.folder)
+            shutil.copytree(kept, self.folder, dirs_exist_ok=True)
+        return self.run("push", "hooksync:apply")
 
 
 @pytest.fixture
@@ -198,7 +190,7 @@ def test_a_change_is_reviewed_merged_applied_and_compared_every_night(
 
     project.commit("main", {"hooks.yaml": hooks})
     project.check_out()
-    merged = dict.fromkeys(("hooksync:plan", "hooksync:offer"), "PASS")
+    merged = {"hooksync:plan": "PASS"}
     assert project.run("push") == merged, project.output
     assert not place.box.subscriptions("DEMO")
     assert project.apply() == {"hooksync:apply": "PASS"}, project.output
@@ -207,7 +199,9 @@ def test_a_change_is_reviewed_merged_applied_and_compared_every_night(
     assert project.remote.git("branch", "--list", "hooksync-state")
 
     project.check_out()
-    assert project.run("web") == merged | {"hooksync:no-changes": "PASS"}, project.output
+    assert project.run("web") == merged, project.output
+    assert project.apply() == {"hooksync:apply": "PASS"}, project.output
+    assert "Nothing to apply: the saved plan has no steps." in project.output
     project.commit("main", {"hooks.yaml": hooks.replace("[INDEXED, MOVED]", "[INDEXED]")})
     project.check_out()
     assert project.run("push") == merged, project.output
@@ -222,15 +216,53 @@ def test_a_change_is_reviewed_merged_applied_and_compared_every_night(
     assert told == ["hooksync apply: applied", "hooksync apply: refused", "hooksync plan: drift"]
 
 
+@pytest.mark.slow
+def test_a_link_that_a_commit_makes_leads_no_job_to_write_elsewhere_or_to_run_without_its_policy(
+    project: Project, place: Place
+) -> None:
+    names = set(re.findall(r"\$\[\[ inputs\.name \]\]-([\w.-]+)", TEMPLATE))
+    targets = [project.remote.folder / f"kept-{name}" for name in names]
+    for target in targets:
+        if target.suffix:
+            target.write_text("")
+        else:
+            target.mkdir()
+    links = {f"hooksync-{name}": str(target) for name, target in zip(names, targets, strict=True)}
+    hooks = (place.folder / "hooks.yaml").read_text(encoding="utf-8")
+    given = {
+        ".gitlab-ci.yml": (GITLAB / ".gitlab-ci.yml").read_text(encoding="utf-8"),
+        "hooksync.yml": TEMPLATE,
+        "hooks.yaml": hooks,
+        "hooksync.policy.yaml": place.policy_text(),
+    }
+    project.commit("main", given)
+    project.commit("main", links, mode="120000")
+    project.check_out()
+    assert project.run("web")["hooksync:plan"] == "PASS", project.output
+    assert "2 to subscribe" in project.output
+    assert not [target for target in targets if target.is_file() and target.read_text()]
+    assert not [*project.remote.folder.glob("kept-*/*")]
+    # where the artifact is unpacked, the commit has a link
+    assert project.apply() == {"hooksync:apply": "FAIL"}, project.output
+    assert "this commit contains a link at hooksync-plan" in project.output
+
+    project.commit("main", {"hooksync.policy.yaml": place.policy_text(servers=["127.0.0.1:1"])})
+    project.check_out()
+    assert project.run("web")["hooksync:plan"] == "FAIL"
+    assert "which the policy does not allow" in project.output
+    project.commit("main", {"hooksync.policy.yaml": ""})
+    project.check_out()
+    assert project.run("web") == {"hooksync:plan": "FAIL"}
+    assert "has no policy" in project.output
+
+
 def test_the_apply_is_manual_exclusive_and_the_only_job_with_the_environment_of_production() -> (
     None
 ):
     text = re.sub(r"\$\[\[ inputs\.([\w-]+) \]\]", r"\1", TEMPLATE)
     _, jobs = yaml.safe_load_all(text)
-    script = "\n".join(str(part) for part in jobs["name:plan"]["script"])
-    [child] = re.findall(r'(?ms)^"name:apply":$.*?(?=^END$)', script)
-    [apply] = yaml.safe_load(child).values()
-    assert apply["rules"] == [{"when": "apply"}]
+    apply = jobs["name:apply"]
+    assert {rule["when"] for rule in apply["rules"]} == {"never", "apply"}
     assert (apply["resource_group"], apply["interruptible"]) == ("name", False)
     assert apply["environment"] == {"name": "environment"}
     assert "environment" not in jobs["name:validate"]  # forks run it
