@@ -222,8 +222,8 @@ def _receiver_breaches(rules: Rules, written: Template, environ: Environment) ->
         return  # it is not a URL, which `resolve` reports, or its host is not known yet
     if not is_allowed(text, rules.receivers, is_whole=is_whole):
         yield "receivers", "the URL leads to a host or path", written.location
-    if is_whole and urls.owns_url(frozenset(rules.protect), text):
-        yield "protect", "the URL is under a protected prefix", written.location
+    if is_whole and urls.protects_url(frozenset(rules.protect), text):
+        yield "protect", "the URL is, or may be, under a protected prefix", written.location
     if urls.is_plain_http(text) and not rules.allow_http:
         yield "allow_http", "the URL is plain http", written.location
 

@@ -43,6 +43,7 @@ from hooksync.core.urls import (
     has_literal_key,
     is_plain_http,
     owns_url,
+    protects_url,
     server_fault,
     server_url,
     url_fault,
@@ -164,9 +165,11 @@ def url_problem(
     if settings and isinstance(settings.owns, frozenset) and not owns_url(settings.owns, url):
         fix = "add a prefix of it to `owns`, or change the URL"
         return Problem(f"{subject} is outside `owns` of its tenancy", fix, where)
-    if settings and owns_url(settings.protect, url):
+    if settings and protects_url(settings.protect, url):
         fix = "remove the subscription from the file, or change the URL"
-        return Problem(f"{subject} is under a prefix in `protect` of its tenancy", fix, where)
+        return Problem(
+            f"{subject} is, or may be, under a prefix in `protect` of its tenancy", fix, where
+        )
     return None
 
 

@@ -6,9 +6,13 @@ No message quotes the URL that it is about.
 from __future__ import annotations
 
 import re
+import socket
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import unquote
+
+from hooksync.core.redaction import is_visible
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -114,8 +118,13 @@ _PORT = re.compile("(?:[1-9][0-9]{0,4})?")
 # systems take such a host for an IPv4 address; some accept spellings like `127.1` or `0x7f000001`
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
 _NOT_IN_URL = re.compile("[ \u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb]")
-# for some server, e.g. `..;x`; dots and slashes may be encoded
-_DOT_SEGMENT = re.compile(r"[/\\]\.\.?(?:;[^/\\]*)?(?:[/\\]|\Z)")
+# servers may read such a path as a different one: dot segments (for some servers, `..;x` is one),
+# backslashes, escapes of `/ \ . %` or control characters, and a `%` that begins no escape
+_DOUBTFUL = re.compile(
+    r"/\.\.?(?:;[^/]*)?(?:/|\Z)|\\|%(?:2[5EF]|5C|[01][0-9A-F]|7F|(?![0-9A-F]{2}))", re.IGNORECASE
+)
+# browsers accept any number of slashes, and backslashes, before a host
+_BEFORE_HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*:(?=[/\\])|https?:)?[/\\]*", re.IGNORECASE)
 
 
 def url_fault(url: str) -> str | None:
@@ -188,17 +197,14 @@ def owns_url(prefixes: frozenset[str], url: str) -> bool:
     """Whether a URL is under one of the prefixes.
 
     Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. No
-    prefix owns a URL with user information, a backslash or dot segments: servers read such URLs in
-    different ways.
+    prefix owns a URL with user information or a doubtful path: servers read such URLs in different
+    ways.
     """
     if not prefixes:
         return False
     scheme, netloc, tail = split_url(normal_url(url))
     path = re.split("[?#]", tail, maxsplit=1)[0]
-    plain = unquote(path)
-    if not plain.isprintable() or _DOT_SEGMENT.search(plain):
-        return False
-    if "@" in netloc or "\\" in url:
+    if "@" in netloc or "\\" in url or _is_doubtful(path):
         return False
     here = f"{scheme}://{netloc}{path}"
     for prefix in prefixes:
@@ -206,6 +212,55 @@ def owns_url(prefixes: frozenset[str], url: str) -> bool:
         if here == start or here.startswith(f"{start.removesuffix('/')}/"):
             return True
     return False
+
+
+def _is_doubtful(path: str) -> bool:
+    """Whether servers may read a path as a different one."""
+    return bool(_DOUBTFUL.search(path)) or not unquote(path).isprintable()
+
+
+def protects_url(prefixes: frozenset[str], url: str) -> bool:
+    """Whether a URL may be under one of the prefixes, whatever its scheme. In doubt, it is.
+
+    If a path is doubtful, all URLs of its host count. The spellings of a path that some servers
+    take for the same are the same here: letter case, escapes, `;x`, repeated slashes.
+    """
+    if not prefixes:
+        return False
+    hosts, path = _possible_hosts(url)
+    for prefix in prefixes:
+        protected, start = _possible_hosts(prefix)
+        if hosts.isdisjoint(protected):
+            continue
+        if path is None or start is None or path.startswith(start):
+            return True
+    return False
+
+
+@lru_cache(maxsize=4096)
+def _possible_hosts(url: str) -> tuple[frozenset[str], str | None]:
+    """Return each text that a client may take for the host, with its port, and the path.
+
+    The path ends with a slash; None: it is doubtful.
+    """
+    visible = "".join(filter(is_visible, url.strip()))
+    _, netloc, tail = split_url("https://" + _BEFORE_HOST.sub("", visible, count=1))
+    hosts = frozenset(map(_one_spelling, re.split(r"[@\\]", netloc)))
+    path = re.split("[?#]", tail, maxsplit=1)[0]
+    if visible != url or _is_doubtful(netloc.replace("%", "") + path):
+        return hosts, None
+    plain = re.sub("(?:;[^/]*)?/+", "/", f"/{unquote(path)}/")
+    return hosts, plain.casefold()
+
+
+def _one_spelling(netloc: str) -> str:
+    """Return the one spelling of a host, with its port unless that is the usual one."""
+    host, port = split_port(unquote(netloc).strip())
+    with suppress(UnicodeError):  # it maps what only looks like a letter or a full stop
+        host = host.encode("idna").decode()
+    with suppress(OSError):  # systems take `127.1` and `0x7f000001` for addresses
+        host = socket.inet_ntoa(socket.inet_aton(host))
+    return server_url(f"https://{host}:{port.lstrip('0')}").removesuffix(":80")
 
 
 def _with_scheme(server: str) -> str:

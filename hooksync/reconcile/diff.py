@@ -28,7 +28,7 @@ from hooksync.core.model import (
     matches_any,
 )
 from hooksync.core.record import Record, replace
-from hooksync.core.urls import is_respelling, owns_url
+from hooksync.core.urls import is_respelling, owns_url, protects_url
 from hooksync.reconcile.plan import (
     ACTIONS,
     ADOPT,
@@ -102,7 +102,7 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
     others: Recorded = []
     for subscription in live:
         entry = history.entries.get(subscription.id)
-        if owns_url(tenancy.protect, subscription.url.full):
+        if protects_url(tenancy.protect, subscription.url.full):
             continue
         if subscription.key in places:
             places[subscription.key].append(subscription)
@@ -200,7 +200,7 @@ def is_owned(tenancy: Tenancy, live: LiveSubscription, history: History) -> bool
 
 def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> Reason | None:
     """Return why hooksync does not own a live subscription; None if it does."""
-    if owns_url(tenancy.protect, live.url.full):
+    if protects_url(tenancy.protect, live.url.full):
         return PROTECTED
     match tenancy.owns:
         case "all":

@@ -125,6 +125,12 @@ BREAKS = {
         '        if _is_host(netloc, host, scheme) and _is_below(path, f"/{start}", is_whole=is_whole):',
         "        if True:",
     ),
+    "policy: protect": Break(
+        "protect the written spelling alone",
+        "core/urls.py",
+        "        if hosts.isdisjoint(protected):",
+        "        if True:",
+    ),
     "states": Break(
         "believe what a state says of a secret",
         "reconcile/diff.py",

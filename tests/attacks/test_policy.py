@@ -273,6 +273,26 @@ def test_neither_a_challenge_nor_a_log_in_is_sent_to_the_metadata_service_of_a_c
     assert (run.code, "the address is link-local: no call is made to it" in run.err) == (1, True)
 
 
+PROTECTED = (
+    "https://user:pw@vendor.example/h",
+    "https://vendor.example./h",
+    "http://vendor.example/h",
+    "https://vendor.example/h%2f..%2fx",
+)
+
+
+def test_a_run_removes_no_spelling_of_a_protected_url(place: Place) -> None:
+    place.environ["HOOKSYNC_PLAN_KEY"] = PLAN_KEY
+    for url in PROTECTED:
+        place.box.seed("DEMO", url, "MOVED", "vendors-secret-0123456789")
+    place.write(HOOKS.replace("    subscriptions:", "    owns: all\n    subscriptions:"))
+    policy = place.policy(protect=["https://vendor.example"], max_unsubscribe="100%")
+    flags = ("--policy", policy)
+    assert place.run("plan", "--out", "plan.json", *flags).code == 0
+    assert place.run("apply", "plan.json", *flags).code == 0
+    assert {hook.url for hook in place.box.subscriptions("DEMO")} >= {*PROTECTED}
+
+
 # changes that a run may make
 
 SEARCH = """\

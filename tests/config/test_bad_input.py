@@ -258,7 +258,7 @@ MISTAKES = [
         "owns: [https://fn.example.net]",
         "protect: [https://h, 'https://FN.example.net:443']",
         "12:14",
-        "is under a prefix in `protect`",
+        "is, or may be, under a prefix in `protect`",
     ),
     ("  include_identifiers: false", "  adopt: 1a", "3:3", 'unknown key "adopt"'),
     ("  include_identifiers: false", "  enabled: false", "3:3", 'unknown key "enabled"'),

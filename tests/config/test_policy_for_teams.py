@@ -105,7 +105,7 @@ NO = ", which the policy does not allow (policy.yaml:"
         (
             "net/t-01/",
             "net/shared/",
-            f"prod/t-01.yaml:8:24: the URL is under a protected prefix{NO}8)",
+            f"prod/t-01.yaml:8:24: the URL is, or may be, under a protected prefix{NO}8)",
         ),
         ("tenant: T01", "probe: auto", f'prod/t-01.yaml:4:3: tenancy "t-01" has `probe: auto`{NO}12)'),
         ("  t-01:\n", "  other:\n", f'prod/t-01.yaml:4:3: no name under `tenancies` matches "other"{NO}9)'),

@@ -184,6 +184,18 @@ def test_protect_covers_what_the_service_spells_differently() -> None:
     assert told(plan) == ["subscribe new requested", "leave a undeclared"]
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["http://VENDOR.example./x", "https://user:pw@vendor.example/x", r"https://vendor.example\x"],
+)
+def test_protect_covers_each_spelling_of_what_is_live(url: str) -> None:
+    protect = frozenset(["https://vendor.example"])
+    wanted = tenancy(ONE, owns="all", protect=protect)
+    assert told(planned(wanted, [live("v", url)])) == ["subscribe new", "leave v undeclared"]
+    removing = planned(wanted, [live("v", url)], options=Selection(remove=("v",)))
+    assert told(removing) == ["leave v undeclared"]
+
+
 # --- paused
 
 
