@@ -186,14 +186,21 @@ def uses_of(tenancy: TenancyDeclaration) -> Iterator[VariableUse]:
 def _url_variable_uses(url: Template) -> Iterator[VariableUse]:
     """Yield a URL's variables: a variable in its scheme, host or port is a place.
 
-    So is a variable right after the host or port, because its value may extend them. A variable
-    without a default counts as empty: a policy judges the whole host when it is filled in.
+    So is a variable right after the host or port, because its value may extend them. The text
+    before a variable in a path has a path with and without the defaults of its variables: a value
+    may be set instead of a default such as `x/`.
     """
-    for name, before in url.variables():
-        _, netloc, tail = split_url(before)
-        # a value that begins with a slash would make a host of what follows `https:/`
-        has_host = "://" in before or not netloc.endswith(":")
-        yield VariableUse(name, "url" if tail and has_host else "place", url.location)
+    for name, before, without in url.variables():
+        in_path = _has_path(before) and _has_path(without)
+        yield VariableUse(name, "url" if in_path else "place", url.location)
+
+
+def _has_path(before: str) -> bool:
+    """Whether the text before a variable contains a path or a query."""
+    _, netloc, tail = split_url(before)
+    # a value that begins with a slash would make a host of what follows `https:/`
+    has_host = "://" in before or not netloc.endswith(":")
+    return bool(tail) and has_host
 
 
 def reference_problems(tenancies: Declarations) -> Iterator[Problem]:

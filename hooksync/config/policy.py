@@ -236,7 +236,7 @@ def _filled_or_prefix(written: Template, environ: Environment) -> tuple[str, boo
     text, missing = written.fill(environ or {})
     if not written.names or (environ is not None and not missing):
         return text, True
-    _, before = next(written.variables())
+    _, before, _ = next(written.variables())
     return before, False
 
 

@@ -41,16 +41,15 @@ class Template(Record):
         names = [f"${{{name}}}" for name in self.names]
         return f"{noun}, with {', '.join(names)} filled in,"
 
-    def variables(self) -> Iterator[tuple[str, str]]:
-        """Yield the name of each variable, with the text before it, in which defaults are used."""
-        before = ""
-        end = 0
+    def variables(self) -> Iterator[tuple[str, str, str]]:
+        """Yield the name of each variable, with the text before it.
+
+        That text comes twice: with the defaults of the variables in it, and without them.
+        """
         for token in _TOKEN.finditer(self.text):
-            before += self.text[end : token.start()]
-            end = token.end()
             if token["name"]:
-                yield token["name"], before
-            before += _default(token) or ""
+                head = self.text[: token.start()]
+                yield token["name"], Template(head).fill({})[0], _TOKEN.sub("", head)
 
     def fill(self, environ: Variables) -> tuple[str, tuple[str, ...]]:
         """Replace references by values. Also returns the names that have no value and no default.

@@ -122,6 +122,8 @@ SHOWN = [
     ("${RECEIVER}?code=${FN_KEY}", "https://${FN_KEY}.example.org/"),
     ("${RECEIVER}?code=${FN_KEY}", "${NONE:-https:/}/${CATALOGUE_SECRET}.example.org/"),
     ("${RECEIVER}?code=${FN_KEY}", "${SCHEME}:/${SLASHED}.example.org/"),
+    ("${RECEIVER}?code=${FN_KEY}", "https://${NONE:-x/}-${FN_KEY}.example.org/"),
+    ("${RECEIVER}?code=${FN_KEY}", "https://${NONE:-a?}${FN_KEY}.example.org/"),
     ("tenant: DEMO", "credentials: {username: {env: CATALOGUE_SECRET}}"),
     ("tenant: DEMO", "credentials: {username: {env: FN_KEY}}"),
 ]
