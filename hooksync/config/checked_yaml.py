@@ -22,11 +22,9 @@ from hooksync.config.yaml_loader import (
     read_yaml,
     write_yaml,
 )
-from hooksync.core.errors import FileError, Problem, suggestion
+from hooksync.core.errors import MOST_PROBLEMS, FileError, Problem, suggestion
 from hooksync.core.model import Location
 from hooksync.core.schema import SchemaKind, is_certain_to_fit, read_schema
-
-_MOST_ERRORS = 1000  # in one file; nobody would read more
 
 # an error of jsonschema; its message quotes the data, and is never used
 Violation = Any
@@ -63,7 +61,7 @@ def read_checked(kind: SchemaKind, name: str, content: bytes) -> YamlMap:
     data, problems = read_yaml(name, content)
     if problems or not is_certain_to_fit(kind, data):
         places = {problem.where for problem in problems}
-        for problem in islice(find_schema_errors(kind, data, name), _MOST_ERRORS):
+        for problem in islice(find_schema_errors(kind, data, name), MOST_PROBLEMS):
             if problem.where not in places:
                 problems.append(problem)
     if problems:

@@ -24,9 +24,11 @@ from hooksync.config.files import Source, follow_links, read_defaults
 from hooksync.config.resolve import same_tenancy_problems
 from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core import model
-from hooksync.core.errors import FileError, Problem, suggestion
+from hooksync.core.errors import MOST_PROBLEMS, FileError, Problem, suggestion
 from hooksync.core.record import given_fields, replace
 from hooksync.core.template import Template, fill_in, parse_template
+
+_MOST_EXTRA = 100  # extra triggers of all files; `schemas/hooks.schema.json` has it for one file
 
 Judge = Callable[[Declarations], Iterable[Problem]]
 Read = Callable[[str], Source]
@@ -120,9 +122,7 @@ class _Files:
 
     def read_all(self) -> Declarations:
         """Read the tenancies, each from all files that declare a part of it; note the problems."""
-        known = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values()]
-        for data in self.parsed.values():
-            known += sorted(data.get("extra_triggers", []))
+        triggers = _Triggers(self.parsed.values(), self.problems)
         parts: defaultdict[str, list[_HooksFile]] = defaultdict(list)
         for file in self.files:
             for name in file.tenancies:
@@ -130,7 +130,7 @@ class _Files:
         tenancies = []
         with_variable: dict[str, TenancyDeclaration] = {}  # by value of ${TENANCY}
         for name, of_one in parts.items():
-            reader = _TenancyReader(name, known, self.problems)
+            reader = _TenancyReader(name, triggers, self.problems)
             tenancy = reader.read(of_one)
             tenancies.append(tenancy)
             first = with_variable.setdefault(reader.variable, tenancy)
@@ -141,15 +141,47 @@ class _Files:
         return tuple(tenancies)
 
 
+class _Triggers:
+    """The names of triggers that the files may use."""
+
+    def __init__(self, files: Iterable[YamlMap], problems: list[Problem]) -> None:
+        """`problems`: where problems are noted."""
+        extra: set[str] = set()
+        for data in files:
+            extra.update(data.get("extra_triggers", []))
+            if len(extra) > _MOST_EXTRA:
+                what = f"all files together have more than {_MOST_EXTRA} extra_triggers"
+                where = data.place("extra_triggers")
+                problems.append(Problem(what, "remove those that no subscription uses", where))
+                break
+        self._problems = problems
+        self._known = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values(), *sorted(extra)]
+        self._accepted = set(self._known)
+
+    def read(self, holder: Any, key: str | int) -> model.Trigger:
+        """Read the name of a trigger, in either spelling. An unknown name is noted once."""
+        name = holder[key]
+        trigger = model.Trigger.named(name)
+        if name not in self._accepted:
+            self._accepted.add(name)
+            shown = dict.fromkeys(model.Trigger.named(known).short for known in self._known)
+            advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
+            if len(self._problems) < MOST_PROBLEMS:  # a suggestion takes time
+                advice = suggestion(name.upper(), self._known, advice)
+            what = f'unknown trigger "{name}"'
+            self._problems.append(Problem(what, advice, holder.place(key)))
+        return trigger
+
+
 class _TenancyReader:
     """Reads what files, which fit the schema, declare of one tenancy."""
 
-    def __init__(self, name: str, triggers: Sequence[str], problems: list[Problem]) -> None:
+    def __init__(self, name: str, triggers: _Triggers, problems: list[Problem]) -> None:
         """`problems`: where the reader notes the problems that it finds."""
         self.variable = ""  # the value of ${TENANCY}, if a text contains it
         self._name = name
         self._values = name_values(name)
-        self._known_triggers = triggers
+        self._triggers = triggers
         self._problems = problems
         self._has_subscriptions = False
         self._is_enabled = True
@@ -238,24 +270,11 @@ class _TenancyReader:
                 what = "both trigger and triggers are given"
                 self._note(what, "keep one of the two", fields.key_place("triggers"))
             if "trigger" in fields:
-                return [self._trigger(fields, "trigger")]
+                return [self._triggers.read(fields, "trigger")]
             if "triggers" in fields:
                 names = fields["triggers"]
-                return [self._trigger(names, index) for index in range(len(names))]
+                return [self._triggers.read(names, index) for index in range(len(names))]
         return []
-
-    def _trigger(self, holder: Any, key: str | int) -> model.Trigger:
-        """Read the name of a trigger, in either spelling. A problem is noted if it is unknown."""
-        name = holder[key]
-        trigger = model.Trigger.named(name)
-        if name not in self._known_triggers:
-            shown = dict.fromkeys(
-                model.Trigger.named(other).short for other in self._known_triggers
-            )
-            advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
-            fix = suggestion(name.upper(), self._known_triggers, advice)
-            self._note(f'unknown trigger "{name}"', fix, holder.place(key))
-        return trigger
 
     def _settings_of(self, file: _HooksFile) -> dict[str, Any]:
         """Read the settings. A setting that is left out gets its default."""

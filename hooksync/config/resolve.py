@@ -20,7 +20,7 @@ from hooksync.config.declarations import (
     unset_words,
     url_template,
 )
-from hooksync.core.errors import FileError, Problem, Problems
+from hooksync.core.errors import FileError, Problem, Problems, limited
 from hooksync.core.model import (
     CREDENTIALS,
     DeclaredSubscription,
@@ -95,7 +95,7 @@ def resolve(
         has_login |= _LOGIN.isdisjoint(ref.noun for ref in missing)
     if problems or (needs_login and not has_login):
         raise FileError(*in_order([*problems, *unset]))
-    return tuple(tenancies), tuple(dict.fromkeys(warnings))
+    return tuple(tenancies), limited(tuple(dict.fromkeys(warnings)))
 
 
 def places_of(declarations: Declarations, environ: Variables) -> TenancyPlaces:

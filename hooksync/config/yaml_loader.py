@@ -28,7 +28,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import MOST_PROBLEMS, FileError, Problem
 from hooksync.core.model import CREDENTIALS, SECRET_KINDS, Location
 from hooksync.core.record import replace
 
@@ -56,7 +56,6 @@ _MOST_NODES = 1_500_000  # names and values in one file; 10,000 subscriptions ta
 # nodes, with one more for each character of the file; nodes that aliases repeat count, too
 _BASE_NODE_LIMIT = 200_000
 _DEEPEST = 100  # levels of nesting
-_MOST_PROBLEMS = 1000  # in one file; nobody would read more
 _PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS}
 
 
@@ -301,7 +300,7 @@ class _Reader:
     def _add_problem(self, event: Event, what: str, fix: str) -> None:
         """Note a problem. Raises FileError if there are too many."""
         self.problems.append(Problem(what, fix, _location(event.start_mark)))
-        if len(self.problems) >= _MOST_PROBLEMS:
+        if len(self.problems) >= MOST_PROBLEMS:
             raise FileError(*self.problems)
 
     def _fail(self, event: Event, what: str, fix: str) -> NoReturn:

@@ -13,6 +13,7 @@ from hooksync.core.model import Location
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 
+MOST_PROBLEMS = 100  # of a run; nobody would read more
 _MOST_NAMED = 5  # names that a message lists
 _MOST_CALLS = 30  # calls of a traceback that are shown
 _INTERNAL_FIX = (
@@ -54,6 +55,15 @@ Problems: TypeAlias = tuple[Problem, ...]
 ProblemsByFix: TypeAlias = Mapping[str, list[Problem]]
 
 
+def limited(problems: Problems) -> Problems:
+    """Return the first problems, and count the others."""
+    more = len(problems) - MOST_PROBLEMS
+    if more <= 0:
+        return problems
+    what = f"{pluralised(more, 'more problem')}, not shown"
+    return (*problems[:MOST_PROBLEMS], Problem(what, "solve these first, and run it again"))
+
+
 def by_fix(problems: Iterable[Problem]) -> ProblemsByFix:
     """Group problems by their fix, which is then shown only once."""
     groups: dict[str, list[Problem]] = {}
@@ -68,8 +78,8 @@ class HooksyncError(Exception):
     exit_code = ExitCode.ERROR
 
     def __init__(self, *problems: Problem) -> None:
-        super().__init__(*problems)
-        self.problems = problems
+        self.problems = limited(problems)
+        super().__init__(*self.problems)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.problems))

@@ -229,6 +229,39 @@ def test_wire_names_and_extra_triggers_of_any_file_are_accepted() -> None:
     assert [entry.trigger for entry in subscriptions] == ["FULL_TEXT_INDEXED", "ENTITY_DELETED"]
 
 
+def test_all_files_together_may_name_100_extra_triggers() -> None:
+    def naming(*names: str) -> str:
+        return f"version: 1\nextra_triggers: [{', '.join(names)}]\n"
+
+    names = [f"NEW{number}" for number in range(100)]
+    assert read(GOOD, naming(*names), naming(*names))
+    [problem] = problems_of(GOOD, naming(*names), naming("ONE_MORE"))
+    assert str(problem.where) == "c.yaml:2:17"
+    assert problem.what == "all files together have more than 100 extra_triggers"
+
+
+def test_an_unknown_trigger_is_reported_once_whoever_names_it() -> None:
+    text = "version: 1\nx-a: &t [NEW, NEWER]\ntenancies:\n"
+    for name in "ab":
+        text += f"  {name}:\n    server: {name}.example\n    subscriptions:\n"
+        for hook in "xyz":
+            text += f"      {hook}: {{url: 'https://h/{hook}', triggers: *t, secret: {{env: A}}}}\n"
+    assert [problem.what for problem in problems_of(text)] == [
+        'unknown trigger "NEW"',
+        'unknown trigger "NEWER"',
+    ]
+
+
+def test_a_run_reports_the_first_100_problems_and_counts_the_others() -> None:
+    entry = "{{url: 'https://h/{0}', trigger: NEW{0}, secret: {{env: A}}}}"
+    text = "version: 1\ntenancies:\n  a:\n    server: h\n    subscriptions:\n"
+    for number in range(120):
+        text += f"      s{number}: {entry.format(number)}\n"
+    *problems, rest = problems_of(text)
+    assert len(problems) == 100
+    assert rest.what == "20 more problems, not shown"
+
+
 def test_tenancy_may_be_spread_over_files() -> None:
     more = GOOD.replace("    server: eu.preservica.com\n    tenant: BRAMA\n", "").replace(
         "catalogue", "more"

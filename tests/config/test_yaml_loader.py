@@ -239,8 +239,8 @@ def test_problems_before_a_syntax_error_are_reported_too() -> None:
     assert len(problems_of("a: 1\na: 2\nb: [\n")) == 2
 
 
-def test_only_the_first_1000_problems_are_reported() -> None:
-    assert len(problems_of("a: !x [" + "!x b, " * 5000 + "]")) == 1000
+def test_only_the_first_100_problems_are_reported() -> None:
+    assert len(problems_of("a: !x [" + "!x b, " * 5000 + "]")) == 100
 
 
 def test_nesting_of_100_levels_is_read() -> None:
