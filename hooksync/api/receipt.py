@@ -64,14 +64,15 @@ def tenancy_digest(
     Its key is the plan key. If there is none, it is the plan's id, which is random. `saved`: the
     tenancy as the saved plan has it.
     """
-    urls = []
+    hidden = []
     for step in tenancy.steps:
         if step.creates:
-            urls.append((f"{step.address}", step.declared_side.url.full))
+            source = json.dumps(step.declared_side.secret.value)  # also a program's arguments
+            hidden.append((f"{step.address}", step.declared_side.url.full, source))
         if step.removes:
-            urls.append((step.id, step.live_side.url.full))
+            hidden.append((step.id, step.live_side.url.full, ""))
     promises = _promises(tenancy, saved)
-    text = canonical([plan_id, tenancy.server, tenancy.tenant, promises, sorted(urls)])
+    text = canonical([plan_id, tenancy.server, tenancy.tenant, promises, sorted(hidden)])
     made_under = key.value if key else bytes.fromhex(plan_id)
     return f"hmac-sha256:{hmac.digest(made_under, _TENANCY_DOMAIN + text, 'sha256').hex()}"
 

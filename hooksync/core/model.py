@@ -149,8 +149,15 @@ class SecretRef(Shown):
 
     @property
     def name(self) -> str:
-        """The variable's name, the path as written, or the parts of the program."""
-        return self.value if isinstance(self.value, str) else " ".join(self.value)
+        """The variable's name, the path as written, or the program with its number of arguments.
+
+        An argument may be a token, so none is ever shown.
+        """
+        if isinstance(self.value, str):
+            return self.value
+        program, *arguments = self.value
+        noun = "argument" if len(arguments) == 1 else "arguments"
+        return f"{program} ({len(arguments)} {noun})" if arguments else program
 
     @property
     def variable(self) -> str:
@@ -161,8 +168,8 @@ class SecretRef(Shown):
         return f"{self.kind}:{self.name}"
 
     def to_json(self) -> object:
-        """Return its form in hooks files."""
-        return {self.kind: self.value}
+        """Return its form in plans."""
+        return {self.kind: self.name}
 
     @classmethod
     def from_json(
@@ -170,7 +177,8 @@ class SecretRef(Shown):
     ) -> SecretRef:
         """Make a reference from its form in hooks files and plans; `data` fits its schema."""
         ((kind, value),) = data.items()
-        value = value if isinstance(value, str) else tuple(value)
+        if kind == "command":  # a plan has one text
+            value = (value,) if isinstance(value, str) else tuple(value)
         return cls(kind, value, location, base if kind == "file" else "", noun=noun)
 
     @property

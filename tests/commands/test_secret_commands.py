@@ -11,7 +11,7 @@ from tests.documents.test_saved_plan import save
 from tests.wire import Wire, answer, saying
 
 NAMED = "{command: [sh, -c, 'echo x >> runs; echo $CATALOGUE']}"
-SHOWN = "command:sh -c echo x >> runs; echo $CATALOGUE"
+SHOWN = "command:sh (2 arguments)"
 EVERY = (
     *("validate", "plan", "plan --probe", "apply --yes", "check", "fire prod/catalogue"),
     *("verify event.json --signature 00", "listen"),
@@ -67,25 +67,51 @@ def test_a_program_for_a_credential_needs_permission_too(place: Place) -> None:
     )
     place.write(f"echo x >> runs; echo '{place.environ.pop('PRESERVICA_PASSWORD')}'", "login")
     refused(
-        place, place.run("list"), "password command:sh login runs a program, which is not allowed"
+        place,
+        place.run("list"),
+        "password command:sh (1 argument) runs a program, which is not allowed",
     )
     done = place.run("check", "--allow-commands", "--format", "json")
     assert done.code == 0
     [login] = [each for each in done.json["findings"] if each["subject"] == "log-in"]
-    assert login["detail"] == "username env:PRESERVICA_USERNAME, password command:sh login"
+    assert login["detail"] == "username env:PRESERVICA_USERNAME, password command:sh (1 argument)"
 
 
 def test_applying_a_saved_plan_runs_no_program_without_allow_commands(commanded: Place) -> None:
     path = save(commanded, "--allow-commands")
     document = json.loads(path.read_text())
     refs = [step["declared"]["secret"] for step in document["tenancies"][0]["steps"]]
-    assert refs == [{"command": ["sh", "-c", "echo x >> runs; echo $CATALOGUE"]}] * 2
+    assert refs == [{"command": "sh (2 arguments)"}] * 2
     ran, called = runs(commanded), commanded.box.calls
     done = commanded.run("apply", str(path))
     assert (done.code, runs(commanded), commanded.box.calls) == (3, ran, called)
     assert f"secret {SHOWN} runs a program, which is not allowed" in done.err
     assert commanded.run("apply", str(path), "--allow-commands").code == 0
     assert {each.secret for each in commanded.box.subscriptions("DEMO")} == {SECRET}
+
+
+def test_no_output_contains_an_argument_of_a_program_and_a_plan_depends_on_each(
+    commanded: Place,
+) -> None:
+    token = "TOKEN-of-the-vault"
+    text = HOOKS.replace("{env: CATALOGUE_SECRET}", NAMED.replace("echo x", f"echo {token}"))
+    commanded.write(text)
+    shown = []
+    for form in ("text", "json", "markdown", "html"):
+        shown.append(commanded.run("plan", "--allow-commands", "--format", form).out)
+    path = save(commanded, "--allow-commands")
+    shown.append(path.read_text())
+    commanded.write(text.replace(token, "a-different-token"))
+    stale = commanded.run("apply", str(path), "--allow-commands")
+    assert (stale.code, "a value that plans do not show is different" in stale.err) == (3, True)
+    done = commanded.run("apply", "--yes", "--allow-commands", "--report", "report.json", "-v")
+    assert done.code == 0
+    shown += [stale.err, done.out, done.err]
+    for name in ("report.json", "hooks.state.json"):
+        shown.append((commanded.folder / name).read_text())
+    assert "command:sh (2 arguments)" in shown[0]
+    assert token not in "".join(shown)
+    assert "a-different-token" not in "".join(shown)
 
 
 # files that set variables
