@@ -7,6 +7,7 @@ defaults other files take. The module `resolve` judges servers and URLs.
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
@@ -32,6 +33,12 @@ _MOST_EXTRA = 100  # extra triggers of all files; `schemas/hooks.schema.json` ha
 
 Judge = Callable[[Declarations], Iterable[Problem]]
 Read = Callable[[str], Source]
+
+# a file without such a line is no hooks file
+_VERSION = re.compile(
+    rb"""^[^\w\n]*version["']?[ \t]*:[ \t]*1[ \t]*(?:[#,}\r\n]|\Z)""", re.MULTILINE
+)
+_DEFAULTS_FIX = "name a hooks file that contains `version: 1` and the values of its `defaults`"
 
 # how to add a field that a subscription lacks
 _ADVICE = {
@@ -110,14 +117,17 @@ class _Files:
         identity = self._identify(path)
         try:
             if identity not in self.parsed:
-                self._parse(read(path))
+                source = read(path)
+                if not _VERSION.search(source.data):  # messages quote the keys of a hooks file
+                    raise FileError(Problem("`defaults` names no hooks file", _DEFAULTS_FIX))
+                self._parse(source)
         except FileError as error:
             self.problems += [replace(problem, where=where) for problem in error.problems]
             return _HooksFile(tenancies, YamlMap(), (name,))
         shared = self.parsed[identity].get("defaults", YamlMap())
         if isinstance(shared, str):
-            fix = "name a hooks file that contains the values of its `defaults`"
-            self.problems.append(Problem(f"{path} has no defaults of its own", fix, where))
+            what = f"{path} has no defaults of its own"
+            self.problems.append(Problem(what, _DEFAULTS_FIX, where))
         return _HooksFile(tenancies, shared, (name, path))
 
     def read_all(self) -> Declarations:

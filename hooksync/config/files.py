@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 
 from hooksync.core.errors import FileError, Problem, os_reason
 from hooksync.core.model import Environ, Location, SecretRef, Variables, is_own
-from hooksync.core.reading import read_file
+from hooksync.core.reading import read_file, with_real_folder
 from hooksync.core.record import Record
 
 DEFAULT_FILE = "hooks.yaml"
@@ -167,15 +167,24 @@ def is_hooks_file(name: str) -> bool:
 
 
 def read_defaults(path: str) -> Source:
-    """Read the hooks file whose defaults a different file takes. Raises FileError."""
+    """Read the hooks file whose defaults a different file takes. Raises FileError.
+
+    The author of a hooks file must not make the run wait for a device, or for standard input.
+    """
     fix = "name a hooks file with `defaults`; a relative path starts at the folder of this file"
-    return Source(path, read_named(path, "file", fix))
+    if is_device(with_real_folder(path)) or is_device(follow_links(path)):
+        what = "`defaults` leads to a file of the system itself (/proc, /dev, /sys)"
+        raise FileError(Problem(what, fix))
+    return Source(path, read_named(path, "file", fix, takes_pipes=False))
 
 
-def read_named(path: str, noun: str, fix: str, stdin: BinaryIO | None = None) -> bytes:
+def read_named(
+    path: str, noun: str, fix: str, stdin: BinaryIO | None = None, *, takes_pipes: bool = True
+) -> bytes:
     """Read a file that a user named; if `stdin` is given, `-` reads standard input.
 
-    `noun`: what messages call the file; `fix`: what to do if it is missing. Raises FileError.
+    `noun`: what messages call the file; `fix`: what to do if it is missing; `takes_pipes`: as for
+    `read_file`. Raises FileError.
     """
     name = f"the {noun} {path}"
     try:
@@ -183,7 +192,7 @@ def read_named(path: str, noun: str, fix: str, stdin: BinaryIO | None = None) ->
             name = STDIN
             data = stdin.read(MOST_BYTES + 1)
         else:
-            data = read_file(path, MOST_BYTES, takes_pipes=True)
+            data = read_file(path, MOST_BYTES, takes_pipes=takes_pipes)
     except FileNotFoundError:
         raise FileError(Problem(f"there is no {noun} {path}", fix)) from None
     except (OSError, ValueError) as error:  # ValueError: a null character, or a closed stdin

@@ -137,6 +137,12 @@ BREAKS = {
         "        if hosts.isdisjoint(protected):",
         "        if True:",
     ),
+    "policy: defaults": Break(
+        "take defaults from any file",
+        "config/files.py",
+        "    if is_device(with_real_folder(path)) or is_device(follow_links(path)):",
+        "    if False:",
+    ),
     "states": Break(
         "believe what a state says of a secret",
         "reconcile/diff.py",

@@ -77,6 +77,39 @@ def test_no_hooks_file_can_send_the_environment_or_the_plan_key_to_a_server(
     assert (code, said in err, PLAN_KEY in err) == (1, True, False)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "//dev/stdin", "/dev/null", "/dev/zero"),
+        *(
+            "d/stdin",
+            "link",
+            "{climb}/dev/stdin",
+            "/proc/self/environ",
+            "/sys/kernel/uevent_seqnum",
+        ),
+    ],
+)
+def test_no_defaults_are_read_from_a_device_or_an_open_descriptor(path: str, place: Place) -> None:
+    (place.folder / "d").symlink_to("/dev")
+    (place.folder / "link").symlink_to("/proc/self/environ")
+    climb = "/".join([".."] * len(place.folder.parts))
+    named = path.format(climb=climb)
+    place.write(HOOKS.replace("version: 1\n", f"version: 1\ndefaults: {named}\n"))
+    run = place.run("validate")
+    assert (run.code, f"`defaults` {SYSTEM}" in run.err) == (1, True), run.err
+
+
+def test_defaults_that_are_no_hooks_file_are_refused_without_a_quotation(place: Place) -> None:
+    place.write("apiVersion: v1\nkind: Secret\ndata: {version: 2, K3Y: [}\n", "other.yaml")
+    place.write(HOOKS.replace("version: 1\n", "version: 1\ndefaults: other.yaml\n"))
+    run = place.run("validate")
+    assert run.err == (
+        "hooks.yaml:2:11: `defaults` names no hooks file\n"
+        "  fix: name a hooks file that contains `version: 1` and the values of its `defaults`\n"
+    )
+
+
 BREACHES = [  # a change, and the line of the policy that forbids it
     ("${BOX}", "{attacker}", 2),
     ("${BOX}", "${SERVER}", 2),
