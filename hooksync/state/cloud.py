@@ -2,16 +2,21 @@
 
 obstore itself reads credentials, proxies and endpoints from the environment of this process. Its
 error texts contain URLs and responses, so they are redacted like any foreign text. Every write has
-a condition on the object's version.
+a condition on the object's version. obstore reads the body of an error without a limit, so a call
+that takes too much memory is cancelled.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+import resource
+import sys
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 from hooksync.core.clock import run_with_timeout
@@ -24,6 +29,9 @@ from hooksync.state.contract import MOST_BYTES, BackendData, Changed, VersionedD
 # bytes; a state within JSON has its quotes and line ends escaped
 _MOST_OF_AN_OBJECT = 2 * MOST_BYTES + 65536
 _LIMIT = 60.0  # seconds for one read or write, with its log-in and its retries
+_MOST_MEMORY = 512 * 1024 * 1024  # bytes by which this process may grow during one of them
+_CHECK_INTERVAL = 0.05  # seconds
+_MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; of the peak that systems report
 _TIMES = {"timeout": "30s", "connect_timeout": "10s"}  # of a request
 _RETRIES = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 _NAME = re.compile(r"[a-zA-Z0-9][\w.-]*(?:/(?!\.{1,2}(?:/|$))[^/?#\\\x00-\x1f\x7f]+)+", re.ASCII)
@@ -109,11 +117,11 @@ class CloudBackend:
         except FileNotFoundError:
             raise Changed from None  # somebody has deleted the object
 
-    def _read(self, obstore: Any) -> tuple[bytes, Any]:
+    async def _read(self, obstore: Any) -> tuple[bytes, Any]:
         """Read the object and its version."""
-        found = obstore.get(self._store, self._key)
+        found = await obstore.get_async(self._store, self._key)
         data = b""
-        for chunk in found.stream():  # a body may be larger than the reported size
+        async for chunk in found.stream():  # a body may be larger than the reported size
             data += bytes(chunk)
             if len(data) > _MOST_OF_AN_OBJECT:
                 raise too_large(self.where)
@@ -122,8 +130,8 @@ class CloudBackend:
     def _write(self, text: str, mode: Any) -> Any:
         """Write the object. `mode`: the version that it replaces, or that it must be new."""
 
-        def put(obstore: Any) -> Any:
-            found = obstore.put(
+        async def put(obstore: Any) -> Any:
+            found = await obstore.put_async(
                 self._store,
                 self._key,
                 text.encode(),
@@ -143,16 +151,20 @@ class CloudBackend:
             fix = f"keep the state elsewhere, and delete {self.where}, which contains only a test"
             raise Refused(Problem(f"{what}: runs would overwrite each other", fix))
 
-    def _call(self, what: str, do: Callable[[Any], Any]) -> Any:
-        """Run `do` with obstore, within the time limit.
+    def _call(self, what: str, do: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Run `do` with obstore, within the limits of time and memory.
 
         `what`: a participle for messages. Raises Changed, StateError, or FileNotFoundError if there
         is no object.
         """
         try:
-            return run_with_timeout(_LIMIT, lambda: do(self._obstore()))
+            # in a thread: the program that uses the library may have a loop of its own in this one
+            call = partial(asyncio.run, _limited(do(self._obstore())))
+            return run_with_timeout(_LIMIT, call)
         except TimeoutError:
             raise self._error(what, "no answer in time") from None
+        except MemoryError:
+            raise self._error(what, "the answer is too large") from None
         except (StateError, KeyboardInterrupt):
             raise
         except BaseException as error:  # a panic in obstore is no Exception
@@ -192,6 +204,25 @@ class CloudBackend:
         http = f"a server without https needs {self._prefix}ALLOW_HTTP=true"
         fix = f"check the network, and the variables {self._prefix}*: {self._credentials}; {http}"
         return StateError(Problem(f"the state {self.where} cannot be {what}: {reason}", fix))
+
+
+async def _limited(call: Awaitable[Any]) -> Any:
+    """Return the result of a call. Raises MemoryError if it takes too much memory.
+
+    `asyncio.run` then cancels the call, which closes its connection.
+    """
+    task = asyncio.ensure_future(call)
+    most = _peak_memory() + _MOST_MEMORY
+    while not task.done():
+        await asyncio.wait([task], timeout=_CHECK_INTERVAL)
+        if _peak_memory() > most:
+            raise MemoryError
+    return task.result()
+
+
+def _peak_memory() -> int:
+    """Return the most bytes that this process has taken."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MEMORY_UNIT
 
 
 def _version(meta: Mapping[str, Any]) -> dict[str, str]:

@@ -13,6 +13,8 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
@@ -66,13 +68,19 @@ def cloud(backend: Backend, environ: Surround) -> CloudBackend:
 
 def put_raw(cloud: CloudBackend, data: bytes) -> None:
     """Overwrite the object without a condition, as a different program could."""
-    cloud._call("written", lambda obstore: obstore.put(cloud._store, cloud._key, data))
+
+    async def put(obstore: Any) -> None:
+        await obstore.put_async(cloud._store, cloud._key, data)
+
+    cloud._call("written", put)
 
 
 def get_raw(cloud: CloudBackend) -> bytes:
-    return bytes(
-        cloud._call("read", lambda obstore: bytes(obstore.get(cloud._store, cloud._key).bytes()))
-    )
+    async def get(obstore: Any) -> bytes:
+        found = await obstore.get_async(cloud._store, cloud._key)
+        return bytes(await found.bytes_async())
+
+    return bytes(cloud._call("read", get))
 
 
 def store(cloud: CloudBackend) -> RemoteStore:
@@ -234,6 +242,26 @@ def test_an_endless_object_is_cut_off_whatever_size_the_server_declares(environ:
         environ({**KEYS, **HTTP, "AWS_ENDPOINT_URL": wire.url})
         cloud = CloudBackend("s3://museum/key")
         assert "is larger than 64 MiB" in refused(cloud.get)
+
+
+@pytest.mark.slow
+def test_an_endless_error_is_cut_off(environ: Surround) -> None:
+    gone = Event()
+
+    def respond(wire: Wire, connection: socket.socket, _: bytes) -> bool:
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        try:
+            while not wire.stopping.is_set():
+                connection.sendall(b"x" * (1 << 20))
+        except OSError:
+            gone.set()
+        return False
+
+    with Wire(respond) as wire:
+        environ({**KEYS, **HTTP, "AWS_ENDPOINT_URL": wire.url})
+        cloud = CloudBackend("s3://museum/key")
+        assert "cannot be read: the answer is too large" in refused(cloud.get)
+        assert gone.wait(60)  # nobody goes on reading
 
 
 # --- on real servers
