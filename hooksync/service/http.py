@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.client import HTTPException, HTTPResponse
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, ClassVar, Literal
 
 import requests
@@ -70,6 +70,10 @@ _METADATA = (
     "fd20:ce::254",  # Google
 )
 _UNIQUE_LOCAL = IPv6Network("fc00::/7")
+# not all versions of Python know these: for translation within a site, and site-local
+_LOCAL = (IPv6Network("64:ff9b:1::/48"), IPv6Network("fec0::/10"))
+# the last four bytes are an IPv4 address: compatible, mapped, and translated (RFC 6052)
+_EMBEDDING = (*_LOCAL[:1], *map(IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96")))
 
 
 def check_address(text: str, *, may_be_private: bool, is_written: bool) -> None:
@@ -80,18 +84,26 @@ def check_address(text: str, *, may_be_private: bool, is_written: bool) -> None:
     URL contains the address itself (`is_written`).
     """
     address = ip_address(text.partition("%")[0])
+    is_local = any(address in network for network in _LOCAL)
     if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address
+        address = _embedded(address)
     if address.is_link_local or str(address) in _METADATA:
         scope = "link-local"
     elif address in _UNIQUE_LOCAL and not is_written:
         scope = "unique local"
-    elif may_be_private or (address.is_global and not address.is_multicast):
+    elif may_be_private or not (is_local or address.is_multicast or not address.is_global):
         return
     else:
         scope = "private"
     what = f"the address is {scope}: no call is made to it"
     raise failed_call("not-sent", what, _REFUSED_FIXES[scope])
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address to which a call may go instead, or the address itself."""
+    if any(address in network for network in _EMBEDDING):
+        return IPv4Address(address.packed[-4:])
+    return address.sixtofour or address
 
 
 class _TimedReader(io.RawIOBase):

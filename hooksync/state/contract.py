@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import InvalidDocument, Problem, StateError
 from hooksync.core.record import Record, asdict, convert, field
-from hooksync.core.redaction import printable
+from hooksync.core.redaction import QUOTED_LENGTH, cut, printable
 from hooksync.core.signing import parse_json
 
 LOCK_EXPIRY = 60.0  # seconds
@@ -40,12 +40,12 @@ class Holder(Record):
     @property
     def place(self) -> str:
         """The URL of the CI run; without one, the user and the machine."""
-        return printable(self.ci_run or self.who)
+        return printable(cut(self.ci_run or self.who, QUOTED_LENGTH))
 
     def __str__(self) -> str:
         """Return the holder, its CI run and its start time, for messages."""
-        where = f" in {self.ci_run}" if self.ci_run else ""
-        return printable(f"{self.who}{where} since {rfc3339(self.since)}")
+        where = f" in {cut(self.ci_run, QUOTED_LENGTH)}" if self.ci_run else ""
+        return printable(f"{cut(self.who, QUOTED_LENGTH)}{where} since {rfc3339(self.since)}")
 
 
 def read_holder(text: str) -> Holder | None:

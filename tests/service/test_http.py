@@ -96,13 +96,15 @@ def test_behind_a_proxy_only_an_address_in_the_url_is_checked(
     assert transport.send(request).status == 200  # only the proxy resolves this name
 
 
-PUBLIC = "8.8.8.8 2606:4700::1111"
+PUBLIC = "8.8.8.8 2606:4700::1111 2002:808:808:: 64:ff9b::808:808"
 PRIVATE = (
     "127.0.0.1 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 100.64.0.1 224.0.0.1 240.0.0.1"
     " :: ::1 fd00::1 ff02::1 2001:db8::1 ::ffff:10.0.0.1"
+    " 2002:a00:1:: ::a00:1 64:ff9b::a00:1 64:ff9b:1::808:808 fec0::1"
 )
 LINK_LOCAL = (
     "169.254.169.254 169.254.170.2 fe80::1%eth0 febf::1 ::ffff:169.254.0.1"
+    " 2002:a9fe:a9fe:: ::a9fe:a9fe 64:ff9b::a9fe:a9fe 64:ff9b:1::a9fe:a9fe"
     " 100.100.100.200 168.63.129.16 192.0.0.192 fd00:ec2::254 fd20:ce::254"
 )
 

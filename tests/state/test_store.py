@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hooksync.core.errors import HooksyncError, StateError
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.state.contract import MOST_BYTES, Holder
+from hooksync.state.contract import MOST_BYTES, Busy, Holder
 from hooksync.state.format import state_text
 from hooksync.state.local import LocalStore
 from hooksync.state.model import State
@@ -192,6 +192,16 @@ def test_a_link_in_place_of_a_state_or_its_lock_makes_no_file(
         pass
     assert left_in(path) == ([] if suffix else [Path(path).name])
     assert not target.exists()
+
+
+def test_a_forged_holder_of_the_run_lock_is_cut(path: str) -> None:
+    forged = Holder("x" * 3000, "https://ci.example.org/" + "y" * 3000)
+    with LocalStore(path).hold(Holder("a run")):
+        Path(f"{path}.lock.json").write_text(forged.text)
+        with pytest.raises(Busy) as refused, LocalStore(path).hold(Holder("another")):
+            pass
+    assert len(str(refused.value.holder)) < 600
+    assert len(forged.place) <= 256
 
 
 def test_a_link_to_a_readable_state_is_not_followed(tmp_path: Path, path: str) -> None:
