@@ -153,7 +153,6 @@ class Run:
     remembered: tuple[Remembered, ...] = ()  # records of the state before the run
     # records of the state after the run; None: there is no state, or it cannot be read
     remembers: tuple[Remembered, ...] | None = None
-    attempts: frozenset[str] = frozenset()  # addresses of open attempts after the run
     # ids about which --adopt, or an answer of the service, was wrong
     misled: frozenset[str] = frozenset()
     # ids that runs of hooksync made, numbered in their order
@@ -457,8 +456,8 @@ def undeclared_ones_wait(run: Run) -> Iterator[str]:
 
 
 def at_most_two_are_unproven(run: Run) -> Iterator[str]:
-    """Of an identity, at most two live subscriptions that hooksync made are no entries of the state,
-    unless --replace named it, the service made one in spite of its 409, or hooksync took a
+    """Of an identity, at most two live subscriptions that hooksync made are no entries of the state
+    and newer than those, unless --replace named it, the service made one in spite of its 409, or hooksync took a
     subscription of somebody else for its own.
     """
     for (tenant, place), number in run.unproven.items():
@@ -608,8 +607,8 @@ def nothing_is_there_twice(run: Run) -> Iterator[str]:
 
 
 def the_state_knows_what_is_there(run: Run) -> Iterator[str]:
-    """Without further faults, the state has each live subscription under its address, and no attempt
-    is open.
+    """Without further faults, the state has each live subscription under its address, and nobody
+    needs an attempt.
     """
     if run.remembers is None:
         return
@@ -627,8 +626,9 @@ def the_state_knows_what_is_there(run: Run) -> Iterator[str]:
                     f"the state has {addresses.get(one.id)} for {one.place}, not"
                     f" {wanted[one.place]}"
                 )
-    if run.attempts:
-        yield f"attempts are still open: {sorted(run.attempts)}"
+    for one in run.told:
+        if one["open_attempts"]:
+            yield f"attempts are still open: {one['open_attempts']}"
 
 
 def a_second_run_does_nothing(run: Run) -> Iterator[str]:

@@ -50,7 +50,7 @@ def attempt(name: str = "catalogue", *, run: int = 1, **fields: object) -> Attem
     made = Attempt(
         f"prod/{name}/MOVED", run, AT, DECLARED, {"include_identifiers": True}, seen=("2" * 32,)
     )
-    return replace(made, **fields)
+    return replace(made.sent_with(KEY, SALT, PROD), **fields)
 
 
 def records(*made: SubscriptionRecord, tenant: str = "brama") -> TenancyRecords:
@@ -142,9 +142,15 @@ def states(draw: st.DrawFn) -> State:
         StateEntry, *fields, TEXTS, is_adopted=flags, salt=names, fingerprint=DIGESTS
     )
     seen = st.lists(TEXTS, max_size=3).map(tuple)
-    attempts = st.one_of(
-        st.builds(Attempt, *fields, TEXTS | st.just(""), seen=seen),
-        st.builds(Attempt, *fields, TEXTS, salt=names, fingerprint=DIGESTS, seen=seen),
+    attempts = st.builds(
+        Attempt,
+        *fields,
+        TEXTS | st.just(""),
+        salt=names,
+        fingerprint=DIGESTS,
+        seen=seen,
+        is_proven=flags,
+        is_requested=flags,
     )
     tenancies = st.builds(
         TenancyRecords,
@@ -154,6 +160,7 @@ def states(draw: st.DrawFn) -> State:
         st.lists(attempts, max_size=3, unique_by=lambda one: (one.identity, one.run)).map(tuple),
         st.none() | st.lists(TEXTS, max_size=2).map(tuple),
         st.none() | COMMITS,
+        st.lists(TEXTS, max_size=2).map(tuple),
     )
     return State(
         draw(SALT_BYTES),

@@ -401,7 +401,7 @@ def carry_out(inputs: Inputs, run: Run, plan: Plan, *, is_reviewed: bool) -> Pla
         commit = None
         if plan.has_changes:
             commit = find_commit(inputs.options.files[0], run.context.environ)
-        tenancies = apply_plans(plan.tenancies, run, commit)
+        tenancies = apply_plans(plan.tenancies, run, commit, is_reviewed=is_reviewed)
     errors: list[Problem] = []
     for error in run.failures:
         errors += problems_of(error)

@@ -1,21 +1,19 @@
-"""Apply plans: write the attempts, carry out each plan in one pass, and record the results.
+"""Apply plans: write the attempts, then plan, create, plan, remove, plan; and record the results.
 
-A pass has four phases: create, list, remove, verify. No step is tried twice. Each step has exactly
-one outcome.
+`Comparison.plan` alone decides. The first plan, which was shown, defines which ids may go. The
+second plan, made from a list after the creations, defines which addresses exist: hooksync removes
+only what both plans remove, and nothing in whose place the second plan still creates. The third
+plan is the report: what it still wants to change is not done.
 
-If the response to a POST is lost or contains no id, the step may have made a subscription. The list
-is then read until it shows one, or the wait is over. `state.history.settled` decides what that
-proves: an entry, a subscription that was found, or an attempt that stays open. The next apply
-starts from what is live then, and replaces what was only found.
-
-The old subscription of a step stays until the new one is an entry, unless `remove-first` has
-already removed it. All undeclared subscriptions of the tenancy stay, too, until everything declared
-is certain to exist.
+No call is tried twice. If the response to a POST is lost or contains no id, the list is read until
+it shows a new subscription, or the wait is over. `state.history.settled` decides what that proves:
+an entry, a subscription that was found, or an attempt that stays open. The next apply starts from
+what is live then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from hooksync.core.clock import Backoff
@@ -24,51 +22,58 @@ from hooksync.core.errors import HooksyncError, Problem, ServiceError, shortened
 from hooksync.core.model import LiveSubscriptions
 from hooksync.core.record import replace
 from hooksync.reconcile.journal import AppliedTenancy, Journal, Ledger
-from hooksync.reconcile.plan import NEXT_RUN, TenancyPlan, TenancyPlans, not_begun
-from hooksync.reconcile.run import Run
-from hooksync.reconcile.step_runner import CallState, StepRunner
+from hooksync.reconcile.plan import NEXT_RUN, Step, TenancyPlan, TenancyPlans, not_begun
+from hooksync.reconcile.run import FetchedTenancy, Run
+from hooksync.reconcile.step_runner import StepRunner
 
 Runners = list[StepRunner]
 
 
-def apply_plans(plans: TenancyPlans, run: Run, commit: str | None) -> TenancyPlans:
+def apply_plans(
+    plans: TenancyPlans, run: Run, commit: str | None, *, is_reviewed: bool
+) -> TenancyPlans:
     """Apply all ready plans in parallel, and record the results.
 
     Returns the plans with their outcomes. The attempts are written first. Errors that end the run
     are added to `run.failures`. An error is raised only if it is an internal one and no outcome is
-    known. `commit`: of the hooks files, if it is known.
+    known. `commit`: of the hooks files, if it is known. `is_reviewed`: somebody saw the plans.
     """
     journal = Journal(run, commit)
     ready = [plan for plan in plans if plan.is_ready]
     applied: list[AppliedTenancy] = []
-    settled: TenancyPlans = ()
     try:
         if ready:
             journal.begin(ready)
             run.context.begun.set()
-            applied = _apply_side_by_side(ready, run, journal)
+            applied = _apply_side_by_side(ready, run, journal, is_reviewed=is_reviewed)
         for plan in plans:
             if not (plan.has_changes or plan.refusals or plan.errors):
                 applied.append(journal.without_calls(plan))
-        settled = journal.write_and_verify(applied)
+        applied = journal.write(applied)
     except Exception as error:
         if not applied and not isinstance(error, HooksyncError):
             raise  # what was done is not known
         run.failures.append(error)
         why = "the state could not be settled"
-        settled = [replace(tenancy.plan, not_verified=why) for tenancy in applied]
-    ended = {plan.name: plan for plan in settled}
+        applied = [_unverified(tenancy, why) for tenancy in applied]
+    ended = {tenancy.plan.name: tenancy.plan for tenancy in applied}
     return [ended.get(plan.name) or not_begun(plan) for plan in plans]
 
 
-def _apply_side_by_side(plans: TenancyPlans, run: Run, journal: Journal) -> list[AppliedTenancy]:
+def _unverified(tenancy: AppliedTenancy, why: str) -> AppliedTenancy:
+    return replace(tenancy, plan=replace(tenancy.plan, not_verified=why, differences=()))
+
+
+def _apply_side_by_side(
+    plans: TenancyPlans, run: Run, journal: Journal, *, is_reviewed: bool
+) -> list[AppliedTenancy]:
     """Apply the tenancies at the same time."""
     steps = [step for plan in plans for step in plan.steps if step.outcome is None]
     calls = sum(step.creates + step.removes for step in steps)
     with run.context.terminal.progress("applying", calls) as advance:
 
         def apply_plan(plan: TenancyPlan) -> AppliedTenancy:
-            execution = Execution(plan, run, journal.ledger(plan), advance)
+            execution = Execution(plan, run, journal.ledger(plan), advance, is_reviewed=is_reviewed)
             try:
                 return execution.run_phases()
             except Exception as error:
@@ -84,37 +89,52 @@ def _apply_side_by_side(plans: TenancyPlans, run: Run, journal: Journal) -> list
 class Execution:
     """The execution of one plan. Errors of the service are put into the outcomes, not raised."""
 
-    def __init__(self, plan: TenancyPlan, run: Run, ledger: Ledger, advance: Advance) -> None:
+    def __init__(
+        self, plan: TenancyPlan, run: Run, ledger: Ledger, advance: Advance, *, is_reviewed: bool
+    ) -> None:
         """`advance`: called after each POST or DELETE."""
         self.plan = plan
         self.run = run
         self.ledger = ledger
         self.advance = advance
+        self.is_reviewed = is_reviewed
         self.runners = [StepRunner(step, run.clients[plan.name], ledger) for step in plan.steps]
+        self.due = [runner for runner in self.runners if runner.step.is_due]
 
     def run_phases(self) -> AppliedTenancy:
-        """Create, list, remove, verify."""
+        """Create, plan, remove, plan."""
         self._create()
-        self._remove(self._await_created())
+        self._remove()
         try:
             live = self._poll_list(self._mismatched)
+            third = self._plan_again(live)
         except HooksyncError as error:
             return self.unverified(error.summary)
-        removed = []
-        for runner in self.runners:
-            if runner.removal is CallState.DONE:
-                removed.append(runner.step.id)
-        plan = replace(self._finish(), live_after=len(live))
-        return AppliedTenancy(plan, self.ledger.records, live, frozenset(removed))
+        plan = replace(
+            self._finish(live),
+            live_after=len(live),
+            differences=tuple(_still_different(self.plan, third)),
+        )
+        return AppliedTenancy(plan, self.ledger.records, live)
 
     def unverified(self, why: str) -> AppliedTenancy:
         """Return what is known so far. `why`: the reason why no list could verify it."""
-        plan = replace(self._finish(), not_verified=why)
+        plan = replace(self._finish(None), not_verified=why)
         return AppliedTenancy(plan, self.ledger.records)
 
-    def _finish(self) -> TenancyPlan:
-        """Fill in the outcomes."""
-        return replace(self.plan, steps=tuple(runner.finish() for runner in self.runners))
+    def _finish(self, live: LiveSubscriptions | None) -> TenancyPlan:
+        """Fill in the outcomes. `live`: the last list."""
+        listed = None if live is None else {subscription.id for subscription in live}
+        steps = tuple(runner.finish(listed) for runner in self.runners)
+        return replace(self.plan, steps=steps)
+
+    def _plan_again(self, live: LiveSubscriptions) -> TenancyPlan:
+        """Plan the tenancy again, by a list that has settled the records."""
+        planner = replace(self.run.planner, state=self.ledger.state)
+        [comparison] = planner.compare([FetchedTenancy(self.ledger.tenancy, live)])
+        going = {runner.step.id for runner in self.due if runner.step.removes}
+        history = replace(comparison.history, run=self.ledger.run, going=going)
+        return replace(comparison, history=history).plan()
 
     def _create(self) -> None:
         """Make new subscriptions, in parallel.
@@ -125,93 +145,93 @@ class Execution:
         def create(runner: StepRunner) -> None:
             """Create the subscription of a step. With remove-first, remove the old one first."""
             if self.plan.replacement == "remove-first" and runner.step.removes:
-                runner.remove()
-                if runner.removal is not CallState.DONE:
+                self._remove_one(runner)
+                if runner.removal != "done":
                     return
                 self.advance()
             runner.create(self.run.secrets.find(runner.step.declared_side.secret))
 
-        self._side_by_side(create, self._makers())
-        for runner in self._makers():
+        makers = [runner for runner in self.due if runner.step.creates]
+        self._side_by_side(create, makers)
+        for runner in makers:
             runner.record_response()
 
-    def _await_created(self) -> LiveSubscriptions:
-        """Read the list if a new subscription is unclear, or anything is to be removed.
-
-        Returns the last list. Without one, nothing is known to exist.
-        """
-        if self.run.context.stop.is_set() or not (self._awaited() or self._removing()):
-            return self.plan.live
+    def _remove(self) -> None:
+        """Remove replaced, duplicate and undeclared subscriptions, where the second plan agrees."""
+        removing = [runner for runner in self.due if runner.may_remove]
+        if self.run.context.stop.is_set() or not (removing or self._awaited()):
+            return
         try:
-            return self._poll_list(self._awaited)
+            second = self._plan_again(self._poll_list(self._awaited))
         except HooksyncError as error:
-            for runner in (*self._awaited(), *self._removing()):
+            for runner in (*self._awaited(), *removing):
                 runner.explain(f"the list could not be read: {error.summary}")
-            return ()
+            return
+        may_go = {step.id for step in second.steps if self._may_go(step)}
+        free = []
+        for runner in removing:
+            absent = self._absent(second, runner.step.address)
+            if runner.step.id in may_go and not absent:
+                free.append(runner)
+            elif runner.step.creates or self.run.context.stop.is_set():
+                continue
+            elif absent:
+                runner.explain(f"it stays until these certainly exist: {shortened(absent)}")
+            elif runner.step.id in self.ledger.shown:
+                runner.explain("what is live has changed since the plan, which does not remove it")
+        self._side_by_side(self._remove_one, free)
 
-    def _removing(self) -> Runners:
-        """Return the steps that still have a live subscription to remove."""
-        return [runner for runner in self.runners if runner.must_remove]
+    def _may_go(self, step: Step) -> bool:
+        """Whether a step of the second plan is a removal that no review has to allow any more."""
+        return step.action == "unsubscribe" and (self.is_reviewed or not step.needs_review)
+
+    def _absent(self, second: TenancyPlan, address: str | None) -> list[str]:
+        """Return the addresses that must exist before a removal, and may not.
+
+        They are the address itself, or for what is undeclared, all of the tenancy.
+        """
+        absent = {}
+        for step in second.steps:
+            if step.creates or step.action == "adopt":
+                absent[step.declared_side.address] = step
+        if address is None:
+            return [*absent]
+        return [address] if address in absent else []
+
+    def _remove_one(self, runner: StepRunner) -> None:
+        """Remove the live subscription of a step. It keeps its mark unless it certainly stays."""
+        self.ledger.mark(runner.step.id)
+        runner.remove()
+        if runner.removal == "refused":
+            self.ledger.unmark(runner.step.id)
 
     def _awaited(self) -> Runners:
-        """Return the steps whose new subscription must still appear in a list."""
-        states = {CallState.UNCLEAR}
-        if self._removing():
-            states.add(CallState.UNLISTED)
-        return [runner for runner in self._makers() if runner.creation in states]
+        """Return the steps whose new subscription must appear in a list before the removals."""
+        is_removing = any(runner.may_remove for runner in self.due)
+        awaited = []
+        for runner in self.due:
+            attempt = runner.attempt
+            if attempt and (is_removing or not attempt.id):
+                awaited.append(runner)
+        return awaited
 
     def _mismatched(self) -> Runners:
         """Return the steps whose responses the list does not match yet."""
-        return [
-            runner
-            for runner in self.runners
-            if runner.creation is CallState.UNLISTED or runner.removal is CallState.STILL_LISTED
-        ]
-
-    def _remove(self, live: LiveSubscriptions) -> None:
-        """Remove replaced, duplicate and undeclared subscriptions. `live`: the last list.
-
-        Each stays until what is declared for its address is certain to exist; an undeclared one,
-        until everything declared is.
-        """
-        absent = dict.fromkeys(self._absent(live)).keys()  # fast to search, and in order
-        free = []
-        for runner in self._removing():
-            address = runner.step.address
-            awaited = absent if address is None else absent & {address}
-            if not awaited:
-                free.append(runner)
-            elif not runner.step.creates and not self.run.context.stop.is_set():
-                runner.explain(f"it stays until these certainly exist: {shortened([*awaited])}")
-        self._side_by_side(StepRunner.remove, free)
-
-    def _absent(self, live: LiveSubscriptions) -> list[str]:
-        """Return the addresses of declared subscriptions that may not exist.
-
-        No success response has confirmed them, or no list has shown them. A kept one must be in the
-        last list: somebody may have removed it since the plan was made.
-        """
-        listed = {subscription.id for subscription in live}
-        absent = []
-        for runner in self.runners:
-            step = runner.step
-            is_kept = step.action in ("keep", "adopt") and step.live
-            if step.creates:
-                is_absent = runner.creation is not CallState.DONE
-            else:
-                is_absent = bool(is_kept) and step.id not in listed
-            if is_absent:
-                absent.append(step.declared_side.address)
-        return absent
+        mismatched = []
+        for runner in self.due:
+            attempt = runner.attempt
+            if runner.is_still_listed or (attempt and attempt.id):
+                mismatched.append(runner)
+        return mismatched
 
     def _poll_list(self, awaited: Callable[[], Runners]) -> LiveSubscriptions:
-        """Read the list and update the runners, until none is awaited or the wait is over.
+        """Read the list and settle the records, until no step is awaited or the wait is over.
 
         Returns the last list. Raises ServiceError if even the first list cannot be read.
         """
         live = self._list()
         waiting = awaited()
-        if any(runner.creation is CallState.UNCLEAR for runner in waiting):
+        if any(runner.attempt and not runner.attempt.id for runner in waiting):
             self.run.tell_wait(self.plan.name, "a response was unclear")
         elif waiting:
             self.run.tell_wait(self.plan.name, "the list does not match the responses yet")
@@ -224,18 +244,14 @@ class Execution:
         return live
 
     def _list(self) -> LiveSubscriptions:
-        """Read the list, in the pool that limits the run's parallel calls.
+        """Read the list, in the pool that limits the run's parallel calls, and settle the records.
 
-        Settles the attempts by it, and updates each runner. Raises ServiceError, also after an
-        interrupt.
+        Raises ServiceError, also after an interrupt.
         """
         [live] = self.run.pool.run([self.run.clients[self.plan.name].list_subscriptions])
         if live is None:
             raise ServiceError(Problem("interrupted", NEXT_RUN))
         self.ledger.learn(live)
-        listed = {subscription.id for subscription in live}
-        for runner in self.runners:
-            runner.learn(listed)
         return live
 
     def _side_by_side(
@@ -253,6 +269,10 @@ class Execution:
 
         self.run.pool.run([partial(execute, runner) for runner in runners])
 
-    def _makers(self) -> Runners:
-        makers = [runner for runner in self.runners if runner.step.creates]
-        return [runner for runner in makers if runner.step.outcome is None]
+
+def _still_different(first: TenancyPlan, third: TenancyPlan) -> Iterator[Step]:
+    """Yield the steps of the third plan that are still needed, or show what others did."""
+    known = {step.id for step in first.steps if not step.is_change}
+    for step in third.steps:
+        if step.is_change or (step.differs and step.id not in known):
+            yield step

@@ -34,6 +34,7 @@ from hooksync.reconcile.plan import (
     ADOPT,
     DUPLICATE,
     HANDED_OVER,
+    MARKED,
     NAMED_BY_REMOVE,
     NEW,
     NO_LONGER_DECLARED,
@@ -94,6 +95,7 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
        nothing. So the declared URL has changed. If several fit, the newest is paired.
     4. The same, but a newer record has the declared URL: an earlier run did not finish a move.
 
+    What a run was going to remove comes last, and does not prevent the third rule.
     Under a policy, an unsigned state pairs nothing: its writer could cause any removal. What is
     under a prefix of `protect` is paired with nothing.
     """
@@ -114,6 +116,8 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
             found.sort(key=partial(_preference, declared, history))
     if moved:
         _pair_moved(pairs, [move for move in moved if is_owned(tenancy, move[0], history)], history)
+    for _, found in pairs:
+        found.sort(key=history.is_marked)
     return pairs
 
 
@@ -147,7 +151,8 @@ def _pair_moved(pairs: Pairs, moved: Recorded, history: History) -> None:
         found = places.get(entry.local_name)
         if found is None or not entry.local_name.endswith(f"/{live.trigger.short}"):
             continue
-        if all(history.run_of(other) > entry.run for other in found):
+        others = [other for other in found if not history.is_marked(other)]
+        if all(history.run_of(other) > entry.run for other in others):
             found.append(live)
 
 
@@ -258,8 +263,6 @@ class Comparison(Record):
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
     ) -> Iterator[Step]:
         """Decide the steps of a declared subscription and of its duplicates, or of a paused one."""
-        is_named = matches_any(declared.address, self.selection.replace)
-        requested = [REQUESTED] if is_named else []
         if not declared.enabled:
             if not found or self.tenancy.is_handed_over:
                 yield self._step("keep", declared, None, [PAUSED])
@@ -270,14 +273,27 @@ class Comparison(Record):
                 action: Action = "unsubscribe" if self._is_recorded(live) else "leave"
                 yield self._step(action, declared, live, [PAUSED])
             return
-        first = self._first_step(declared, found[0] if found else None, requested)
+        requested = self._requested(declared, found)
+        kept = found[0] if found else None
+        if self.history.is_marked(kept) and not (requested or self.history.record(found[0].id)):
+            kept = None  # the mark alone is no reason to replace it
+        first = self._first_step(declared, kept, requested)
         yield first
-        stays = first.creates or first.action == "adopt" or self._is_proven(first.live_side)
-        for live in found[1:]:
-            is_free = is_named or is_owned(self.tenancy, live, self.history)
-            may_go = stays and (is_free or self._is_recorded(live))
-            action = "unsubscribe" if may_go else "leave"
+        stays = first.creates or first.action == "adopt" or self.history.is_proven(first.id)
+        for live in found[1:] if kept else found:
+            is_free = bool(requested) or is_owned(self.tenancy, live, self.history)
+            is_free = is_free or live.id in self.history.going or self._is_recorded(live)
+            action = "unsubscribe" if stays and is_free else "leave"
             yield self._step(action, declared, live, [DUPLICATE, *requested])
+
+    def _requested(
+        self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
+    ) -> list[Reason]:
+        """Return the reason if --replace names an address, and this run has not replaced it yet."""
+        entry = self.history.entries.get(found[0].id) if found else None
+        is_done = entry is not None and entry.run == self.history.run
+        is_named = matches_any(declared.address, self.selection.replace)
+        return [REQUESTED] if is_named and not is_done else []
 
     def _needs_review(
         self, action: Action, live: LiveSubscription, reasons: Sequence[Reason]
@@ -287,11 +303,7 @@ class Comparison(Record):
             is_alone = self.tenancy.replacement == "remove-first"
         else:
             is_alone = action == "unsubscribe" and DUPLICATE not in reasons
-        return is_alone and not (REQUESTED in reasons or self._is_proven(live))
-
-    def _is_proven(self, live: LiveSubscription) -> bool:
-        """Whether a trusted state has an entry: a response or a person vouches for it."""
-        return self.history.is_trusted and live.id in self.history.entries
+        return is_alone and not (REQUESTED in reasons or self.history.is_proven(live.id))
 
     def _is_recorded(self, live: LiveSubscription) -> bool:
         """Whether a trusted state has an entry or an attempt."""
@@ -312,13 +324,18 @@ class Comparison(Record):
         if live is None:
             action = "subscribe"
             reasons = [REMOVED_OUTSIDE if is_lost else NEW, *requested]
-        elif requested or self.history.record(live.id) or not self.history.has_state:
+        elif requested or self._has_secret(live):
             reasons = [*self._differences(declared, live, secret), *requested]
             action = "resubscribe" if reasons else "keep"
         elif live.id in declared.adopt or (not is_lost and self._is_to_adopt(declared)):
             action = "adopt"
             reasons = [ADOPT]
         return self._step(action, declared, live, reasons, secret)
+
+    def _has_secret(self, live: LiveSubscription) -> bool:
+        """Whether the secret can be compared, or is certainly to be replaced, or has no state."""
+        is_known = self.history.record(live.id) is not None or self.history.is_marked(live)
+        return is_known or not self.history.has_state
 
     def _is_to_adopt(self, declared: DeclaredSubscription) -> bool:
         """Whether --adopt names it. This takes nothing that was replaced outside this state."""
@@ -337,6 +354,8 @@ class Comparison(Record):
             yield Reason("flag-changed", f"{change.field} differs")
         if live.id in self.history.found:
             yield UNCONFIRMED
+        elif self.history.is_marked(live):
+            yield MARKED
         elif secret == "changed":
             yield SECRET_CHANGED
 
@@ -344,6 +363,8 @@ class Comparison(Record):
         """Return what is known of a declared secret, compared with the live one."""
         if declared.secret in self.no_value:
             return self.no_value[declared.secret]
+        if self.history.is_marked(live):
+            return "unknown"
         if live and live.id in self.tagged:
             return "same"
         if live is None or live.id not in self.secrets:
@@ -380,7 +401,8 @@ class Comparison(Record):
             return {"origin": "unknown"}
         record = history.record(live.id)
         if record is None:
-            is_new = history.foreign is not None and live.id not in history.foreign
+            foreign = history.records.foreign
+            is_new = foreign is not None and live.id not in foreign
             return {"origin": "foreign", "is_new": is_new}
         origin: Origin = "found"
         if entry := history.entries.get(live.id):

@@ -1,7 +1,8 @@
-"""What a run writes into the state: its attempts before the first change, its results at the end.
+"""What a run writes into the state: attempts and marks before the first change, results at the end.
 
-A run that is killed in between leaves its attempts behind. By them, the next run recognizes what
-the killed run made. This module uses the state through `state.store`, on disk or remotely.
+A run that is killed in between leaves them behind. By the attempts, the next run recognizes what
+the killed run made; by the marks, what it may have removed. This module uses the state through
+`state.store`, on disk or remotely.
 """
 
 from __future__ import annotations
@@ -11,18 +12,27 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from hooksync.core.errors import shortened
+from hooksync.core.errors import Problem, shortened
 from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscriptions,
     SecretRef,
     SubscriptionKey,
+    Tenancy,
 )
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, TenancyPlans, not_begun
-from hooksync.reconcile.run import FetchedTenancy, Run
+from hooksync.reconcile.run import Run, wanted_identities
 from hooksync.state.fingerprints import Salt, identity_digest
-from hooksync.state.history import Proof, declared_by_identity, settled, without_needless
+from hooksync.state.history import (
+    Attempts,
+    Proof,
+    declared_by_identity,
+    needless_attempts,
+    newest_listed,
+    settled,
+    without_needless,
+)
 from hooksync.state.model import (
     NO_STATE,
     Attempt,
@@ -40,22 +50,23 @@ class Ledger:
 
     def __init__(
         self,
+        tenancy: Tenancy,
         records: TenancyRecords,
-        url_salt: str,
+        state: State,
         run: int,
         keys: Mapping[SecretRef, Proof],
     ) -> None:
         """Make the ledger of a run. `keys`: of the declared secrets, with their salts."""
-        self._url_salt = url_salt
-        self._run = run
+        self.tenancy = tenancy
+        self.run = run
+        self.shown: set[str] = set()  # the ids in the last list
+        self._state = state
         self._keys = keys
-        self._proofs: dict[str, Proof] = {}
+        self._proofs: dict[tuple[int, str], Proof] = {}
+        self._marks: set[str] = set()  # the ids for which this run has sent a DELETE
         self._set(records)
-        # the identities of other attempts without an id, whose subscriptions may still appear
-        self._doubtful = set()
-        for attempt in records.attempts:
-            if attempt.run != run and not attempt.id:
-                self._doubtful.add(attempt.identity)
+        # other attempts without an id, whose subscriptions may still appear
+        self._others = [one for one in records.attempts if one.run != run and not one.id]
 
     def _set(self, records: TenancyRecords) -> None:
         """Take new records, and index them by identity and id."""
@@ -63,40 +74,59 @@ class Ledger:
         # a run makes at most one attempt of an identity
         self._attempts = {(attempt.run, attempt.identity): attempt for attempt in records.attempts}
         self._ids = records.ids
-        self._made = {entry.identity: entry for entry in records.entries if entry.run == self._run}
+        self._made = {entry.identity: entry for entry in records.entries if entry.run == self.run}
 
     @property
     def records(self) -> TenancyRecords:
         """What the state is to contain about the tenancy."""
-        return replace(self._records, attempts=tuple(self._attempts.values()))
+        marks = self._marks.union(self._records.marks)
+        return replace(self._records, attempts=tuple(self._attempts.values()), marks=tuple(marks))
+
+    @property
+    def state(self) -> State:
+        """The state as far as this tenancy needs it."""
+        salts = {salt.id: salt for salt in self._state.salts}
+        salts |= {salt.id: salt for _, salt in self._keys.values()}
+        return State(self._state.url_salt, tuple(salts.values()), (self.records,))
 
     def accept(self, declared: DeclaredSubscription, identifier: str | None) -> None:
         """Record a success response.
 
-        Its id proves nothing if it cannot be that of a new subscription.
+        Its id proves nothing if it cannot be that of a new subscription. Without an id, it proves
+        the secret only if all attempts that may have made the subscription have the same.
         """
-        digest = identity_digest(self._url_salt, declared.key)
-        attempt = self._attempts[self._run, digest]
+        digest = identity_digest(self._state.url_salt, declared.key)
+        attempt = self._attempts[self.run, digest]
         proof = self._keys[declared.secret]
         if identifier and identifier not in self._ids.union(attempt.seen):
-            attempt = replace(attempt, id=identifier).made_with(*proof, self._records.key)
-            self._attempts[self._run, digest] = attempt
+            attempt = attempt.proven(identifier, *proof, self._records.key)
+            self._attempts[self.run, digest] = attempt
             self._ids.add(identifier)
-        elif digest not in self._doubtful:
-            self._proofs[digest] = proof
+        elif all(map(attempt.is_like, self._others)):
+            self._proofs[self.run, digest] = proof
 
     def close(self, declared: DeclaredSubscription) -> None:
         """Close the attempt of this run, which has made nothing."""
-        del self._attempts[self._run, identity_digest(self._url_salt, declared.key)]
+        del self._attempts[self.run, identity_digest(self._state.url_salt, declared.key)]
+
+    def mark(self, identifier: str) -> None:
+        """Mark a subscription for which a DELETE is about to be sent."""
+        self._marks.add(identifier)
+
+    def unmark(self, identifier: str) -> None:
+        """Take the mark back: the response says that nothing was removed."""
+        self._marks.discard(identifier)
 
     def learn(self, listed: LiveSubscriptions) -> None:
-        """Settle the attempts by a list."""
-        self._set(settled(self.records, listed, self._url_salt, self._proofs))
+        """Settle the attempts and the marks by a list."""
+        self.shown = {live.id for live in listed}
+        self._set(settled(self.records, listed, self._state.url_salt, self._proofs))
+        self._marks &= self.shown
 
     def record(self, declared: DeclaredSubscription) -> StateEntry | Attempt | None:
         """Return the entry that this run has made, or its open attempt; None: it is closed."""
-        digest = identity_digest(self._url_salt, declared.key)
-        return self._made.get(digest) or self._attempts.get((self._run, digest))
+        digest = identity_digest(self._state.url_salt, declared.key)
+        return self._made.get(digest) or self._attempts.get((self.run, digest))
 
 
 class AppliedTenancy(Record):
@@ -105,7 +135,6 @@ class AppliedTenancy(Record):
     plan: TenancyPlan
     records: TenancyRecords  # what the state is to contain
     listed: LiveSubscriptions | None = None  # the last list; None: no list could be read
-    removed: frozenset[str] = frozenset()  # ids that responses report as removed
 
 
 class Journal:
@@ -117,7 +146,8 @@ class Journal:
         self._store = run.store
         self._planner = run.planner
         self._tenancies = {tenancy.name: run.located(tenancy) for tenancy in run.tenancies}
-        self._state = run.planner.state or NO_STATE
+        self._before = run.planner.state or NO_STATE  # as it was when the run began
+        self._state = self._before
         self._keys: dict[SecretRef, Proof] = {}  # of the secrets that this run sends or adopts
         self._run = 0  # the number of this run; 0: it has written no attempts
         self._started_at = int(run.context.clock.now())
@@ -125,59 +155,63 @@ class Journal:
         self._commit = commit
 
     def begin(self, plans: TenancyPlans) -> None:
-        """Write an attempt for each subscription that is about to be made.
+        """Write an attempt for each subscription to be made, and a mark for each to be removed.
 
-        Raises StateError if the state cannot be written: nothing may be made then.
+        Raises StateError if the state cannot be written: nothing may be changed then.
         """
         made = []
         for plan in plans:
             for step in plan.steps:
-                if step.creates or step.action == "adopt":
+                if step.is_due and (step.creates or step.action == "adopt"):
                     made.append(step.declared_side.secret)
-        if not made:
-            return
         self._derive_keys(made)
 
         def change(state: State) -> State:
             self._run = state.serial + 1  # the serial of this write
-            return state.with_records([self._begun(plan, state) for plan in plans])
+            return state.with_records([self._begun(plan, state) for plan in plans], self._salts())
 
         names = shortened([plan.name for plan in plans])
         self._state = update(self._store, change, f"{self._start}: begins in {names}")
 
     def ledger(self, plan: TenancyPlan) -> Ledger:
-        """Return the records of a tenancy, to be changed by its apply."""
+        """Return the records of a tenancy, to be changed by its apply.
+
+        They have the marks of earlier runs, and the entries that this run adopts. They lack what
+        this run forgets.
+        """
         records = settled(self._state.of(plan.key), plan.live, self._state.url_salt)
-        return Ledger(records, self._state.url_salt, self._run, self._keys)
+        if self._tenancies[plan.name].is_handed_over:
+            left = {step.id for step in plan.steps if step.action == "leave"}
+            records = records.mapped(lambda record: record if record.id in left else None)
+        earlier = self._before.of(plan.key)
+        marks = tuple(mark for mark in earlier.marks if mark in records.marks)
+        entries = (*records.entries, *self._adopted(plan))
+        records = replace(records, entries=entries, marks=marks)
+        tenancy = self._tenancies[plan.name]
+        return Ledger(tenancy, records, self._state, self._run, self._keys)
 
     def without_calls(self, plan: TenancyPlan) -> AppliedTenancy:
         """Apply a plan with nothing to do, from the list that it was made from."""
         plan = replace(not_begun(plan), live_after=plan.live_count)
         return AppliedTenancy(plan, self.ledger(plan).records, plan.live)
 
-    def write_and_verify(self, applied: Sequence[AppliedTenancy]) -> TenancyPlans:
-        """Write what was made and what was removed, and plan again from the last lists.
+    def write(self, applied: Sequence[AppliedTenancy]) -> list[AppliedTenancy]:
+        """Write what was made and what was removed. Raises StateError.
 
-        The returned plans also contain what is still not as declared. Raises StateError.
+        The returned tenancies also report what an interrupted --replace did not replace.
         """
+        closed = {tenancy.plan.name: self._closed(tenancy) for tenancy in applied}
 
         def change(state: State) -> State:
-            ended = [self._records_after(tenancy, state) for tenancy in applied]
+            if not state.serial and self._state.url_salt:  # new, and `begin` had nothing to write
+                state = replace(state, url_salt=self._state.url_salt)
+            ended = []
+            for tenancy in applied:
+                ended.append(self._records_after(tenancy, closed[tenancy.plan.name], state))
             return state.with_records(ended, self._salts())
 
-        state = update(self._store, change, f"{self._start}: {_changes(applied)}")
-        read = []
-        for tenancy in applied:
-            if tenancy.listed is not None and tenancy.plan.has_changes:
-                read.append(FetchedTenancy(self._tenancies[tenancy.plan.name], tenancy.listed))
-        planner = replace(
-            self._planner, state=state, selection=replace(self._planner.selection, replace=())
-        )
-        plans = {tenancy.plan.name: tenancy.plan for tenancy in applied}
-        for after in planner.plan(read):
-            plan = plans[after.name]
-            plans[after.name] = replace(plan, differences=tuple(_still_different(plan, after)))
-        return [*plans.values()]
+        update(self._store, change, f"{self._start}: {_changes(applied)}")
+        return [self._reported(tenancy, closed[tenancy.plan.name]) for tenancy in applied]
 
     def _salts(self) -> Iterator[Salt]:
         """Yield the salts of all records of this run.
@@ -201,33 +235,29 @@ class Journal:
             self._keys[ref] = self._planner.ring.key(secret, salt), salt
 
     def _begun(self, plan: TenancyPlan, state: State) -> TenancyRecords:
-        """Return the records of a tenancy with an attempt for each subscription to be made.
-
-        They lack the attempts without an id of what --replace names: a list showed none of them.
-        """
+        """Return the records of a tenancy with the attempts and the marks of this run."""
         ids = defaultdict[SubscriptionKey, list[str]](list)
         for live in plan.live:
             ids[live.key].append(live.id)
-        made = []
-        named = set()
-        for step in plan.steps:
-            if step.creates and not step.outcome:
-                made.append(
-                    Attempt(**self._fields(step, state), seen=tuple(ids[step.declared_side.key]))
-                )
-                if REQUESTED in step.reasons:
-                    named.add(made[-1].identity)
         records = settled(state.of(plan.key), plan.live, state.url_salt)
-        for attempt in records.attempts:
-            if attempt.id or attempt.identity not in named:
-                made.append(attempt)
-        return replace(records, attempts=tuple(made))
+        attempts = [*records.attempts]
+        marks = {*records.marks}
+        for step in plan.steps:
+            if step.is_due and step.creates:
+                seen = tuple(ids[step.declared_side.key])
+                is_requested = REQUESTED in step.reasons
+                attempt = Attempt(**self._fields(step, state), seen=seen, is_requested=is_requested)
+                proof = self._keys[step.declared_side.secret]
+                attempts.append(attempt.sent_with(*proof, plan.key))
+            if step.is_due and step.removes:
+                marks.add(step.id)
+        return replace(records, attempts=tuple(attempts), marks=tuple(marks))
 
-    def _adopted(self, plan: TenancyPlan, state: State) -> Iterator[StateEntry]:
+    def _adopted(self, plan: TenancyPlan) -> Iterator[StateEntry]:
         """Yield the entries of live subscriptions whose secrets a person vouches for."""
         for step in plan.steps:
-            if step.action == "adopt" and step.outcome and step.outcome.result == "done":
-                entry = StateEntry(**self._fields(step, state), id=step.id, is_adopted=True)
+            if step.action == "adopt" and step.is_due:
+                entry = StateEntry(**self._fields(step, self._state), id=step.id, is_adopted=True)
                 yield entry.made_with(*self._keys[step.declared_side.secret], plan.key)
 
     def _fields(self, step: Step, state: State) -> dict[str, Any]:
@@ -240,18 +270,59 @@ class Journal:
             "content": step.declared_side.content,
         }
 
-    def _records_after(self, applied: AppliedTenancy, state: State) -> TenancyRecords:
+    def _closed(self, applied: AppliedTenancy) -> Attempts:
+        """Return the attempts of earlier runs that this run closes.
+
+        They have no id, not even after the last list. Nobody needed them when this run began, or
+        --replace names their addresses. Without a last list, none is closed.
+        """
+        if applied.listed is None:
+            return []
+        plan = applied.plan
+        tenancy = self._tenancies[plan.name]
+        shown = {live.id for live in plan.live}
+        before = settled(self._before.of(plan.key), plan.live, self._state.url_salt)
+        wanted = wanted_identities(tenancy, self._state.url_salt, plan)
+        closed = needless_attempts(before, shown, wanted)
+        named = set()
+        for step in plan.steps:
+            if REQUESTED in step.reasons:
+                named.add(identity_digest(self._state.url_salt, step.declared_side.key))
+        closed += [attempt for attempt in before.attempts if attempt.identity in named]
+        return [one for one in applied.records.attempts if one in closed and not one.id]
+
+    def _reported(self, applied: AppliedTenancy, closed: Attempts) -> AppliedTenancy:
+        """Report once what an interrupted --replace did not replace."""
+        plan = applied.plan
+        wanted = wanted_identities(self._tenancies[plan.name], self._state.url_salt, plan)
+        newest = newest_listed(applied.records, {live.id for live in applied.listed or ()})
+        left = []
+        for attempt in closed:
+            is_replaced = newest.get(attempt.identity, 0) > attempt.run
+            if attempt.is_requested and wanted.get(attempt.identity) and not is_replaced:
+                left.append(attempt.address)
+        if not left:
+            return applied
+        what = f"an interrupted run did not replace what --replace named: {shortened(left)}"
+        fix = f"`{self._planner.flags.applying(left)}` if they are still to be replaced"
+        plan = replace(plan, warnings=(*plan.warnings, Problem(what, fix, plan.location)))
+        return replace(applied, plan=plan)
+
+    def _records_after(
+        self, applied: AppliedTenancy, closed: Attempts, state: State
+    ) -> TenancyRecords:
         """Return what the state contains about a tenancy after this run."""
         tenancy = self._tenancies[applied.plan.name]
         declared = declared_by_identity(tenancy, state.url_salt)
         records = applied.records
-        if tenancy.is_handed_over:
-            left = {step.id for step in applied.plan.steps if step.action == "leave"}
-            records = records.mapped(lambda record: record if record.id in left else None)
-        entries = (*records.entries, *self._adopted(applied.plan, state))
-        records = replace(records, entries=tuple(self._tagged(entries, applied.plan, declared)))
+        entries = tuple(self._tagged(records.entries, applied.plan, declared))
+        records = replace(records, entries=entries)
         if applied.listed is not None:
-            records = self._by_last_list(records, applied, applied.listed, declared)
+            shown = {live.id for live in applied.listed}
+            enabled = {digest for digest, wanted in declared.items() if wanted.enabled}
+            attempts = tuple(one for one in records.attempts if one not in closed)
+            records = without_needless(replace(records, attempts=attempts), shown, enabled)
+            records = replace(records, foreign=tuple(sorted(shown - records.ids)))
         if applied.plan.may_have_changed and self._commit:
             records = replace(records, commit=self._commit)
 
@@ -276,32 +347,6 @@ class Journal:
                 tag = self._planner.ring.tag(secret, plan.key, entry.id)
                 entry = replace(entry, tag=tag or entry.tag)
             yield entry
-
-    def _by_last_list(
-        self,
-        records: TenancyRecords,
-        applied: AppliedTenancy,
-        listed: LiveSubscriptions,
-        declared: Mapping[str, DeclaredSubscription],
-    ) -> TenancyRecords:
-        """Drop the records that nobody needs, and note what is foreign. `declared`: by identity."""
-        shown = {live.id for live in listed}
-        kept = {step.declared_side.key for step in applied.plan.steps if step.evidence}
-        wanted = {}
-        for digest, subscription in declared.items():
-            if subscription.enabled:
-                wanted[digest] = subscription.key in kept
-        records = without_needless(records, shown, wanted, self._started_at, applied.removed)
-        return replace(records, foreign=tuple(sorted(shown - records.ids)))
-
-
-def _still_different(before: TenancyPlan, after: TenancyPlan) -> Iterator[Step]:
-    """Yield the steps of a second plan that are still needed, or show what others did meanwhile."""
-    known = {step.id for step in before.steps if not step.is_change}
-    for step in after.steps:
-        is_needed = step.is_change and not after.awaits(step)
-        if is_needed or (step.differs and not step.is_change and step.id not in known):
-            yield step
 
 
 _DONE_WORDS: Mapping[str, str] = {

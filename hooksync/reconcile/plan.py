@@ -79,6 +79,7 @@ URL_CHANGED = Reason("url-changed", "url changed")
 SECRET_CHANGED = Reason("secret-changed", "secret changed")
 SECRET_UNKNOWN = Reason("secret-unknown", "secret unknown")
 UNCONFIRMED = Reason("unconfirmed", "it is in the list, but no response proves its secret")
+MARKED = Reason("unconfirmed", "a run was going to remove it")
 REPLACED_OUTSIDE = Reason("replaced-outside", "replaced outside this state, secret unknown")
 REMOVED_OUTSIDE = Reason("removed-outside", "removed outside this state")
 REQUESTED = Reason("requested", "requested by --replace")
@@ -185,6 +186,11 @@ class Step(Record):
     def is_change(self) -> bool:
         """Whether the step changes something: the subscription is neither kept nor left alone."""
         return self.action not in ("keep", "leave")
+
+    @property
+    def is_due(self) -> bool:
+        """Whether apply is to carry the step out, and has not decided otherwise."""
+        return self.is_change and self.outcome is None
 
     @property
     def is_drift(self) -> bool:
@@ -300,8 +306,10 @@ class TenancyPlan(Record, _Counted, dict=True):
     # what forbids nothing, such as a receiver that is not ready
     warnings: Problems = ()
     errors: Problems = ()  # why there is no plan, or why apply did not begin
-    # the addresses under which earlier runs may have made what no list shows
+    # the addresses under which earlier runs may have made what no list shows: those that need it,
+    # and those for which apply only looks again, because nobody needs it
     open_attempts: tuple[str, ...] = ()
+    idle_attempts: tuple[str, ...] = ()
     # steps that the verification found: still needed, or about what others made meanwhile
     differences: Steps = ()
     # why there was no verification; empty if there was one, or nothing to verify
@@ -336,14 +344,11 @@ class TenancyPlan(Record, _Counted, dict=True):
         """Whether there is something to do, and nothing against it."""
         return self.has_changes and not (self.refusals or self.errors)
 
-    def awaits(self, step: Step) -> bool:
-        """Whether a step would make what an open attempt may have made."""
-        return step.creates and step.address in self.open_attempts
-
     @property
     def awaits_attempt(self) -> bool:
-        """Whether any step would."""
-        return any(self.awaits(step) for step in self.steps)
+        """Whether apply waits until a list shows what an earlier run may have made."""
+        created = {step.address for step in self.steps if step.creates}
+        return bool(self.idle_attempts) or not created.isdisjoint(self.open_attempts)
 
     @property
     def is_as_declared(self) -> bool:

@@ -7,7 +7,7 @@ api/run.py opens runs.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -46,7 +46,15 @@ from hooksync.service.client import Preservica
 from hooksync.service.http import Caller
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.fingerprints import KeyRing
-from hooksync.state.history import History, history_of
+from hooksync.state.history import (
+    MOST_OPEN,
+    History,
+    declared_by_identity,
+    history_of,
+    needless_attempts,
+    newest_listed,
+    open_attempts,
+)
 from hooksync.state.model import NO_STATE, State
 from hooksync.state.store import StateStore
 
@@ -85,21 +93,20 @@ class Planner(Record):
 
     def plan(self, fetched: Sequence[FetchedTenancy]) -> TenancyPlans:
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
-        comparisons = {comparison.tenancy.name: comparison for comparison in self._compare(fetched)}
+        comparisons = {comparison.tenancy.name: comparison for comparison in self.compare(fetched)}
         plans = []
         unproven = {}
         for item in fetched:
             plan = empty_plan(item.tenancy, item.errors, item.refusals)
             tried: Container[str] = ()
             if comparison := comparisons.get(plan.name):
-                plan = self._judged(comparison)
-                tried = comparison.history.blocked
+                plan, tried = _with_attempts(comparison, self._judged(comparison))
             unproven[plan.name] = list_unproven(plan, tried)
             plans.append(plan)
         is_empty = not (self.state and self.state.addresses)
         return refuse_unproven(plans, unproven, self.flags, is_empty=is_empty)
 
-    def _compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
+    def compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
         """Pair what is declared and live in each tenancy, and derive the keys of all secrets.
 
         Raises StateError for a state that asks for hours of scrypt. A state that hooksync wrote has
@@ -186,8 +193,49 @@ class Planner(Record):
             over_limit=tuple(over_limit),
             warnings=warnings,
             errors=tuple(wrong),
-            open_attempts=() if tenancy.is_handed_over else tuple(history.open_addresses),
         )
+
+
+def wanted_identities(tenancy: Tenancy, url_salt: str, plan: TenancyPlan) -> dict[str, bool]:
+    """Return the identities that are declared and not paused, and whether each is as declared.
+
+    An identity that this run has not compared is not.
+    """
+    kept = {step.declared_side.key for step in plan.steps if step.evidence}
+    wanted = {}
+    for digest, declared in declared_by_identity(tenancy, url_salt).items():
+        if declared.enabled:
+            wanted[digest] = declared.key in kept
+    return wanted
+
+
+def _with_attempts(comparison: Comparison, plan: TenancyPlan) -> tuple[TenancyPlan, Container[str]]:
+    """Fill in the attempts that no list shows.
+
+    Also returns the addresses under which too many attempts that somebody needs are open.
+    """
+    history = comparison.history
+    records = history.records
+    if not records.attempts or comparison.tenancy.is_handed_over:
+        return plan, ()
+    declared = declared_by_identity(comparison.tenancy, history.url_salt)
+    wanted = wanted_identities(comparison.tenancy, history.url_salt, plan)
+    needless = needless_attempts(records, history.shown, wanted)
+    newest = newest_listed(records, history.shown)
+    idle = set()
+    for attempt in needless:
+        if not attempt.id and attempt.run > newest.get(attempt.identity, 0):
+            idle.add(declared.get(attempt.identity, attempt).address)
+    hidden = set()
+    numbers = Counter[str]()
+    for attempt in open_attempts(records, history.shown):
+        if attempt not in needless:
+            address = declared[attempt.identity].address
+            numbers[address] += 1
+            if attempt.id not in history.shown:
+                hidden.add(address)
+    plan = replace(plan, open_attempts=tuple(sorted(hidden)), idle_attempts=tuple(sorted(idle)))
+    return plan, {address for address, number in numbers.items() if number >= MOST_OPEN}
 
 
 class Run(Record):

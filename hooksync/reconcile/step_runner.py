@@ -1,13 +1,13 @@
-"""The execution of one step: its calls, and their results.
+"""The execution of one step: its calls, their results, and the outcome that follows from them.
 
-A step makes a subscription, removes one, or does both. Each of these calls ends in one of a few
-states (`CallState`). The outcome of the step follows from these, the responses and the lists.
+A step makes a subscription, removes one, or does both. What became of it also depends on the
+records of the run (`reconcile.journal.Ledger`), which its last list has settled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from enum import Enum, auto
+from typing import Literal
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected
 from hooksync.core.model import Secret
@@ -16,31 +16,17 @@ from hooksync.reconcile.journal import Ledger
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED, Outcome, Result, Step
 from hooksync.service.client import Preservica
 from hooksync.service.responses import CONFLICT
-from hooksync.state.model import StateEntry
+from hooksync.state.model import Attempt, StateEntry
+
+# unclear: the service may have carried it out; refused: it certainly has not
+CallResult = Literal["not-sent", "unclear", "refused", "done"]
 
 _INVALID = (400, 422)  # the service refuses the subscription, or the receiver failed its challenge
 _PROVED_FIX = (
     "read the service's answer above; the receiver has just answered hooksync's challenge with the"
     " declared secret"
 )
-
-
-class CallState(Enum):
-    """The state of the call that makes a subscription, or of the call that removes one."""
-
-    UNTRIED = auto()
-    UNCLEAR = auto()  # may be done: the response was lost, or contained no new id
-    UNLISTED = auto()  # a response contained the id of the new one, and no list has shown it
-    FOUND = auto()  # a list shows the new one, and no response proves its secret
-    STILL_LISTED = auto()  # a response reported the removal, and the list shows the old one
-    # 409: the service has one already, and a list may show that an earlier try has made it
-    CONFLICT = auto()
-    REFUSED = auto()  # certainly not done
-    DONE = auto()  # a new one: a response proves it, and a list shows it
-
-
-_NOTHING_MADE = (CallState.UNTRIED, CallState.REFUSED)
-_SETTLED = {*_NOTHING_MADE, CallState.DONE}
+_STILL_LISTED = "the service reported the removal, and the list still shows the subscription"
 
 
 class StepRunner:
@@ -48,137 +34,133 @@ class StepRunner:
 
     def __init__(self, step: Step, service: Preservica, ledger: Ledger) -> None:
         self.step = step
-        self.creation = CallState.UNTRIED
-        self.removal = CallState.UNTRIED
+        self.creation: CallResult = "not-sent"
+        self.removal: CallResult = "not-sent"
         self._service = service
         self._ledger = ledger
-        self._is_success = False  # the response to the creation
-        self._response_id: str | None = None  # in a success response
-        self._new_id: str | None = None
-        self._is_old_listed = False  # in the last list
+        self._response_id: str | None = None  # in a success response to the creation
+        self._is_conflict = False  # 409: a list may show that an earlier try has made it
         self._why = ""  # the step is not done
         self._fix = ""
 
     @property
-    def must_remove(self) -> bool:
-        """Whether the step still has to remove a live subscription.
+    def may_remove(self) -> bool:
+        """Whether the step still has a live subscription to remove, as far as its calls show."""
+        is_failed = self.step.creates and self.creation in ("not-sent", "refused")
+        return self.step.removes and self.removal == "not-sent" and not is_failed
 
-        It does not if a new one was to be made, and certainly was not.
-        """
-        if self.step.outcome or not self.step.removes:
-            return False
-        is_barred = self.step.creates and self.creation in (*_NOTHING_MADE, CallState.CONFLICT)
-        return self.removal is CallState.UNTRIED and not is_barred
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt of the step, if the last list does not show what it may have made."""
+        if not self.step.creates or self.creation not in ("unclear", "done"):
+            return None
+        record = self._ledger.record(self.step.declared_side)
+        is_open = isinstance(record, Attempt) and record.id not in self._ledger.shown
+        return record if isinstance(record, Attempt) and is_open else None
+
+    @property
+    def is_still_listed(self) -> bool:
+        """Whether the last list shows what the service reported as removed."""
+        return self.removal == "done" and self.step.id in self._ledger.shown
 
     def create(self, secret: Secret) -> None:
         """Make the new subscription."""
-        self.creation = CallState.UNCLEAR  # until a response says something else
+        self.creation = "unclear"  # until a response says something else
         try:
             self._response_id = self._service.subscribe(self.step.declared_side, secret)
-            self._is_success = True
+            self.creation = "done"
         except HooksyncError as error:
             self.creation = self._failed(error)
             status = error.status if isinstance(error, Rejected) else 0
             receiver = self.step.receiver
-            if status == CONFLICT:
-                self.creation = CallState.CONFLICT
-            elif status in _INVALID and receiver:
+            self._is_conflict = status == CONFLICT
+            if status in _INVALID and receiver:
                 self._fix = receiver.fix or _PROVED_FIX
 
     def record_response(self) -> None:
         """Record what the response to the creation says."""
-        if self._is_success:
+        if self.creation == "done":
             self._ledger.accept(self.step.declared_side, self._response_id)
-            self._learn_new()
-        elif self.creation in _NOTHING_MADE:
+        elif self.creation != "unclear" and not self._is_conflict:
             self._ledger.close(self.step.declared_side)
 
     def remove(self) -> None:
         """Remove the live subscription."""
-        self.removal = CallState.UNCLEAR  # until a response says something else
+        self.removal = "unclear"  # until a response says something else
         try:
             self._service.unsubscribe(self.step.id)
-            self.removal = CallState.DONE
+            self.removal = "done"
         except HooksyncError as error:
             self.removal = self._failed(error)
 
-    def _failed(self, error: HooksyncError) -> CallState:
-        """Keep the error of a call, and return the call's state."""
+    def _failed(self, error: HooksyncError) -> CallResult:
+        """Keep the error of a call, and return the result of the call."""
         self.explain(error.summary, "; ".join(problem.fix for problem in error.problems))
-        return CallState.UNCLEAR if isinstance(error, AnswerLost) else CallState.REFUSED
+        return "unclear" if isinstance(error, AnswerLost) else "refused"
 
     def explain(self, why: str, fix: str = NEXT_RUN) -> None:
         """Keep the reason why the step is not done."""
         self._why = why
         self._fix = fix
 
-    def learn(self, listed: Collection[str]) -> None:
-        """Update the results from a list, by which the ledger has settled the attempts.
+    def finish(self, listed: Collection[str] | None) -> Step:
+        """Return the step with its outcome. No list will be read any more.
 
-        `listed`: the ids in it.
+        `listed`: the ids in the last list; None: it could not be read.
         """
-        if self.step.creates:
-            self._learn_new()
-        self._is_old_listed = self.step.id in listed
-        if self.removal is CallState.UNTRIED:
-            return
-        if not self._is_old_listed:
-            self.removal = CallState.DONE  # whatever the response was
-        elif self.removal is CallState.DONE:
-            self.removal = CallState.STILL_LISTED
-
-    def _learn_new(self) -> None:
-        """Update what is known of the new subscription."""
-        record = self._ledger.record(self.step.declared_side)
-        if record is None or not record.id:
-            return
-        self._new_id = record.id
-        if isinstance(record, StateEntry):
-            self.creation = CallState.DONE
-        else:
-            self.creation = CallState.UNLISTED if record.fingerprint else CallState.FOUND
-
-    def finish(self) -> Step:
-        """Return the step with its outcome. No list will be read any more."""
         if self.step.outcome:
             return self.step
-        if self.creation is CallState.CONFLICT:
-            self.creation = CallState.REFUSED
-            self._ledger.close(self.step.declared_side)
-        result = self._result()
-        return replace(self.step, outcome=Outcome(result, self._problem(result), self._new_id))
-
-    def _result(self) -> Result:
-        """Return the result, which is "unsettled" as long as anything is not known.
-
-        Otherwise it is "done" if all calls succeeded, and "half-done" if one of two did.
-        """
         if not self.step.is_change:
-            return "unchanged"
-        calls = []
+            return replace(self.step, outcome=Outcome("unchanged"))
+        record = self._ledger.record(self.step.declared_side) if self.step.creates else None
+        if self._is_conflict and isinstance(record, Attempt) and not record.id:
+            self._ledger.close(self.step.declared_side)
+            record = None
+        results = []
         if self.step.creates:
-            calls.append(self.creation)
+            results.append(self._creation_result(record))
         if self.step.removes:
-            calls.append(self.removal)
-        if not _SETTLED.issuperset(calls):
-            return "unsettled"
-        if calls.count(CallState.DONE) == len(calls):
-            return "done"  # also an adoption, which needs no call: the journal records it
-        if CallState.DONE in calls:
-            return "half-done"
-        return "failed" if CallState.REFUSED in calls else "not-attempted"
+            results.append(self._removal_result(listed, is_replaced=isinstance(record, StateEntry)))
+        result = _combined(results)
+        problem = self._problem(result, record, listed)
+        return replace(self.step, outcome=Outcome(result, problem, record.id if record else None))
 
-    def _problem(self, result: Result) -> Problem | None:
+    def _creation_result(self, record: StateEntry | Attempt | None) -> Result:
+        """Return what became of the creation. `record`: of the new subscription."""
+        if record:
+            return "done" if isinstance(record, StateEntry) else "unsettled"
+        return "failed" if self.creation == "refused" else "not-attempted"
+
+    def _removal_result(self, listed: Collection[str] | None, *, is_replaced: bool) -> Result:
+        """Return what became of the removal. A list overrides the response."""
+        is_listed = listed is None or self.step.id in listed
+        match self.removal:
+            case "not-sent":
+                is_due = is_replaced or not self.step.creates
+                return "done" if is_due and not is_listed else "not-attempted"
+            case "done":
+                return "unsettled" if listed is not None and is_listed else "done"
+            case "unclear":
+                return "unsettled" if is_listed else "done"
+            case "refused":
+                return "failed" if is_listed else "done"
+
+    def _problem(
+        self,
+        result: Result,
+        record: StateEntry | Attempt | None,
+        listed: Collection[str] | None,
+    ) -> Problem | None:
         """Return why the step is not done, and the fix."""
         why = self._why
         fix = self._fix
         if result == "unsettled":
-            why = "; ".join(filter(None, (why, self._why_unsettled())))
+            why = "; ".join(filter(None, (why, self._why_unsettled(record))))
             fix = NEXT_RUN
         elif result == "failed" and self.step.action == "resubscribe":
-            is_live = "is still live" if self._is_old_listed else "was not removed"
-            why = f"{why}; the old subscription {is_live}"
-        elif result == "half-done" and self.removal is CallState.DONE:
+            is_live = listed is not None and self.step.id in listed
+            why = f"{why}; the old subscription {'is still live' if is_live else 'was not removed'}"
+        elif result == "half-done" and self.removal in ("done", "unclear"):
             why = f"the old one is removed, and nothing is live in its place: {why}"
             fix = f"{fix}; {NEXT_RUN}"
         elif result == "half-done" and not why:
@@ -186,18 +168,26 @@ class StepRunner:
             fix = NEXT_RUN
         return Problem(why, fix) if why and result != "done" else None
 
-    def _why_unsettled(self) -> str:
+    def _why_unsettled(self, record: StateEntry | Attempt | None) -> str:
         """Return why the result of the step is not known."""
-        match self.creation:
-            case CallState.UNCLEAR:
-                start = "the response has no new id, and " if self._is_success else ""
-                if self.removal is CallState.DONE:
-                    start = f"the old one is removed, and {start}"
-                return f"{start}the list does not show what was made"
-            case CallState.FOUND:
-                return f"the list shows {self._new_id}, and no response proves its secret"
-            case CallState.UNLISTED:
-                return UNLISTED
-        if self.removal is CallState.UNCLEAR:
-            return "it may be removed"
-        return "the service reported the removal, and the list still shows the subscription"
+        if isinstance(record, Attempt) and record.is_proven:
+            return UNLISTED
+        if isinstance(record, Attempt) and record.id:
+            return f"the list shows {record.id}, and no response proves its secret"
+        if isinstance(record, Attempt):
+            start = "the response has no new id, and " if self.creation == "done" else ""
+            if self.removal == "done":
+                start = f"the old one is removed, and {start}"
+            return f"{start}the list does not show what was made"
+        return _STILL_LISTED if self.removal == "done" else "it may be removed"
+
+
+def _combined(results: list[Result]) -> Result:
+    """Return the result of a step from those of its calls. An adoption has none, and is done."""
+    if "unsettled" in results:
+        return "unsettled"
+    if results.count("done") == len(results):
+        return "done"
+    if "done" in results:
+        return "half-done"
+    return "failed" if "failed" in results else "not-attempted"

@@ -116,7 +116,7 @@ def _check_records(state: State) -> None:
         _check_different("attempts", attempts)
     for records in state.tenancies:
         for record in records.subscriptions:
-            if (record.salt or record.fingerprint) and record.salt not in state.salts_by_id:
+            if record.salt not in state.salts_by_id:
                 name = quoted(record.address)
                 raise InvalidDocument(f"the salt of {name} is missing: {quoted(record.salt)}")
 

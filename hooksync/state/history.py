@@ -1,15 +1,16 @@
 """What the state contains about one tenancy, settled by a list. Pure.
 
-Here a list settles attempts, and open attempts are told from the others. If a list shows a
-subscription of an attempt, the subscription belongs to hooksync. It is unconfirmed: no response
-proves with which secret it was made.
+Here a list settles attempts, and the attempts that somebody needs are told from the others. If a
+list shows a subscription of an attempt, the subscription belongs to hooksync. It is unconfirmed: no
+response proves with which secret it was made.
 `tests/simulation/model.py` has the same rules as a model, and plays histories against both.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TypeAlias
@@ -19,37 +20,50 @@ from hooksync.core.model import (
     LiveSubscription,
     LiveSubscriptions,
     Tenancy,
-    TenancyKey,
 )
 from hooksync.core.record import Record, replace
 from hooksync.state.fingerprints import Key, Salt, identity_digest
 from hooksync.state.model import Attempt, State, StateEntry, TenancyRecords
 
-MOST_OPEN = 2  # hooksync creates nothing under an identity with so many open attempts
-# seconds; a list may still show an attempt that is younger, so it is not closed
-ATTEMPT_EXPIRY = 3600
+MOST_OPEN = 2  # hooksync creates nothing under an identity with so many needed attempts
 
 Proof: TypeAlias = tuple[Key, Salt]
-# by identity: the secrets that success responses without an id prove in this run
-Proofs: TypeAlias = Mapping[str, Proof]
+# the secrets that success responses without an id prove, by the run and the identity of the attempt
+Proofs: TypeAlias = Mapping[tuple[int, str], Proof]
+Attempts: TypeAlias = list[Attempt]
+NewIds: TypeAlias = defaultdict[str, list[str]]  # that no record has, by identity
 
 
-class History(Record):
+class History(Record, dict=True):
     """What the state contains about a tenancy, and what that means in this run."""
 
     HIDDEN = ("url_salt",)
 
-    entries: Mapping[str, StateEntry]  # by live id
-    url_salt: str  # hex
-    found: Mapping[str, Attempt]  # by the live id that a list shows
-    lost_names: Collection[str]  # local names of entries that the list lacks
-    blocked: Collection[str]  # addresses under which too many attempts are open
-    open_addresses: Sequence[str]  # of open attempts that no list shows
-    # the foreign ids that the last apply of the tenancy saw; None: there was no apply
-    foreign: Collection[str] | None
+    records: TenancyRecords  # settled by the list
+    shown: Collection[str]  # the ids in the list
+    url_salt: str = ""  # hex
     # False: under a policy, and unsigned: anybody could have written it, so it proves no ownership
     is_trusted: bool = True
     has_state: bool = True  # False: the run has no state, so no secret is compared
+    # the number of the apply that plans again, and the ids that its first plan removes
+    run: int = 0
+    going: Collection[str] = ()
+
+    @cached_property
+    def entries(self) -> dict[str, StateEntry]:
+        """The entries, by live id."""
+        return {entry.id: entry for entry in self.records.entries}
+
+    @cached_property
+    def found(self) -> dict[str, Attempt]:
+        """The attempts whose subscriptions the list shows, by live id."""
+        attempts = self.records.attempts
+        return {attempt.id: attempt for attempt in attempts if attempt.id in self.shown}
+
+    @cached_property
+    def lost_names(self) -> set[str]:
+        """The local names of entries that the list lacks."""
+        return {entry.local_name for entry in self.records.entries if entry.id not in self.shown}
 
     def record(self, identifier: str) -> StateEntry | Attempt | None:
         """Return the record of a live subscription. An attempt: no response confirmed it."""
@@ -60,35 +74,23 @@ class History(Record):
         record = self.record(live.id)
         return record.run if record else 0
 
+    def is_proven(self, identifier: str) -> bool:
+        """Whether a response or a person vouches for a live subscription.
+
+        An entry does; in a state that is not trusted, only an entry that this run has made.
+        """
+        entry = self.entries.get(identifier)
+        return entry is not None and (self.is_trusted or entry.run == self.run)
+
+    def is_marked(self, live: LiveSubscription | None) -> bool:
+        """Whether a run was going to remove a live subscription: hooksync does not keep it."""
+        return live is not None and live.id in self.records.marks
+
 
 def history_of(state: State, tenancy: Tenancy, listed: LiveSubscriptions) -> History:
     """Gather what a state contains about a tenancy, settled by a list."""
     records = settled(state.of(tenancy.key), listed, state.url_salt)
-    shown = {live.id for live in listed}
-    attempts = open_attempts(records, shown)
-    declared = declared_by_identity(tenancy, state.url_salt) if attempts else {}
-    numbers = Counter(map(attrgetter("identity"), attempts))
-    lost_names = {entry.local_name for entry in records.entries if entry.id not in shown}
-    found = {}
-    blocked = set()
-    hidden = set()
-    for attempt in attempts:
-        address = declared.get(attempt.identity, attempt).address
-        if attempt.identity in declared and numbers[attempt.identity] >= MOST_OPEN:
-            blocked.add(address)
-        if attempt.id in shown:
-            found[attempt.id] = attempt
-        else:
-            hidden.add(address)
-    return History(
-        {entry.id: entry for entry in records.entries},
-        state.url_salt,
-        found,
-        lost_names,
-        blocked,
-        sorted(hidden),
-        records.foreign,
-    )
+    return History(records, {live.id for live in listed}, state.url_salt)
 
 
 def local_name(declared: DeclaredSubscription) -> str:
@@ -108,99 +110,111 @@ def settled(
     url_salt: str,
     proofs: Proofs = MappingProxyType({}),
 ) -> TenancyRecords:
-    """Settle the attempts of a tenancy by a list.
+    """Settle the attempts and the marks of a tenancy by a list.
 
     An attempt becomes an entry if the list shows the id that a response contained. Without an id,
-    it takes the id of a new subscription of its identity, and stays open: nothing proves the
-    secret. Only in its own run is a single new subscription that of a success response.
+    the oldest attempt takes the id of a new subscription of its identity, and stays open: nothing
+    proves the secret. Only in its own run is a single new subscription that of a success response.
+    What was marked and is not listed has been removed.
 
-    `proofs`: of this run, and only of identities that had no other attempt without an id when the
-    run wrote its attempts.
+    `proofs`: of this run, without the identities of which an older attempt without an id has a
+    different secret or flag.
     """
-    if not records.attempts:
+    if not (records.attempts or records.marks):
         return records
     shown = {live.id for live in listed}
+    gone = set(records.marks) - shown
     known = records.ids
-    new = defaultdict[str, list[str]](list)  # ids that no record has, by identity
+    new: NewIds = defaultdict(list)
     for live in listed:
         if live.id not in known:
             new[identity_digest(url_salt, live.key)].append(live.id)
-    entries = [*records.entries]
     attempts = []
     for attempt in sorted(records.attempts, key=attrgetter("run")):
-        proof = proofs.get(attempt.identity)
-        attempt = _with_found_id(attempt, new[attempt.identity], proof, records.key)
-        if attempt.id in shown and attempt.fingerprint:
+        proof = proofs.get((attempt.run, attempt.identity))
+        if proof and len(_unseen(attempt, new)) == 1:
+            attempt = attempt.proven(_take_oldest(attempt, new), *proof, records.key)
+        attempts.append(attempt)
+    entries = [entry for entry in records.entries if entry.id not in gone]
+    still_open = []
+    for attempt in attempts:
+        if _unseen(attempt, new):
+            attempt = replace(attempt, id=_take_oldest(attempt, new))
+        if attempt.id in shown and attempt.is_proven:
             entries.append(attempt.entry())
         # otherwise an earlier list has shown it, and this one does not: it was removed
-        elif attempt.id in shown or attempt.fingerprint or not attempt.id:
-            attempts.append(attempt)
-    return replace(records, entries=tuple(entries), attempts=tuple(attempts))
+        elif attempt.id in shown or attempt.is_proven or not attempt.id:
+            still_open.append(attempt)
+    marks = tuple(mark for mark in records.marks if mark in shown)
+    return replace(records, entries=tuple(entries), attempts=tuple(still_open), marks=marks)
 
 
-def _with_found_id(
-    attempt: Attempt, ids: list[str], proof: Proof | None, tenancy: TenancyKey
-) -> Attempt:
-    """Give an attempt without an id the first of the new ids of its identity, and take it away.
-
-    `proof`: of a success response without an id. It counts only if there is a single new one.
-    """
-    unseen = [identifier for identifier in ids if identifier not in attempt.seen]
-    if attempt.id or not unseen:
-        return attempt
-    ids.remove(unseen[0])
-    attempt = replace(attempt, id=unseen[0])
-    if proof and len(unseen) == 1:
-        attempt = attempt.made_with(*proof, tenancy)
-    return attempt
+def _unseen(attempt: Attempt, new: NewIds) -> list[str]:
+    """Return the new ids that an attempt without an id may have made."""
+    if attempt.id:
+        return []
+    return [identifier for identifier in new[attempt.identity] if identifier not in attempt.seen]
 
 
-def open_attempts(records: TenancyRecords, shown: Collection[str]) -> list[Attempt]:
+def _take_oldest(attempt: Attempt, new: NewIds) -> str:
+    """Take the first of these ids away from the others, and return it."""
+    identifier = _unseen(attempt, new)[0]
+    new[attempt.identity].remove(identifier)
+    return identifier
+
+
+def open_attempts(records: TenancyRecords, shown: Collection[str]) -> Attempts:
     """Return the attempts that count: those without a newer entry, and those that a list shows.
 
     `shown`: the ids in the list.
     """
-    newest = _newest_runs(records)
-    return [
-        attempt
-        for attempt in records.attempts
-        if attempt.run > newest.get(attempt.identity, 0) or attempt.id in shown
-    ]
+    newest = _newest_runs(records.entries)
+    counting = []
+    for attempt in records.attempts:
+        if attempt.run > newest.get(attempt.identity, 0) or attempt.id in shown:
+            counting.append(attempt)
+    return counting
 
 
-def _newest_runs(records: TenancyRecords) -> dict[str, int]:
+def needless_attempts(
+    records: TenancyRecords, shown: Collection[str], wanted: Mapping[str, bool]
+) -> Attempts:
+    """Return the attempts that nobody needs.
+
+    Their identities are undeclared, paused or live as declared, or have a newer entry that is
+    listed. `wanted`: the identities that are declared and not paused, and whether each is live as
+    declared.
+    """
+    newest = newest_listed(records, shown)
+    needless = []
+    for attempt in records.attempts:
+        is_wanted = wanted.get(attempt.identity) is False
+        if not is_wanted or attempt.run < newest.get(attempt.identity, 0):
+            needless.append(attempt)
+    return needless
+
+
+def newest_listed(records: TenancyRecords, shown: Collection[str]) -> dict[str, int]:
+    """Return the run of the newest listed entry of each identity."""
+    return _newest_runs(entry for entry in records.entries if entry.id in shown)
+
+
+def _newest_runs(entries: Iterable[StateEntry]) -> dict[str, int]:
     """Return the run of the newest entry of each identity."""
-    return {entry.identity: entry.run for entry in sorted(records.entries, key=attrgetter("run"))}
+    return {entry.identity: entry.run for entry in sorted(entries, key=attrgetter("run"))}
 
 
 def without_needless(
-    records: TenancyRecords,
-    shown: Collection[str],
-    declared: Mapping[str, bool],
-    now: float,
-    removed: Collection[str],
+    records: TenancyRecords, shown: Collection[str], wanted: Collection[str]
 ) -> TenancyRecords:
-    """Drop the records that nobody needs, by the last list of an apply.
+    """Drop the entries that nobody needs: not listed, and undeclared, paused or not the newest.
 
-    A record goes only if its id is not listed. An entry goes if this run has removed it, or its
-    identity is undeclared or has a newer entry. An attempt goes if its identity is undeclared, has
-    a newer entry, or is live as declared, but not within `ATTEMPT_EXPIRY`.
-    `declared`: the identities that are declared and not paused, and whether each was kept with a
-    known secret. `removed`: the ids that this run has removed.
+    `wanted`: the identities that are declared and not paused.
     """
-    listed_or_lost = [
-        entry for entry in records.entries if entry.id in shown or entry.id not in removed
-    ]
-    records = replace(records, entries=tuple(listed_or_lost))
-    newest = _newest_runs(records)
-
-    def kept(record: StateEntry | Attempt) -> StateEntry | Attempt | None:
-        """Return a record that is still needed; None: it is dropped."""
-        is_newest = record.run >= newest.get(record.identity, 0)
-        is_needed = record.identity in declared and is_newest
-        if isinstance(record, Attempt):
-            is_open = is_needed and not declared[record.identity]
-            is_needed = is_open or now - record.at <= ATTEMPT_EXPIRY
-        return record if record.id in shown or is_needed else None
-
-    return records.mapped(kept)
+    newest = _newest_runs(records.entries)
+    kept = []
+    for entry in records.entries:
+        is_newest = entry.run == newest[entry.identity]
+        if entry.id in shown or (entry.identity in wanted and is_newest):
+            kept.append(entry)
+    return replace(records, entries=tuple(kept))

@@ -33,7 +33,7 @@ class SubscriptionRecord(Record):
     content: Content  # the compared fields, as declared at that time
     id: str = ""  # of the live subscription; "": not known
     salt: str = ""  # the id of the salt that the fingerprint was made with
-    fingerprint: str = ""  # of the secret; "": nothing vouches for it
+    fingerprint: str = ""  # of the secret
 
     @property
     def local_name(self) -> str:
@@ -61,14 +61,37 @@ class StateEntry(SubscriptionRecord, rename={"is_adopted": "adopted"}):
     tag: str | UnsetType = UNSET  # of the secret, by `KeyRing.tag`, if that made one
 
 
-class Attempt(SubscriptionRecord):
+class Attempt(SubscriptionRecord, rename={"is_proven": "proven", "is_requested": "requested"}):
     """A subscription whose creation is not proven, or that no list has shown yet.
 
-    Its id comes from a response, which proves the secret, or from a list, which does not.
+    Its id comes from a response, which proves the secret, or from a list, which does not. Until a
+    response proves it, the fingerprint is that of the secret to be sent, bound to the identity.
     """
 
     # the ids that were live under its identity before
     seen: tuple[str, ...] = ()
+    is_proven: bool = False
+    is_requested: bool = False  # by --replace
+
+    def is_like(self, other: Attempt) -> bool:
+        """Whether it does not matter which of two attempts made a subscription.
+
+        They have different identities, or the same secret and flag.
+        """
+        if self.identity != other.identity:
+            return True
+        mine = (self.salt, self.fingerprint, self.content)
+        return mine == (other.salt, other.fingerprint, other.content)
+
+    def sent_with(self, key: Key, salt: Salt, tenancy: TenancyKey) -> Attempt:
+        """Add the fingerprint of the secret to be sent."""
+        sent = fingerprint(key, tenancy, self.identity)
+        return replace(self, salt=salt.id, fingerprint=sent)
+
+    def proven(self, identifier: str, key: Key, salt: Salt, tenancy: TenancyKey) -> Attempt:
+        """Add the id of a response, which proves the secret."""
+        attempt = replace(self, id=identifier, is_proven=True)
+        return attempt.made_with(key, salt, tenancy)
 
     def entry(self) -> StateEntry:
         """Return the entry of a subscription that a list shows."""
@@ -85,6 +108,8 @@ class TenancyRecords(Record):
     # the live ids that the last apply saw, and that no record has; None: there was no apply
     foreign: tuple[str, ...] | None = None
     commit: str | None = None  # of the hooks files whose apply changed the tenancy last
+    # the live ids that a run was going to remove, until a list lacks them
+    marks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Sort the records, so that equal states have equal texts."""
@@ -92,6 +117,7 @@ class TenancyRecords(Record):
         attempts = sorted(self.attempts, key=attrgetter("address", "run", "identity"))
         force_setattr(self, "entries", tuple(entries))  # the class is frozen otherwise
         force_setattr(self, "attempts", tuple(attempts))
+        force_setattr(self, "marks", tuple(sorted(self.marks)))
 
     @property
     def key(self) -> TenancyKey:

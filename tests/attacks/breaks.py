@@ -157,9 +157,9 @@ BREAKS = {
     ),
     "states: ownership": Break(
         "take an entry of any state for a proof",
-        "reconcile/diff.py",
-        "return self.history.is_trusted and live.id in self.history.entries",
-        "return live.id in self.history.entries",
+        "state/history.py",
+        "return entry is not None and (self.is_trusted or entry.run == self.run)",
+        "return entry is not None",
     ),
     "states: waits": Break(
         "wait for the attempts of any state",

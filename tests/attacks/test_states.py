@@ -90,12 +90,15 @@ def test_attempts_of_an_unsigned_state_make_no_run_wait_under_a_policy(place: Pl
 # --- rotations that a forged state tries to hide
 
 
+ATTEMPTED = {"proven": True, "requested": False, "seen": []}
+
+
 def forged_attempts(document: dict[str, Any]) -> None:
     """Replace the entries by attempts, as if a killed run had made the subscriptions."""
     [tenancy] = document["tenancies"]
     for entry in tenancy["entries"]:
         fields = {name: each for name, each in entry.items() if name != "adopted"}
-        tenancy["attempts"].append(fields | {"id": "", "salt": "", "fingerprint": "", "seen": []})
+        tenancy["attempts"].append(fields | ATTEMPTED | {"id": "", "proven": False})
     tenancy["entries"] = []
 
 
@@ -111,7 +114,7 @@ def open_attempts(document: dict[str, Any]) -> None:
         for entry in entries_of(document):
             fields = {name: each for name, each in entry.items() if name != "adopted"}
             document["tenancies"][0]["attempts"].append(
-                fields | {"id": f"{run}", "run": run, "seen": []}
+                fields | ATTEMPTED | {"id": f"{run}", "run": run}
             )
 
 

@@ -23,7 +23,7 @@ VALUE = "the-secret-of-the-receiver-0123456789"
 ENVIRON = {"HOOK_SECRET": VALUE}
 PLAIN = Selection()
 PLACE = "hooks.state.json"
-NOTHING = History({}, "", {}, (), (), (), None)
+NOTHING = History(TenancyRecords(*PROD), ())
 
 
 def derive(wanted: SecretWithSalt) -> Key:
@@ -50,7 +50,8 @@ def tried(one: DeclaredSubscription, *, run: int = 1, **fields: object) -> Attem
     """Return an attempt to make a subscription, of which neither a response nor a list said more."""
     digest = identity_digest(URL_SALT, one.key)
     attempt = Attempt(one.address, run, AT, digest, one.content)
-    return replace(attempt, **fields)
+    sent = attempt.sent_with(derive((Secret(VALUE), SALT)), SALT, PROD)
+    return replace(sent, **fields)
 
 
 def make_plan(
@@ -60,6 +61,7 @@ def make_plan(
     history: History = NOTHING,
 ) -> TenancyPlan:
     """Return the plan of a tenancy without refusals and warnings."""
+    history = replace(history, shown={one.id for one in live})
     pairs = pair(wanted, tuple(live), history)
     ring = KeyRing(1, derive)
     return Comparison(wanted, tuple(live), options, history, pairs, ring, (), {}, {}).plan()

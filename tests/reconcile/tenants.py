@@ -95,12 +95,13 @@ class Tenant:
             journal = Journal(run, None)
             if plan.is_ready:
                 journal.begin([plan])
-                execution = Execution(plan, run, journal.ledger(plan), self.advance)
+                ledger = journal.ledger(plan)
+                execution = Execution(plan, run, ledger, self.advance, is_reviewed=True)
                 applied = execution.run_phases()
             else:
                 applied = journal.without_calls(plan)
         if not (is_killed or plan.refusals):
-            return journal.write_and_verify([applied])[0]
+            return journal.write([applied])[0].plan
         return applied.plan
 
     def begin(self) -> None:

@@ -368,7 +368,8 @@ def test_each_subscription_is_in_exactly_one_step_in_any_order_of_declarations(
         if index < len(there) and which < len(wanted.subscriptions):
             identifier = there[index].id
             entries[identifier] = made(identifier, wanted.subscriptions[which], run=run)
-    history = replace(NOTHING, entries=entries, url_salt=URL_SALT)
+    records = replace(NOTHING.records, entries=tuple(entries.values()))
+    history = replace(NOTHING, records=records, url_salt=URL_SALT)
     options = Selection(replace=globs)
     plan = make_plan(wanted, there, options, history)
     declared_seen = [

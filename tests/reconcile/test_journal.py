@@ -10,7 +10,6 @@ from hooksync.core.errors import HooksyncError
 from hooksync.core.model import DeclaredSubscription, Secret, TenancyKey
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Selection
-from hooksync.state.history import ATTEMPT_EXPIRY
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
 from tests.reconcile.planning import PLAIN, VALUE, derive, made, told
@@ -45,7 +44,7 @@ def test_a_rotation_is_noticed_and_only_a_success_response_proves_the_new_secret
     assert told(tenant.plan()) == ["resubscribe new-1 secret-changed"]
     assert results(tenant.apply()) == ["unsettled"]
     [newest] = tenant.attempts
-    assert not newest.fingerprint
+    assert not newest.is_proven
     assert told(tenant.plan()) == [
         "resubscribe new-1 secret-changed",
         f"unsubscribe {newest.id} duplicate",
@@ -73,7 +72,6 @@ def test_the_next_run_finishes_a_killed_run(is_made: bool) -> None:
     [entry] = tenant.records.entries
     assert entry.fingerprint
     assert list(tenant.service.live) == [entry.id]
-    tenant.clock.advance(ATTEMPT_EXPIRY + 1)
     tenant.apply()
     assert tenant.records.subscriptions == (entry,)
 
@@ -90,7 +88,6 @@ def test_an_attempt_is_open_until_a_list_shows_it_or_an_hour_after_a_newer_entry
     assert tenant.apply().is_as_declared
     assert len(tenant.attempts) == 1
     assert tenant.plan().open_attempts == ()  # a newer entry exists
-    tenant.clock.advance(ATTEMPT_EXPIRY + 1)
     assert tenant.apply().is_as_declared
     assert tenant.attempts == ()
 
@@ -142,7 +139,6 @@ def test_what_was_paused_or_dropped_is_subscribed_again_without_its_old_attempts
     for _ in range(2):
         tenant.apply()
     tenant.wanted = tenancy(*without)
-    tenant.clock.advance(ATTEMPT_EXPIRY + 1)
     tenant.apply()
     assert tenant.attempts == ()
     tenant.wanted = tenancy(ONE)
@@ -168,9 +164,9 @@ def test_a_lost_response_whose_edit_is_reverted_is_neither_awaited_nor_refused()
         assert results(tenant.apply()) == ["unsettled"]
     tenant.value = VALUE
     plan = tenant.plan()
-    assert (told(plan), plan.refusals, plan.awaits_attempt) == (["keep new-1"], (), False)
+    assert (told(plan), plan.refusals, plan.open_attempts) == (["keep new-1"], (), ())
+    assert plan.idle_attempts == (ADDRESS,)
     assert tenant.apply().is_as_declared
-    tenant.clock.advance(ATTEMPT_EXPIRY + 1)
     tenant.apply()
     assert tenant.plan().open_attempts == ()  # otherwise drift for ever
     tenant.value = NEW_VALUE
@@ -215,7 +211,7 @@ def test_a_late_subscription_without_an_id_is_not_taken_for_the_one_after_a_rota
     tenant.advance = lambda: tenant.service.hidden.discard("new-1")  # it appears now
     assert results(tenant.apply()) == ["unsettled"]
     assert tenant.records.entries == ()
-    assert [(one.id, one.fingerprint) for one in tenant.attempts] == [("new-1", ""), ("", "")]
+    assert [(one.id, one.is_proven) for one in tenant.attempts] == [("new-1", False), ("", False)]
 
 
 def test_two_attempts_that_lists_show_in_the_opposite_order_prove_no_secret() -> None:
@@ -250,9 +246,9 @@ def test_the_id_of_nothing_is_awaited_and_then_bounded() -> None:
     assert "two attempts are open" in tenant.plan().refusals[0].what
     tenant.wanted = tenancy()  # the name is dropped
     assert tenant.plan().steps == ()
-    tenant.clock.advance(ATTEMPT_EXPIRY + 1)
     tenant.apply()
-    assert tenant.records.subscriptions == ()
+    assert len(tenant.attempts) == 2  # each claims its own id, and nothing else
+    assert not tenant.plan().awaits_attempt
 
 
 def test_what_is_dropped_before_a_list_shows_it_is_removed_when_a_list_shows_it() -> None:
@@ -261,7 +257,7 @@ def test_what_is_dropped_before_a_list_shows_it_is_removed_when_a_list_shows_it(
     assert results(tenant.apply()) == ["unsettled"]
     tenant.wanted = tenancy(owns="made")
     tenant.apply()
-    assert (tenant.plan().steps, tenant.plan().open_attempts) == ((), (ADDRESS,))
+    assert (tenant.plan().steps, tenant.plan().open_attempts) == ((), ())
     tenant.service.hidden.clear()
     assert told(tenant.plan()) == ["unsubscribe new-1 undeclared"]
 
@@ -305,7 +301,7 @@ def test_an_id_from_a_response_is_not_live_until_a_list_shows_it() -> None:
     [made_now] = outcomes(tenant.apply())
     assert made_now.result == "unsettled"
     [attempt] = tenant.attempts
-    assert (attempt.id, bool(attempt.fingerprint)) == ("new-1", True)
+    assert (attempt.id, attempt.is_proven) == ("new-1", True)
     plan = tenant.plan()
     assert (told(plan), plan.awaits_attempt) == (["subscribe new"], True)
     tenant.service.hidden.clear()

@@ -127,7 +127,8 @@ def test_no_changes_are_one_line_if_everything_was_compared() -> None:
     unknown = plain(plan_lines(run_of(kept(known=False)))).splitlines()
     assert unknown[2].startswith("?   catalogue ")
     assert unknown[-1] == "No changes to make; not compared: 1 secret; 0 unchanged."
-    lagging = planned(tenancy(), [], tried(declared()))
+    not_selected = replace(tenancy(), not_selected=(declared(),))
+    lagging = planned(not_selected, [], tried(declared()))
     text = plain(plan_lines(run_of(lagging))).splitlines()[-1]
     assert text == "No changes to make; not compared: 1 open attempt; 0 unchanged."
 

@@ -7,13 +7,13 @@ step. An apply reads each list once. `test_model` plays random histories against
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Protocol
 
-MOST_ATTEMPTS = 2  # hooksync creates nothing under an identity with so many open attempts
-EXPIRY = 8  # lists; an attempt that no list shows is closed after so many, if nobody needs it
+MOST_ATTEMPTS = 2  # hooksync creates nothing under an identity with so many needed attempts
 KILLS = ("after the write", "before the end")
 
 
@@ -31,11 +31,10 @@ class Wanted:
 
 
 Wanteds = Mapping[str, Wanted]  # by identity
+Shown = Mapping[str, str]  # a list: identities by id
 
 
 class Service(Protocol):
-    lists: int  # so many lists were read so far
-
     def list(self) -> dict[str, str]:
         """Return the listed identities, by id."""
 
@@ -64,78 +63,145 @@ class Attempt:
     address: str
     identity: str
     run: int
-    at: int  # the number of the last list before
     seen: frozenset[str]  # the ids that were listed under the identity before
+    secret: str  # to be sent
     id: str = ""
-    secret: str = ""  # a response gave the id, and proves this secret; empty: a list gave the id
+    is_proven: bool = False  # a response gave the id; otherwise, a list did
 
 
 @dataclass
 class State:
     entries: list[Entry] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
+    marks: set[str] = field(default_factory=set)  # ids that a run was going to remove
     run: int = 0
 
     def known(self) -> set[str]:
         return {one.id for one in (*self.entries, *self.attempts)}
 
-    def newest(self, identity: str) -> int:
-        """Return the run of the newest entry of an identity; 0: there is none."""
-        return max((one.run for one in self.entries if one.identity == identity), default=0)
+    def newest(self, identity: str, shown: Collection[str] | None = None) -> int:
+        """Return the run of the newest entry of an identity, or the newest listed one; 0: none."""
+        entries = [one for one in self.entries if one.identity == identity]
+        listed = [one for one in entries if shown is None or one.id in shown]
+        return max((one.run for one in listed), default=0)
 
-    def open(self, identity: str, shown: Mapping[str, str]) -> list[Attempt]:
-        """Return the attempts that count: those without a newer entry, and those that are listed."""
-        newest = self.newest(identity)
-        of_it = [one for one in self.attempts if one.identity == identity]
-        return [one for one in of_it if one.run > newest or one.id in shown]
+    def needless(self, shown: Shown, wanted: Wanteds, right: Collection[str]) -> list[Attempt]:
+        """Return the attempts that nobody needs. `right`: the identities that are as declared."""
+        return [
+            one
+            for one in self.attempts
+            if one.identity not in wanted
+            or one.identity in right
+            or one.run < self.newest(one.identity, shown)
+        ]
 
 
-def settle(state: State, shown: Mapping[str, str], sure: Mapping[str, str]) -> None:
-    """Settle attempts by a list.
+def settle(state: State, shown: Shown, sure: Mapping[str, str]) -> None:
+    """Settle attempts and marks by a list.
 
     `sure`: the secrets of this run's success responses without an id, by identity, if no older
-    attempt without an id was open when its attempt was written.
+    attempt without an id has a different secret.
     """
+    gone = state.marks - shown.keys()
+    state.marks -= gone
+    state.entries = [one for one in state.entries if one.id not in gone]
+    state.attempts.sort(key=lambda one: one.run)
+    for one in state.attempts:
+        new = unseen(state, shown, one)
+        if one.run == state.run and one.identity in sure and len(new) == 1:
+            one.id = new[0]
+            one.is_proven = True
+    for one in state.attempts:
+        new = unseen(state, shown, one)
+        if new:
+            one.id = new[0]  # found: nobody knows its secret
     for one in list(state.attempts):
-        if one.id and one.id in shown and one.secret:
+        if one.id and one.id in shown and one.is_proven:
             state.entries.append(Entry(one.id, one.address, one.identity, one.run, one.secret))
             state.attempts.remove(one)
-        elif one.id and one.id not in shown and not one.secret:
+        elif one.id and one.id not in shown and not one.is_proven:
             state.attempts.remove(one)  # a list showed it, and does not any more
-    state.attempts.sort(key=lambda one: one.run)
-    for one in list(state.attempts):
-        known = state.known()
-        of_it = [each for each, identity in shown.items() if identity == one.identity]
-        new = [each for each in of_it if each not in known and each not in one.seen]
-        if one.id or not new:
-            continue
-        if one.run == state.run and one.identity in sure and len(new) == 1:
-            secret = sure[one.identity]
-            state.entries.append(Entry(new[0], one.address, one.identity, one.run, secret))
-            state.attempts.remove(one)
+
+
+def unseen(state: State, shown: Shown, one: Attempt) -> list[str]:
+    """Return the ids that an attempt without an id may have made."""
+    known = state.known()
+    of_it = [each for each, identity in shown.items() if identity == one.identity]
+    return [each for each in of_it if not one.id and each not in known and each not in one.seen]
+
+
+@dataclass
+class Plan:
+    """What hooksync decides from what is declared, what a list shows, and what the state has."""
+
+    creates: set[str] = field(default_factory=set)  # identities
+    right: set[str] = field(default_factory=set)  # identities that are live as declared
+    unknown: set[str] = field(default_factory=set)  # identities whose secret the state lacks
+    requested: set[str] = field(default_factory=set)  # identities that --replace names
+    replaces: set[str] = field(default_factory=set)  # ids in whose place something is made
+    removes: dict[str, str] = field(default_factory=dict)  # identities by id; "": undeclared
+
+    @property
+    def going(self) -> set[str]:
+        return self.replaces | self.removes.keys()
+
+
+def plan(
+    state: State, shown: Shown, wanted: Wanteds, named: Collection[str], first: Plan | None = None
+) -> Plan:
+    """Decide. `first`: the first plan of this run; None: this is the first plan."""
+    made = Plan()
+    going = first.going if first else set()
+    run = state.run if first else 0
+    entries = {one.id: one for one in state.entries}
+    known = {each for each in state.known() if each in shown}
+    places = paired(state, shown, wanted)
+    for one, found in places.items():
+        kept = found[0] if found else ""
+        entry = entries.get(kept)
+        is_named = wanted[one].address in named and not (entry and entry.run == run)
+        if kept in state.marks and kept not in known and not is_named:
+            kept = ""  # the mark is no reason to remove it
+        is_right = bool(entry) and entry.identity == one and entry.secret == wanted[one].secret
+        if is_named:
+            made.requested.add(one)
+        if kept and kept not in known | state.marks and not is_named:
+            made.unknown.add(one)
+        elif is_named or not is_right or kept in state.marks:
+            made.creates.add(one)
+            made.replaces |= {kept} - {""}
         else:
-            one.id = new[0]  # found: nobody knows its secret
+            made.right.add(one)
+        for each in found:
+            is_ours = each in known or each in going or is_named
+            if each != kept and is_ours and one not in made.unknown:
+                made.removes[each] = one
+    taken = {each for found in places.values() for each in found}
+    for each in known - taken:
+        made.removes[each] = ""
+    return made
 
 
-def forget(
-    state: State, shown: Mapping[str, str], wanted: Wanteds, new: Collection[str], lists: int
-) -> None:
-    """Drop the records that nobody needs.
+def paired(state: State, shown: Shown, wanted: Wanteds) -> dict[str, list[str]]:
+    """Return the live ids of each declared identity, the one to keep first.
 
-    `wanted`: by identity; `new`: the identities under which something was made; `lists`: the number
-    of lists.
+    An entry of the same address whose identity is not declared has moved, unless something older
+    is live in its new place.
     """
-    for entry in list(state.entries):
-        is_newest = entry.run == state.newest(entry.identity)
-        if entry.id not in shown and not (entry.identity in wanted and is_newest):
-            state.entries.remove(entry)
-    for one in list(state.attempts):
-        is_needed = one.identity in new and one.run > state.newest(one.identity)
-        if one.id not in shown and not is_needed and lists - one.at > EXPIRY:
-            state.attempts.remove(one)
-    for record in (*state.entries, *state.attempts):  # an address may be renamed
-        if record.identity in wanted:
-            record.address = wanted[record.identity].address
+    entries = {one.id for one in state.entries}
+    runs = {one.id: one.run for one in (*state.attempts, *state.entries)}
+    there = [one for one in state.entries if one.id in shown and one.identity not in wanted]
+    there.sort(key=lambda one: one.run, reverse=True)
+    places = {}
+    for one, want in wanted.items():
+        found = [each for each, place in shown.items() if place == one]
+        found.sort(key=lambda each: (each not in entries, -runs.get(each, 0)))
+        for entry in there:
+            newer = [runs.get(each, 0) for each in found if each not in state.marks]
+            if entry.address == want.address and all(run > entry.run for run in newer):
+                found.append(entry.id)
+        places[one] = sorted(found, key=lambda each: each in state.marks)
+    return places
 
 
 @dataclass
@@ -147,40 +213,50 @@ class Model:
     kill: str = ""  # where the next run is killed
     refused: list[str] = field(default_factory=list)  # identities, by the last run
 
-    def apply(self, declared: Iterable[Wanted], replaced: Collection[str] = ()) -> None:
-        """Make live match declared. `replaced`: the addresses that --replace names."""
+    def apply(self, declared: Iterable[Wanted], named: Collection[str] = ()) -> None:
+        """Make live match declared. `named`: the addresses that --replace names."""
         wanted = {want.identity: want for want in declared}
-        named = {one for one, want in wanted.items() if want.address in replaced}
         state = deepcopy(self.disk)
         shown = self.service.list()
         settle(state, shown, {})
-        for one in list(state.attempts):
-            if one.identity in named and not one.id:
-                state.attempts.remove(one)
-        new = creating(state, shown, wanted, named)
-        self.refused = [one for one in new if one not in named and is_refused(state, one, shown)]
+        first = plan(state, shown, wanted, named)
+        needless = state.needless(shown, wanted, first.right)
+        self.refused = refused(state, first, shown, needless)
         if self.refused:
             return
-        doubtful = {one.identity for one in state.attempts if not one.id}
-        kept = {one: kept_id(state, shown, one) for one in wanted if one not in new}
-        replacing = {kept_id(state, shown, one): one for one in new} | moved(state, shown, wanted)
+        closing = [(one.run, one.identity) for one in needless]
+        for one in state.attempts:
+            if one.identity in first.requested:
+                closing.append((one.run, one.identity))
+        others = [one for one in state.attempts if not one.id]
         state.run += 1
-        for one in new:
+        for one in first.creates:
             seen = frozenset(each for each, identity in shown.items() if identity == one)
-            address = wanted[one].address
-            state.attempts.append(Attempt(address, one, state.run, self.service.lists, seen))
-        if new:
+            want = wanted[one]
+            state.attempts.append(Attempt(want.address, one, state.run, seen, want.secret))
+        if first.creates or first.going:
             self.disk = deepcopy(state)
+            self.disk.marks |= first.going
         self._die("after the write")
-        nameless = self._create(state, [wanted[one] for one in new])
-        sure = {one: secret for one, secret in nameless.items() if one not in doubtful}
+        nameless = self._create(state, [wanted[one] for one in first.creates])
+        sure = {}
+        for one, secret in nameless.items():
+            if all(other.identity != one or other.secret == secret for other in others):
+                sure[one] = secret
         shown = self.service.list()
         settle(state, shown, sure)
-        kept |= {one.identity: one.id for one in state.entries if one.run == state.run}
-        self._remove(state, shown, wanted, kept, replacing, named)
+        second = plan(state, shown, wanted, named, first)
+        for each in first.going & second.removes.keys():
+            place = second.removes[each]
+            if not second.creates or (place and place not in second.creates):
+                self.service.delete(each)
+                state.marks.add(each)
         shown = self.service.list()
         settle(state, shown, sure)
-        forget(state, shown, wanted, new, self.service.lists)
+        for one in list(state.attempts):
+            if (one.run, one.identity) in closing and not one.id:
+                state.attempts.remove(one)
+        forget(state, shown, wanted)
         self._die("before the end")
         self.disk = state
 
@@ -201,74 +277,26 @@ class Model:
                 nameless[want.identity] = want.secret
             elif kind == "id":
                 attempt.id = identifier
-                attempt.secret = want.secret
+                attempt.is_proven = True
         return nameless
 
-    def _remove(
-        self,
-        state: State,
-        shown: Mapping[str, str],
-        wanted: Wanteds,
-        kept: Mapping[str, str],
-        replacing: Mapping[str, str],
-        named: Collection[str],
-    ) -> None:
-        """Remove what is replaced, duplicate or undeclared.
 
-        `kept`: the ids that stay, by identity; `replacing`: the identities that are made again, by
-        the ids that they replace.
-        """
-        is_whole = all(kept.get(one) in shown for one in wanted)
-        for each, identity in shown.items():
-            place = replacing.get(each) or identity
-            is_ours = each in state.known() or each in replacing or place in named
-            is_free = kept.get(place) in shown if place in wanted else is_whole
-            if is_ours and is_free and each not in kept.values():
-                self.service.delete(each)
+def refused(state: State, first: Plan, shown: Shown, needless: Collection[Attempt]) -> list[str]:
+    """Return the identities with an unknown secret, or with two attempts that somebody needs."""
+    counts = Counter[str]()
+    for one in state.attempts:
+        is_open = one.run > state.newest(one.identity) or one.id in shown
+        counts[one.identity] += is_open and one not in needless
+    tried = {one for one, number in counts.items() if number >= MOST_ATTEMPTS}
+    return sorted(first.unknown | ((first.creates - first.requested) & tried))
 
 
-def kept_id(state: State, shown: Mapping[str, str], identity: str) -> str:
-    """Return the id to keep or to replace: the newest entry, then the newest found one."""
-    records: Sequence[Sequence[Entry | Attempt]] = (state.entries, state.attempts)
-    for several in records:
-        there = [one for one in several if one.identity == identity and one.id in shown]
-        if there:
-            return max(there, key=lambda one: one.run).id
-    return next((each for each, place in shown.items() if place == identity), "")
-
-
-def creating(
-    state: State, shown: Mapping[str, str], wanted: Wanteds, named: Collection[str]
-) -> list[str]:
-    """Return the identities under which something is to be made."""
-    secrets = {one.id: one.secret for one in state.entries if one.id in shown}
-    new = []
-    for one, want in wanted.items():
-        if one in named or secrets.get(kept_id(state, shown, one)) != want.secret:
-            new.append(one)
-    return new
-
-
-def is_refused(state: State, identity: str, shown: Mapping[str, str]) -> bool:
-    """Whether two attempts are open, or nothing is known about what is live."""
-    kept = kept_id(state, shown, identity)
-    is_unknown = bool(kept) and kept not in state.known()
-    return is_unknown or len(state.open(identity, shown)) >= MOST_ATTEMPTS
-
-
-def moved(state: State, shown: Mapping[str, str], wanted: Wanteds) -> dict[str, str]:
-    """Return the new identities of subscriptions that moved, by the ids that they replace.
-
-    What is live under a new identity must be newer: then an earlier run did not finish the move.
-    """
-    runs = {one.id: one.run for one in (*state.attempts, *state.entries)}
-    there = [one for one in state.entries if one.id in shown and one.identity not in wanted]
-    there.sort(key=lambda one: one.run, reverse=True)
-    found = {}
-    for one, want in wanted.items():
-        newer = [runs.get(each, 0) for each, place in shown.items() if place == one]
-        for entry in there:
-            if entry.address == want.address and all(run > entry.run for run in newer):
-                found[entry.id] = one
-                newer.append(entry.run)
-    return found
+def forget(state: State, shown: Shown, wanted: Wanteds) -> None:
+    """Drop the entries that nobody needs, and rename what has a new address."""
+    for entry in list(state.entries):
+        is_newest = entry.run == state.newest(entry.identity)
+        if entry.id not in shown and not (entry.identity in wanted and is_newest):
+            state.entries.remove(entry)
+    for record in (*state.entries, *state.attempts):
+        if record.identity in wanted:
+            record.address = wanted[record.identity].address

@@ -200,7 +200,7 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put(*ENTRIES, 0, "content", None), "tenancies[0].entries[0].content is not valid"),
         (put(*ENTRIES, 0, "salt", ""), "tenancies[0].entries[0].salt is not valid"),
         (put(*ENTRIES, 0, "fingerprint", ""), "tenancies[0].entries[0].fingerprint is not valid"),
-        (put(*ATTEMPTS, 0, "fingerprint", "0" * 64), 'the salt of "prod/catalogue/MOVED" is missing: ""'),
+        (put(*ATTEMPTS, 0, "fingerprint", ""), "tenancies[0].attempts[0].fingerprint is not valid"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_a_fix(
