@@ -10,6 +10,7 @@ __version__ = "0.9.0"
 __all__ = [
     "HooksyncError",
     "Inputs",
+    "Options",
     "Plan",
     "Problem",
     "Step",
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hooksync.api.run import (
         HooksyncError,
         Inputs,
+        Options,
         Plan,
         Problem,
         Step,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from hooksync.api.options import FileOptions, RunOptions
+from hooksync.api.options import FileOptions, Options, RunOptions
 from hooksync.api.receipt import sealed
 from hooksync.config import declarations
 from hooksync.config.declarations import Declarations
@@ -26,7 +26,7 @@ from hooksync.core.model import (
 from hooksync.core.output import Format
 from hooksync.core.record import Record, field, replace
 from hooksync.core.signing import plan_key
-from hooksync.reconcile.plan import Plan
+from hooksync.reconcile.plan import Plan, Selection
 from hooksync.render.renderers import RENDERERS
 from hooksync.state.store import state_place
 
@@ -39,6 +39,7 @@ class Inputs(Record):
     tenancies: tuple[Tenancy, ...]
     warnings: Problems
     options: RunOptions
+    selection: Selection
     context: Context
     private_receivers: bool = True  # whether receivers at private addresses may be called
     receipt: Plan | None = None  # the saved or shown plan that the new one must equal
@@ -54,11 +55,6 @@ class Inputs(Record):
         options = self.options
         return state_place(options.files[0], options.state) if options.uses_state else None
 
-    @property
-    def is_confirmed(self) -> bool:
-        """Whether an apply needs no prompt: --yes was given, or a plan that must be the same."""
-        return self.options.is_confirmed or self.receipt is not None
-
     def sealed(self, plan: Plan) -> Plan:
         """Add the commit, the digest of each tenancy and, if a key is set, the signature."""
         key = plan_key(self.context.environ)
@@ -71,8 +67,21 @@ class Inputs(Record):
         return self.context.output.safe(text, form)
 
 
+def selection_of(options: Options, since: str | None = None) -> Selection:
+    """Return what a run selects and requests."""
+    return Selection(
+        options.tenancies,
+        options.targets,
+        options.replace,
+        options.adopt,
+        since or "",
+        options.selecting_variables,
+    )
+
+
 def prepare(
     options: RunOptions,
+    selection: Selection,
     context: Context,
     *,
     needs_login: bool = True,
@@ -82,24 +91,28 @@ def prepare(
     """Read files and environment. Raises FileError or UsageError with every problem.
 
     `needs_login`: also raise if no tenancy can log in; the error names all missing variables.
-    `receipt`: a saved plan, which chooses the tenancies. `entries`: of the files, if read.
+    `receipt`: a saved plan, which chooses the tenancies. `entries`: of the files, if read. A run
+    without a tenancy that differs needs no state.
     """
     declared = entries or read_files(options, context)
     changes = BranchChanges()
-    if options.since and not receipt:
+    if selection.since and not receipt:
         changes = changes_since(
-            declared, options.files, options.since, context.environ, options.policy
+            declared, options.files, selection.since, context.environ, options.policy
         )
-    entries, former, options = _choose(declared, changes, options, receipt)
+    entries, former, selection = _choose(declared, changes, selection, receipt)
+    if selection.since and not (entries or former or receipt):
+        options = options.changed(uses_state=False)
     others = [entry for entry in declared if entry not in entries]
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context)
     tenancies, warnings = resolve(entries, context.environ, needs_login=needs_login)
     run_limits = policy.run_limits if policy else {}
     return Inputs(
-        tuple(_chosen(tenancy, options.targets, policy) for tenancy in tenancies),
+        tuple(_chosen(tenancy, selection.target, policy) for tenancy in tenancies),
         (*warnings, *changes.warnings, *key_warnings(options.policy, context.environ)),
         options,
+        selection,
         context,
         private_receivers(policy),
         receipt,
@@ -111,27 +124,23 @@ def prepare(
 
 
 def _choose(
-    declared: Declarations, changes: BranchChanges, options: RunOptions, receipt: Plan | None
-) -> tuple[Declarations, Declarations, RunOptions]:
+    declared: Declarations, changes: BranchChanges, selection: Selection, receipt: Plan | None
+) -> tuple[Declarations, Declarations, Selection]:
     """Choose the tenancies by a saved plan or by the flags, and then by --since.
 
-    Returns those that files declare, those that only the merge base declares, and the options.
-    Raises UsageError for a glob that matches nothing. A run without a tenancy needs no state.
+    Returns those that files declare, those that only the merge base declares, and the
+    selection. Raises UsageError for a glob that matches nothing.
     """
     if receipt:
         names = {tenancy.name for tenancy in receipt.ready_tenancies}
-        return tuple(entry for entry in declared if entry.name in names), (), options
-    found = declarations.select((*declared, *changes.former), options.tenancies, options.targets)
+        return tuple(entry for entry in declared if entry.name in names), (), selection
+    found = declarations.select((*declared, *changes.former), selection.tenancy, selection.target)
     entries = [entry for entry in found if entry in declared]
     former = [entry for entry in found if entry in changes.former]
-    if options.since:
+    if selection.since:
         entries = [entry for entry in entries if entry.name in changes.names]
-        options = replace(
-            options,
-            tenancies=tuple(entry.name for entry in entries),
-            uses_state=options.uses_state and bool(entries or former),
-        )
-    return tuple(entries), tuple(former), options
+        selection = replace(selection, tenancy=tuple(entry.name for entry in entries))
+    return tuple(entries), tuple(former), selection
 
 
 def _resolve_former(

@@ -1,73 +1,211 @@
-"""Options: how hooks files are read, and how tenancies are compared and changed. Pure.
+"""Options that commands share: how hooks files are read, and tenancies compared. Pure.
 
-The commands add their own options to these; a field's name is the `dest` of its flag.
+Each command's own options are beside its function. core/flags.py describes the declarations.
 """
 
 from __future__ import annotations
 
 from hooksync.config.files import DEFAULT_FILE
-from hooksync.core.model import Globs
-from hooksync.core.record import Record
-from hooksync.core.run_flags import RunFlags
+from hooksync.core.flags import (
+    EVERY,
+    LOGGING_IN,
+    MORE,
+    OUTPUT,
+    PLANNING,
+    READ,
+    SAFETY,
+    SELECT,
+    CommandOptions,
+    duration,
+    flag,
+    number_between,
+)
+from hooksync.core.model import Globs, SecretRef, is_own
+from hooksync.core.run_flags import RunFlags, flags_to_repeat
+from hooksync.core.schema import is_reference
 
 
-class FileOptions(Record):
+def reference(text: str) -> SecretRef:
+    """Read the place of a secret. No error quotes `text`, because it may be the secret itself."""
+    kind, _, name = text.partition(":")
+    if not is_reference({kind: name}):  # only some kinds are written as one text
+        fix = "name the place of the secret, never the secret itself"
+        raise ValueError(f"the value is neither env:NAME nor file:PATH: {fix}")
+    if kind == "env" and is_own(name):
+        raise ValueError(f"the variable {name} is for hooksync itself")
+    return SecretRef.from_json({kind: name})
+
+
+# flags of commands whose options have nothing else in common
+HOOKS_FILES = flag(
+    "-f, --file PATH",
+    "hooks file (hooks.yaml), folder or -",
+    READ,
+    default=(DEFAULT_FILE,),
+    variable="HOOKSYNC_FILE",
+    repeated_by=EVERY,
+)
+STATE = flag(
+    "--state WHERE",
+    "path, git:BRANCH or object's URL",
+    READ,
+    default=None,
+    variable="HOOKSYNC_STATE",
+    repeated_by=EVERY,
+)
+FORMAT = flag("--format FORMAT", group=OUTPUT, default="text")
+REPORT = flag(
+    "--report FILE", "also write the result as JSON, even if steps fail", OUTPUT, default=None
+)
+ALL = flag("--all", "also show what is kept or left alone", OUTPUT, default=False)
+MAX_AGE = flag(
+    "--max-age DURATION", "longest age of the plan: 30m, 24h, 7d", SAFETY, duration, default=None
+)
+YES = flag(
+    "-y, --yes",
+    "do not prompt; needed without a terminal",
+    SAFETY,
+    default=False,
+    repeated_by=("apply", "remove"),
+)
+LOCK_TIMEOUT = flag(
+    "--lock-timeout SECONDS",
+    "wait for a run lock (default: 60; state in a file: 0)",
+    read=number_between(float, 0, 86400),
+    default=None,
+)
+
+
+class FileOptions(CommandOptions):
     """Which hooks files to read, and what they may name."""
 
-    files: tuple[str, ...]
-    names_files: bool = False  # whether the command line names them
-    policy: str | None = None  # a path
-    allows_commands: bool = False  # run the programs that hooks files name; a policy overrides this
-    credentials: str | None = None  # path of pyPreservica's file; None: that of the working folder
-    tenancies: Globs = ()  # globs of names
-    targets: Globs = ()  # globs of addresses
-    since: str | None = None  # only tenancies that differ from the merge base with this commit
-
-
-class RunOptions(FileOptions):
-    """How tenancies are read, compared and changed."""
-
-    timeout: float = 30.0  # seconds a call may take
-    parallelism: int = 8  # calls in flight over the whole run
-    state: str | None = None  # where it is; None: beside the first file
-    uses_state: bool = True
-    # seconds to wait for the run lock; None: until it is known whether its holder still runs
-    lock_timeout: float | None = None
-    replace: Globs = ()  # globs of addresses
-    adopt: Globs = ()  # globs of addresses
-    remove: tuple[str, ...] = ()  # live ids; if there are any, apply does nothing else
-    probes: bool = False  # whether a plan challenges receivers; apply does, as `probe` says
-    is_confirmed: bool = False  # apply without a prompt
-    env_files: tuple[str, ...] = ()  # paths of files of variables, which were read already
+    files: tuple[str, ...] = HOOKS_FILES
+    policy: str | None = flag(
+        "--policy FILE",
+        "limit what the run may do",
+        SAFETY,
+        default=None,
+        variable="HOOKSYNC_POLICY",
+        repeated_by=LOGGING_IN,
+    )
+    # a policy overrides this
+    allows_commands: bool = flag(
+        "--allow-commands",
+        "run the programs that hooks files name for secrets",
+        SAFETY,
+        default=False,
+        repeated_by=LOGGING_IN,
+    )
 
     @property
-    def flags(self) -> RunFlags:
+    def names_files(self) -> bool:
+        """Whether the command line names the files."""
+        return "--file" in self.given
+
+
+class EnvironmentOptions(FileOptions):
+    """Which files of variables there are. They are read before the command runs."""
+
+    env_files: tuple[str, ...] = flag(
+        "--env-file FILE",
+        "variables; exports override them",
+        READ,
+        default=(),
+        variable="HOOKSYNC_ENV_FILE",
+        repeated_by=LOGGING_IN,
+    )
+
+
+class CallOptions(EnvironmentOptions):
+    """How the service and receivers are called."""
+
+    timeout: float = flag(
+        "--timeout SECONDS",
+        "of a call; default: 30",
+        MORE,
+        number_between(float, 0.001, 3600),
+        default=30.0,
+        variable="HOOKSYNC_TIMEOUT",
+        is_for_pipelines=True,
+        repeated_by=LOGGING_IN,
+    )
+    is_verbose: bool = flag("-v, --verbose", "log each call on standard error", default=False)
+
+
+class LogInOptions(CallOptions):
+    """How a run logs in."""
+
+    # None: the file of the working folder
+    credentials: str | None = flag(
+        "--credentials FILE",
+        "credentials.properties of pyPreservica, to log in",
+        default=None,
+        repeated_by=LOGGING_IN,
+    )
+    parallelism: int = flag(
+        "--parallelism N",
+        "calls at a time over the whole run (default: 8)",
+        MORE,
+        number_between(int, 1, 64),
+        default=8,
+    )
+
+    @property
+    def logs_in(self) -> bool:
+        """Whether the command needs credentials."""
+        return True
+
+
+class RunOptions(LogInOptions):
+    """Which tenancies are read, and compared with what."""
+
+    state: str | None = STATE  # None: beside the first file
+    uses_state: bool = flag(
+        "--no-state", "read no state, and compare no secrets", READ, default=True
+    )
+    tenancies: Globs = flag(
+        "--tenancy GLOB",
+        "only these tenancies; repeatable",
+        SELECT,
+        default=(),
+        variable="HOOKSYNC_TENANCY",
+        is_for_pipelines=True,
+        repeated_by=LOGGING_IN,
+    )
+    targets: Globs = flag(
+        "--target GLOB",
+        "only tenancy/name/TRIGGER; repeatable",
+        SELECT,
+        default=(),
+        variable="HOOKSYNC_TARGET",
+        is_for_pipelines=True,
+        repeated_by=("plan", "apply", "list"),
+    )
+
+    @property
+    def run_flags(self) -> RunFlags:
         """The flags of this run that printed commands repeat."""
-        given: list[tuple[str, ...]] = []
-        for name, flag in _REPEATED.items():
-            value = getattr(self, name)
-            if value is True:
-                given.append((flag,))
-            elif value != getattr(_USUAL, name):
-                values = value if isinstance(value, tuple) else [value]
-                given += [(flag, str(text)) for text in values]
-        return RunFlags(tuple(given))
+        return flags_to_repeat(self)
 
 
-_USUAL = RunOptions((DEFAULT_FILE,))
-# the flags that printed commands repeat, by their fields
-_REPEATED = {
-    "files": "-f",
-    "env_files": "--env-file",
-    "state": "--state",
-    "credentials": "--credentials",
-    "policy": "--policy",
-    "tenancies": "--tenancy",
-    "targets": "--target",
-    "replace": "--replace",
-    "adopt": "--adopt",
-    "timeout": "--timeout",
-    "allows_commands": "--allow-commands",
-    "probes": "--probe",
-    "is_confirmed": "--yes",
-}
+class Options(RunOptions):
+    """What a run selects and requests: the options of the library, and of `plan` and `apply`."""
+
+    replace: Globs = flag(
+        "--replace GLOB",
+        "replace these addresses; repeatable",
+        SELECT,
+        default=(),
+        variable="HOOKSYNC_REPLACE",
+        is_for_pipelines=True,
+        repeated_by=PLANNING,
+    )
+    adopt: Globs = flag(
+        "--adopt GLOB",
+        "adopt what is live there; repeatable",
+        SELECT,
+        default=(),
+        variable="HOOKSYNC_ADOPT",
+        is_for_pipelines=True,
+        repeated_by=PLANNING,
+    )

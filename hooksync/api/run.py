@@ -15,10 +15,11 @@ from pathlib import Path
 from secrets import token_hex
 from threading import Event
 
-from hooksync.api.inputs import Inputs, prepare
-from hooksync.api.options import RunOptions
+from hooksync.api.inputs import Inputs, prepare, selection_of
+from hooksync.api.options import Options
 from hooksync.api.receipt import check_against
 from hooksync.config import declarations
+from hooksync.config.files import DEFAULT_FILE
 from hooksync.config.secret_sources import SecretSources, doubt_about, sources_of
 from hooksync.core.clock import read_seconds, rfc3339
 from hooksync.core.context import Advance, Context
@@ -39,7 +40,6 @@ from hooksync.core.signing import plan_key
 from hooksync.reconcile.apply import apply_plans
 from hooksync.reconcile.plan import (
     Plan,
-    Selection,
     Step,
     TenancyPlan,
     TenancyPlans,
@@ -63,6 +63,7 @@ from hooksync.state.store import OpenStore, StateStore, load_state, open_store, 
 __all__ = [
     "HooksyncError",
     "Inputs",
+    "Options",
     "Plan",
     "Problem",
     "Step",
@@ -75,62 +76,33 @@ __all__ = [
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 
-Names = str | Sequence[str]
-Files = Names | Path | Sequence[Path]
+Files = str | Path | Sequence[str | Path]
+_NO_OPTIONS = Options()
 ReportProgress = Callable[[str, int, int], None]
 # `open_run`, or a function that calls it with other arguments
 OpenRun = Callable[..., AbstractContextManager[Run]]
 
 
 def load(
-    files: Files = "hooks.yaml",
+    files: Files = DEFAULT_FILE,
+    options: Options = _NO_OPTIONS,
     *,
     environ: Variables | None = None,
     stop: Event | None = None,
     progress: ReportProgress | None = None,
-    tenancies: Names = (),
-    targets: Names = (),
-    replace: Names = (),
-    adopt: Names = (),
-    policy: str | None = None,
-    state: str | None = None,
-    uses_state: bool = True,
-    lock_timeout: float | None = None,
-    timeout: float = 30.0,
-    parallelism: int = 8,
-    allows_commands: bool = False,
-    probes: bool = False,
 ) -> Inputs:
     """Read hooks files, and fill in variables. Raises HooksyncError with every problem.
 
-    `environ`: replaces the environment of the process. `stop`: set it to interrupt a plan or an
-    apply. `progress`: called on any thread with the activity, the number of its parts that are
-    done, and their total. The other arguments have the effects and the defaults of flags.
+    `options`: what the flags of these names set. `environ`: replaces the environment of the
+    process. `stop`: set it to interrupt a plan or an apply. `progress`: called on any thread with
+    the activity, the number of its parts that are done, and their total.
     """
-    options = RunOptions(
-        _as_names(files),
-        policy=policy,
-        allows_commands=allows_commands,
-        tenancies=_as_names(tenancies),
-        targets=_as_names(targets),
-        timeout=timeout,
-        parallelism=parallelism,
-        state=state,
-        uses_state=uses_state,
-        lock_timeout=lock_timeout,
-        replace=_as_names(replace),
-        adopt=_as_names(adopt),
-        probes=probes,
-        is_confirmed=True,
-    )
+    names = [files] if isinstance(files, str | Path) else files
+    options = options.changed(files=tuple(map(str, names)))
     terminal = _SilentTerminal(progress)
     environ = os.environ if environ is None else environ
-    return prepare(options, Context(environ, io.BytesIO(), terminal, stop or Event()))
-
-
-def _as_names(given: Files) -> tuple[str, ...]:
-    """Accept one name or several."""
-    return tuple(map(str, [given] if isinstance(given, str | Path) else given))
+    context = Context(environ, io.BytesIO(), terminal, stop or Event())
+    return prepare(options, selection_of(options), context)
 
 
 class _SilentTerminal:
@@ -144,6 +116,7 @@ class _SilentTerminal:
     def message(self, *_: object) -> None:
         """Show nothing."""
 
+    be_quiet = message
     result = message
     show = message
     warn = message
@@ -167,25 +140,27 @@ class _SilentTerminal:
         yield advance
 
 
-def plan(inputs: Inputs) -> Plan:
+def plan(inputs: Inputs, *, probes: bool = False) -> Plan:
     """Read the tenancies and compare them with the files. Changes nothing.
+
+    `probes`: challenge the receivers of new subscriptions.
 
     A tenancy that cannot be read is in the plan with its errors, and raises nothing.
 
     Raises HooksyncError if nothing can be planned, for example if the state cannot be read.
     """
     with open_run(inputs) as run:
-        return make_plan(inputs, run)
+        return make_plan(inputs, run, probes=probes)
 
 
-def apply(inputs: Inputs, shown: Plan | None = None) -> Plan:
+def apply(inputs: Inputs, shown: Plan | None = None, *, lock_timeout: float | None = None) -> Plan:
     """Plan, refuse, probe; then create, list, remove, verify. Raises HooksyncError.
 
     `shown`: a plan of the same `inputs`. Only its tenancies are applied, and each is refused if
-    its steps are no longer the same.
+    its steps are no longer the same. `lock_timeout`: as --lock-timeout.
     """
     inputs = replace(inputs, receipt=shown or inputs.receipt)
-    with open_run(inputs, is_apply=True) as run:
+    with open_run(inputs, is_apply=True, lock_timeout=lock_timeout) as run:
         made = challenge(inputs, run, make_plan_for_apply(inputs, run))
         return carry_out(inputs, run, made, is_reviewed=shown is not None)
 
@@ -195,6 +170,7 @@ def open_run(
     inputs: Inputs,
     *,
     is_apply: bool = False,
+    lock_timeout: float | None = None,
     find_store: OpenStore = open_store,
     make_transport: Callable[..., Transport] = Transport,
     make_pool: type[WorkerPool] = WorkerPool,
@@ -205,12 +181,15 @@ def open_run(
     Raises StateError if the state cannot be read: no plan is made without it. An apply holds the
     run lock of the state until the end. Raises Refused if a different run holds the lock.
 
-    The arguments after `is_apply` are for tests.
+    `lock_timeout`: seconds to wait for it; None: until it is known whether its holder still runs.
+    The arguments after it are for tests.
     """
     context = inputs.context
     failures: list[Exception] = []
     with ExitStack() as held:
-        store = _open_store(inputs, find_store, held, is_apply=is_apply)
+        store = _open_store(inputs, find_store)
+        if is_apply:
+            held.enter_context(_lock(store, lock_timeout, context))
         secrets = sources_of(context)
         _look_up_secrets(inputs, secrets)
         caller = Caller(
@@ -238,18 +217,19 @@ def open_run(
         )
 
 
-def _open_store(
-    inputs: Inputs, find_store: OpenStore, held: ExitStack, *, is_apply: bool
-) -> StateStore | None:
-    """Find the store of the state, if the run has one. An apply holds its run lock."""
+def _open_store(inputs: Inputs, find_store: OpenStore) -> StateStore | None:
+    """Find the store of the state, if the run has one."""
     place = inputs.state
-    options = inputs.options
-    store = find_store(place, options.files[0], inputs.context) if place else None
-    if is_apply:
-        if store is None:
-            raise UsageError(Problem("the run has no state", "name one with --state"))
-        held.enter_context(run_lock(store, options.lock_timeout, inputs.context))
-    return store
+    return find_store(place, inputs.options.files[0], inputs.context) if place else None
+
+
+def _lock(
+    store: StateStore | None, timeout: float | None, context: Context
+) -> AbstractContextManager[object]:
+    """Hold the run lock of the state. Raises UsageError if there is no state."""
+    if store is None:
+        raise UsageError(Problem("the run has no state", "name one with --state"))
+    return run_lock(store, timeout, context)
 
 
 def _open_transport(
@@ -317,43 +297,36 @@ def _make_planner(
     if not inputs.receipt:  # a saved plan is compared tenancy by tenancy
         _refuse_unmatched(inputs, state or NO_STATE)
     return Planner(
-        Selection(
-            options.tenancies,
-            options.targets,
-            options.replace,
-            options.adopt,
-            options.since or "",
-            options.remove,
-        ),
+        inputs.selection,
         state,
         secrets,
         KeyRing(options.parallelism, derive, store.key if store else None),
         inputs.state,
         is_trusted=not options.policy or bool(store and store.key),
-        flags=options.flags,
+        flags=options.run_flags,
     )
 
 
 def _refuse_unmatched(inputs: Inputs, state: State) -> None:
     """Raise UsageError for globs that match no address of the files or of the state."""
-    options = inputs.options
+    selection = inputs.selection
     selected: list[str] = []
     others = [*state.addresses]
     for tenancy in inputs.tenancies:
         selected += [subscription.address for subscription in tenancy.subscriptions]
         others += [subscription.address for subscription in tenancy.not_selected]
     known = [*selected, *others]
-    declarations.refuse_unmatched("--target", options.targets, known, "address")
-    declarations.refuse_unmatched("--replace", options.replace, selected, "address")
-    declarations.refuse_unmatched("--adopt", options.adopt, selected, "address")
+    declarations.refuse_unmatched("--target", selection.target, known, "address")
+    declarations.refuse_unmatched("--replace", selection.replace, selected, "address")
+    declarations.refuse_unmatched("--adopt", selection.adopt, selected, "address")
 
 
-def make_plan(inputs: Inputs, run: Run) -> Plan:
-    """Read the tenancies and plan them. If the options ask for it, challenge their receivers."""
+def make_plan(inputs: Inputs, run: Run, *, probes: bool = False) -> Plan:
+    """Read the tenancies and plan them. `probes`: challenge the receivers of new subscriptions."""
     run = _with_former(inputs, run)
     tenancies = run.plan(has_policy=bool(inputs.options.policy))
     made = _plan_of(inputs, run, tenancies)
-    return challenge(inputs, run, made) if inputs.options.probes else made
+    return challenge(inputs, run, made) if probes else made
 
 
 def _with_former(inputs: Inputs, run: Run) -> Run:
@@ -460,7 +433,7 @@ def _with_tenancies(inputs: Inputs, run: Run, plan: Plan, tenancies: TenancyPlan
     for tenancy in tenancies:
         warnings += tenancy.warnings
     warnings += [item.problem for item in found if not item.is_refused]
-    warnings += step_warnings(plan, inputs.options.flags)
+    warnings += step_warnings(plan, inputs.options.run_flags)
     plan = replace(plan, warnings=tuple(dict.fromkeys(warnings)))
     context = inputs.context
     is_interrupted = context.stop.is_set() and not run.failures
@@ -470,13 +443,13 @@ def _with_tenancies(inputs: Inputs, run: Run, plan: Plan, tenancies: TenancyPlan
 def _undeclared(inputs: Inputs, run: Run, plans: TenancyPlans) -> list[UndeclaredTenancy]:
     """Find the tenancies that no file declares. A run that selects does not look at the state."""
     state = run.planner.state or NO_STATE
-    options = inputs.options
+    selection = inputs.selection
     if inputs.former:
         places = {**inputs.others, **{plan.name: plan.key for plan in plans}}
         return [*no_longer_declared(inputs.former, run.former, places, state)]
-    if options.since or options.tenancies or options.targets or inputs.receipt:
+    if selection.since or selection.tenancy or selection.target or inputs.receipt:
         return []
-    return [*in_state_alone(state, plans, options.flags)]
+    return [*in_state_alone(state, plans, inputs.options.run_flags)]
 
 
 def _doubts(run: Run, tenancies: TenancyPlans) -> Iterator[Problem]:

@@ -15,13 +15,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
-from hooksync.commands.receiving import SecretOptions, find_secrets, open_receiver, receiver_at
+from hooksync.api.options import CallOptions
+from hooksync.commands.receiving import SECRETS, find_secrets, open_receiver, receiver_at
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, StartError, UsageError
-from hooksync.core.model import Variables
-from hooksync.core.record import Record
+from hooksync.core.flags import OUTPUT, CommandOptions, flag, number_between
+from hooksync.core.model import SecretRef, Variables
 from hooksync.core.urls import masked_url
 from hooksync.receivers.http_server import Log, PortError
 from hooksync.receivers.listener import Listener, warn_unless_ready
@@ -41,32 +43,89 @@ _TOUR_FIX = (
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variable>.+))?")
 _SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
 
+_SERVICE = "service"
+_RECEIVERS = "receivers"
+_RECEIVING = "how to receive"
+_PORT_NUMBER = number_between(int, 0, 65535)
+_PORT = flag(
+    "--port N",
+    "the port on 127.0.0.1 (default: any free port)",
+    _RECEIVING,
+    _PORT_NUMBER,
+    default=0,
+)
+
 ReceiverSecrets = Mapping[str, tuple[str, str]]  # the variable and the secret of each receiver
 
 
-class SandboxFlags(Record):
+class SandboxFlags(CommandOptions):
     """The flags of `sandbox`."""
 
-    port: int = 0  # 0: any free one
-    faults: Sequence[str] = ()
-    traits: Sequence[str] = ()
-    list_lag: float = 0.0  # seconds
-    tenants: tuple[str, ...] = (TENANT,)
-    receivers: Sequence[str] = ("catalogue",)  # NAME=ENV or NAME
-    receiver_port: int = 0  # 0: any free one
-    write_hooks: str | None = None  # path
+    faults: tuple[str, ...] = flag(
+        "--fault SPEC", "make a call fail; repeatable", _SERVICE, default=()
+    )
+    traits: tuple[Literal["refuse-duplicates", "answer-without-id", "no-challenge"], ...] = flag(
+        "--trait NAME", "behave in a different way; repeatable", _SERVICE, default=()
+    )
+    list_lag: float = flag(
+        "--list-lag S",
+        "the list shows each change S seconds late",
+        _SERVICE,
+        number_between(float, 0, 86_400),
+        default=0.0,
+    )
+    tenants: tuple[str, ...] = flag(
+        "--tenant NAME",
+        "a tenant of the account; repeatable (default: DEMO)",
+        _SERVICE,
+        default=(TENANT,),
+    )
+    port: int = _PORT
+    receivers: tuple[str, ...] = flag(
+        "--receiver NAME=ENV",
+        "a receiver, and the variable with its secret (or NAME: a new secret); repeatable"
+        " (default: catalogue)",
+        _RECEIVERS,
+        default=("catalogue",),
+    )
+    receiver_port: int = flag(
+        "--receiver-port N",
+        "the port of the receivers (default: any free port)",
+        _RECEIVERS,
+        _PORT_NUMBER,
+        default=0,
+    )
+    write_hooks: str | None = flag(
+        "--write-hooks FILE",
+        "write its hooks file (NAME.yaml), and NAME.env beside it",
+        _RECEIVERS,
+        default=None,
+    )
 
 
-class ListenOptions(SecretOptions):
+class ListenOptions(CallOptions):
     """The flags of `listen`."""
 
-    port: int = 0  # 0: any free one
-    forward: str | None = None  # a URL
-    record: str | None = None  # a folder; it is made if it does not exist
-    shows_body: bool = False  # show the document of each event
+    secrets: tuple[SecretRef, ...] = SECRETS
+    port: int = _PORT
+    forward: str | None = flag(
+        "--forward URL",
+        "pass genuine events to this receiver, byte for byte; return its answer, and report"
+        " why it refuses one",
+        _RECEIVING,
+        default=None,
+    )
+    # made if it does not exist
+    record: str | None = flag(
+        "--record FOLDER",
+        "write each event there, for verify and fire --replay",
+        OUTPUT,
+        default=None,
+    )
+    shows_body: bool = flag("--body", "show each event's document", OUTPUT, default=False)
 
 
-def demo(_: object, context: Context) -> ExitCode:
+def demo(options: CommandOptions, context: Context) -> ExitCode:
     """Show what hooksync does, on a sandbox."""
     try:
         tour.run_demo(lambda text: context.terminal.result(f"{text}\n"))
@@ -90,12 +149,12 @@ def _until_signal(flags: str, context: Context) -> Iterator[ExitStack]:
         SYSTEM_CLOCK.wait(context.stop, math.inf)
 
 
-def sandbox(flags: SandboxFlags, context: Context) -> ExitCode:
+def sandbox(options: SandboxFlags, context: Context) -> ExitCode:
     """Run a sandbox with receivers until a signal."""
-    named = _read_receivers(flags.receivers, context.environ)
+    named = _read_receivers(options.receivers, context.environ)
     with _until_signal("--port and --receiver-port", context) as running:
         try:
-            context.terminal.result(_start(running, flags, named, context))
+            context.terminal.result(_start(running, options, named, context))
         except SandboxError as error:
             raise UsageError(Problem(str(error), _FIX)) from None
     return ExitCode.DONE
@@ -103,7 +162,7 @@ def sandbox(flags: SandboxFlags, context: Context) -> ExitCode:
 
 def listen(options: ListenOptions, context: Context) -> ExitCode:
     """Receive events until a signal comes."""
-    known = find_secrets(options, context)
+    known = find_secrets(options, options.secrets, context)
     first = next(iter(known))
     with _until_signal("--port", context) as running:
         target = None

@@ -5,17 +5,17 @@ Only the package `cli` handles signals and connects commands to the terminal.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from hooksync.cli.commands import read_arguments
-from hooksync.cli.parser import Given, Help, NoCommand
+from hooksync.api.options import CallOptions, EnvironmentOptions, LogInOptions
+from hooksync.cli.commands import HelpText, NoCommand, read_arguments
+from hooksync.cli.parser import Given
 from hooksync.cli.terminal import ConsoleTerminal, catch_signals
-from hooksync.config.files import YAML_ENDINGS, gather
+from hooksync.config.files import MOST_BYTES, YAML_ENDINGS, gather
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.context import Context
 from hooksync.core.errors import (
@@ -26,8 +26,10 @@ from hooksync.core.errors import (
     exit_of,
     internal_error_text,
 )
+from hooksync.core.flags import CommandOptions
 from hooksync.core.model import Variables
 from hooksync.core.output import Output
+from hooksync.core.reading import read_file
 from hooksync.core.record import replace
 from hooksync.render.json_text import ERROR_FORMAT, result_json
 
@@ -40,10 +42,11 @@ def run(argv: Sequence[str], clock: Clock = SYSTEM_CLOCK) -> int:
     output = Output()
     terminal = ConsoleTerminal(output)
     context = Context(os.environ, sys.stdin.buffer, terminal, terminal.stop, clock, output)
+    given = Given()
     problems: Problems = ()
     try:
         with catch_signals(terminal.handle):
-            code = _run_command(argv, terminal, context)
+            code = _run_command(argv, given, terminal, context)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except Exception as error:
@@ -54,7 +57,7 @@ def run(argv: Sequence[str], clock: Clock = SYSTEM_CLOCK) -> int:
         code = terminal.interrupt_code
     if problems or code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         with suppress(Exception):  # standard output may be closed, or there may be no memory
-            _write_failure(argv, output, code, problems)
+            _write_failure(given, output, code, problems)
     gc.freeze()  # or else Python searches all objects at exit for garbage
     return int(code)
 
@@ -69,49 +72,55 @@ def _report(error: Exception, output: Output) -> None:
         output.message(str(problem) if problem.where else f"{kind}: {problem}")
 
 
-def _run_command(argv: Sequence[str], terminal: ConsoleTerminal, context: Context) -> ExitCode:
-    """Run the command that a command line names."""
+def _run_command(
+    argv: Sequence[str], given: Given, terminal: ConsoleTerminal, context: Context
+) -> ExitCode:
+    """Run the command that a command line names. `given`: gets what it gives for each flag."""
     try:
-        load, given = read_arguments(argv, os.environ)
-    except Help as text:
-        terminal.result(str(text))
-        return ExitCode.DONE
+        run_command, options = read_arguments(argv, os.environ, given)
     except NoCommand as text:
         terminal.message(str(text).rstrip("\n"))
         return ExitCode.USAGE
-    terminal.is_verbose = given["verbose"]
-    terminal.is_quiet = given["is_quiet"]
-    return load()(given, replace(context, environ=_environ(given, context)))
+    except HelpText as text:
+        terminal.result(str(text))
+        return ExitCode.DONE
+    if isinstance(options, CallOptions):
+        terminal.is_verbose = options.is_verbose
+    return run_command(options, replace(context, environ=_environ(options, context)))
 
 
-def _environ(given: Given, context: Context) -> Variables:
+def _environ(options: CommandOptions, context: Context) -> Variables:
     """Add variables from --env-file, and from pyPreservica's file if the command logs in."""
-    logs_in = "credentials" in given and given.get("from_live", True) is not None
-    env_files = given.get("env_files") or ()
-    if not (logs_in or env_files):
-        return os.environ
-    credentials = (given["credentials"] or "") if logs_in else None
-    environ, warnings = gather(env_files, credentials, os.environ)
+    if not isinstance(options, EnvironmentOptions):
+        return context.environ
+    credentials = None
+    if isinstance(options, LogInOptions) and options.logs_in:
+        credentials = options.credentials or ""
+    environ, warnings = gather(options.env_files, credentials, context.environ)
     context.terminal.warn(*warnings)
     return environ
 
 
-def _write_failure(argv: Sequence[str], output: Output, code: ExitCode, problems: Problems) -> None:
-    """Write an error as JSON if the command should have written JSON and did not.
-
-    The command line may be invalid, so only --format and --report are read from it.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--format", nargs="?")
-    parser.add_argument("--report", nargs="?")
-    given, _ = parser.parse_known_args(argv)
-    wants_json = given.format == "json" and "-" not in output.written
-    needs_report = given.report and given.report not in output.written
-    if not (wants_json or needs_report):
-        return
+def _write_failure(given: Given, output: Output, code: ExitCode, problems: Problems) -> None:
+    """Write an error as JSON if the command should have written JSON and did not."""
+    forms = getattr(given, "format", None) or []
+    reports = getattr(given, "report", None) or []
+    wants_json = "json" in forms[-1:] and "-" not in output.written
     errors = problems or (Problem("interrupted", "run it again"),)
     document = result_json(ERROR_FORMAT, code, errors=errors)
     if wants_json:
         output.result(document, "json")
-    if needs_report and not given.report.endswith(YAML_ENDINGS):  # it may be the hooks file
-        output.write_file(given.report, document)
+    for path in map(str, reports[-1:]):
+        if path not in output.written and _may_be_written(path):
+            output.write_file(path, document)
+
+
+def _may_be_written(path: str) -> bool:
+    """Whether an error may be written to a file: it may be a hooks file or the state."""
+    if path.endswith(YAML_ENDINGS):
+        return False
+    try:
+        data = read_file(path, MOST_BYTES)
+    except (OSError, ValueError):  # no file: or else the error of writing it is the better one
+        return True
+    return not data or b'"hooksync.report/' in data or b'"hooksync.error/' in data

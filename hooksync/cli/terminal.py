@@ -65,7 +65,7 @@ class ConsoleTerminal:
         self.message = output.message
         self._is_coloured = wants_colour()
         self.is_verbose = False  # show each call
-        self.is_quiet = False  # show no progress without a terminal
+        self._is_quiet = False  # show no progress without a terminal
         self._seconds = seconds
         self.stop = threading.Event()  # set by a signal
         self.interrupt_code = ExitCode.INTERRUPTED  # of the signal that came
@@ -127,6 +127,10 @@ class ConsoleTerminal:
         finally:
             self.is_graceful = True
 
+    def be_quiet(self) -> None:
+        """Show no progress without a terminal."""
+        self._is_quiet = True
+
     def watch(self, record: CallRecord) -> None:
         """Log a call, with --verbose."""
         if self.is_verbose:
@@ -144,7 +148,7 @@ class ConsoleTerminal:
         """
         self.is_graceful = True
         is_live = sys.stderr.isatty()
-        is_shown = total > 0 and not (self.is_verbose or (self.is_quiet and not is_live))
+        is_shown = total > 0 and not (self.is_verbose or (self._is_quiet and not is_live))
         show = self._output.progress if is_live else self.message
         interval = 0.0 if is_live else _PROGRESS_INTERVAL
         numbers = count(1)

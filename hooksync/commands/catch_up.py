@@ -7,26 +7,38 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from hooksync.api.inputs import Inputs, prepare, read_files
+from hooksync.api.options import YES, RunOptions
 from hooksync.api.run import open_run
 from hooksync.commands.problems import confirm
-from hooksync.commands.receiving import ReceiverOptions, declared_receiver
+from hooksync.commands.receiving import RECEIVER, SENT, declared_receiver
 from hooksync.config.declarations import addresses
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised
-from hooksync.core.model import Tenancy
-from hooksync.core.record import replace
+from hooksync.core.flags import flag
+from hooksync.core.model import Globs, Tenancy
 from hooksync.receivers.catch_up import LIMITS, send_again, updated_entities
 from hooksync.receivers.suite import Sender, Trial
 from hooksync.receivers.verdict import Cause
+from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.run import Run
 from hooksync.render.suite import cause_lines, trial_line
 
 
-class CatchUpOptions(ReceiverOptions):
+class CatchUpOptions(RunOptions):
     """The flags of `catch-up`."""
 
-    moment: str = ""  # ISO 8601, of --since
-    is_dry_run: bool = False  # list, and send nothing
+    address: str = flag("ADDRESS", "declared in hooks files: tenancy/name[/INDEXED]", RECEIVER)
+    moment: str = flag("--since TIME", "send what was updated since, e.g. 2026-11-30T14:00Z", SENT)
+    is_dry_run: bool = flag(
+        "--dry-run", "list what would be sent, and send nothing", SENT, default=False
+    )
+    is_confirmed: bool = YES
+    # no flags of `catch-up`
+    parallelism: int = 8
+    state: str | None = None
+    uses_state: bool = False
+    tenancies: Globs = ()
+    targets: Globs = ()
 
 
 def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
@@ -51,14 +63,13 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
 def _inputs(options: CatchUpOptions, context: Context) -> Inputs:
     """Read what the files declare for INDEXED at the address. An update proves no other trigger."""
     entries = read_files(options, context)
-    address = str(options.address)
+    address = options.address
     declared_receiver(entries, address)
     target = f"{address.removesuffix('/INDEXED')}/INDEXED"
     if target not in addresses(entries):
         what = f"{address} is not declared for INDEXED: an update proves no other trigger"
         raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
-    options = replace(options, targets=(target,), uses_state=False)
-    return prepare(options, context, entries=entries)
+    return prepare(options, Selection(target=(target,)), context, entries=entries)
 
 
 def _moment(since: str, now: float) -> str:

@@ -12,22 +12,23 @@ from operator import attrgetter
 from typing import Literal
 
 from hooksync.api.inputs import prepare
+from hooksync.api.options import FORMAT, RunOptions
 from hooksync.api.run import open_run
-from hooksync.commands.receiving import ReceiverOptions, named_receiver, open_receiver
+from hooksync.commands.receiving import SECRETS, URL, named_receiver, open_receiver
 from hooksync.config.secret_sources import doubt_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problems
-from hooksync.core.model import DeclaredSubscription, ReceiverResult, Tenancy
-from hooksync.core.output import Format
-from hooksync.core.record import Record, replace
+from hooksync.core.model import DeclaredSubscription, ReceiverResult, SecretRef, Tenancy
+from hooksync.core.record import Record
 from hooksync.receivers.challenges import doubt, probe_all
+from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.run import Run
 from hooksync.render.json_text import result_json
 from hooksync.render.sentences import counted, state_counts
 from hooksync.render.text import Line, name_width, unstyled
 
-FORMAT = "hooksync.check/1"
+_DOCUMENT = "hooksync.check/1"
 
 Places = list[dict[str, str]]  # name, server and tenant of each tenancy
 FindingState = Literal["ok", "failed", "warning", "skipped"]
@@ -45,10 +46,17 @@ class Finding(Record):
     seconds: float | None = None  # that the receiver took to answer a challenge
 
 
-class CheckOptions(ReceiverOptions):
+class CheckOptions(RunOptions):
     """The flags of `check`."""
 
-    format: Format = "text"
+    HIDDEN = ("url",)
+
+    url: str | None = URL
+    secrets: tuple[SecretRef, ...] = SECRETS
+    format: Literal["text", "json"] = FORMAT
+    # no flags of `check`
+    state: str | None = None
+    uses_state: bool = False
 
 
 def check(options: CheckOptions, context: Context) -> ExitCode:
@@ -57,11 +65,17 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
     findings: list[Finding] = []
     places: Places = []
     warnings: Problems = ()
-    if named := named_receiver(options):
+    has_other = options.names_files or bool(options.tenancies or options.targets)
+    if named := named_receiver(options.url, options.secrets, has_other=has_other):
         with open_receiver(named, options, context) as (run, receiver):
             findings += _check_receivers([receiver], (), run)
     else:
-        inputs = prepare(replace(options, uses_state=False), context, needs_login=False)
+        inputs = prepare(
+            options,
+            Selection(options.tenancies, options.targets),
+            context,
+            needs_login=False,
+        )
         warnings = inputs.warnings
         with open_run(inputs) as run:
             _check_tenancies(run, findings, places)
@@ -70,7 +84,7 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
         context.terminal.show([*check_lines(findings, places)])
     else:
         document = result_json(
-            FORMAT,
+            _DOCUMENT,
             code,
             created_at=begun,
             tenancies=places,

@@ -9,8 +9,12 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from hooksync.api.inputs import read_files
+from hooksync.api.options import FORMAT, CallOptions
 from hooksync.commands.receiving import (
-    ReceiverOptions,
+    RECEIVER,
+    SECRETS,
+    SENT,
+    URL,
     declared_receiver,
     named_receiver,
     open_receiver,
@@ -27,7 +31,8 @@ from hooksync.core.errors import (
     pluralised,
     suggestion,
 )
-from hooksync.core.model import TRIGGER_NAMES, Secrets, Trigger
+from hooksync.core.flags import flag
+from hooksync.core.model import TRIGGER_NAMES, SecretRef, Secrets, Trigger
 from hooksync.receivers.events import (
     SIGNATURE,
     Delivery,
@@ -50,15 +55,42 @@ _NOT_TESTED = "Not tested: whether signatures are compared in constant time"
 _NO_LOG = "; without --log, whether each entity of an event is worked on, and only once"
 
 
-class FireOptions(ReceiverOptions):
+class FireOptions(CallOptions):
     """The flags of `fire`. Of several secrets, the first one signs."""
 
-    trigger: str | None = None
-    event: str | None = None  # path of an event to send; with --suite, new events resemble it
-    is_suite: bool = False
-    format: Literal["text", "json", "junit"] = "text"  # of the suite
-    log: str | None = None  # path of the receiver's log, in which the suite looks for its events
-    replay: str | None = None  # path of a recorded event, or of a folder of them
+    HIDDEN = ("url",)
+
+    address: str | None = flag(
+        "ADDRESS", "declared in hooks files: tenancy/name[/TRIGGER]", RECEIVER, default=None
+    )
+    url: str | None = URL
+    secrets: tuple[SecretRef, ...] = SECRETS
+    is_suite: bool = flag(
+        "--suite",
+        "send everything that a receiver must handle: different bytes and signatures, chunks,"
+        " repeated events, two at once, challenges",
+        SENT,
+        default=False,
+    )
+    log: str | None = flag(
+        "--log FILE",
+        "for --suite: the receiver's log; it shows which work was done",
+        SENT,
+        default=None,
+    )
+    trigger: str | None = flag(
+        "--trigger NAME", "of the event (default: the declared one, or INDEXED)", SENT, default=None
+    )
+    replay: str | None = flag(
+        "--replay PATH",
+        "resend what `listen --record` wrote: a folder, or an event",
+        SENT,
+        default=None,
+    )
+    event: str | None = flag(
+        "--event FILE", "send this document, newly signed; --suite varies it", SENT, default=None
+    )
+    format: Literal["text", "json", "junit"] = FORMAT  # of the suite
 
 
 def fire(options: FireOptions, context: Context) -> ExitCode:
@@ -90,7 +122,8 @@ def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration
         raise UsageError(Problem(what, "send recorded events, or new ones"))
     if not options.is_suite and (options.log or options.format != "text"):
         raise UsageError(Problem("--log and --format need --suite", "add --suite"))
-    if tenancy := named_receiver(options):
+    has_other = options.names_files or options.address is not None
+    if tenancy := named_receiver(options.url, options.secrets, has_other=has_other):
         return tenancy
     if not options.address:
         raise UsageError(_NO_RECEIVER)

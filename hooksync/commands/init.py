@@ -16,7 +16,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from hooksync.api.options import RunOptions
+from hooksync.api.options import LogInOptions, RunOptions
 from hooksync.config.files import DEFAULT_FILE, PYPRESERVICA
 from hooksync.config.yaml_loader import write_yaml
 from hooksync.core.context import Context
@@ -28,8 +28,8 @@ from hooksync.core.errors import (
     Problem,
     UsageError,
 )
+from hooksync.core.flags import flag
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Location
-from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape
 from hooksync.core.urls import (
@@ -43,6 +43,7 @@ from hooksync.core.urls import (
 if TYPE_CHECKING:
     from hooksync.reconcile.plan import TenancyPlan
 
+_WRITE = "what to write"  # a title in the help text
 _VARIABLES = "set these before you use the file, parts of URLs exactly as they are in the URL:"
 # the place of settings from variables; only messages of a policy show it
 _HERE = Location("the environment", 1, 1)
@@ -85,13 +86,31 @@ Entries = dict[str, Fields]  # by name
 Needs = dict[str, str]  # variables, and what they are
 
 
-class InitOptions(RunOptions):
+class InitOptions(LogInOptions):
     """The flags of `init`."""
 
-    path: str = DEFAULT_FILE  # of the hooks file
-    # what is live, instead of starter.yaml: only what is under these prefixes of URLs is declared;
-    # (): everything
-    from_live: tuple[str, ...] | None = None
+    path: str = flag(
+        "-f, --file PATH",
+        "the file to write (default: hooks.yaml); - prints it",
+        _WRITE,
+        default=DEFAULT_FILE,
+    )
+    # (): everything that is live; None: starter.yaml
+    from_live: tuple[str, ...] | None = flag(
+        "--from-live [URL-PREFIX ...]",
+        "write what is live; what is under no prefix, as comments",
+        _WRITE,
+        default=None,
+    )
+    # no flags of `init`
+    files: tuple[str, ...] = ()
+    allows_commands: bool = False
+    parallelism: int = 1
+
+    @property
+    def logs_in(self) -> bool:
+        """Whether the command needs credentials."""
+        return self.from_live is not None
 
 
 def init(options: InitOptions, context: Context) -> ExitCode:
@@ -143,6 +162,7 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     from hooksync.api.inputs import Inputs, hold_to_policy
     from hooksync.config.declarations import TenancyDeclaration, set_fix
     from hooksync.config.resolve import resolve
+    from hooksync.reconcile.plan import Selection
 
     if not context.environ.get("PRESERVICA_SERVER"):
         raise UsageError(Problem("no variable names the server", set_fix("PRESERVICA_SERVER")))
@@ -150,7 +170,8 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     entries = [TenancyDeclaration(name, (), _HERE)]
     hold_to_policy(options, entries, context)
     tenancies, _ = resolve(entries, context.environ)
-    inputs = Inputs(tenancies, (), replace(options, uses_state=False), context)
+    settings = RunOptions(uses_state=False, timeout=options.timeout, parallelism=1)
+    inputs = Inputs(tenancies, (), settings, Selection(), context)
     made = library.plan(inputs)
     [plan] = made.tenancies
     if made.is_interrupted:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from hooksync.api.inputs import prepare
-from hooksync.api.options import RunOptions
+from hooksync.api.options import FORMAT, RunOptions
 from hooksync.api.run import plan
 from hooksync.commands.problems import show_problems
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
-from hooksync.core.output import Format
 from hooksync.core.record import replace
+from hooksync.reconcile.plan import Selection
 from hooksync.render.listing import list_lines, live_only
 from hooksync.render.renderers import plan_json
 
@@ -17,12 +19,14 @@ from hooksync.render.renderers import plan_json
 class ListOptions(RunOptions):
     """The flags of `list`."""
 
-    format: Format = "text"
+    format: Literal["text", "json"] = FORMAT
 
 
 def list_live(options: ListOptions, context: Context) -> ExitCode:
     """Show what is live. Returns DONE only if every tenancy was read."""
-    shown = live_only(plan(prepare(options, context)))
+    shown = live_only(
+        plan(prepare(options, Selection(options.tenancies, options.targets), context))
+    )
     if not shown.is_interrupted:
         code = ExitCode.ERROR if shown.unread else ExitCode.DONE
         shown = replace(shown, exit_code=int(code))

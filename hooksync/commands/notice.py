@@ -8,21 +8,21 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from hooksync.api.inputs import Inputs
-from hooksync.api.options import RunOptions
+from hooksync.api.options import ALL, Options, RunOptions, reference
 from hooksync.api.run import open_run
 from hooksync.config.secret_sources import sources_of
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, Problems, SecretError, exit_of
+from hooksync.core.flags import MORE, flag
 from hooksync.core.model import HookUrl, ReceiverResult, SecretRef
 from hooksync.core.origin import find_origin
-from hooksync.core.output import Format
 from hooksync.core.reading import read_file
 from hooksync.core.record import replace
 from hooksync.core.redaction import SHORTEST_MASKED
 from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receivers.challenges import post
 from hooksync.receivers.events import JSON_HEADERS, SUCCESS
-from hooksync.reconcile.plan import Plan
+from hooksync.reconcile.plan import Plan, Selection
 from hooksync.render.ending import NoticeForm, RunSummary, metrics_text
 from hooksync.service.http import Caller
 
@@ -35,14 +35,27 @@ _MOST_METRICS = 16 * 1024 * 1024  # bytes
 _METRICS_MODE = 0o644  # Prometheus may read it as a different user
 
 
-class WatchedOptions(RunOptions):
+class WatchedOptions(Options):
     """The flags that `plan` and `apply` share: how they show a plan, and report their end."""
 
-    format: Format = "text"
-    shows_kept: bool = False
-    notify: SecretRef | None = None  # the place of the webhook's URL
-    notify_as: NoticeForm = "json"
-    metrics: str | None = None  # path to write metrics at
+    in_pipelines = True
+
+    shows_kept: bool = ALL
+    notify: SecretRef | None = flag(
+        "--notify REF",
+        "a webhook: env:NAME, file:PATH",
+        MORE,
+        reference,
+        default=None,
+        variable="HOOKSYNC_NOTIFY",
+        is_for_pipelines=True,
+    )
+    notify_as: NoticeForm = flag(
+        "--notify-as KIND", "", default="json", variable="HOOKSYNC_NOTIFY_AS", is_for_pipelines=True
+    )
+    metrics: str | None = flag(
+        "--metrics FILE", "write metrics for Prometheus's textfile collector", default=None
+    )
 
 
 def watched(
@@ -97,8 +110,8 @@ def _notify(summary: RunSummary, ref: SecretRef, form: NoticeForm, context: Cont
     if not summary.event:
         return
     body = context.output.safe(json.dumps(summary.payload(form), ensure_ascii=False), "json")
-    settings = RunOptions((), uses_state=False, timeout=_TIMEOUT, parallelism=1)
-    with open_run(Inputs((), (), settings, context)) as run:
+    settings = RunOptions(files=(), uses_state=False, timeout=_TIMEOUT, parallelism=1)
+    with open_run(Inputs((), (), settings, Selection(), context)) as run:
         failure = _send(HookUrl(str(ref), url), body.encode(), run.caller)
     if failure:
         what = f"the notice was not delivered: {ref}: {failure}"

@@ -7,12 +7,14 @@ Results and messages go to `context.terminal`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Literal
 
 from hooksync.api import run as library
-from hooksync.api.inputs import Inputs, prepare
+from hooksync.api.inputs import Inputs, prepare, selection_of
+from hooksync.api.options import ALL, FORMAT, LOCK_TIMEOUT, MAX_AGE, REPORT, YES, RunOptions
 from hooksync.api.receipt import open_saved_plan
 from hooksync.api.run import OpenRun, open_run
 from hooksync.commands.notice import WatchedOptions, watched
@@ -30,10 +32,12 @@ from hooksync.core.errors import (
     internal_error_text,
     shortened,
 )
+from hooksync.core.flags import OUTPUT, READ, SAFETY, SELECT, Verb, flag
+from hooksync.core.model import Globs
+from hooksync.core.output import Format
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.core.run_flags import SELECTING, Verb
-from hooksync.reconcile.plan import Plan, completed
+from hooksync.reconcile.plan import Plan, Selection, completed
 from hooksync.render.renderers import plan_json
 from hooksync.render.sentences import expected_answer, summaries
 from hooksync.render.text import plain, plan_lines, question, unstyled
@@ -43,58 +47,113 @@ from hooksync.state.store import state_place
 class PlanOptions(WatchedOptions):
     """The flags of `plan`."""
 
-    has_detailed_exit_code: bool = False
-    is_quiet: bool = False  # show nothing if everything was compared and is as declared
-    out: str | None = None  # path to save the plan at
+    since: str | None = flag(
+        "--since BRANCH",
+        "only what changed since BRANCH",
+        SELECT,
+        default=None,
+        variable="HOOKSYNC_SINCE",
+        is_for_pipelines=True,
+    )
+    format: Format = FORMAT
+    out: str | None = flag(
+        "--out PLAN", "save the plan for `apply PLAN`, if apply may do it", OUTPUT, default=None
+    )
+    has_detailed_exit_code: bool = flag(
+        "--detailed-exitcode",
+        "exit with 2 if live differs, or was not compared",
+        OUTPUT,
+        default=False,
+    )
+    is_quiet: bool = flag(
+        "--quiet", "print nothing unless a person is needed: for cron", OUTPUT, default=False
+    )
+    probes: bool = flag(
+        "--probe",
+        "challenge the receivers of new subscriptions",
+        SAFETY,
+        default=False,
+        repeated_by=("plan",),
+    )
 
 
-class ApplyOptions(WatchedOptions):
-    """The flags of `apply` and `remove`."""
+class ChangeOptions(RunOptions):
+    """The flags that `apply` and `remove` share."""
 
-    report: str | None = None  # path to write the report at
-    saved_plan: str | None = None  # path of the plan that the new plan must equal
-    max_age: timedelta | None = None  # of the saved plan
+    format: Literal["text", "json", "markdown"] = FORMAT
+    report: str | None = REPORT
+    is_confirmed: bool = YES
+    lock_timeout: float | None = LOCK_TIMEOUT
+    # no flags of both commands
+    uses_state: bool = True
+    shows_kept: bool = False
+    saved_plan: str | None = None
+
+
+class ApplyOptions(ChangeOptions, WatchedOptions):
+    """The flags of `apply`."""
+
+    saved_plan: str | None = flag(
+        "PLAN", "saved by `plan --out`: apply it without a prompt", READ, default=None
+    )
+    max_age: timedelta | None = MAX_AGE
+    shows_kept: bool = ALL
+
+
+class RemoveOptions(ChangeOptions):
+    """The flags of `remove`."""
+
+    ids: tuple[str, ...] = flag(
+        "ID ...", "of a live subscription, in full, as `hooksync list` shows it", SELECT
+    )
+    targets: Globs = ()  # no flag of `remove`
 
 
 def plan(options: PlanOptions, context: Context, open_run: OpenRun = open_run) -> ExitCode:
     """Make and show a plan. With --out, save what apply would carry out, and mark the rest."""
-    if options.is_quiet and options.format != "text":
-        raise UsageError(Problem("--quiet cannot be combined with --format", "leave out one"))
-    return _run("plan", partial(_plan, options, context, open_run), options, context)
+    if options.is_quiet:
+        if options.format != "text":
+            raise UsageError(Problem("--quiet cannot be combined with --format", "leave out one"))
+        context.terminal.be_quiet()
+    _check_outputs(options, {"out": options.out, "metrics": options.metrics})
+    return watched("plan", partial(_plan, options, context, open_run), options, context)
 
 
 def apply(options: ApplyOptions, context: Context, open_run: OpenRun = open_run) -> ExitCode:
     """Plan, ask, apply and verify. A saved plan needs no answer, but must equal the new plan."""
-    selecting = [flag for flag, *_ in options.flags.given if flag in SELECTING]
+    selecting = [name for name in options.run_flags.selecting if name in options.given]
     if options.saved_plan and selecting:
-        what = f"{', '.join(dict.fromkeys(selecting))} cannot be combined with a saved plan"
+        what = f"{', '.join(selecting)} cannot be combined with a saved plan"
         raise UsageError(Problem(what, "give such flags to `hooksync plan --out`"))
     if options.max_age and not options.saved_plan:
         raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
-    return _run("apply", partial(_apply, options, context, open_run), options, context)
+    _check_outputs(options, {"report": options.report, "metrics": options.metrics})
+    return watched("apply", partial(_apply_plan, options, context, open_run), options, context)
 
 
-def _run(
-    command: str, do: Callable[[], Plan], options: WatchedOptions, context: Context
-) -> ExitCode:
-    """Run a command. Raises UsageError if an output would replace a hooks file or the state."""
+def remove(options: RemoveOptions, context: Context) -> ExitCode:
+    """Remove live subscriptions by their ids, as an apply does."""
+    _check_outputs(options, {"report": options.report})
+    inputs = prepare(options, Selection(options.tenancies, remove=options.ids), context)
+    return ExitCode(_apply(inputs, options, open_run).exit_code)
+
+
+def _check_outputs(options: RunOptions, outputs: Mapping[str, str | None]) -> None:
+    """Raise UsageError if an output would replace a hooks file or the state."""
     state = state_place(options.files[0], options.state)
     inputs = {follow_links(path) for path in (*options.files, state) if path}
-    for name in ("out", "report", "metrics"):
-        path = getattr(options, name, None)
+    for name, path in outputs.items():
         # no output is YAML: this also keeps the files of a directory
         if path and (path.endswith(YAML_ENDINGS) or follow_links(path) in inputs):
-            context.output.written.add(path)  # the error is not written there
             what = f"--{name} {path} would replace a hooks file or the state"
             raise UsageError(Problem(what, "choose a different path"))
-    return watched(command, do, options, context)
 
 
 def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     """Make a plan, save it, and show it unless nothing in it needs a person."""
-    inputs = prepare(options, context)
+    inputs = prepare(options, selection_of(options, options.since), context)
     with open_run(inputs) as run:
-        made = library.make_plan(inputs, run)
+        made = library.make_plan(inputs, run, probes=options.probes)
     if not made.is_interrupted:
         made = completed(made, is_detailed=options.has_detailed_exit_code)
     if options.out or options.format in ("json", "html"):
@@ -125,75 +184,88 @@ def _save(made: Plan, options: PlanOptions, path: str, context: Context) -> str:
     for tenancy in made.tenancies:
         if tenancy.refusals or tenancy.errors:
             marked.append(f"{tenancy.name} ({'not planned' if tenancy.errors else 'refused'})")
-    applying = options.flags.command("apply", path, selects=False)
+    applying = options.run_flags.command("apply", path, selects=False)
     exceptions = f", without {shortened(marked)}" if marked else ""
     return f"saved: `{applying}` carries out exactly this{exceptions}"
 
 
-def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
+def _apply_plan(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
+    """Apply what the flags or a saved plan select.
+
+    Raises Refused or FileError, before any call, if the saved plan cannot be trusted.
+    """
+    if options.saved_plan is None:
+        _refuse_standing_order(options)
+        return _apply(prepare(options, selection_of(options), context), options, open_run)
+    receipt, refusal = open_saved_plan(options.saved_plan, options.max_age, context)
+    if refusal:
+        raise Refused(refusal)
+    selection = replace(receipt.selection, since="")
+    chosen = options.changed(
+        tenancies=selection.tenancy,
+        targets=selection.target,
+        replace=selection.replace,
+        adopt=selection.adopt,
+    )
+    return _apply(prepare(chosen, selection, context, receipt=receipt), options, open_run)
+
+
+def _refuse_standing_order(options: ApplyOptions) -> None:
+    """Raise Refused if a variable requests something, and nobody will be asked.
+
+    Left in a shell or a pipeline, it would do so in every run.
+    """
+    requesting = sorted(options.given & {"HOOKSYNC_REPLACE", "HOOKSYNC_ADOPT"})
+    if options.is_confirmed and requesting:
+        names = " and ".join(requesting)
+        flags = options.run_flags.command("plan", "--out", "plan.json")
+        fix = f"`unset {' '.join(requesting)}`, or review a plan and apply that: `{flags}`"
+        raise Refused(Problem(f"--yes does not do what {names} requests", fix))
+
+
+def _apply(inputs: Inputs, options: ChangeOptions, open_run: OpenRun) -> Plan:
     """Plan, challenge, ask, apply, and show the result."""
-    inputs = _inputs(options, context)
+    context = inputs.context
     told: set[Problem] = set()
-    with open_run(inputs, is_apply=True) as run:
-        asks = not inputs.is_confirmed and context.terminal.can_ask()
+    is_confirmed = options.is_confirmed or inputs.receipt is not None
+    with open_run(inputs, is_apply=True, lock_timeout=options.lock_timeout) as run:
+        asks = not is_confirmed and context.terminal.can_ask()
         made = library.make_plan_for_apply(inputs, run, asks=asks)
         _refuse_wrong_ids(made, options)
-        must_ask = bool(made.ready_tenancies) and not inputs.is_confirmed
+        must_ask = bool(made.ready_tenancies) and not is_confirmed
         if must_ask and not asks:
-            made = replace(made, refusals=(_no_terminal(options),))
+            made = replace(made, refusals=(_no_terminal(made, options),))
         else:
             made = library.challenge(inputs, run, made)
-        if not _show_and_ask(made, options, context, told, must_ask=must_ask):
-            fix = f'answer "{expected_answer(made)}" to apply this'
-            made = replace(made, refusals=(Problem("not confirmed", fix),))
+        made = _show_and_ask(made, options, context, told, must_ask=must_ask)
         is_reviewed = must_ask or inputs.receipt is not None
         done = library.carry_out(inputs, run, made, is_reviewed=is_reviewed)
     _show_result(done, run.failures, options, context, told)
     return done
 
 
-def _inputs(options: ApplyOptions, context: Context) -> Inputs:
-    """Read what the hooks files declare, as the flags or a saved plan choose.
-
-    Raises Refused or FileError, before any call, if the saved plan cannot be trusted.
-    """
-    if options.saved_plan is None:
-        return prepare(options, context)
-    receipt, refusal = open_saved_plan(options.saved_plan, options.max_age, context)
-    if refusal:
-        raise Refused(refusal)
-    selection = receipt.selection
-    chosen = replace(
-        options,
-        tenancies=selection.tenancy,
-        targets=selection.target,
-        replace=selection.replace,
-        adopt=selection.adopt,
-    )
-    return prepare(chosen, context, receipt=receipt)
-
-
-def _refuse_wrong_ids(made: Plan, options: ApplyOptions) -> None:
+def _refuse_wrong_ids(made: Plan, options: ChangeOptions) -> None:
     """Raise HooksyncError for ids to remove that no tenancy has."""
-    missing = set(options.remove).difference(step.id for step in made.steps)
+    missing = set(made.selection.remove).difference(step.id for step in made.steps)
     if missing and not made.unread:
         what = f"no live subscription has the id {' or '.join(sorted(missing))}"
-        fix = f"write the id in full, as `{options.flags.command('list')}` shows it"
+        fix = f"write the id in full, as `{options.run_flags.command('list')}` shows it"
         raise HooksyncError(*made.all_errors, Problem(what, fix))
 
 
-def _no_terminal(options: ApplyOptions) -> Problem:
+def _no_terminal(made: Plan, options: ChangeOptions) -> Problem:
     """Report that nobody can be asked."""
-    verb: Verb = "remove" if options.remove else "apply"
-    confirmed = options.flags.command(verb, *options.remove, "--yes")
+    ids = made.selection.remove
+    verb: Verb = "remove" if ids else "apply"
+    confirmed = options.run_flags.command(verb, *ids, "--yes")
     fix = f"`{confirmed}` if the plan is what you want"
     return Problem("not confirmed: cannot prompt without a terminal", fix)
 
 
 def _show_and_ask(
-    made: Plan, options: ApplyOptions, context: Context, told: set[Problem], *, must_ask: bool
-) -> bool:
-    """Show the plan of an apply and its problems, and prompt. False: the person did not confirm.
+    made: Plan, options: ChangeOptions, context: Context, told: set[Problem], *, must_ask: bool
+) -> Plan:
+    """Show the plan of an apply and its problems, and prompt. Refuse what is not confirmed.
 
     Somebody has seen the steps of a saved plan: only its sum is shown. With --format json or
     markdown, standard output gets only the result. If the user is asked, the plan is shown on
@@ -209,13 +281,16 @@ def _show_and_ask(
     elif prompts:
         context.terminal.message(plain(lines))
     show_problems(made, context, refused="refused", told=told)
-    return not prompts or context.terminal.ask(question(made), expected_answer(made))
+    if not prompts or context.terminal.ask(question(made), expected_answer(made)):
+        return made
+    fix = f'answer "{expected_answer(made)}" to apply this'
+    return replace(made, refusals=(Problem("not confirmed", fix),))
 
 
 def _show_result(
     done: Plan,
     failures: Sequence[Exception],
-    options: ApplyOptions,
+    options: ChangeOptions,
     context: Context,
     told: set[Problem],
 ) -> None:

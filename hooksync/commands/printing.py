@@ -9,9 +9,10 @@ from contextlib import suppress
 from typing import Literal
 
 from hooksync import __version__
+from hooksync.api.options import FORMAT
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
-from hooksync.core.record import Record
+from hooksync.core.flags import OUTPUT, CommandOptions, flag
 from hooksync.core.schema import SchemaKind, schema_text
 
 _RANDOM_BYTES = 32  # of a new secret; as many as HMAC-SHA256 uses
@@ -31,16 +32,23 @@ _LIBRARIES = (
 )
 
 
-class SchemaOptions(Record):
+class SchemaOptions(CommandOptions):
     """The flags of `schema`."""
 
-    kind: SchemaKind = "hooks"
+    kind: SchemaKind = flag(
+        "--kind KIND",
+        "the document: hooks (the hooks file, by default), policy, state, plan (--format json"
+        " of plan, apply and list), notice (what --notify sends) or error (what --format json"
+        " prints without a result)",
+        OUTPUT,
+        default="hooks",
+    )
 
 
-class VersionOptions(Record):
+class VersionOptions(CommandOptions):
     """The flags of `version`."""
 
-    format: Literal["text", "json"] = "text"
+    format: Literal["text", "json"] = FORMAT
 
 
 def schema(options: SchemaOptions, context: Context) -> ExitCode:
@@ -49,7 +57,7 @@ def schema(options: SchemaOptions, context: Context) -> ExitCode:
     return ExitCode.DONE
 
 
-def generate(_: object, context: Context) -> ExitCode:
+def generate(options: CommandOptions, context: Context) -> ExitCode:
     """Print a new secret: letters, digits, `-` and `_`. No other command prints a secret."""
     context.terminal.result(f"{secrets.token_urlsafe(_RANDOM_BYTES)}\n")
     return ExitCode.DONE

@@ -15,7 +15,7 @@ from hooksync.api.inputs import (
     private_receivers,
     read_files,
 )
-from hooksync.api.options import RunOptions
+from hooksync.api.options import CallOptions, FileOptions, RunOptions, reference
 from hooksync.api.run import open_run
 from hooksync.config import declarations
 from hooksync.config.resolve import resolve_subscriptions, url_problem
@@ -29,6 +29,7 @@ from hooksync.core.errors import (
     shortened,
     suggestion,
 )
+from hooksync.core.flags import flag
 from hooksync.core.model import (
     DeclaredSubscription,
     HookUrl,
@@ -40,7 +41,12 @@ from hooksync.core.model import (
 from hooksync.core.record import replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, split_url
+from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.run import Run
+
+# titles in help texts
+RECEIVER = "which receiver"
+SENT = "what to send"
 
 _HERE = Location("<command line>", 1, 1)
 _NO_SERVER = parse_template("", _HERE)  # so a policy has no server to judge
@@ -48,36 +54,31 @@ _TRIGGER = Trigger.named("INDEXED")  # of events for a receiver that no file dec
 _MOST_CALLS = 2  # at a time: `fire` may send one event twice at once
 
 
-class SecretOptions(RunOptions):
-    """Which secrets events may be signed with."""
-
-    secrets: tuple[SecretRef, ...] = ()  # () and no named files: those of the default hooks file
-
-
-class ReceiverOptions(SecretOptions):
-    """Which receiver to call."""
-
-    HIDDEN = ("url",)
-
-    url: str | None = None  # None: what hooks files declare
-    address: str | None = None  # of a declared subscription
+SECRETS = flag(
+    "--secret REF",
+    "place of a secret: env:NAME, file:PATH; repeatable",
+    RECEIVER,
+    reference,
+    default=(),
+)
+URL = flag("--url URL", "a receiver; in its URL, ${NAME} is a variable", RECEIVER, default=None)
 
 
-def find_secrets(options: SecretOptions, context: Context) -> Secrets:
-    """Look up the secrets of --secret, and those that hooks files declare.
+def find_secrets(options: FileOptions, refs: Sequence[SecretRef], context: Context) -> Secrets:
+    """Look up the secrets of --secret, `refs`, and those that hooks files declare.
 
     Hooks files are read if a flag names them, or if --secret is absent. Warns if a declared secret
     is not set. Raises SecretError if a secret of --secret is not set, or if no secret is known.
     """
     declared: list[SecretRef] = []
-    if options.names_files or not options.secrets:
+    if options.names_files or not refs:
         entries = read_files(options, context)
         mask_url_variables(entries, context)
         hold_to_policy(options, entries, context)
         for tenancy in entries:
             declared += [subscription.secret for subscription in tenancy.subscriptions]
     sources = sources_of(context)
-    given = sources.find_all(options.secrets)
+    given = sources.find_all(refs)
     found, missing = sources.look_up(declared)
     context.terminal.warn(*missing.values())
     if not (given or found):
@@ -88,7 +89,7 @@ def find_secrets(options: SecretOptions, context: Context) -> Secrets:
 
 @contextmanager
 def open_receiver(
-    tenancy: declarations.TenancyDeclaration, options: RunOptions, context: Context
+    tenancy: declarations.TenancyDeclaration, options: CallOptions, context: Context
 ) -> Iterator[tuple[Run, DeclaredSubscription]]:
     """Open a run for the first receiver of a tenancy. Raises FileError or Refused."""
     if problems := list(declarations.reference_problems([tenancy])):
@@ -100,8 +101,10 @@ def open_receiver(
     if not tenancy.name:  # its URL may contain keys that the shell filled in
         full = declared.url.full
         declared = replace(declared, url=HookUrl(masked_url(declared.url.shown), full))
-    settings = RunOptions((), uses_state=False, timeout=options.timeout, parallelism=_MOST_CALLS)
-    with open_run(Inputs((), (), settings, context, private)) as run:
+    settings = RunOptions(
+        files=(), uses_state=False, timeout=options.timeout, parallelism=_MOST_CALLS
+    )
+    with open_run(Inputs((), (), settings, Selection(), context, private)) as run:
         yield run, declared
 
 
@@ -122,17 +125,22 @@ def declared_receiver(
     return known[address]
 
 
-def named_receiver(options: ReceiverOptions) -> declarations.TenancyDeclaration | None:
-    """Return the receiver that --url and --secret name. None: hooks files declare the receivers."""
-    if bool(options.url) != bool(options.secrets):
+def named_receiver(
+    url: str | None, refs: Sequence[SecretRef], *, has_other: bool
+) -> declarations.TenancyDeclaration | None:
+    """Return the receiver that --url and --secret name. None: hooks files declare the receivers.
+
+    `has_other`: whether the command line also names hooks files, or something in them.
+    """
+    if bool(url) != bool(refs):
         fix = "name one receiver by --url URL --secret env:NAME, or leave out both"
         raise UsageError(Problem("--url and --secret need each other", fix))
-    if not options.url:
+    if not url:
         return None
-    if options.names_files or options.address or options.tenancies or options.targets:
+    if has_other:
         what = "--url cannot be combined with --file, --tenancy, --target or an address"
         raise UsageError(Problem(what, "name either one receiver, or hooks files"))
-    return receiver_at(options.url, options.secrets)
+    return receiver_at(url, refs)
 
 
 def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyDeclaration:

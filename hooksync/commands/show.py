@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from hooksync.api.options import ALL, FORMAT, MAX_AGE
 from hooksync.api.receipt import open_saved_plan
 from hooksync.commands.problems import show_plan, show_problems
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
+from hooksync.core.flags import READ, CommandOptions, flag
 from hooksync.core.output import Format
-from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import completed
 
 
-class ShowOptions(Record):
+class ShowOptions(CommandOptions):
     """The flags of `show`."""
 
-    path: str
-    format: Format = "text"
-    shows_kept: bool = False
-    max_age: timedelta | None = None
+    path: str = flag("PLAN", "a file of `plan --out`", READ)
+    format: Format = FORMAT
+    shows_kept: bool = ALL
+    max_age: timedelta | None = MAX_AGE
 
 
 def show(options: ShowOptions, context: Context) -> ExitCode:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
 
+from hooksync.api.options import HOOKS_FILES, LOCK_TIMEOUT, STATE, YES
 from hooksync.commands.problems import confirm
 from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.clock import rfc3339
@@ -21,9 +21,10 @@ from hooksync.core.errors import (
     UsageError,
     pluralised,
 )
+from hooksync.core.flags import READ, SAFETY, SELECT, CommandOptions, flag
 from hooksync.core.model import Globs, matches_any
 from hooksync.core.output import Format
-from hooksync.core.record import Record, replace
+from hooksync.core.record import replace
 from hooksync.state.contract import MOST_BYTES
 from hooksync.state.format import STATE_FORMAT, read_state, reason_against
 from hooksync.state.local import LocalStore
@@ -38,42 +39,76 @@ from hooksync.state.store import (
     written_text,
 )
 
+_LOSS = "What is live then counts as not in the state, and its secret as unknown."
 _ADDRESS = re.compile(r"[\w-]+/[\w-]+/(\w+)", re.ASCII)
 
 
-class StateOptions(Record):
+class StateOptions(CommandOptions):
     """The flags of all actions of `state`."""
 
-    action: Literal["show", "pull", "push", "unlock", "move", "forget"]
-    files: tuple[str, ...]  # hooks files; the default state is beside the first one
-    state: str | None = None  # where the state is; None: beside the first hooks file
-    lock_timeout: float | None = None  # seconds
-    is_confirmed: bool = False
-    path: str = "-"  # of the state to push
-    is_forced: bool = False  # push even an older or an unrelated state
-    id: str = ""  # of the run to take the run lock away from
-    old: str = ""  # the address to rename
-    new: str = ""  # its new address
-    globs: Globs = ()  # of the addresses to forget
-    server: str | None = None  # forget only what is recorded for this host; None: any
-    tenant: str | None = None  # forget only what is recorded for this tenant; None: any
+    files: tuple[str, ...] = HOOKS_FILES
+    state: str | None = STATE  # None: beside the first hooks file
 
 
-def run_action(
-    options: StateOptions, context: Context, open_store: OpenStore = open_store
-) -> ExitCode:
-    """Carry out an action. Raises UsageError if the state has no place."""
+class PushOptions(StateOptions):
+    """The flags of `state push`."""
+
+    path: str = flag("FILE", "a state that was pulled or kept; - for stdin", READ)
+    is_forced: bool = flag(
+        "--force",
+        "push even an older or an unrelated state; the records of all later runs are lost, so"
+        " hooksync may miss rotations, or make subscriptions twice; without"
+        " HOOKSYNC_PLAN_KEY, the signature is lost, too",
+        SAFETY,
+        default=False,
+    )
+    lock_timeout: float | None = LOCK_TIMEOUT
+
+
+class UnlockOptions(StateOptions):
+    """The flags of `state unlock`."""
+
+    id: str = flag("ID", "the id of the run, from `hooksync state show`", SELECT)
+    is_confirmed: bool = YES
+
+
+class MoveOptions(StateOptions):
+    """The flags of `state move`."""
+
+    old: str = flag("OLD", "an address (tenancy/name/TRIGGER) in the state", SELECT)
+    new: str = flag("NEW", "its new address: a different name in the same tenancy", SELECT)
+    lock_timeout: float | None = LOCK_TIMEOUT
+
+
+class ForgetOptions(StateOptions):
+    """The flags of `state forget`."""
+
+    globs: Globs = flag("GLOB ...", "addresses (tenancy/name/TRIGGER) in the state", SELECT)
+    # None: any
+    server: str | None = flag(
+        "--server HOST", "only what is recorded for this server", SELECT, default=None
+    )
+    tenant: str | None = flag(
+        "--tenant NAME", "only what is recorded for this tenant", SELECT, default=None
+    )
+    is_confirmed: bool = YES
+    lock_timeout: float | None = LOCK_TIMEOUT
+
+
+def _open(
+    options: StateOptions, context: Context, find_store: OpenStore = open_store
+) -> StateStore:
+    """Find the state. Raises UsageError if it has no place."""
     place = state_place(options.files[0], options.state)
     if place is None:
         what = "a hooks file on standard input has no state beside it"
         raise UsageError(Problem(what, "name the state with --state or HOOKSYNC_STATE"))
-    act = _ACTIONS[options.action]
-    act(options, open_store(place, options.files[0], context), context)
-    return ExitCode.DONE
+    return find_store(place, options.files[0], context)
 
 
-def show(_: StateOptions, store: StateStore, context: Context) -> None:
+def show(options: StateOptions, context: Context) -> ExitCode:
     """List what the state contains, and who holds the run lock."""
+    store = _open(options, context)
     state = _inspected(_read(store), store, context)
     holder = store.holder()
     held = f"{holder.id}: {holder}" if holder else "not held"
@@ -95,13 +130,15 @@ def show(_: StateOptions, store: StateStore, context: Context) -> None:
         attempted = "may have been made: a run has not ended, or did not learn the result:"
         lines += ["", attempted, *attempts]
     context.terminal.show([("", line) for line in lines])
+    return ExitCode.DONE
 
 
-def pull(_: StateOptions, store: StateStore, context: Context) -> None:
+def pull(options: StateOptions, context: Context) -> ExitCode:
     """Print the text of the state as it is stored.
 
     An invalid state only causes warnings: the user may pull it to repair it.
     """
+    store = _open(options, context)
     text = _read(store)
     form: Format = "json"
     try:
@@ -110,10 +147,12 @@ def pull(_: StateOptions, store: StateStore, context: Context) -> None:
         form = "text"  # perhaps it is no JSON
         context.terminal.warn(*error.problems)
     context.terminal.result(text, form)
+    return ExitCode.DONE
 
 
-def push(options: StateOptions, store: StateStore, context: Context) -> None:
+def push(options: PushOptions, context: Context) -> ExitCode:
     """Replace the state with a file. Without --force, the file must not be older or unrelated."""
+    store = _open(options, context)
     given = _given(options.path, context)
     with run_lock(store, options.lock_timeout, context):
         text = store.read()
@@ -126,16 +165,20 @@ def push(options: StateOptions, store: StateStore, context: Context) -> None:
         same = replace(given, serial=before.serial, signature=before.signature)
         if same == before and not reason_against(before, store.where, store.key):
             context.terminal.result(f"nothing to do: {store.where} contains the same state\n")
-            return
+            return ExitCode.DONE
         if not options.is_forced:
             _check_push(given, before, store)
         after = replace(given, serial=max(given.serial, before.serial) + 1)
         store.write(written_text(after, store), text, "state push")
     context.terminal.result(f"pushed to {store.where}: serial {after.serial}\n")
+    return ExitCode.DONE
 
 
-def unlock(options: StateOptions, store: StateStore, context: Context) -> None:
+def unlock(
+    options: UnlockOptions, context: Context, find_store: OpenStore = open_store
+) -> ExitCode:
     """Take the run lock away from its holder, which can no longer write the state."""
+    store = _open(options, context, find_store)
     store.read()
     holder = store.holder()
     if holder and holder.id == options.id:
@@ -144,18 +187,15 @@ def unlock(options: StateOptions, store: StateStore, context: Context) -> None:
     store.unlock(options.id)
     held = holder or "an unknown run"
     context.terminal.result(f"the run lock of {store.where} was taken away from {held}\n")
+    return ExitCode.DONE
 
 
-def move(options: StateOptions, store: StateStore, context: Context) -> None:
+def move(options: MoveOptions, context: Context) -> ExitCode:
     """Give the entries and attempts of one address a different address."""
+    store = _open(options, context)
     old = options.old
     new = options.new
-    for address in (old, new):
-        found = _ADDRESS.fullmatch(address)
-        if not found or found[1] != old.rpartition("/")[2]:
-            what = f'"{address}" is not an address with the trigger that OLD and NEW share'
-            fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
-            raise UsageError(Problem(what, fix))
+    _check_triggers(old, new)
 
     def moved(record: SubscriptionRecord) -> SubscriptionRecord:
         return replace(record, address=new) if record.address == old else record
@@ -171,10 +211,22 @@ def move(options: StateOptions, store: StateStore, context: Context) -> None:
     with run_lock(store, options.lock_timeout, context):
         update(store, change, f"state move {old} {new}")
     context.terminal.result(f"moved {old} to {new}\n")
+    return ExitCode.DONE
 
 
-def forget(options: StateOptions, store: StateStore, context: Context) -> None:
+def _check_triggers(old: str, new: str) -> None:
+    """Raise UsageError if two texts are not addresses with the same trigger."""
+    for address in (old, new):
+        found = _ADDRESS.fullmatch(address)
+        if not found or found[1] != old.rpartition("/")[2]:
+            what = f'"{address}" is not an address with the trigger that OLD and NEW share'
+            fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
+            raise UsageError(Problem(what, fix))
+
+
+def forget(options: ForgetOptions, context: Context) -> ExitCode:
     """Remove entries and attempts."""
+    store = _open(options, context)
     _read(store)  # before the run lock, which creates files
     with run_lock(store, options.lock_timeout, context):
         tenancies, names = _selected(read_state(_read(store), store.where), options)
@@ -187,15 +239,15 @@ def forget(options: StateOptions, store: StateStore, context: Context) -> None:
             forgotten = [record for record in records.subscriptions if record.address in names]
             lines += [_line(record, records) for record in forgotten]
         number = pluralised(len(lines), "entry")
-        loss = "What is live then counts as not in the state, and its secret as unknown."
-        question = "\n".join([*lines, f"Forget {number}? {loss}"])
+        question = "\n".join([*lines, f"Forget {number}? {_LOSS}"])
         confirm(question, context, is_confirmed=options.is_confirmed)
         rest = [records.mapped(kept) for records in tenancies]
         update(store, lambda now: now.with_records(rest), f"state forget: {number}")
     context.terminal.result("".join(f"forgot {line}\n" for line in lines))
+    return ExitCode.DONE
 
 
-def _selected(state: State, options: StateOptions) -> tuple[Sequence[TenancyRecords], set[str]]:
+def _selected(state: State, options: ForgetOptions) -> tuple[Sequence[TenancyRecords], set[str]]:
     """Find the tenancies, and the addresses to forget there. Raises UsageError for a vain glob."""
     tenancies = []
     for records in state.tenancies:
@@ -262,13 +314,3 @@ def _line(record: SubscriptionRecord, records: TenancyRecords) -> str:
         verb = "adopted" if record.is_adopted else "made"
     parts = [f"{records.key}", record.address, record.id, f"{verb} {rfc3339(record.at)}"]
     return "  ".join(filter(None, parts))
-
-
-_ACTIONS = {
-    "show": show,
-    "pull": pull,
-    "push": push,
-    "unlock": unlock,
-    "move": move,
-    "forget": forget,
-}

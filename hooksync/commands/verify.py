@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from hooksync.commands.receiving import SecretOptions, find_secrets
+from hooksync.api.options import EnvironmentOptions
+from hooksync.commands.receiving import SECRETS, find_secrets
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.core.flags import flag
+from hooksync.core.model import SecretRef
 from hooksync.receivers.events import SIGNATURE, explain_signature, find_signers, read_event
 
+_EVENT = "which event"  # a title in the help text
 _NO_SIGNATURE = Problem(
     "there is no signature to verify",
     f"give --signature with the value of the header {SIGNATURE}; `listen --record` keeps it",
 )
 
 
-class VerifyOptions(SecretOptions):
+class VerifyOptions(EnvironmentOptions):
     """The flags of `verify`."""
 
-    path: str = "-"  # of the event
-    signature: str | None = None  # None: the recorded one
+    secrets: tuple[SecretRef, ...] = SECRETS
+    path: str = flag("FILE", "the body, byte for byte; - for standard input", _EVENT)
+    signature: str | None = flag(
+        "--signature HEX",
+        "of the header Preservica-Signature (default: recorded)",
+        _EVENT,
+        default=None,
+    )
 
 
 def verify(options: VerifyOptions, context: Context) -> ExitCode:
     """Report which of the secrets signed an event. Returns ERROR if none did."""
-    known = find_secrets(options, context)
+    known = find_secrets(options, options.secrets, context)
     body, headers = read_event(options.path, context.stdin)
     signature = options.signature or headers.get(SIGNATURE.lower())
     if signature is None:

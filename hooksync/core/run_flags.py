@@ -1,49 +1,35 @@
 """Word the commands that messages print, so that they work as printed. Pure.
 
-A printed command repeats the flags of the run that TAKEN has for it, and quotes for the shell. No
-other module writes such a command by hand if the run has flags to repeat.
+A printed command repeats the flags of the run that their declarations name for it, and quotes for
+the shell. No other module writes such a command by hand if the run has flags to repeat.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterable
-from typing import Literal
 
+from hooksync.core.flags import SELECT, CommandOptions, Flag, Verb
 from hooksync.core.record import Record
-
-Verb = Literal["plan", "apply", "remove", "list", "state forget", "state unlock"]
-
-SELECTING = frozenset({"--tenancy", "--target", "--replace", "--adopt"})
-_STATE = frozenset({"-f", "--state"})
-_LOGGING_IN = frozenset(
-    {"--env-file", "--credentials", "--policy", "--allow-commands", "--timeout"}
-)
-_READING = _STATE | _LOGGING_IN | {"--tenancy"}
-_PLANNING = _READING | SELECTING
-
-# the flags of a run that each command has, too
-TAKEN: dict[Verb, frozenset[str]] = {
-    "plan": _PLANNING | {"--probe"},
-    "apply": _PLANNING | {"--yes"},
-    "remove": _READING | {"--yes"},
-    "list": _READING | {"--target"},
-    "state forget": _STATE,
-    "state unlock": _STATE,
-}
 
 
 class RunFlags(Record):
     """The flags of a run that printed commands repeat."""
 
-    given: tuple[tuple[str, ...], ...] = ()  # each flag with its value, if it has one
+    given: tuple[tuple[Flag, tuple[str, ...]], ...] = ()  # each with its words
+
+    @property
+    def selecting(self) -> list[str]:
+        """The names of the flags that select or request something."""
+        names = [flag.name for flag, _ in self.given if flag.group == SELECT]
+        return list(dict.fromkeys(names))
 
     def command(self, verb: Verb, *arguments: str, selects: bool = True) -> str:
         """Write a command. `selects`: whether it repeats the flags that select."""
         words = ["hooksync", *verb.split(), *arguments]
-        for flag, *values in self.given:
-            if flag in TAKEN[verb] and (selects or flag not in SELECTING):
-                words += [flag, *values]
+        for flag, repeated in self.given:
+            if verb in flag.repeated_by and (selects or flag.group != SELECT):
+                words += repeated
         return shlex.join(words)
 
     def applying(self, replace: Collection[str], adopt: Iterable[str] = ()) -> str:
@@ -52,7 +38,7 @@ class RunFlags(Record):
         It does not repeat --adopt for an address to replace.
         """
         overruled = [("--adopt", address) for address in replace]
-        rest = RunFlags(tuple(flag for flag in self.given if flag not in overruled))
+        rest = RunFlags(tuple(given for given in self.given if given[1] not in overruled))
         words = []
         for address in adopt:
             words += ["--adopt", address]
@@ -62,3 +48,18 @@ class RunFlags(Record):
 
 
 NO_FLAGS = RunFlags()
+
+
+def flags_to_repeat(options: CommandOptions) -> RunFlags:
+    """Return the flags of a run that printed commands repeat."""
+    given: list[tuple[Flag, tuple[str, ...]]] = []
+    for field, flag in options.flags().items():
+        value = getattr(options, field)
+        if not flag.repeated_by or value == flag.default:
+            continue
+        if not flag.value:
+            given.append((flag, (flag.name,)))
+            continue
+        for text in value if flag.takes_several else [value]:
+            given.append((flag, (flag.names[0], str(text))))
+    return RunFlags(tuple(given))

@@ -401,6 +401,7 @@ class Selection(Record):
     replace: Globs = ()  # globs of addresses to resubscribe even if nothing differs
     adopt: Globs = ()  # globs of addresses whose live subscriptions have the declared secret
     since: str = ""  # the commit or branch of --since; `tenancy` then has whole names
+    variables: tuple[str, ...] = ()  # variables that set these, instead of flags
     # live ids; if there are any, the plan removes these and does nothing else
     remove: tuple[str, ...] = ()
 

@@ -58,11 +58,16 @@ def headline(plan: Plan) -> str:
 
 
 def selection_sentences(plan: Plan) -> list[str]:
-    """Name what selects a part of what is declared, if anything does."""
-    selected = shortened([*plan.selection.tenancy, *plan.selection.target])
-    if since := plan.selection.since:
-        return [f"Only what differs from the merge base with {since}: {selected or 'no tenancy'}"]
-    return [f"Only {selected}"] if selected else []
+    """Name what selects a part of what is declared, and the variables that select or request."""
+    selection = plan.selection
+    selected = shortened([*selection.tenancy, *selection.target])
+    sentences = [f"Only {selected}"] if selected else []
+    if selection.since:
+        names = selected or "no tenancy"
+        sentences = [f"Only what differs from the merge base with {selection.since}: {names}"]
+    if selection.variables:
+        sentences.append(f"From the environment: {', '.join(selection.variables)}")
+    return sentences
 
 
 def state_sentences(plan: Plan) -> list[str]:

@@ -17,7 +17,7 @@ from hooksync.core.context import Context
 from hooksync.core.errors import Problem, Refused, StateError
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.core.run_flags import RunFlags
+from hooksync.core.run_flags import NO_FLAGS
 from hooksync.core.signing import PlanKey
 from hooksync.state.contract import (
     LOCK_EXPIRY,
@@ -66,8 +66,8 @@ class RemoteStore:
         self.where = backend.where
         self.key = key
         self.output = context.output
-        given = [("-f", file)] if file else []
-        self._flags = RunFlags((*given, ("--state", self.where)))
+        given = ("-f", file) if file else ()
+        self._place = (*given, "--state", self.where)  # as flags
         self._backend = backend
         self._clock = context.clock
         self._tell = context.terminal.message
@@ -161,7 +161,7 @@ class RemoteStore:
             other = _lock_of(content)
             if content.lock is not None and other is None:
                 what = f"the run lock of {self.where} is not in hooksync's format"
-                unlock = self._flags.command("state unlock", UNREADABLE)
+                unlock = NO_FLAGS.command("state unlock", UNREADABLE, *self._place)
                 raise StateError(Problem(what, f"see who wrote it; `{unlock}` removes it"))
             # if the lock is ours, an earlier try has taken it, but its answer was lost
             if other is not None and other.id != lock.id:
@@ -185,7 +185,7 @@ class RemoteStore:
             self._other_lock = lock, now
         left = self._other_lock[1] + lock.expiry - now
         if left > 0:
-            unlock = f"`{self._flags.command('state unlock', lock.id)}`"
+            unlock = f"`{NO_FLAGS.command('state unlock', lock.id, *self._place)}`"
             raise Busy(lock, f"if that run has ended, {unlock}", math.ceil(left) + 1)
         late = f"was not renewed for {lock.expiry:g} seconds"
         self._tell(f"note: the run lock of {lock} {late}: taken over")

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.commands import FILES, all_actions, make_parser
+from hooksync.cli.commands import options_of
+from hooksync.cli.completion import PATHS
 from tests.backends import missing
 from tests.command_line import ROOT, hooksync
 from tests.lanes import sampled
+from tests.site.cli import commands
 
 BASH = """
 {script}
@@ -46,9 +48,10 @@ FREE = {
         "ADDRESS",
         "BRANCH",
         "DURATION",
-        "GLOB",
+        *("GLOB", "GLOB ..."),
         "HEX",
         "HOST",
+        "ID ...",
         "ID",
         "N",
         "NAME",
@@ -91,6 +94,9 @@ def test_a_shell_can_read_its_script(shell: str, tmp_path: Path) -> None:
 
 
 def test_each_flag_and_argument_that_takes_a_file_is_completed() -> None:
-    actions = [*all_actions(make_parser())]
-    names = {taken.metavar for taken in actions if taken.nargs != 0 and taken.choices is None}
-    assert names == FREE.union(FILES)
+    names = set()
+    for command in commands().values():
+        for flag in options_of(command).flags().values():
+            if flag.value and not flag.words:
+                names.add(flag.value)
+    assert names == FREE.union(PATHS)

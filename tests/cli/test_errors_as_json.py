@@ -67,6 +67,8 @@ CASES: list[tuple[tuple[str, ...], Prepare, ExitCode]] = [
     (APPLY, breached_policy, ExitCode.REFUSED),
     (APPLY[:1] + APPLY[2:], altered_plan, ExitCode.REFUSED),
     (APPLY[:1] + APPLY[2:], expired_plan, ExitCode.REFUSED),
+    (("plan", "--all=yes", "-vz", "--timeout", "x", "--out", *PLAN[1:]), nothing, ExitCode.USAGE),
+    (("aply", *PLAN[1:]), nothing, ExitCode.USAGE),
     (("list", "--format=json"), broken_file, ExitCode.ERROR),
     (("show", "nowhere.json", "--format", "json"), nothing, ExitCode.ERROR),
 ]

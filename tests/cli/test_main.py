@@ -155,8 +155,8 @@ def test_a_missing_file_is_one_clear_error(place: Place) -> None:
         (("plan", "--parallelism", "0"), "parallelism"),
         (("plan", "--timeout", "-1"), "timeout"),
         (("plan", "--format", "yaml"), "format"),
-        (("aply",), 'unknown command "aply"\n  fix: did you mean apply? (choose from demo, sandb'),
-        (("zzz",), 'unknown command "zzz"\n  fix: choose from demo, sandbox, init,'),
+        (("aply",), 'unknown command "aply"\n  fix: did you mean apply? (choose from init, check'),
+        (("zzz",), 'unknown command "zzz"\n  fix: choose from init, check, plan,'),
         (("state", "shwo"), 'unknown action "shwo"\n  fix: did you mean show?'),
         (
             ("plan", "--file"),
@@ -279,7 +279,8 @@ def test_without_a_terminal_a_long_run_shows_a_line_every_five_seconds(
 ) -> None:
     times = iter([0.0, 4.9, 5.1, 6.0, 10.2])  # at the start, and after each call
     terminal = ConsoleTerminal(Output(), lambda: next(times))
-    terminal.is_quiet = is_quiet
+    if is_quiet:
+        terminal.be_quiet()
     with terminal.progress("reading", 4) as advance:
         for _ in range(4):
             advance()

@@ -116,13 +116,13 @@ def test_a_draft_is_a_valid_hooks_file_whose_plan_adopts_everything(
         for url, trigger, flag in held:
             box.seed("DEMO", url, trigger, SECRET, flag)
         here, heard = context(PRESERVICA_SERVER=box.url)
-        options = InitOptions(("hooks.yaml",), path="-", from_live=())
+        options = InitOptions(path="-", from_live=())
         assert init(options, here) is ExitCode.DONE
         text = "".join(heard.out)
         path.write_text(text, encoding="utf-8")
         urls = {made.id: made.url for made in box.subscriptions("DEMO")}
         there, planned = context(**environment_of(text, urls))
-        plan(PlanOptions((str(path),)), there)
+        plan(PlanOptions(files=(str(path),)), there)
     shown = "".join(planned.out)
     left_out = "".join(heard.err).count("is left out: ")
     if left_out:

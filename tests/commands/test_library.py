@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 import hooksync
+from hooksync import Options
 from tests.command_line import ROOT, run_python
 from tests.conftest import HIDDEN, HOOKS, Place
 
+NO_OPTIONS = Options()
 OTHER = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]")
 
 
-def load(place: Place, **more: Any) -> hooksync.Inputs:
-    return hooksync.load(place.folder / "hooks.yaml", environ=place.environ, **more)
+def load(place: Place, options: Options = NO_OPTIONS, **more: Any) -> hooksync.Inputs:
+    return hooksync.load(place.folder / "hooks.yaml", options, environ=place.environ, **more)
 
 
 def live(place: Place) -> int:
@@ -47,7 +49,9 @@ def test_declared_subscriptions_are_planned_and_applied(
     ]
     assert {("reading", 1, 1), ("applying", 2, 2)} <= set(progress)
     progress.clear()
-    again = hooksync.apply(load(place, replace="*", progress=lambda *what: progress.append(what)))
+    again = hooksync.apply(
+        load(place, Options(replace=("*",)), progress=lambda *what: progress.append(what))
+    )
     # two subscriptions are made, and the two old ones are removed
     assert (again.results(), progress[-1]) == (
         {"done": 2},
@@ -68,7 +72,7 @@ def test_plans_and_reports_read_the_same_as_the_output_of_the_commands(place: Pl
     shown = inputs.render(plan, "text")
     assert place.run("plan").out == shown.replace(f"{place.folder}/", "")
     assert place.run("apply", str(saved)).code == 0
-    inputs = load(place, replace="prod/catalogue/MOVED")
+    inputs = load(place, Options(replace=("prod/catalogue/MOVED",)))
     assert "Applied: 1 done" in inputs.render(hooksync.apply(inputs), "markdown")
 
 
@@ -84,25 +88,25 @@ def test_a_plan_is_applied_exactly_or_refused(place: Place) -> None:
 def test_a_plan_follows_the_settings_of_load(place: Place) -> None:
     assert hooksync.apply(load(place)).exit_code == 0
     place.write(OTHER)
-    part = hooksync.plan(load(place, targets="*/INDEXED", tenancies=["prod"]))
+    part = hooksync.plan(load(place, Options(targets=("*/INDEXED",), tenancies=("prod",))))
     assert part.counts() == {"keep": 1, "leave": 1}
-    assert hooksync.plan(load(place, uses_state=False)).secret_unknown == 1
+    assert hooksync.plan(load(place, Options(uses_state=False))).secret_unknown == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "settings", "what"),
+    ("text", "chosen", "what"),
     [
-        (HOOKS.replace("INDEXED", "INDEXD"), {}, 'unknown trigger "INDEXD"'),
-        (HOOKS, {"tenancies": "other"}, "matches no tenancy"),
+        (HOOKS.replace("INDEXED", "INDEXD"), Options(), 'unknown trigger "INDEXD"'),
+        (HOOKS, Options(tenancies=("other",)), "matches no tenancy"),
     ],
     ids=["file", "selection"],
 )
 def test_faults_of_the_input_are_raised_as_problems_with_a_fix(
-    place: Place, text: str, settings: dict[str, str], what: str
+    place: Place, text: str, chosen: Options, what: str
 ) -> None:
     place.write(text)
     with pytest.raises(hooksync.HooksyncError) as raised:
-        load(place, **settings)
+        load(place, chosen)
     [problem, *_] = raised.value.problems
     assert what in problem.what
     assert problem.fix
@@ -110,7 +114,7 @@ def test_faults_of_the_input_are_raised_as_problems_with_a_fix(
 
 def test_an_apply_without_a_state_is_an_error_and_changes_nothing(place: Place) -> None:
     with pytest.raises(hooksync.HooksyncError, match="the run has no state"):
-        hooksync.apply(load(place, uses_state=False))
+        hooksync.apply(load(place, Options(uses_state=False)))
     assert live(place) == 0
 
 

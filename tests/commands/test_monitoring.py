@@ -223,7 +223,7 @@ def test_a_notice_states_that_a_run_was_interrupted(watched: Watched, code: Exit
     terminal = MemoryTerminal(after_call=lambda record: stop.set(), interrupt_code=code)
     context = make_context(watched.place.environ, terminal=terminal, stop=stop)
     options = PlanOptions(
-        (str(watched.place.folder / "hooks.yaml"),), notify=SecretRef("env", "WATCHER")
+        files=(str(watched.place.folder / "hooks.yaml"),), notify=SecretRef("env", "WATCHER")
     )
     assert plan(options, context) == code
     [told] = watched.told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hooksync import Options
 from hooksync.api.run import load
 from tests.conftest import HOOKS, Place
 
@@ -42,5 +43,5 @@ def test_a_policy_protects_urls_beside_those_that_the_tenancy_protects(place: Pl
     own = "    protect: [https://own.example]\n    subscriptions:"
     path = place.write(HOOKS.replace("    subscriptions:", own))
     policy = place.policy(protect=["https://vendor.example"])
-    [tenancy] = load(path, environ=place.environ, policy=policy).tenancies
+    [tenancy] = load(path, Options(policy=policy), environ=place.environ).tenancies
     assert tenancy.protect == {"https://own.example", "https://vendor.example"}

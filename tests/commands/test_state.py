@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hooksync.commands.state import StateOptions, run_action
+from hooksync.commands.state import UnlockOptions, unlock
 from hooksync.core.errors import Interrupted, Refused
 from hooksync.core.record import replace
 from hooksync.state.contract import Holder
@@ -368,9 +368,9 @@ def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False)
     def find(where: str, *_: object) -> RemoteStore:
         return RemoteStore(backend, context)
 
-    options = StateOptions("unlock", ("-",), state="memory", id=identifier, is_confirmed=yes)
+    options = UnlockOptions(files=("-",), state="memory", id=identifier, is_confirmed=yes)
     with find("memory").hold(HOLDER):
-        assert run_action(options, context, find) == 0
+        assert unlock(options, context, find) == 0
         assert backend.content.lock is None
     return backend
 

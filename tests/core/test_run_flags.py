@@ -7,12 +7,21 @@ from typing import get_args
 
 import pytest
 
-from hooksync.api.options import RunOptions
+from hooksync.api.options import YES, Options, RunOptions
 from hooksync.cli.commands import read_arguments
-from hooksync.core.run_flags import Verb
+from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
+from hooksync.commands.state import StateOptions
+from hooksync.core.flags import Verb
 
-OPTIONS = RunOptions(
-    ("my hooks.yaml", "b"),
+
+class EveryFlag(PlanOptions):
+    """The flags of `plan` and of `apply`."""
+
+    is_confirmed: bool = YES
+
+
+OPTIONS = EveryFlag(
+    files=("my hooks.yaml", "b"),
     env_files=("my.env",),
     state="git:state",
     credentials="my login",
@@ -34,27 +43,29 @@ NEEDED = {
 
 @pytest.mark.parametrize("verb", get_args(Verb))
 def test_each_command_accepts_every_flag_that_it_repeats(verb: Verb) -> None:
-    words = shlex.split(OPTIONS.flags.command(verb, *NEEDED.get(verb, [])))
+    words = shlex.split(OPTIONS.run_flags.command(verb, *NEEDED.get(verb, [])))
     _, given = read_arguments(words[1:], {})
-    assert given["files"] == ["my hooks.yaml", "b"]
-    assert given["state"] == "git:state"
-    if verb == "apply":
-        assert given["replace"] == ["prod/a/MOVED"]
-        assert given["targets"] == ["prod/*/MOVED"]
-        assert (given["is_confirmed"], given["timeout"]) == (True, 60)
+    assert isinstance(given, RunOptions | StateOptions)
+    assert (given.files, given.state) == (("my hooks.yaml", "b"), "git:state")
+    if isinstance(given, ApplyOptions):
+        assert given.replace == ("prod/a/MOVED",)
+        assert given.targets == ("prod/*/MOVED",)
+        assert (given.is_confirmed, given.timeout) == (True, 60)
 
 
 def test_a_saved_plan_is_applied_without_the_flags_that_select() -> None:
-    words = shlex.split(OPTIONS.flags.command("apply", "p q.json", selects=False))
-    assert read_arguments(words[1:], {})[1]["saved_plan"] == "p q.json"
+    words = shlex.split(OPTIONS.run_flags.command("apply", "p q.json", selects=False))
+    _, given = read_arguments(words[1:], {})
+    assert isinstance(given, ApplyOptions)
+    assert (given.saved_plan, given.tenancies) == ("p q.json", ())
 
 
 def test_a_command_that_replaces_an_address_does_not_adopt_it_too() -> None:
-    flags = RunOptions(("hooks.yaml",), adopt=("prod/a/MOVED", "prod/b/*")).flags
+    flags = Options(files=("hooks.yaml",), adopt=("prod/a/MOVED", "prod/b/*")).run_flags
     command = "hooksync apply --replace prod/a/MOVED --adopt 'prod/b/*'"
     assert flags.applying(["prod/a/MOVED"]) == command
 
 
 def test_a_run_without_flags_has_none_to_repeat() -> None:
-    flags = RunOptions(("hooks.yaml",)).flags
+    flags = Options(files=("hooks.yaml",)).run_flags
     assert flags.applying(["a/b/MOVED"]) == "hooksync apply --replace a/b/MOVED"

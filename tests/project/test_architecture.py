@@ -30,7 +30,7 @@ LIBRARIES = {
     "yaml": {"config.yaml_loader"},
     "jsonschema": {"config.checked_yaml"},
     "deepdiff": {"reconcile.diff"},
-    "shtab": {"cli.commands"},
+    "shtab": {"cli.completion"},
     "pyotp": {"service.client"},
     "dotenv": {"config.files"},
     "obstore": {"state.cloud"},

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.commands import read_arguments
-from hooksync.cli.parser import Help
+from hooksync.cli.commands import HelpText, read_arguments
+from hooksync.cli.local import ListenOptions, SandboxFlags
 from hooksync.sandbox.tenancies import Account, SandboxOptions
 from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
@@ -191,19 +191,21 @@ class Stage:
     def play_sandbox(self, arguments: list[str]) -> None:
         """Set up the sandbox and its receivers as a start with these arguments would."""
         _, given = read_arguments(["sandbox", *arguments], {})
-        assert f":{given['port']}" == SERVICE[-5:]
+        assert isinstance(given, SandboxFlags)
+        assert f":{given.port}" == SERVICE[-5:]
         servers = {int(RECEIVERS[-4:]): self.receiver, int(VENDOR[-4:]): self.vendor}
-        for written in given["receivers"] or ():
+        for written in given.receivers if "--receiver" in given.given else ():
             name, _, secret = written.partition("=")
-            servers[given["receiver_port"]].set_secret(name, self.environ[secret])
-        for fault in given["faults"] or ():
+            servers[given.receiver_port].set_secret(name, self.environ[secret])
+        for fault in given.faults:
             self.box.faults.add(fault)
 
     def play_listen(self, arguments: list[str]) -> None:
         """Give the receivers the secrets with which a page starts `hooksync listen`."""
         _, given = read_arguments(["listen", *arguments], {})
-        assert f":{given['port']}" == RECEIVERS[-5:]
-        secrets = [self.environ[str(ref).removeprefix("env:")] for ref in given["secrets"]]
+        assert isinstance(given, ListenOptions)
+        assert f":{given.port}" == RECEIVERS[-5:]
+        secrets = [self.environ[str(ref).removeprefix("env:")] for ref in given.secrets]
         for name in NAMES:
             self.receiver.set_secret(name, *secrets)
 
@@ -508,7 +510,7 @@ def test_hooksync_accepts_the_arguments_of_every_command_on_a_page() -> None:
     for command in commands:
         try:
             read_arguments(shlex.split(command), {})
-        except Help:
+        except HelpText:
             continue
 
 

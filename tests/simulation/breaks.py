@@ -200,8 +200,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take no run lock",
         "api/run.py",
-        "        held.enter_context(run_lock(store, options.lock_timeout, inputs.context))\n",
-        "",
+        "            held.enter_context(_lock(store, lock_timeout, context))\n",
+        "            pass\n",
     ),
     Break(
         "never ask a lagging list again",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.site import address, cli, hooks_file, pipelines
+from tests.site import address, cli, environment, hooks_file, pipelines
 
 WRITERS: list[Callable[[], dict[Path, str]]] = [
     address.pages,
     cli.pages,
+    environment.pages,
     hooks_file.pages,
     pipelines.pages,
 ]

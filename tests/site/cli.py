@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hooksync.cli.commands import make_parser, read_arguments
-from hooksync.cli.parser import Help
+from hooksync.cli.commands import ALL, HelpText, read_arguments
+from hooksync.cli.help import Command
 from tests.site.parts import page_with
 
 WIDEST = 80  # columns of a help text
@@ -32,27 +31,24 @@ MORE = {  # links to further pages, by the command
 }
 
 
-def help_of(*command: str) -> str:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COLUMNS", str(WIDEST))
-        with pytest.raises(Help) as caught:
-            read_arguments([*command, "--help"], {})
+Chain = tuple[str, ...]  # a command, and perhaps its action
+
+
+def help_of(*chain: str) -> str:
+    with pytest.raises(HelpText) as caught:
+        read_arguments([*chain, "--help"], {})
     return str(caught.value)
 
 
-def commands() -> dict[tuple[str, ...], argparse.ArgumentParser]:
-    """Return the parser of each chain of commands that takes --help, such as `state show`."""
-    return dict(_below(make_parser(), ()))
+def commands() -> dict[Chain, Command]:
+    """Return each command that takes --help, by its chain, such as `state show`."""
+    return dict(_below(ALL, ()))
 
 
-def _below(
-    parser: argparse.ArgumentParser, chain: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
-    yield chain, parser
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, child in action.choices.items():
-                yield from _below(child, (*chain, name))
+def _below(command: Command, chain: Chain) -> Iterator[tuple[Chain, Command]]:
+    yield chain, command
+    for action in command.actions:
+        yield from _below(action, (*chain, action.name))
 
 
 def section(chain: tuple[str, ...]) -> str:

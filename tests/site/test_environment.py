@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hooksync.cli.commands import options_of
 from tests.command_line import ROOT
 from tests.site.cli import commands
 from tests.site.parts import DOCS
@@ -63,20 +64,12 @@ def test_the_page_names_exactly_the_variables_that_hooksync_reads(read: set[str]
     assert sorted(DOCUMENTED) == sorted(read)
 
 
-def flags() -> Iterator[tuple[str, str]]:
-    """Yield each variable that the help of a flag names, with this flag."""
-    for parser in commands().values():
-        for action in parser._actions:
-            for name in re.findall(r"\b[A-Z0-9]+(?:_[A-Z0-9]+)+\b", action.help or ""):
-                if action.option_strings:
-                    yield name, action.option_strings[-1]
-
-
-def test_the_page_names_the_flags_that_replace_a_variable(read: set[str]) -> None:
-    # no flag replaces the key: `--out` and `--force` only describe its effect
-    missing = [
-        (variable, flag)
-        for variable, flag in sorted({*flags()})
-        if variable in read - {"HOOKSYNC_PLAN_KEY"} and f"`{flag}`" not in SECTIONS[variable]
+def test_the_page_names_the_flag_that_replaces_a_variable() -> None:
+    flags = [
+        flag for command in commands().values() for flag in options_of(command).flags().values()
     ]
-    assert missing == []
+    replaced = {(flag.variable, flag.name) for flag in flags if flag.variable}
+    assert len(replaced) == 12
+    for variable, name in replaced:
+        row = re.search(rf"^\| `{variable}` .*$", PAGE, re.MULTILINE)
+        assert f"`{name}`" in (row[0] if row else SECTIONS[variable])

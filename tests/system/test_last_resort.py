@@ -80,7 +80,7 @@ def apply(place: Place, bug: Bug) -> Ended:
 
     screen = MemoryTerminal()
     files = (str(place.folder / "hooks.yaml"),)
-    options = ApplyOptions(files, format="json", is_confirmed=True, parallelism=1)
+    options = ApplyOptions(files=files, format="json", is_confirmed=True, parallelism=1)
     context = make_context(place.environ, terminal=screen)
     opening = partial(open_run, make_transport=network)
     code = int(plan_apply.apply(options, context, opening))
