@@ -13,6 +13,7 @@ from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
+from shlex import quote
 from threading import Event
 
 from hooksync.api.inputs import Inputs, prepare, selection_of
@@ -189,7 +190,7 @@ def open_run(
     with ExitStack() as held:
         store = _open_store(inputs, find_store)
         if is_apply:
-            held.enter_context(_lock(store, lock_timeout, context))
+            held.enter_context(_lock(store, lock_timeout, inputs))
         secrets = sources_of(context)
         _look_up_secrets(inputs, secrets)
         caller = Caller(
@@ -224,12 +225,13 @@ def _open_store(inputs: Inputs, find_store: OpenStore) -> StateStore | None:
 
 
 def _lock(
-    store: StateStore | None, timeout: float | None, context: Context
+    store: StateStore | None, timeout: float | None, inputs: Inputs
 ) -> AbstractContextManager[object]:
     """Hold the run lock of the state. Raises UsageError if there is no state."""
     if store is None:
         raise UsageError(Problem("the run has no state", "name one with --state"))
-    return run_lock(store, timeout, context)
+    store.policy = inputs.options.policy or ""
+    return run_lock(store, timeout, inputs.context)
 
 
 def _open_transport(
@@ -398,10 +400,20 @@ def _plan_of(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> Plan:
         selection=run.planner.selection,
         state=run.planner.place,
         state_missing=run.planner.place is not None and run.planner.state is None,
+        state_used=run.store is not None and run.store.was_used,
         running=run.other,
         refusals=run_reasons(tenancies, inputs.run_limits),
     )
     return _with_tenancies(inputs, run, plan, _warned_of_age(inputs, run, tenancies))
+
+
+def _policy_warnings(inputs: Inputs, run: Run) -> list[Problem]:
+    """Warn of a run without a policy, if the last apply had one."""
+    policy = (run.planner.state or NO_STATE).policy
+    if inputs.options.policy or not policy:
+        return []
+    what = f"the state was last written under the policy {policy}, and this run has none"
+    return [Problem(what, f"give --policy {quote(policy)}, or set HOOKSYNC_POLICY")]
 
 
 def _warned_of_age(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> TenancyPlans:
@@ -429,7 +441,7 @@ def _with_tenancies(inputs: Inputs, run: Run, plan: Plan, tenancies: TenancyPlan
     undeclared = tuple(found) if is_certain else ()
     plan = replace(plan, tenancies=tuple(tenancies), undeclared=undeclared)
     warnings = [plan.running] if plan.running else []
-    warnings += [*inputs.warnings, *_doubts(run, tenancies)]
+    warnings += [*inputs.warnings, *_policy_warnings(inputs, run), *_doubts(run, tenancies)]
     for tenancy in tenancies:
         warnings += tenancy.warnings
     warnings += [item.problem for item in found if not item.is_refused]

@@ -432,6 +432,7 @@ class Plan(Record, _Counted, dict=True):
     selection: Selection = Selection()
     state: str | None = None  # its place; None: the run has no state
     state_missing: bool = False  # whether there was no state at its place when the run began
+    state_used: bool = False  # whether something was there, if only a run lock
     refusals: Problems = ()  # why no step at all is carried out
     warnings: Problems = ()  # of files, secrets, receivers and steps
     running: Problem | None = None  # another run held the run lock when this plan was made

@@ -299,7 +299,8 @@ def _unproven_fix(globs: Unproven, flags: RunFlags, *, is_empty: bool) -> str:
         adopting = flags.applying([*outside, *tried], unknown)
         fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
     if unknown and is_empty:
-        fix = f"if a state exists elsewhere, name it with --state; {fix}"
+        push = flags.command("state push", "FILE")
+        fix = f"if the state is elsewhere, `{push}` first; otherwise {fix}"
     if tried:
         fix = f"look at what is live with `{flags.command('list')}`; then {fix}"
     return fix

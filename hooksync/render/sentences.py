@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from hooksync.core.errors import Problem, ProblemsByFix, by_fix, pluralised, shortened
@@ -71,9 +72,16 @@ def selection_sentences(plan: Plan) -> list[str]:
 
 
 def state_sentences(plan: Plan) -> list[str]:
-    """Report that there is no state yet, and what that means for a moved URL."""
+    """Report that there is no state, and whether it may be lost."""
     if plan.is_report or not plan.state_missing:
         return []
+    missing = f"There is no state at {plan.state}, although"
+    if plan.secret_unknown:
+        live = pluralised(plan.secret_unknown, "declared subscription")
+        return [f"{missing} {live} are live."]
+    if plan.state_used:
+        push = f"`hooksync state push FILE --state {quote(plan.state or '')}`"
+        return [f"{missing} a run has used this place: if somebody deleted it, {push} first."]
     text = f"No state yet ({plan.state}): the first apply creates it."
     counts = plan.counts()
     return [text, _MOVED_UNSEEN] if counts["subscribe"] and counts["leave"] else [text]

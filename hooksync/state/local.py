@@ -42,10 +42,13 @@ class LocalStore:
     def __init__(self, path: str, key: PlanKey | None = None, output: Output | None = None) -> None:
         self.where = path
         self.key = key
+        self.policy: str | None = None  # of an apply; "": it has none
         self.output = output or Output()
         self._lock_path = f"{path}.lock"
         self._holder_path = f"{path}.lock.json"
         self._held: os.stat_result | None = None  # the lock file that this run has locked
+
+    was_used = False  # a lock file alone proves nothing
 
     def read(self) -> str | None:
         """Return the text of the state; None if there is no file. Raises StateError."""

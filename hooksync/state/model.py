@@ -157,6 +157,7 @@ class State(Record, dict=True):
     tenancies: tuple[TenancyRecords, ...] = ()
     serial: int = 0  # one higher with each write that changes anything
     signature: str | None = None  # as it was read
+    policy: str | UnsetType = UNSET  # path of the policy of the run that wrote it last
 
     def __post_init__(self) -> None:
         salts = sorted(self.salts, key=attrgetter("id"))

@@ -65,6 +65,7 @@ class RemoteStore:
         """`file`: the hooks file, if a printed command must name it to find the backend."""
         self.where = backend.where
         self.key = key
+        self.policy: str | None = None  # of an apply; "": it has none
         self.output = context.output
         given = ("-f", file) if file else ()
         self._place = (*given, "--state", self.where)  # as flags
@@ -72,6 +73,7 @@ class RemoteStore:
         self._clock = context.clock
         self._tell = context.terminal.message
         self._expiry = expiry
+        self.was_used = False  # whether there was something before this run, if only a run lock
         self._known = _EMPTY  # what the backend held when it was last asked or written
         self._lock: Holder | None = None  # held by this run
         self._renewed_at = -math.inf  # by the time of day, which advances while a machine sleeps
@@ -87,6 +89,7 @@ class RemoteStore:
         with self._mutex:
             if self._lock is None:
                 self._known = self._backend.get() or _EMPTY
+                self.was_used = self._known != _EMPTY
             return self._known[0].state
 
     def write(self, text: str, before: str | None, message: str) -> None:

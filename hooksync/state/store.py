@@ -16,7 +16,7 @@ from hooksync.core.context import Context
 from hooksync.core.errors import Interrupted, Problem, Refused, StateError
 from hooksync.core.origin import find_origin
 from hooksync.core.output import escaped
-from hooksync.core.record import replace
+from hooksync.core.record import UNSET, replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import plan_key
 from hooksync.state.contract import (
@@ -186,6 +186,8 @@ def update(
         if after == before:
             return before
         after = replace(after, serial=before.serial + 1)
+        if store.policy is not None:  # an apply writes
+            after = replace(after, policy=store.policy or UNSET)
         with suppress(Changed):
             store.write(written_text(after, store), text, message)
             return after

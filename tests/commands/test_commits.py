@@ -93,3 +93,18 @@ def test_a_plan_warns_if_the_checkout_lacks_the_commit_that_was_applied_last(clo
     clone.git("checkout", "--quiet", old)
     (clone.folder / ".git" / "shallow").write_text(f"{old}\n")
     assert warning not in clone.run("plan").err
+
+
+def test_a_deleted_branch_is_not_taken_for_a_new_state_while_its_lock_exists(clone: Clone) -> None:
+    clone.commit("MOVED")
+    assert f"No state yet (git:{BRANCH})" in clone.run("plan").out
+    assert clone.run("apply", "--yes").code == 0
+    clone.remote.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    clone.box.remove("DEMO", clone.box.subscriptions("DEMO")[0].id)
+    planned = clone.run("plan")
+    assert (planned.code, "No state yet" in planned.text) == (0, False)
+    said = f"There is no state at git:{BRANCH}, although a run has used this place"
+    assert said in planned.out
+    assert f"`hooksync state push FILE --state git:{BRANCH}` first" in planned.out
+    clone.remote.git("update-ref", "-d", f"refs/hooksync/{BRANCH}")
+    assert f"No state yet (git:{BRANCH})" in clone.run("plan").out

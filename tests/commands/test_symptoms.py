@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -152,3 +154,40 @@ def test_under_a_policy_two_names_of_one_server_are_refused_if_their_lists_share
     assert (run.code, place.changing_calls) == (3, [])
     assert "the lists of prod and twin contain the same id: they may be one tenancy" in run.err
     assert place.run("plan").code == 0  # without a policy, nothing is counted for each tenancy
+
+
+# --- a missing state, and a run without the policy
+
+
+def test_a_lost_state_beside_live_subscriptions_is_not_taken_for_a_new_one(place: Place) -> None:
+    assert "No state yet (hooks.state.json)" in place.run("plan").out
+    assert place.run("apply", "--yes").code == 0
+    (place.folder / "hooks.state.json").rename(place.folder / "old.json")
+    run = place.run("plan")
+    assert "No state yet" not in run.text
+    said = "no state at hooks.state.json, although 2 declared subscriptions are live"
+    assert said in run.out
+    [push, *_] = re.findall("`(hooksync [^`]*)`", run.err)
+    words = [word.replace("FILE", "old.json") for word in shlex.split(push)]
+    assert words == ["hooksync", "state", "push", "old.json"]
+    assert place.run(*words[1:]).code == 0
+    assert place.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_an_apply_without_the_policy_of_the_last_apply_warns_and_names_it(place: Place) -> None:
+    place.environ["HOOKSYNC_PLAN_KEY"] = "key-of-the-plans-0123456789"
+    policy = place.policy()
+    assert place.run("apply", "--yes", "--policy", policy).code == 0
+    assert place.state["policy"] == policy
+    said = f"the state was last written under the policy {policy}, and this run has none"
+    assert said not in place.run("apply", "--yes", "--policy", policy).err
+    run = place.run("apply", "--yes")
+    assert (run.code, said in run.err) == (0, True)
+    assert said in place.run("apply", "--yes").err  # nothing was written
+    moving = ["state", "move", "prod/catalogue/MOVED", "prod/search/MOVED"]
+    assert place.run(*moving).code == 0
+    assert place.state["policy"] == policy
+    place.write(HOOKS.replace("INDEXED, ", ""))
+    assert said in place.run("apply", "--yes").err
+    assert "policy" not in place.state
+    assert said not in place.run("apply", "--yes").err

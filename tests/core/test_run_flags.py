@@ -36,6 +36,7 @@ OPTIONS = EveryFlag(
 )
 NEEDED = {
     "state forget": ["prod/*"],
+    "state push": ["FILE"],
     "state unlock": ["id"],
     "remove": ["id"],
 }

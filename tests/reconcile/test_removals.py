@@ -294,7 +294,9 @@ def test_a_remove_after_a_lost_state_keeps_the_advice_to_name_the_state(place: P
     theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
     (place.folder / "hooks.state.json").unlink()
     assert place.run("remove", "--yes", theirs).code == 0
-    assert "fix: if a state exists elsewhere, name it with --state" in place.run("plan").err
+    assert (
+        "fix: if the state is elsewhere, `hooksync state push FILE` first" in place.run("plan").err
+    )
 
 
 def test_remove_does_nothing_else_and_does_not_report_that_live_matches_declared(

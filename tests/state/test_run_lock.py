@@ -35,6 +35,7 @@ class Memory:
 
     where = "memory"
     key = None
+    policy = None
     output = Output()
 
     def __init__(self, busy: int = 0, others: int = 0) -> None:
