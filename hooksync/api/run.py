@@ -46,6 +46,7 @@ from hooksync.reconcile.plan import (
     TenancyPlans,
     UndeclaredTenancy,
     completed,
+    exit_code_of,
     left_to_a_person,
     not_begun,
     without_unreviewed,
@@ -151,7 +152,7 @@ def plan(inputs: Inputs, *, probes: bool = False) -> Plan:
     Raises HooksyncError if nothing can be planned, for example if the state cannot be read.
     """
     with open_run(inputs) as run:
-        return make_plan(inputs, run, probes=probes)
+        return finished(make_plan(inputs, run, probes=probes), inputs.context)
 
 
 def apply(inputs: Inputs, shown: Plan | None = None, *, lock_timeout: float | None = None) -> Plan:
@@ -163,7 +164,14 @@ def apply(inputs: Inputs, shown: Plan | None = None, *, lock_timeout: float | No
     inputs = replace(inputs, receipt=shown or inputs.receipt)
     with open_run(inputs, is_apply=True, lock_timeout=lock_timeout) as run:
         made = challenge(inputs, run, make_plan_for_apply(inputs, run))
-        return carry_out(inputs, run, made, is_reviewed=shown is not None)
+        done = carry_out(inputs, run, made, is_reviewed=shown is not None)
+    return finished(done, inputs.context)
+
+
+def finished(plan: Plan, context: Context, *, is_detailed: bool = False) -> Plan:
+    """Fill in what follows from a plan at the end of a command."""
+    code = exit_code_of(plan, is_detailed=is_detailed)
+    return completed(plan, context.terminal.interrupt_code if plan.is_interrupted else code)
 
 
 @contextmanager
@@ -446,10 +454,8 @@ def _with_tenancies(inputs: Inputs, run: Run, plan: Plan, tenancies: TenancyPlan
         warnings += tenancy.warnings
     warnings += [item.problem for item in found if not item.is_refused]
     warnings += step_warnings(plan, inputs.options.run_flags)
-    plan = replace(plan, warnings=tuple(dict.fromkeys(warnings)))
-    context = inputs.context
-    is_interrupted = context.stop.is_set() and not run.failures
-    return completed(plan, interrupted=context.terminal.interrupt_code if is_interrupted else None)
+    is_interrupted = inputs.context.stop.is_set() and not run.failures
+    return replace(plan, warnings=tuple(dict.fromkeys(warnings)), is_interrupted=is_interrupted)
 
 
 def _undeclared(inputs: Inputs, run: Run, plans: TenancyPlans) -> list[UndeclaredTenancy]:

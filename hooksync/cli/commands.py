@@ -121,8 +121,8 @@ duplicate of a declared subscription. `protect` and a policy apply.""",
 Show a saved plan, as `hooksync plan` showed it when it was made, and whether
 `hooksync apply` would still accept it by its age. Needs no network, no hooks
 file and no environment. If HOOKSYNC_PLAN_KEY is set, refuses a plan that is not
-signed with that key, or was altered (exit 3). Also exits with 3 if apply would
-refuse the steps of the plan.""",
+signed with that key, or was altered (exit 3). Otherwise, exits with the code of
+the plan.""",
         ),
         Command(
             "state",

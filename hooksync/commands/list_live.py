@@ -10,8 +10,7 @@ from hooksync.api.run import plan
 from hooksync.commands.problems import show_problems
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
-from hooksync.core.record import replace
-from hooksync.reconcile.plan import Selection
+from hooksync.reconcile.plan import Selection, completed
 from hooksync.render.listing import list_lines, live_only
 from hooksync.render.renderers import plan_json
 
@@ -24,12 +23,11 @@ class ListOptions(RunOptions):
 
 def list_live(options: ListOptions, context: Context) -> ExitCode:
     """Show what is live. Returns DONE only if every tenancy was read."""
-    shown = live_only(
-        plan(prepare(options, Selection(options.tenancies, options.targets), context))
-    )
-    if not shown.is_interrupted:
-        code = ExitCode.ERROR if shown.unread else ExitCode.DONE
-        shown = replace(shown, exit_code=int(code))
+    selection = Selection(options.tenancies, options.targets)
+    made = plan(prepare(options, selection, context))
+    if not made.is_interrupted:
+        made = completed(made, ExitCode.ERROR if made.unread else ExitCode.DONE)
+    shown = live_only(made)
     if shown.running:
         context.terminal.warn(shown.running)
     if options.format == "text":

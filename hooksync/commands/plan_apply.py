@@ -37,7 +37,7 @@ from hooksync.core.model import Globs
 from hooksync.core.output import Format
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import Plan, Selection, completed
+from hooksync.reconcile.plan import Plan, Selection, completed, exit_code_of
 from hooksync.render.renderers import plan_json
 from hooksync.render.sentences import expected_answer, summaries
 from hooksync.render.text import plain, plan_lines, question, unstyled
@@ -154,14 +154,13 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     inputs = prepare(options, selection_of(options, options.since), context)
     with open_run(inputs) as run:
         made = library.make_plan(inputs, run, probes=options.probes)
-    if not made.is_interrupted:
-        made = completed(made, is_detailed=options.has_detailed_exit_code)
+    made = library.finished(made, context, is_detailed=options.has_detailed_exit_code)
     if options.out or options.format in ("json", "html"):
         made = inputs.sealed(made)
     saved = ""
     if options.out:  # first: if this fails, that is the result
         saved = _save(made, options, options.out, context)
-    is_matched = completed(made, is_detailed=True).exit_code == ExitCode.DONE
+    is_matched = exit_code_of(made, is_detailed=True) == ExitCode.DONE
     if options.is_quiet and is_matched and not any(step.is_new for step in made.steps):
         return made
     show_plan(made, options.format, context, shows_kept=options.shows_kept)
@@ -240,6 +239,7 @@ def _apply(inputs: Inputs, options: ChangeOptions, open_run: OpenRun) -> Plan:
         made = _show_and_ask(made, options, context, told, must_ask=must_ask)
         is_reviewed = must_ask or inputs.receipt is not None
         done = library.carry_out(inputs, run, made, is_reviewed=is_reviewed)
+    done = library.finished(done, context)
     _show_result(done, run.failures, options, context, told)
     return done
 
@@ -307,7 +307,7 @@ def _show_result(
             context.output.write_file(options.report, plan_json(done))
     except HooksyncError as error:
         code, _ = exit_of(error, has_begun=context.begun.is_set())
-        done = replace(done, exit_code=int(code))
+        done = completed(done, code)
         raise
     finally:
         if options.format != "text":

@@ -16,7 +16,6 @@ from hooksync.core.errors import ExitCode
 from hooksync.core.flags import READ, CommandOptions, flag
 from hooksync.core.output import Format
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import completed
 
 
 class ShowOptions(CommandOptions):
@@ -36,4 +35,4 @@ def show(options: ShowOptions, context: Context) -> ExitCode:
     verdict = f"; apply refuses it: {refusal}" if refusal else ""
     made = f"{printable(options.path)} was made at {plan.created_at}"
     context.terminal.message(f"{made}{verdict}")
-    return ExitCode(completed(plan).exit_code)
+    return ExitCode(plan.exit_code)

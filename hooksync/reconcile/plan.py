@@ -315,7 +315,8 @@ class TenancyPlan(Record, _Counted, dict=True):
     # why there was no verification; empty if there was one, or nothing to verify
     not_verified: str = ""
     live_after: int | None = None  # live subscriptions in the list of the verification
-    outcome: TenancyResult | None = None  # this and the summary: `completed` fills them in
+    # `completed` fills in this and the summary: no code reads them
+    outcome: TenancyResult | None = None
     summary: Counts = field(default_factory=dict)
     digest: str | None = None  # of a saved plan: covers the steps that change something
 
@@ -426,7 +427,7 @@ class Plan(Record, _Counted, dict=True):
     sources: str = ""  # the files, as the user named them
     format: DocumentFormat = "hooksync.plan/1"
     hooksync_version: str = __version__
-    exit_code: int = 0
+    exit_code: int = 0  # of the command that writes this; `completed` fills it in
     commit: str | None = None  # of the hooks file's repository; None: not known
     expires_at: str | None = None  # RFC 3339; None: the plan is not signed
     selection: Selection = Selection()
@@ -491,31 +492,17 @@ class Plan(Record, _Counted, dict=True):
         return sum(tenancy.live_count is None for tenancy in self.tenancies)
 
 
-def completed(
-    plan: Plan, *, is_detailed: bool = False, interrupted: ExitCode | None = None
-) -> Plan:
-    """Fill in what follows from the steps: outcomes of tenancies, summaries, and the exit code.
-
-    `is_detailed`: a difference has an exit code of its own. `interrupted`: the exit code of the
-    signal that interrupted the run.
-    """
+def completed(plan: Plan, code: ExitCode) -> Plan:
+    """Fill in what follows from a plan, for its document. `code`: of the command that writes it."""
     tenancies = []
     for tenancy in plan.tenancies:
-        result = _result_of(tenancy)
-        tenancies.append(replace(tenancy, outcome=result, summary=tenancy.summarised()))
-    code = _report_code(plan) if plan.is_report else _plan_code(plan, is_detailed=is_detailed)
-    if interrupted is not None:
-        code = interrupted
-    return replace(
-        plan,
-        tenancies=tuple(tenancies),
-        summary=plan.summarised(),
-        exit_code=int(code),
-        is_interrupted=interrupted is not None,
-    )
+        summary = tenancy.summarised()
+        tenancies.append(replace(tenancy, outcome=outcome_of(tenancy), summary=summary))
+    summary = plan.summarised()
+    return replace(plan, tenancies=tuple(tenancies), summary=summary, exit_code=int(code))
 
 
-def _result_of(tenancy: TenancyPlan) -> TenancyResult:
+def outcome_of(tenancy: TenancyPlan) -> TenancyResult:
     """Sum up the plan of a tenancy, or its outcome."""
     if tenancy.errors:
         return "error"
@@ -526,6 +513,13 @@ def _result_of(tenancy: TenancyPlan) -> TenancyResult:
     if not tenancy.results():
         return "changes"
     return "applied" if tenancy.is_as_declared else "not-as-declared"
+
+
+def exit_code_of(plan: Plan, *, is_detailed: bool = False) -> ExitCode:
+    """Return the exit code of a plan or an apply. `is_detailed`: a difference has its own code."""
+    if plan.is_interrupted:
+        return ExitCode.INTERRUPTED
+    return _report_code(plan) if plan.is_report else _plan_code(plan, is_detailed=is_detailed)
 
 
 def _plan_code(plan: Plan, *, is_detailed: bool) -> ExitCode:

@@ -25,6 +25,7 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
     TenancyPlans,
     UndeclaredTenancy,
+    outcome_of,
 )
 from hooksync.render.json_text import digest
 from hooksync.render.sentences import CHANGES, RESULT_WORDS, counted, failures, new_words, summary
@@ -82,7 +83,7 @@ class RunSummary(Record):
                 *map(_tenancy, _urgent(plan.tenancies)),
                 *map(_undeclared, plan.undeclared),
             ]
-            planned = {"summary": _line(summary(plan)), "counts": plan.summary}
+            planned = {"summary": _line(summary(plan)), "counts": plan.summarised()}
         outcome = {
             "format": NOTICE_FORMAT,
             "event": self.event,
@@ -128,9 +129,9 @@ def _urgent(tenancies: TenancyPlans) -> TenancyPlans:
     """Choose the tenancies that need attention, the most urgent first."""
     chosen = []
     for tenancy in tenancies:
-        if tenancy.outcome != "as-declared" or new_words(tenancy.steps):
+        if outcome_of(tenancy) != "as-declared" or new_words(tenancy.steps):
             chosen.append(tenancy)
-    return sorted(chosen, key=lambda item: -TENANCY_RESULTS.index(item.outcome or "error"))
+    return sorted(chosen, key=lambda item: -TENANCY_RESULTS.index(outcome_of(item)))
 
 
 def _tenancy(tenancy: TenancyPlan) -> Fields:
@@ -138,8 +139,8 @@ def _tenancy(tenancy: TenancyPlan) -> Fields:
     return {
         "name": _line(tenancy.name),
         "where": _line(tenancy.where),
-        "outcome": tenancy.outcome,
-        "counts": tenancy.summary,
+        "outcome": outcome_of(tenancy),
+        "counts": tenancy.summarised(),
         "reasons": dict(tenancy.reasons()),
         "new_foreign": cut(_line(new_words(tenancy.steps)), _LONGEST_NEW),
     }
@@ -236,7 +237,7 @@ def _last_successes(ending: RunSummary, before: str) -> dict[str, str]:
     found = {}
     for tenancy in plan.tenancies:
         has_ended = tenancy.is_as_declared or not plan.is_report
-        if is_whole and has_ended and tenancy.outcome not in ("error", "refused"):
+        if is_whole and has_ended and outcome_of(tenancy) not in ("error", "refused"):
             found[tenancy.name] = f"{ending.ended:.3f}"
         else:
             found[tenancy.name] = former.get(tenancy.name, "0")
@@ -259,7 +260,7 @@ def _add_tenancy(tenancy: TenancyPlan, add: Callable[..., None]) -> None:
     for code, number in sorted(tenancy.reasons().items()):
         add("hooksync_steps", number, reason=code)
     add("hooksync_declared_subscriptions", tenancy.declared_count)
-    add("hooksync_tenancy_outcome", 1, outcome=tenancy.outcome)
+    add("hooksync_tenancy_outcome", 1, outcome=outcome_of(tenancy))
 
 
 def _labels(values: Mapping[str, str]) -> str:

@@ -40,7 +40,7 @@ def list_lines(plan: Plan) -> Lines:
     rows = [_HEAD]
     for tenancy in plan.tenancies:
         rows += [_row(tenancy.name, step) for step in tenancy.steps]
-    counts = plan.summary
+    counts = plan.counts()
     declared = counts["keep"] + counts["resubscribe"] + counts["adopt"]
     places = pluralised(len(plan.tenancies) - plan.unread, "tenancy")
     parts = [f"List: {len(plan.steps)} live in {places}, {declared} of them declared"]

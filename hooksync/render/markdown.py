@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from hooksync.core.errors import ProblemsByFix
 from hooksync.core.redaction import cut, printable
-from hooksync.reconcile.plan import Plan
+from hooksync.reconcile.plan import Plan, outcome_of
 from hooksync.render.sentences import (
     CHANGES,
     counted,
@@ -71,7 +71,7 @@ def _table(plan: Plan) -> Lines:
     for tenancy in plan.tenancies:
         if tenancy.has_changes:
             changes = counted(tenancy.counts(), CHANGES)
-            rows.append((tenancy.name, tenancy.outcome or "", changes))
+            rows.append((tenancy.name, outcome_of(tenancy), changes))
     return [*table_lines(rows), ("", "")] if len(rows) > _FEW_TENANCIES else []
 
 

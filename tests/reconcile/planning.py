@@ -12,7 +12,7 @@ from hooksync.config.secret_sources import SecretSources
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import Comparison, pair
-from hooksync.reconcile.plan import Plan, Selection, Step, TenancyPlan, completed
+from hooksync.reconcile.plan import Plan, Selection, Step, TenancyPlan, completed, exit_code_of
 from hooksync.reconcile.run import FetchedTenancy, Planner
 from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, identity_digest
 from hooksync.state.history import History
@@ -95,7 +95,8 @@ def planned(
 def run_of(*tenancies: TenancyPlan, **fields: object) -> Plan:
     """Return the plan of a whole run."""
     given: dict[str, object] = {"sources": "hooks.yaml", **fields}
-    return completed(Plan(tenancies, "2026-01-02T03:04:05Z", "0" * 32, **given))  # type: ignore[arg-type]
+    made = Plan(tenancies, "2026-01-02T03:04:05Z", "0" * 32, **given)  # type: ignore[arg-type]
+    return completed(made, exit_code_of(made))
 
 
 def told(plan: TenancyPlan) -> list[str]:
