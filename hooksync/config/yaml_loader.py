@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import codecs
 import re
+from bisect import bisect_right
 from collections.abc import Callable
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from io import StringIO
 from sys import intern
 from typing import Any, NoReturn
@@ -34,7 +35,7 @@ from hooksync.core.record import replace
 
 # one of yaml.events; all events of the parser have a mark, but the type stubs say otherwise
 Event = Any
-Mark = Any  # a place as the parser notes it; a Location of each node would take a fifth of the time
+Mark = Any  # a place as the parser notes it
 
 # unknown keys that messages may quote, because they look like names of fields; a key such as
 # `secret:abc`, where a space is missing, may contain a secret
@@ -56,30 +57,64 @@ _MOST_NODES = 1_500_000  # names and values in one file; 10,000 subscriptions ta
 # nodes, with one more for each character of the file; nodes that aliases repeat count, too
 _BASE_NODE_LIMIT = 200_000
 _DEEPEST = 100  # levels of nesting
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_BITS = 32  # of the second of two positions in one number; a file is far smaller
+_MASK = (1 << _BITS) - 1
 _PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS}
+
+
+class Lines:
+    """The lines of one file. A position in it is one number, the characters before it."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self._file = file
+        self._text = text
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The positions at which the lines begin."""
+        return [0, *(end.end() for end in _LINE_BREAK.finditer(self._text))]
+
+    def location(self, position: int) -> Location:
+        """Return the line and column of a position."""
+        line = bisect_right(self._starts, position)
+        return Location(self._file, line, position - self._starts[line - 1] + 1)
+
+
+_NO_LINES = Lines("", "")
 
 
 class YamlMap(dict[str, Any]):
     """A mapping. To jsonschema it is a dict like any other."""
 
-    __slots__ = ("marks",)
+    __slots__ = ("_joined", "lines", "positions")
 
-    def __init__(self, *mappings: YamlMap) -> None:
-        """Join mappings. If several have a key, the earliest wins."""
+    def __init__(self, *mappings: YamlMap, lines: Lines = _NO_LINES) -> None:
+        """Join mappings. If several have a key, the earliest wins. `lines`: of its own keys."""
         super().__init__()
-        # where each key and each value are written; of a merged key, where it came from
-        self.marks: dict[str, tuple[Mark, Mark]] = {}
+        self.lines = lines
+        # where each key, and where each value of its own is written
+        self.positions: dict[str, int] = {}
+        self._joined = mappings
         for mapping in reversed(mappings):
             self.update(mapping)
-            self.marks.update(mapping.marks)
 
     def key_place(self, key: str) -> Location:
-        """Return where a key is written."""
-        return _location(self.marks[key][0])
+        """Return where a key is written; of a merged key, where it came from."""
+        writer = self._writer(key)
+        return writer.lines.location(writer.positions[key] >> _BITS)
 
     def place(self, key: str) -> Location:
         """Return where the value of a key is written; for an alias, where the alias is."""
-        return _location(self.marks[key][1])
+        writer = self._writer(key)
+        return writer.lines.location(writer.positions[key] & _MASK)
+
+    def _writer(self, key: str) -> YamlMap:
+        """Return the mapping in which a key is written."""
+        for mapping in self._joined:
+            if key in mapping:
+                return mapping._writer(key)
+        return self
 
     def __repr__(self) -> str:
         """Return a short text: jsonschema puts it into messages, and aliases can make data huge."""
@@ -89,15 +124,16 @@ class YamlMap(dict[str, Any]):
 class YamlList(list[Any]):
     """A list. To jsonschema it is a list like any other."""
 
-    __slots__ = ("marks",)
+    __slots__ = ("lines", "positions")
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Lines) -> None:
         super().__init__()
-        self.marks: list[Mark] = []
+        self.lines = lines
+        self.positions: list[int] = []
 
     def place(self, index: int) -> Location:
         """Return where an item is written."""
-        return _location(self.marks[index])
+        return self.lines.location(self.positions[index])
 
     def __repr__(self) -> str:
         return "YamlList(...)"
@@ -117,7 +153,8 @@ def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
     stream: Any = StringIO(text)
     stream.name = file  # each mark then has it
     loader = _LOADER(stream)
-    reader = _Reader(loader.get_event, min(_MOST_NODES, _BASE_NODE_LIMIT + len(text)))
+    most_nodes = min(_MOST_NODES, _BASE_NODE_LIMIT + len(text))
+    reader = _Reader(loader.get_event, Lines(file, text), most_nodes)
     try:
         return reader.read_document(), reader.problems
     except yaml.MarkedYAMLError as error:
@@ -169,9 +206,10 @@ def _syntax_problem(text: str, error: Any) -> Problem:
 class _Reader:
     """Reads the one document of a file, event by event."""
 
-    def __init__(self, next_event: Callable[[], Event], most_nodes: int) -> None:
+    def __init__(self, next_event: Callable[[], Event], lines: Lines, most_nodes: int) -> None:
         self.problems: list[Problem] = []
         self._next = next_event
+        self._lines = lines
         self._anchors: dict[str, tuple[object, int]] = {}  # a node and its size, by anchor
         self._nodes = 0  # nodes read so far; each alias counts the nodes that it repeats
         self._most_nodes = most_nodes
@@ -232,18 +270,18 @@ class _Reader:
             self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
         if isinstance(event, MappingStartEvent):
             return self._read_map(depth, is_private=is_private)
-        node = YamlList()
+        node = YamlList(self._lines)
         event = self._next()
         while not isinstance(event, SequenceEndEvent):
             # hooks files have no names in lists, so a key in a list may be a secret
             node.append(self._read(event, depth, is_private=True))
-            node.marks.append(event.start_mark)
+            node.positions.append(event.start_mark.index)
             event = self._next()
         return node
 
     def _read_map(self, depth: int, *, is_private: bool) -> YamlMap:
         """Read a mapping that has begun, and merge what `<<` names."""
-        node = YamlMap()
+        node = YamlMap(lines=self._lines)
         key_event = self._next()
         while not isinstance(key_event, MappingEndEvent):
             key = self._read(key_event, depth, is_private=True)
@@ -251,7 +289,8 @@ class _Reader:
             value = self._read(event, depth, is_private=is_private or key in PRIVATE)
             if isinstance(key, str) and key not in node:
                 node[intern(key)] = value
-                node.marks[key] = key_event.start_mark, event.start_mark
+                position = key_event.start_mark.index << _BITS
+                node.positions[key] = position | event.start_mark.index
             else:
                 self._refuse_key(node, key, key_event, is_private=is_private)
             key_event = self._next()
@@ -313,7 +352,6 @@ def _location(mark: Mark) -> Location:
 
 
 _DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -82,6 +82,14 @@ def test_column_counts_characters_not_bytes() -> None:
     assert data.key_place("x") == at(1, 21)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\x85", "\u2028", "\n\n\r\n"])
+def test_places_are_those_of_pyyaml_after_every_kind_of_line_break(end: str) -> None:
+    text = f"# \u00e9{end}a: 'x{end}  y'{end}b: {{c: [1, 2]}} # d{end}e: |{end}  f{end}g: 1{end}"
+    node = yaml.compose(text, Loader=yaml.CSafeLoader)
+    assert node
+    assert loaded_places(read(text)) == composed_places(node)
+
+
 def test_byte_order_mark_is_accepted() -> None:
     data = read(b"\xef\xbb\xbfa: 1\n")
     assert data == {"a": 1}

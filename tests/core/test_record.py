@@ -17,7 +17,7 @@ from msgspec import Struct
 
 import hooksync
 from hooksync.config.secret_sources import SecretSources
-from hooksync.config.yaml_loader import YamlList, YamlMap
+from hooksync.config.yaml_loader import Lines, YamlList, YamlMap
 from hooksync.core.model import HookUrl, Secret, SecretRef
 from hooksync.core.output import Output
 from hooksync.core.record import Record, Shown
@@ -180,7 +180,7 @@ def mapping() -> YamlMap:
 
 
 def sequence() -> YamlList:
-    found = YamlList()
+    found = YamlList(Lines("hooks.yaml", ""))
     found.append(CANARY)
     return found
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.config.checked_yaml import find_schema_errors, find_violations
-from hooksync.config.yaml_loader import YamlList, YamlMap
+from hooksync.config.yaml_loader import Lines, YamlList, YamlMap
 from hooksync.core.errors import InvalidDocument, Problem
 from hooksync.core.model import (
     SECRET_KINDS,
@@ -38,7 +38,7 @@ from hooksync.state.fingerprints import Salt
 from hooksync.state.model import Attempt, StateEntry, TenancyRecords
 
 SCHEMA = read_schema("hooks")
-MARK = yaml.Mark("hooks.yaml", 0, 0, 0, None, 0)
+LINES = Lines("hooks.yaml", "")
 
 
 CHECKED: tuple[SchemaKind, ...] = ("hooks", "policy", "plan", "state")  # the files that are read
@@ -148,16 +148,16 @@ def assert_agreement(kind: SchemaKind, data: object) -> bool:
 def with_places(node: Any) -> Any:
     """Return a copy of plain data in the types of the YAML reader."""
     if isinstance(node, dict):
-        mapping = YamlMap()
+        mapping = YamlMap(lines=LINES)
         for key, value in node.items():
             mapping[key] = with_places(value)
-            mapping.marks[key] = MARK, MARK
+            mapping.positions[key] = 0
         return mapping
     if isinstance(node, list):
-        items = YamlList()
+        items = YamlList(LINES)
         for value in node:
             items.append(with_places(value))
-            items.marks.append(MARK)
+            items.positions.append(0)
         return items
     return node
 
