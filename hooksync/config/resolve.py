@@ -231,7 +231,8 @@ class _Resolver(Record):
             if subscription.name not in urls:
                 urls[subscription.name] = self._resolve_url(subscription)
             if url := urls[subscription.name]:
-                subscription = replace(subscription, url=url)
+                if url is not subscription.url:
+                    subscription = replace(subscription, url=url)
                 subscriptions.append(subscription)
             first = seen.setdefault(subscription.key, subscription)
             if first is not subscription:

@@ -28,14 +28,12 @@ SHORTEST_MASKED = 8
 _MASK = "***"
 _LONGEST_SEARCHED = 64 * 1024  # characters; a longer text is searched up to here, and cut to half
 
-# find values that this run does not know: keys in other people's URLs, tokens in an answer
+# find values that this run does not know: keys in other people's URLs, tokens in an answer; they
+# are compiled only if an answer is quoted
 _UNKNOWN = (
-    re.compile(r"(://)[^/\s\"'<>@]{1,1000}(?=@)"),
-    re.compile(r"([?&;][^=&?;\s\"'<>]{1,100}=)[^&\s\"'<>]+"),
-    re.compile(
-        r'("[^"\\\s]{0,40}(?:token|secret|password)[^"\\\s]{0,40}\\?"\s{0,9}:\s{0,9}\\?")(?:[^"\\]|\\.)+',
-        re.IGNORECASE,
-    ),
+    r"(://)[^/\s\"'<>@]{1,1000}(?=@)",
+    r"([?&;][^=&?;\s\"'<>]{1,100}=)[^&\s\"'<>]+",
+    r'(?i)("[^"\\\s]{0,40}(?:token|secret|password)[^"\\\s]{0,40}\\?"\s{0,9}:\s{0,9}\\?")(?:[^"\\]|\\.)+',
 )
 _URL = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]{0,30}://(?:[^\s"'<>\\]|\\(?!["']))+""")
 RUNNER_COMMAND = re.compile(r"(##\w{0,20})\[")
@@ -113,7 +111,7 @@ class Redactor:
         hidden = self.clean(text).replace("\\/", "/")  # some programs write JSON in this way
         hidden = _URL.sub(lambda url: masked_url(url[0]), hidden)
         for pattern in _UNKNOWN:
-            hidden = pattern.sub(rf"\1{_MASK}", hidden)
+            hidden = re.sub(pattern, rf"\1{_MASK}", hidden)
         line = printable(" ".join(hidden.split()))
         return cut(line, QUOTED_LENGTH)
 

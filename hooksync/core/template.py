@@ -56,6 +56,8 @@ class Template(Record):
 
         As with `${NAME:-default}` in a shell, an empty variable counts as not set.
         """
+        if self.literal is not None:
+            return self.literal, ()
         missing: dict[str, None] = {}
 
         def value_of(token: re.Match[str]) -> str:

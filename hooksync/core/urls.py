@@ -45,11 +45,11 @@ def split_url(url: str) -> tuple[str, str, str]:
     return (parts[1] or "").lower(), parts[2], url[parts.end() :]
 
 
-_WITH_HOST = re.compile(
+# compiled only for a URL that needs it: that takes as long as the rest of this module
+_WITH_HOST = (
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?"
     r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%;=\x80-\U0010ffff]|%(?!40|3[Aa]))+)(?::[0-9]*)?)"
-    r"(?P<path>/[^\\?#]*)?(?P<query>\?[^#]*)?(?P<fragment>#.*)?",
-    re.DOTALL,
+    r"(?P<path>/[^\\?#]*)?(?P<query>\?[^#]*)?(?P<fragment>#.*)?"
 )
 _HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,11}|[a-z0-9._-]{0,6}))*")
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
@@ -70,7 +70,7 @@ def masked_url(url: str) -> str:
     """
     if _HOLDS_NO_KEY.fullmatch(url):  # most URLs; without this, 10,000 take a tenth of a plan
         return url
-    match = _WITH_HOST.fullmatch(url)
+    match = re.fullmatch(_WITH_HOST, url, re.DOTALL)
     if not match:
         return "***"
     user = "***@" if match["user"] else ""
@@ -137,8 +137,14 @@ def server_fault(server: str) -> str | None:
     return "has a path, a query or a fragment" if tail else _fault(url)
 
 
+# most URLs: https, a name whose last part is letters, a path in ASCII; nothing is wrong with them
+_USUAL = re.compile(r"https://(?:[a-z0-9-]+\.)*[a-z]+/[!-~]*")
+
+
 def _fault(url: str) -> str | None:
     """Return what is wrong with a URL as a whole, its scheme, host or port; None: nothing."""
+    if _USUAL.fullmatch(url):
+        return None
     if not url.isprintable() or _NOT_IN_URL.search(url):
         return "contains white space, a control character or a typographic quotation mark"
     scheme, netloc, _ = split_url(url)
@@ -172,6 +178,8 @@ def server_url(server: str) -> str:
 
 def is_plain_http(url: str) -> bool:
     """Whether a URL uses http, and its host is not this machine."""
+    if url.startswith("https:"):
+        return False
     scheme, netloc, _ = split_url(url)
     return scheme == "http" and not is_loopback(split_port(netloc)[0])
 
