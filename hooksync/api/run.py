@@ -210,6 +210,10 @@ def open_run(
         clients = {}
         for tenancy in inputs.tenancies:
             clients[tenancy.name] = Preservica(tenancy, caller, secrets.find_all)
+        planner = _make_planner(inputs, secrets, store, derive, is_apply=is_apply)
+        other = None if is_apply else _other_run(store)
+        if other and planner.state:  # a run numbers its attempts by the serial of their write
+            planner = replace(planner, running=planner.state.serial)
         yield Run(
             context,
             inputs.tenancies,
@@ -217,12 +221,12 @@ def open_run(
             secrets,
             held.enter_context(make_pool(inputs.options.parallelism, context.stop)),
             caller,
-            _make_planner(inputs, secrets, store, derive, is_apply=is_apply),
+            planner,
             store,
             _list_wait(context, is_apply=is_apply),
             failures,
             inputs.others,
-            other=None if is_apply else _other_run(store),
+            other=other,
         )
 
 

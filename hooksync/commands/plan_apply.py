@@ -160,9 +160,12 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     saved = ""
     if options.out:  # first: if this fails, that is the result
         saved = _save(made, options, options.out, context)
-    is_matched = exit_code_of(made, is_detailed=True) == ExitCode.DONE
-    if options.is_quiet and is_matched and not any(step.is_new for step in made.steps):
-        return made
+    if options.is_quiet and not any(step.is_new for step in made.steps):
+        if made.running and made.is_only_begun:
+            context.terminal.warn(made.running)
+            return made
+        if exit_code_of(made, is_detailed=True) == ExitCode.DONE:
+            return made
     show_plan(made, options.format, context, shows_kept=options.shows_kept)
     show_problems(made, context, refused="apply would refuse")
     if saved:

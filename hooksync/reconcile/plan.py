@@ -50,13 +50,14 @@ ReasonCode = Literal[
     "duplicate",
     "adopt",
     "paused",
+    "in-progress",
 ]
 # how the state has a live subscription: a response confirmed it, a person adopted it, a list showed
 # it after a run that may have made it; not at all; or no state proves anything
 Origin = Literal["made", "adopted", "found", "foreign", "unknown"]
 Evidence = Literal["response", "adopted"]  # what vouches for a secret
 TenancyResult = Literal[
-    "as-declared", "changes", "applied", "not-as-declared", "refused", "error"
+    "as-declared", "in-progress", "changes", "applied", "not-as-declared", "refused", "error"
 ]  # the most urgent last
 TENANCY_RESULTS: tuple[TenancyResult, ...] = get_args(TenancyResult)
 DocumentFormat = Literal["hooksync.plan/1", "hooksync.report/1", "hooksync.list/1"]
@@ -87,6 +88,7 @@ DUPLICATE = Reason("duplicate", "duplicate")
 ADOPT = Reason("adopt", "adopts it")
 PAUSED = Reason("paused", "paused")
 HANDED_OVER = Reason("paused", "handed over")
+IN_PROGRESS = Reason("in-progress", "begun by a run that is in progress")
 NAMED_BY_REMOVE = Reason("requested", "requested by `remove`")
 NO_LONGER_DECLARED = Reason("undeclared", "no longer declared")
 NOT_DECLARED = Reason("undeclared", "not declared")
@@ -204,8 +206,8 @@ class Step(Record):
 
     @property
     def differs(self) -> bool:
-        """Whether live differs from declared, or the secret could not be compared."""
-        return self.is_drift or self.has_unknown_secret
+        """Whether live differs from declared, or could not be compared."""
+        return self.is_drift or self.has_unknown_secret or IN_PROGRESS in self.reasons
 
     @property
     def has_failed(self) -> bool:
@@ -256,6 +258,11 @@ class _Counted:
     def left_drift(self) -> list[Step]:
         """The duplicate and paused subscriptions that hooksync leaves."""
         return [step for step in self.steps if step.is_drift and not step.is_change]
+
+    @property
+    def in_progress(self) -> int:
+        """The number of subscriptions that a different run has begun to change."""
+        return sum(IN_PROGRESS in step.reasons for step in self.steps)
 
     @cached_property
     def secret_unknown(self) -> int:
@@ -470,6 +477,13 @@ class Plan(Record, _Counted, dict=True):
         return bool(self.undeclared) or any(tenancy.differs for tenancy in self.tenancies)
 
     @property
+    def is_only_begun(self) -> bool:
+        """Whether nothing differs but what a different run has begun to change."""
+        outcomes = set(map(outcome_of, self.tenancies))
+        is_begun = "in-progress" in outcomes and outcomes <= {"in-progress", "as-declared"}
+        return is_begun and not self.undeclared
+
+    @property
     def all_refusals(self) -> Problems:
         """The reasons why apply refuses the plan, or a part of it."""
         refused = [problem for tenancy in self.tenancies for problem in tenancy.refusals]
@@ -509,6 +523,9 @@ def outcome_of(tenancy: TenancyPlan) -> TenancyResult:
     if tenancy.refusals:
         return "refused"
     if not tenancy.has_changes:
+        has_drift = tenancy.open_attempts or tenancy.left_drift or tenancy.secret_unknown
+        if tenancy.in_progress and not has_drift:
+            return "in-progress"
         return "not-as-declared" if tenancy.differs else "as-declared"
     if not tenancy.results():
         return "changes"

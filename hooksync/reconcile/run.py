@@ -31,7 +31,14 @@ from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.core.signing import is_same
 from hooksync.receivers.challenges import ProbeTarget, probe_all
 from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
-from hooksync.reconcile.plan import Selection, Step, TenancyPlan, TenancyPlans
+from hooksync.reconcile.plan import (
+    IN_PROGRESS,
+    Action,
+    Selection,
+    Step,
+    TenancyPlan,
+    TenancyPlans,
+)
 from hooksync.reconcile.refusals import (
     judge_ids,
     limit_reasons,
@@ -90,6 +97,7 @@ class Planner(Record):
     place: str | None = ""  # where the state is, for messages; None: the run has no state
     is_trusted: bool = True  # False: under a policy, the state is unsigned
     flags: RunFlags = NO_FLAGS  # of the run, for printed commands
+    running: int = 0  # the number of a different run that holds the run lock; 0: there is none
 
     def plan(self, fetched: Sequence[FetchedTenancy]) -> TenancyPlans:
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
@@ -100,7 +108,8 @@ class Planner(Record):
             plan = empty_plan(item.tenancy, item.errors, item.refusals)
             tried: Container[str] = ()
             if comparison := comparisons.get(plan.name):
-                plan, tried = _with_attempts(comparison, self._judged(comparison))
+                plan = self._judged(comparison)
+                plan, tried = _with_attempts(comparison, plan, self.running)
             unproven[plan.name] = list_unproven(plan, tried)
             plans.append(plan)
         is_empty = not (self.state and self.state.addresses)
@@ -168,9 +177,9 @@ class Planner(Record):
 
     def _judged(self, comparison: Comparison) -> TenancyPlan:
         """Plan a tenancy, and list why the plan may not be carried out."""
-        plan = comparison.plan()
         tenancy = comparison.tenancy
         history = comparison.history
+        plan = _beside_run(comparison.plan(), history, self.running)
         owned = len({live.key for live in comparison.live if is_owned(tenancy, live, history)})
         over_limit = limit_reasons(plan, tenancy, owned, tenancy.limit)
         refusals = [*over_limit]
@@ -209,13 +218,36 @@ def wanted_identities(tenancy: Tenancy, url_salt: str, plan: TenancyPlan) -> dic
     return wanted
 
 
-def _with_attempts(comparison: Comparison, plan: TenancyPlan) -> tuple[TenancyPlan, Container[str]]:
-    """Fill in the attempts that no list shows.
+def _beside_run(plan: TenancyPlan, history: History, running: int) -> TenancyPlan:
+    """Leave alone what a different run has begun: its half-done steps are not drift.
+
+    `running`: its number. Its attempts have the addresses of what it makes, and marks the ids of
+    what it removes.
+    """
+    if not running:
+        return plan
+    begun = {attempt.address for attempt in history.records.attempts if attempt.run == running}
+    steps = []
+    for step in plan.steps:
+        if step.differs and (step.address in begun or step.id in history.records.marks):
+            action: Action = "keep" if step.declared else "leave"
+            begun_step = Step(action, step.declared, step.live, (IN_PROGRESS,))
+            step = replace(begun_step, address=step.address, name=step.name)
+        steps.append(step)
+    return replace(plan, steps=tuple(steps))
+
+
+def _with_attempts(
+    comparison: Comparison, plan: TenancyPlan, running: int
+) -> tuple[TenancyPlan, Container[str]]:
+    """Fill in the attempts that no list shows. Those of a running run do not count.
 
     Also returns the addresses under which too many attempts that somebody needs are open.
     """
     history = comparison.history
     records = history.records
+    earlier = [attempt for attempt in records.attempts if attempt.run != running]
+    records = replace(records, attempts=tuple(earlier))
     if not records.attempts or comparison.tenancy.is_handed_over:
         return plan, ()
     declared = declared_by_identity(comparison.tenancy, history.url_salt)

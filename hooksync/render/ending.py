@@ -65,7 +65,7 @@ class RunSummary(Record):
         if plan.is_report and plan.has_changes:
             return "applied"
         if plan.differs and not plan.is_report:
-            return "drift"
+            return "in-progress" if plan.is_only_begun else "drift"
         return "new-foreign" if new_words(plan.steps) else None
 
     def notice(self) -> Fields:
@@ -78,6 +78,7 @@ class RunSummary(Record):
         tenancies: list[Fields] = []
         planned: Fields = {"summary": "", "counts": {}}
         if plan:
+            problems += [plan.running] if plan.running else []
             problems += (*plan.all_errors, *plan.all_refusals, *failures(plan))
             tenancies = [
                 *map(_tenancy, _urgent(plan.tenancies)),

@@ -12,7 +12,7 @@ from typing import Any
 
 from hooksync.core.errors import Problem, ProblemsByFix, by_fix, pluralised, shortened
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import PAUSED, Counts, Plan, Step, TenancyPlan
+from hooksync.reconcile.plan import IN_PROGRESS, PAUSED, Counts, Plan, Step, TenancyPlan
 
 CHANGES = {
     "subscribe": "to subscribe",
@@ -139,6 +139,7 @@ def _rest(plan: Plan) -> str:
     counts = plan.counts()
     counts["paused"] = sum(step.action == "keep" and PAUSED in step.reasons for step in plan.steps)
     counts["keep"] -= plan.secret_unknown + counts["paused"]
+    counts.subtract(step.action for step in plan.steps if IN_PROGRESS in step.reasons)
     counts["leave"] -= len(plan.left_drift)
     return counted(counts, _REST, ("keep",))
 
@@ -154,6 +155,7 @@ def _unknown(plan: Plan) -> str:
         "tenancy": plan.unread,
         "secret": plan.secret_unknown,
         "open attempt": len(plan.open_attempts),
+        "unfinished step": plan.in_progress,
     }
     return ", ".join(pluralised(number, noun) for noun, number in counts.items() if number)
 

@@ -8,11 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hooksync.commands.plan_apply import ApplyOptions, apply
+from hooksync.core.context import CallRecord
 from hooksync.sandbox.tenancies import Account, SandboxOptions
 from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
+from tests.command_line import Run
 from tests.commands.test_listing import change
 from tests.conftest import HOOKS, SECRET, Place, owning, unprobed
+from tests.memory_terminal import MemoryTerminal, make_context
 from tests.schemas import assert_fits
 from tests.state_makers import written
 
@@ -116,6 +120,36 @@ def test_while_another_run_applies_plan_and_list_report_it_first(place: Place) -
             assert document["running"]["what"].startswith(said)
             assert document["warnings"][0]["what"].startswith(said)
     assert place.run("plan", "--format", "json").json["running"] is None
+
+
+@pytest.mark.usefixtures("real_scrypt")
+def test_the_half_done_steps_of_a_running_apply_are_no_drift(place: Place) -> None:
+    place.write(unprobed(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED]")))
+    assert place.run("apply", "--yes").code == 0
+    place.write(unprobed(HOOKS))
+    place.rotate()
+    beside: dict[str, Run] = {}
+
+    def look(record: CallRecord) -> None:
+        if record.request.startswith("POST /api/webhook") and not beside:
+            beside["text"] = place.run_process("plan", "--detailed-exitcode")
+            beside["quiet"] = place.run_process("plan", "--quiet")
+            beside["json"] = place.run_process("plan", "--format", "json")
+
+    options = ApplyOptions(files=(str(place.folder / "hooks.yaml"),), is_confirmed=True)
+    terminal = MemoryTerminal(after_call=look)
+    assert apply(options, make_context(place.environ, terminal=terminal)) == 0
+    said = "another run holds the run lock"
+    text = beside["text"]
+    assert (text.code, "+/-" in text.out, "REMOVE" in text.out) == (2, False, False)
+    assert "not compared: 5 unfinished steps; 0 unchanged.\n" in text.out
+    assert text.err.count(said) == 1
+    quiet = beside["quiet"]
+    assert (quiet.code, quiet.out, quiet.err.count("warning: ")) == (0, "", 1)
+    document = beside["json"].json
+    assert document["tenancies"][0]["outcome"] == "in-progress"
+    assert_fits(document, "plan")
+    assert place.run("plan", "--detailed-exitcode").code == 0
 
 
 # --- limits

@@ -18,6 +18,9 @@ if contains "$document" '"format": "hooksync.plan/1"'; then # an error has a dif
         found=drift
     elif contains "$document" '"outcome": "refused"'; then
         found=refused
+    elif [ "$status" = 2 ] && contains "$document" '"outcome": "in-progress"'; then
+        echo "::notice title=An apply is running::What it has begun was not compared."
+        status=0 # the next check compares it; an open issue does not change
     elif [ "$status" = 0 ] && contains "$document" '"is_new": true'; then
         found=new
     elif [ "$status" = 0 ]; then
