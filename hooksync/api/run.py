@@ -476,13 +476,11 @@ def _undeclared(inputs: Inputs, run: Run, plans: TenancyPlans) -> list[Undeclare
 
 def _doubts(run: Run, tenancies: TenancyPlans) -> Iterator[Problem]:
     """Warn of missing and of weak secrets, except in a tenancy whose errors come first."""
-    refs = []
     for tenancy in tenancies:
-        if not tenancy.errors:
-            refs += [step.declared_side.secret for step in tenancy.steps if step.secret]
-    secrets, problems = run.secrets.look_up(refs)
-    for problem in problems.values():
-        yield replace(problem, what=f"{problem.what}: apply would stop")
-    for ref, secret in secrets.items():
-        if doubt := doubt_about(secret, ref):
-            yield doubt
+        refs = [step.declared_side.secret for step in tenancy.steps if step.secret]
+        secrets, problems = run.secrets.look_up(() if tenancy.errors else refs)
+        for problem in run.secrets.merged(problems):
+            yield replace(problem, what=f"{problem.what}: apply would stop")
+        for ref, secret in secrets.items():
+            if doubt := doubt_about(secret, ref):
+                yield doubt

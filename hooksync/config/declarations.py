@@ -24,6 +24,8 @@ from hooksync.core.redaction import printable
 from hooksync.core.template import Template, parse_template
 from hooksync.core.urls import split_url
 
+# names no variable: so it is shown once, below all that is not set
+SET_FIX = "export each variable, or set it in a file that --env-file names"
 ON_DEVICE = (
     "leads to a file of the system itself (/proc, /dev, /sys)",
     "write the secret into a file of its own, or into a variable",
@@ -72,17 +74,17 @@ def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
 
 def unset_words(name: str, environ: Variables) -> tuple[str, str]:
     """Return what is wrong with a variable that is empty or not set, and how to fix it."""
-    return "is empty" if name in environ else "is not set", set_fix(name)
+    return "is empty" if name in environ else "is not set", SET_FIX
+
+
+def unset_problem(subjects: Iterable[str], where: model.Location | None) -> Problem:
+    """Return one problem of all that is not set in a tenancy."""
+    return Problem(f"not set: {', '.join(subjects)}", SET_FIX, where)
 
 
 def name_values(name: str) -> Variables:
     """Return the values of `${tenancy}` and `${TENANCY}`, e.g. `t-07` and `T_07`."""
     return {"tenancy": name, "TENANCY": name.upper().replace("-", "_")}
-
-
-def set_fix(name: str) -> str:
-    """Say how to set a variable."""
-    return f"export {name}, or set it in a file that --env-file names"
 
 
 def select(

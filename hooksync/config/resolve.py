@@ -11,12 +11,13 @@ from operator import attrgetter
 from typing import Any
 
 from hooksync.config.declarations import (
+    SET_FIX,
     Declarations,
     TenancyDeclaration,
     in_order,
     reference_problem,
     refs_of,
-    set_fix,
+    unset_problem,
     unset_words,
     url_template,
 )
@@ -29,7 +30,6 @@ from hooksync.core.model import (
     HookUrl,
     Location,
     PlainSettings,
-    SecretRef,
     Server,
     SubscriptionKey,
     Tenancy,
@@ -49,6 +49,8 @@ from hooksync.core.urls import (
     url_fault,
 )
 
+Missing = dict[str, Problem]  # variables that are not set, by what they are for
+
 _LOGIN = {CREDENTIALS["username"], CREDENTIALS["password"]}  # every log-in needs both
 _URL_FIX = (
     "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}; in it, a space is %20"
@@ -62,7 +64,7 @@ def check_as_written(warnings: list[Problem], declarations: Declarations) -> lis
     """Return the problems of everything that does not depend on a variable; note the warnings."""
     problems: list[Problem] = []
     for declaration in declarations:  # only for the problems: the tenancies are incomplete
-        _Resolver(declaration, None, problems, warnings).resolve_tenancy()
+        _Resolver(declaration, None, problems, warnings, {}).resolve_tenancy()
     return problems
 
 
@@ -76,24 +78,32 @@ def resolve(
 
     Returns the tenancies in the order of the declarations, and warnings.
 
+    Of several tenancies, one problem names all that is not set in a tenancy.
+
     If `needs_login`, at least one tenancy must have a log-in. Raises FileError with every problem;
     it then names all variables that are not set, also those of secrets.
     """
     problems: list[Problem] = []
     warnings = _override_warnings(declarations, environ)
     tenancies = []
-    for declaration in declarations:
-        tenancy = _Resolver(declaration, environ, problems, warnings).resolve_tenancy()
-        if tenancy:
-            tenancies.append(tenancy)
-    problems += same_tenancy_problems(tenancies, attrgetter("key"))
     unset: list[Problem] = []
     has_login = not declarations
+    has_all = True
     for declaration in declarations:
-        missing = _unset(declaration, environ)
-        unset += missing.values()
-        has_login |= _LOGIN.isdisjoint(ref.noun for ref in missing)
-    if problems or (needs_login and not has_login):
+        missing: Missing = {}
+        tenancy = _Resolver(declaration, environ, problems, warnings, missing).resolve_tenancy()
+        if tenancy:
+            tenancies.append(tenancy)
+        has_all = has_all and not missing
+        nouns = _note_missing_secrets(declaration, environ, missing)
+        has_login |= _LOGIN.isdisjoint(nouns)
+        if missing and len(declarations) > 1:
+            problem = unset_problem(missing, declaration.location)
+            unset.append(replace(problem, what=f"{declaration.name}: {problem.what}"))
+        else:
+            unset += missing.values()
+    problems += same_tenancy_problems(tenancies, attrgetter("key"))
+    if problems or not has_all or (needs_login and not has_login):
         raise FileError(*in_order([*problems, *unset]))
     return tuple(tenancies), limited(tuple(dict.fromkeys(warnings)))
 
@@ -105,23 +115,27 @@ def places_of(declarations: Declarations, environ: Variables) -> TenancyPlaces:
     """
     places: dict[str, TenancyKey | None] = {}
     for declaration in declarations:
-        server, tenant = _Resolver(declaration, environ, [], []).resolve_place()
+        server, tenant = _Resolver(declaration, environ, [], [], {}).resolve_place()
         places[declaration.name] = TenancyKey.of(server.shown, tenant) if server else None
     return places
 
 
-def _unset(declaration: TenancyDeclaration, environ: Variables) -> dict[SecretRef, Problem]:
-    """Find the secrets and credentials whose variables are not set.
+def _note_missing_secrets(
+    declaration: TenancyDeclaration, environ: Variables, missing: Missing
+) -> list[str]:
+    """Note the secrets and credentials whose variables are not set. Returns their nouns.
 
     A TOTP seed that is not declared is no such credential: few log-ins need it.
     """
     needed = [ref for ref in refs_of(declaration) if ref.location or ref.noun in _LOGIN]
-    problems = {}
+    nouns = []
     for ref in dict.fromkeys(needed):
         if ref.variable and not environ.get(ref.variable):
             problem = reference_problem(ref, *unset_words(ref.variable, environ))
-            problems[ref] = replace(problem, where=ref.location or declaration.location)
-    return problems
+            where = ref.location or declaration.location
+            missing[ref.subject] = replace(problem, where=where)
+            nouns.append(ref.noun)
+    return nouns
 
 
 def resolve_subscriptions(
@@ -132,9 +146,11 @@ def resolve_subscriptions(
     Raises FileError with every problem.
     """
     problems: list[Problem] = []
-    subscriptions = _Resolver(declaration, environ, problems, []).resolve_subscriptions()
-    if problems:
-        raise FileError(*dict.fromkeys(problems))
+    missing: Missing = {}
+    resolver = _Resolver(declaration, environ, problems, [], missing)
+    subscriptions = resolver.resolve_subscriptions()
+    if problems or missing:
+        raise FileError(*dict.fromkeys([*problems, *missing.values()]))
     return subscriptions
 
 
@@ -185,6 +201,7 @@ class _Resolver(Record):
     environ: Variables | None
     problems: list[Problem]
     warnings: list[Problem]
+    missing: Missing
 
     def resolve_tenancy(self) -> Tenancy | None:
         """Fill everything in, and judge it. Returns None if there is no valid server."""
@@ -264,7 +281,7 @@ class _Resolver(Record):
         return HookUrl(written.text, text) if written.names else subscription.url
 
     def _fill(self, written: Template, noun: str) -> str | None:
-        """Fill in a text. None: it is not known. If a variable is not set, a problem is noted."""
+        """Fill in a text. None: it is not known. A variable that is not set is noted."""
         if has_bare_dollar(written.text):
             fix = "write ${NAME} to fill in a variable, or $$ for a dollar sign"
             what = f"the {noun} contains a $ without braces, which is sent as it is"
@@ -274,8 +291,9 @@ class _Resolver(Record):
         text, missing = written.fill(self.environ)
         where = written.location or self.declaration.location
         for name in missing:
-            fix = f"{set_fix(name)}; `hooksync validate` needs none of this"
-            self.problems.append(Problem(f"{noun} variable ${{{name}}} is not set", fix, where))
+            fix = f"{SET_FIX}; `hooksync validate` needs none of this"
+            subject = f"{noun} variable ${{{name}}}"
+            self.missing[subject] = Problem(f"{subject} is not set", fix, where)
         return None if missing else text
 
 

@@ -6,11 +6,11 @@ Only this module looks up references. Messages name the reference, never the val
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Event, Lock
 from typing import assert_never
 
-from hooksync.config.declarations import ON_DEVICE, reference_problem, unset_words
+from hooksync.config.declarations import ON_DEVICE, reference_problem, unset_problem, unset_words
 from hooksync.config.files import is_device, real_path
 from hooksync.core import programs
 from hooksync.core.context import Context
@@ -70,8 +70,16 @@ class SecretSources:
         """
         secrets_by_ref, problems = self.look_up(refs)
         if problems:
-            raise SecretError(*problems.values())
+            raise SecretError(*self.merged(problems))
         return secrets_by_ref
+
+    def merged(self, problems: Mapping[SecretRef, Problem]) -> list[Problem]:
+        """Return the problems of references; one names all variables that are not set."""
+        unset = [ref for ref in problems if self.state_without(ref) == "not-set"]
+        if len(unset) < 2:
+            return [*problems.values()]
+        others = [problem for ref, problem in problems.items() if ref not in unset]
+        return [unset_problem([ref.subject for ref in unset], unset[0].location), *others]
 
     def look_up(self, refs: Iterable[SecretRef]) -> tuple[Secrets, dict[SecretRef, Problem]]:
         """Return the secrets or credentials that are found, and the problems of the others.

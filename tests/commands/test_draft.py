@@ -249,7 +249,7 @@ def test_no_variable_of_a_draft_gets_a_reserved_name() -> None:
 @pytest.mark.parametrize(
     ("server", "code", "message"),
     [
-        ("", 64, "export PRESERVICA_SERVER, or set it in a file"),
+        ("", 64, "PRESERVICA_SERVER is not set"),
         ("http://h.example", 1, "is plain http"),
         ("https://u:p@h.example", 1, "contains user information (@)"),
     ],

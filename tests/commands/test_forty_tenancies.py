@@ -129,6 +129,28 @@ def test_an_expired_password_and_a_deleted_hook_block_neither_plan_nor_apply_of_
     assert len(forty.box.subscriptions("t33")) == 2
 
 
+def test_one_expired_password_of_forty_takes_twelve_lines_and_no_variable_a_line_for_each(
+    forty: Forty,
+) -> None:
+    for name in NAMES:
+        forty.box.seed(name, "https://vendor.example/x", "MOVED", "the-secret-of-the-vendor")
+    assert forty.run("apply", "--yes").code == 0
+    matching = forty.run("plan")
+    assert matching.text == "No changes. 40 tenancies match hooks; 80 unchanged, 40 left alone.\n"
+    forty.environ["T21_PASSWORD"] = "an-old-password"
+    expired = forty.run("plan")
+    assert (expired.code, len(expired.text.splitlines()) <= 12) == (1, True), expired.text
+    assert expired.out.splitlines()[0].startswith("t21   ")
+    for name in NAMES:
+        del forty.environ[f"{name}_HOOK".upper()]
+    unset = forty.run("plan")
+    assert (unset.code, len(unset.text.splitlines()) <= 52) == (1, True), unset.text
+    for name in NAMES:
+        del forty.environ[f"{name}_USER".upper()], forty.environ[f"{name}_PASSWORD".upper()]
+    unset = forty.run("plan")
+    assert (unset.code, len(unset.text.splitlines())) == (1, 41), unset.text
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
