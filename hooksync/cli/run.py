@@ -10,6 +10,8 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import groupby
+from operator import attrgetter
 
 from hooksync.api.options import CallOptions, EnvironmentOptions, LogInOptions
 from hooksync.cli.commands import HelpText, NoCommand, read_arguments
@@ -69,7 +71,7 @@ def _report(error: Exception, output: Output) -> None:
         output.message(internal_error_text(error))
         return
     kind = "refused" if error.exit_code == ExitCode.REFUSED else "error"
-    for fix, alike in by_fix(error.problems).items():
+    for fix, alike in groupby(error.problems, attrgetter("fix")):
         for problem in alike:  # a problem in a file begins with its place there
             output.message(problem.headline if problem.where else f"{kind}: {problem.headline}")
         output.message(f"  fix: {printable(fix)}")

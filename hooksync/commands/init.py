@@ -165,7 +165,8 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     from hooksync.reconcile.plan import Selection
 
     if not context.environ.get("PRESERVICA_SERVER"):
-        raise UsageError(Problem("PRESERVICA_SERVER is not set", SET_FIX))
+        what = "no variable names the server: PRESERVICA_SERVER is not set"
+        raise UsageError(Problem(what, SET_FIX))
     name = slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy").lower()
     entries = [TenancyDeclaration(name, (), _HERE)]
     hold_to_policy(options, entries, context)
