@@ -106,6 +106,7 @@ class Place:
             "servers": [server],
             "receivers": [receiver],
             "secret_kinds": ["env"],
+            "login_variables": ["PRESERVICA_*"],
             "secret_variables": ["CATALOGUE_SECRET"],
             "url_variables": ["FN_KEY"],
             "place_variables": ["BOX", "RECEIVER"],

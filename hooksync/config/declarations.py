@@ -157,9 +157,7 @@ class VariableUse(Record):
     # a credential, a secret, in the path or query of a URL, or in a server, a tenant or a host
     role: Literal["login", "secret", "url", "place"]
     where: model.Location | None
-    # whether it is the variable that pyPreservica uses for the same purpose, e.g.
-    # PRESERVICA_PASSWORD for the password
-    is_usual: bool = False
+    is_default: bool = False  # no file names it: the usual variable of what a tenancy leaves out
     ref: model.SecretRef | None = None  # None if the variable is part of a text
 
 
@@ -168,16 +166,13 @@ def uses_of(tenancy: TenancyDeclaration) -> Iterator[VariableUse]:
 
     If it leaves out its server, tenant or a credential, it uses the usual variable.
     """
-    for text, usual in (
-        (tenancy.server, "PRESERVICA_SERVER"),
-        (tenancy.tenant, "PRESERVICA_TENANT"),
-    ):
+    for text in (tenancy.server, tenancy.tenant):
         for name in text.names:
-            yield VariableUse(name, "place", text.location or tenancy.location, name == usual)
-    defaults = asdict(model.CredentialRefs())
-    for field, ref in asdict(tenancy.credentials).items():
+            where = text.location or tenancy.location
+            yield VariableUse(name, "place", where, is_default=text.location is None)
+    for ref in asdict(tenancy.credentials).values():
         where = ref.location or tenancy.location
-        yield VariableUse(ref.variable, "login", where, ref == defaults[field], ref)
+        yield VariableUse(ref.variable, "login", where, ref.location is None, ref)
     for subscription in tenancy.subscriptions:
         secret = subscription.secret
         yield VariableUse(secret.variable, "secret", secret.location, ref=secret)

@@ -2,10 +2,11 @@
 
 The authors of hooks files must not be able to change the policy.
 
-A policy denies the servers, receivers, secrets and variables that it does not mention. Variables
-such as PRESERVICA_PASSWORD are always allowed for their usual purpose. A policy limits only the
-actions that it mentions. Different spellings of a host are judged alike. The checks make no calls
-and open no files; they only follow links on the disk.
+A policy denies the servers, receivers, secrets and variables that it does not mention. This
+includes variables that a tenancy uses because it names none, such as PRESERVICA_PASSWORD: they may
+belong to a different team. A policy limits only the actions that it mentions. Different spellings
+of a host are judged alike. The checks make no calls and open no files; they only follow links on
+the disk.
 """
 
 from __future__ import annotations
@@ -27,12 +28,11 @@ from hooksync.config.declarations import (
     url_template,
     uses_of,
 )
-from hooksync.config.files import STDIN, follow_links, lies_in, read_named
-from hooksync.config.yaml_loader import YamlMap
+from hooksync.config.files import PYPRESERVICA, STDIN, follow_links, lies_in, read_named
+from hooksync.config.yaml_loader import YamlMap, write_yaml
 from hooksync.core import urls
 from hooksync.core.errors import Problem
 from hooksync.core.model import (
-    CREDENTIALS,
     KEY_VARIABLE,
     PROBES,
     Location,
@@ -43,7 +43,7 @@ from hooksync.core.model import (
     found_credentials,
     matches_any,
 )
-from hooksync.core.record import Record, convert
+from hooksync.core.record import Record, convert, replace
 from hooksync.core.template import Template, fill_in
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs
@@ -52,6 +52,7 @@ Environment: TypeAlias = Variables | None  # None: the values of variables are n
 Breaches: TypeAlias = Iterator[tuple[str, str, Location | None]]
 
 _FIX = "use a different one, or ask the owners of the policy to allow it, under {}"
+_OPTIONAL = ("PRESERVICA_TENANT", "PRESERVICA_2FA_TOKEN")  # a log-in may work without them
 _PLAIN_NAME = re.compile("[a-z0-9-]+")  # no two of these names have the same ${TENANCY}
 
 
@@ -135,7 +136,20 @@ class Policy(Record):
             for field, what, where in self._breaches(tenancy, environ):
                 place = self._place(field, tenancy.name)
                 what = f"{what}, which the policy does not allow ({place})"
-                yield Problem(what, _FIX.format(field), where)
+                yield Problem(what, self._fix(field, tenancy, environ), where)
+
+    def _fix(self, field: str, tenancy: TenancyDeclaration, environ: Environment) -> str:
+        """Say what to do about a violation; for a variable, with the line to write."""
+        if not field.endswith("_variables"):
+            return _FIX.format(field)
+        rules = self.rules_for(tenancy.name)
+        names = [*self._data_for(tenancy.name).get(field, ())]
+        for use in _judged_uses(tenancy, environ):
+            fields = [breach[0] for breach in _variable_breaches(rules, use)]
+            if field in fields and use.name not in names:
+                names.append(use.name)
+        line = write_yaml({field: names}, is_flow=True)[1:-2]
+        return f"use a different one, or ask the owners of the policy to write `{line}`"
 
     def _breaches(self, tenancy: TenancyDeclaration, environ: Environment) -> Breaches:
         """Yield each field of the policy that a tenancy violates, with what it does and where."""
@@ -150,14 +164,10 @@ class Policy(Record):
         for subscription in tenancy.subscriptions:
             yield from _receiver_breaches(rules, url_template(subscription), environ)
         refs = []
-        login = found_credentials(environ or {})  # is judged as if the tenancy named it
-        for use in uses_of(tenancy):
-            if not use.is_usual:
-                yield from _variable_breaches(rules, use)
-                if use.ref:
-                    refs.append(use.ref)
-            elif login and use.ref and use.ref.noun != CREDENTIALS["totp"]:
-                refs.append(SecretRef("file", login, tenancy.location))
+        for use in _judged_uses(tenancy, environ):
+            yield from _variable_breaches(rules, use)
+            if use.ref:
+                refs.append(use.ref)
         yield from _source_breaches(rules, refs, self.file)
 
     def _name_fault(self, name: str, rules: Rules) -> str | None:
@@ -168,6 +178,22 @@ class Policy(Record):
         if is_filled_in and not _PLAIN_NAME.fullmatch(name):
             return f'"{name}" is not of lowercase letters, digits and -'
         return None
+
+
+def _judged_uses(tenancy: TenancyDeclaration, environ: Environment) -> Iterator[VariableUse]:
+    """Yield what a tenancy uses, also the usual variables if it names none.
+
+    A receiver of the command line, whose tenancy has no name, needs no log-in. A file with the
+    log-in that a run found counts as if the tenancy named it.
+    """
+    login = found_credentials(environ or {})
+    for use in uses_of(tenancy):
+        is_needed = use.name not in _OPTIONAL or bool(environ and environ.get(use.name))
+        if use.is_default and not (tenancy.name and is_needed):
+            continue
+        if login and use.role == "login" and use.name in PYPRESERVICA.values():
+            use = replace(use, name="", ref=SecretRef("file", login, tenancy.location))
+        yield use
 
 
 def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Breaches:
@@ -285,7 +311,7 @@ def _variable_breaches(rules: Rules, use: VariableUse) -> Breaches:
     """Judge the name of a variable by the list of its role."""
     field = f"{use.role}_variables"
     if use.name and not matches_any(use.name, getattr(rules, field)):
-        yield field, f"this names the variable {use.name}", use.where
+        yield field, f"this uses the variable {use.name}", use.where
 
 
 def _source_breaches(rules: Rules, refs: Iterable[SecretRef], policy: str) -> Breaches:

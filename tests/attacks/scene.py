@@ -48,10 +48,10 @@ version: 1
 servers: {hosts}
 receivers: {receivers}
 secret_kinds: [env]
-login_variables: ["*SECRET*", "VALUE_*"]
+login_variables: ["*SECRET*", "VALUE_*", "PRESERVICA_*"]
 secret_variables: ["*SECRET*", "VALUE_*"]
 url_variables: ["FN_*", "VALUE_*"]
-place_variables: [BOX, RECEIVER, SERVER]
+place_variables: [BOX, RECEIVER, SERVER, PRESERVICA_SERVER, PRESERVICA_TENANT]
 allow_http: true
 allow_private_receivers: true
 """

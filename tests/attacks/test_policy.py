@@ -199,7 +199,7 @@ def test_under_a_policy_no_secret_is_accepted_in_a_setting_that_is_shown(
     assert code in (1, 3)
     # user names are shown, but they have a list of their own (design, section 9)
     if "username" in text:
-        assert "no login_variables" in err
+        assert "login_variables" in err
     else:
         assert SENT in err or "place_variables" in err
 

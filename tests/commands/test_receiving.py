@@ -97,11 +97,11 @@ def test_a_policy_applies_to_the_receiver_that_the_command_line_names(
     assert said == {
         f"the URL leads to a host or path, which the policy does not allow ({policy}:2)",
         (
-            f"this names the variable HOOK_SECRET, which the policy does not allow ({policy} has no"
+            f"this uses the variable HOOK_SECRET, which the policy does not allow ({policy} has no"
             " secret_variables)"
         ),
         (
-            f"this names the variable KEY, which the policy does not allow ({policy} has no"
+            f"this uses the variable KEY, which the policy does not allow ({policy} has no"
             " url_variables)"
         ),
     }

@@ -166,7 +166,7 @@ def test_a_policy_applies_if_variables_name_the_server(place: Place) -> None:
     assert "which the policy does not allow (policy.yaml:2)" in run.err
     assert (
         "file:credentials.properties leads to a folder, which the policy does not allow"
-        " (policy.yaml:9)" in run.err
+        " (policy.yaml:10)" in run.err
     )
 
 
@@ -187,13 +187,14 @@ def test_pypreservica_credentials_in_the_folder_are_used_within_the_policy(place
         in run.out
     )
     assert place.run("apply", "--yes").code == 0
-    allowed = {"allow_http": True, "secret_kinds": ["env", "file"]}
+    places = ["RECEIVER", "PRESERVICA_SERVER", "PRESERVICA_TENANT"]
+    allowed = {"allow_http": True, "secret_kinds": ["env", "file"], "place_variables": places}
     place.policy(**allowed, secret_folders=["elsewhere"])
     run = place.run("plan", "--policy", "policy.yaml")
     assert run.code == 3
     assert (
         "file:credentials.properties leads to a folder, which the policy does not allow"
-        " (policy.yaml:10)" in run.err
+        " (policy.yaml:11)" in run.err
     )
     assert (
         place.run("plan", "--policy", "policy.yaml", "--credentials", "credentials.properties").code

@@ -46,9 +46,11 @@ secret_variables: [HOOK_SECRET]
 url_variables: ["FN_*"]
 place_variables: [ARCHIVE, "FN_*"]
 secret_folders: [/run/secrets]
+login_variables: ["PRESERVICA_*"]
 """
 SECRETS = {
     "secret_kinds": ["env"],
+    "login_variables": ["PRESERVICA_*"],
     "secret_variables": ["HOOK_SECRET"],
     "url_variables": ["FN_KEY"],
     "receivers": ["hooks.example.org"],
@@ -154,11 +156,6 @@ def test_a_hooks_file_that_the_policy_allows_has_no_breach(tmp_path: Path) -> No
     policy = policy_of(tmp_path)
     assert breaches(policy, HOOKS) == []
     assert breaches(policy, HOOKS, {"FN_KEY": "k", "HOOK_SECRET": "s"}) == []
-    usual = (
-        "credentials: {username: {env: PRESERVICA_USERNAME}, password: {env: PRESERVICA_PASSWORD}}"
-    )
-    assert breaches(policy, HOOKS.replace("tenant: BRAMA", usual)) == []
-    assert breaches(policy, HOOKS.replace("tenant: BRAMA", "tenant: ${PRESERVICA_TENANT}")) == []
 
 
 def test_http_is_denied_to_receivers_that_are_not_on_this_machine(tmp_path: Path) -> None:
@@ -202,7 +199,7 @@ def test_http_is_denied_to_receivers_that_are_not_on_this_machine(tmp_path: Path
 def test_a_variable_is_a_place_variable_in_a_host_and_not_in_a_path(url: str, places: str) -> None:
     text = HOOKS.replace("https://hooks.example.org/api?code=${FN_KEY}", f'"{url}"')
     [tenancy] = read_tenancies([Source("hooks.yaml", text.encode())])
-    found = [use.name for use in uses_of(tenancy) if use.role == "place" and not use.is_usual]
+    found = [use.name for use in uses_of(tenancy) if use.role == "place" and not use.is_default]
     assert found == places.split()
 
 
@@ -221,7 +218,38 @@ def test_a_variable_is_allowed_only_for_what_its_list_is_for(
 ) -> None:
     document = read_tenancies([Source("hooks.yaml", HOOKS.replace(written, instead).encode())])
     [problem] = policy_of(tmp_path).breaches(document)
-    assert problem.fix.endswith(f"under {field}")
+    assert f"to write `{field}: [" in problem.fix
+
+
+def test_no_usual_variable_is_allowed_without_its_list_whoever_names_it(tmp_path: Path) -> None:
+    written = "credentials: {username: {env: PRESERVICA_USERNAME}, password: {env: OTHER}}"
+    policy = policy_of(tmp_path, POLICY.replace('"PRESERVICA_*"', "'${TENANCY}_USER'"))
+    for text in (HOOKS, HOOKS.replace("tenant: BRAMA", f"tenant: BRAMA\n    {written}")):
+        found = [*policy.breaches(read_tenancies([Source("hooks.yaml", text.encode())]))]
+        name = "OTHER" if written in text else "PRESERVICA_PASSWORD"
+        assert [problem.what.partition(", ")[0] for problem in found] == [
+            "this uses the variable PRESERVICA_USERNAME",
+            f"this uses the variable {name}",
+        ]
+        line = f"login_variables: ['${{TENANCY}}_USER', PRESERVICA_USERNAME, {name}]"
+        fix = f"use a different one, or ask the owners of the policy to write `{line}`"
+        assert {problem.fix for problem in found} == {fix}
+        repaired = policy_of(tmp_path, f"{POLICY.rpartition('login')[0]}{line}\n")
+        assert breaches(repaired, text) == []
+
+
+def test_the_server_and_the_tenant_of_the_environment_are_places(tmp_path: Path) -> None:
+    policy = policy_of(tmp_path)
+    without = HOOKS.replace("    server: eu.preservica.com\n", "").replace(
+        "tenant: BRAMA", "x-a: b"
+    )
+    said = "this uses the variable PRESERVICA_{}, which the policy does not allow (policy.yaml:8)"
+    server = f"3:3: {said.format('SERVER')}"
+    assert breaches(policy, without) == [server]
+    environ = {"FN_KEY": "k", "PRESERVICA_SERVER": "eu.preservica.com", "PRESERVICA_TENANT": "T"}
+    assert breaches(policy, without, environ) == [server, f"3:3: {said.format('TENANT')}"]
+    allowed = policy_of(tmp_path, POLICY.replace("[ARCHIVE", "['PRESERVICA_*', ARCHIVE"))
+    assert breaches(allowed, without, environ) == []
 
 
 def test_a_host_is_judged_when_it_is_filled_in_and_named_if_the_file_names_it(
@@ -428,6 +456,8 @@ def test_the_policy_page_shows_every_field_and_a_real_breach(tmp_path: Path) -> 
     changed = HOOKS.replace("HOOK_SECRET", "CATALOGUE_SECRET").replace(
         "eu.preservica.com", "preservica.example\n    probe: require"
     )
+    login = "{username: {env: PROD_USERNAME}, password: {env: PROD_PASSWORD}}"
+    changed = changed.replace("tenant: BRAMA", f"credentials: {login}")
     del policy.data["files"], policy.data["tenancies"]
     [breach] = breaches(policy, changed)
     assert breach in page
