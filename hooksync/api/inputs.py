@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from hooksync.api.options import FileOptions, Options, RunOptions
 from hooksync.api.receipt import sealed
@@ -15,7 +14,7 @@ from hooksync.config.policy import Policy, key_warnings, read_policy
 from hooksync.config.resolve import places_of, resolve, url_environment_values
 from hooksync.config.since import BranchChanges, changes_since
 from hooksync.core.context import Context
-from hooksync.core.errors import HooksyncError, Problems, Refused
+from hooksync.core.errors import Problems, Refused
 from hooksync.core.git import find_commit
 from hooksync.core.model import (
     DeclaredSubscription,
@@ -47,7 +46,6 @@ class Inputs(Record):
     run_limits: Mapping[str, tuple[int, str]] = {}
     others: TenancyPlaces = field(default_factory=dict)  # declared, and not selected
     former: Declarations = ()  # with --since: declared by the merge base alone
-    former_tenancies: tuple[Tenancy, ...] = ()  # those of them that this run can read
 
     @property
     def state(self) -> str | None:
@@ -119,7 +117,6 @@ def prepare(
         run_limits,
         places_of(others, context.environ),
         former,
-        _resolve_former(former, options, context),
     )
 
 
@@ -141,18 +138,6 @@ def _choose(
         entries = [entry for entry in entries if entry.name in changes.names]
         selection = replace(selection, tenancy=tuple(entry.name for entry in entries))
     return tuple(entries), tuple(former), selection
-
-
-def _resolve_former(
-    former: Declarations, options: RunOptions, context: Context
-) -> tuple[Tenancy, ...]:
-    """Fill in what only the merge base declares, as far as this run may and can use it."""
-    tenancies: list[Tenancy] = []
-    for declaration in former:
-        with suppress(HooksyncError):
-            hold_to_policy(options, [declaration], context)
-            tenancies += resolve([declaration], context.environ)[0]
-    return tuple(tenancies)
 
 
 def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> Tenancy:

@@ -21,6 +21,7 @@ from hooksync.api.options import Options
 from hooksync.api.receipt import check_against
 from hooksync.config import declarations
 from hooksync.config.files import DEFAULT_FILE
+from hooksync.config.resolve import places_of
 from hooksync.config.secret_sources import SecretSources, doubt_about, sources_of
 from hooksync.core.clock import read_seconds, rfc3339
 from hooksync.core.context import Advance, Context
@@ -271,7 +272,7 @@ def _look_up_secrets(inputs: Inputs, secrets: SecretSources) -> None:
     redactor = inputs.context.output.redactor
     redactor.learn([environ.get(KEY_VARIABLE, ""), *proxy_credentials(process_environ(environ))])
     refs: list[SecretRef] = []
-    for tenancy in (*inputs.tenancies, *inputs.former_tenancies):
+    for tenancy in inputs.tenancies:
         refs += [tenancy.credentials.username, tenancy.credentials.totp]
         refs += [subscription.secret for subscription in tenancy.subscriptions]
     secrets.look_up(refs)
@@ -337,19 +338,9 @@ def _refuse_unmatched(inputs: Inputs, state: State) -> None:
 
 def make_plan(inputs: Inputs, run: Run, *, probes: bool = False) -> Plan:
     """Read the tenancies and plan them. `probes`: challenge the receivers of new subscriptions."""
-    run = _with_former(inputs, run)
     tenancies = run.plan(has_policy=bool(inputs.options.policy))
     made = _plan_of(inputs, run, tenancies)
     return challenge(inputs, run, made) if probes else made
-
-
-def _with_former(inputs: Inputs, run: Run) -> Run:
-    """Read the tenancies that only the merge base declares, to count what stays live."""
-    clients = {}
-    for tenancy in inputs.former_tenancies:
-        clients[tenancy.name] = Preservica(tenancy, run.caller, run.secrets.find_all)
-    reading = replace(run, clients=clients)
-    return replace(run, former=reading.read(inputs.former_tenancies, lambda: None))
 
 
 def make_plan_for_apply(inputs: Inputs, run: Run, *, asks: bool = False) -> Plan:
@@ -468,7 +459,8 @@ def _undeclared(inputs: Inputs, run: Run, plans: TenancyPlans) -> list[Undeclare
     selection = inputs.selection
     if inputs.former:
         places = {**inputs.others, **{plan.name: plan.key for plan in plans}}
-        return [*no_longer_declared(inputs.former, run.former, places, state)]
+        former = places_of(inputs.former, inputs.context.environ)
+        return [*no_longer_declared(inputs.former, former, places, state)]
     if selection.since or selection.tenancy or selection.target or inputs.receipt:
         return []
     return [*in_state_alone(state, plans, inputs.options.run_flags)]

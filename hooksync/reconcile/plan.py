@@ -418,10 +418,8 @@ class UndeclaredTenancy(Record):
     """A tenancy that no file declares, although the state has it or the merge base declares it."""
 
     name: str  # in the addresses of the state, or at the merge base
-    where: str  # its server and tenant; "": not known
-    problem: Problem
     recorded: int  # its subscriptions in the state
-    live: int | None = None  # live subscriptions; None: not read
+    problem: Problem
     is_refused: bool = False  # it must be disabled first
 
 

@@ -285,8 +285,6 @@ class Run(Record):
     # errors that ended the run early: LockLost, StateError, or internal ones
     failures: list[Exception]
     others: TenancyPlaces = field(default_factory=dict)  # declared, and not selected
-    # with --since: what only the merge base declares
-    former: Fetched = field(default_factory=dict)
     other: Problem | None = None  # a different run holds the run lock
 
     def plan(self, *, has_policy: bool) -> TenancyPlans:
@@ -296,7 +294,7 @@ class Run(Record):
         wait of the run is over.
         """
         with self.context.terminal.progress("reading", len(self.tenancies)) as advance:
-            fetched = self.read(self.tenancies, advance)
+            fetched = self._read(self.tenancies, advance)
         fetched = _refuse_takeovers(fetched, self.others, self.planner.state or NO_STATE)
         fetched = _refuse_same_tenancies(fetched, self.others, has_policy=has_policy)
         plans = self.planner.plan([*fetched.values()])
@@ -308,12 +306,12 @@ class Run(Record):
         backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
         while awaiting and backoff.wait():
             again = [tenancy for tenancy in self.tenancies if tenancy.name in awaiting]
-            fetched = {**fetched, **self.read(again, lambda: None)}
+            fetched = {**fetched, **self._read(again, lambda: None)}
             plans = self.planner.plan([*fetched.values()])
             awaiting = [plan.name for plan in plans if plan.awaits_attempt]
         return plans
 
-    def read(self, tenancies: Sequence[Tenancy], advance: Advance) -> Fetched:
+    def _read(self, tenancies: Sequence[Tenancy], advance: Advance) -> Fetched:
         """Fetch the live subscriptions of tenancies."""
         tasks = [partial(self._read_one, tenancy, advance) for tenancy in tenancies]
         results = self.pool.run(tasks)

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from hooksync.config.declarations import Declarations
 from hooksync.core.errors import Problem, pluralised
-from hooksync.core.model import TenancyKey, TenancyPlaces
+from hooksync.core.model import TenancyPlaces
 from hooksync.core.run_flags import RunFlags
 from hooksync.reconcile.plan import TenancyPlans, UndeclaredTenancy
-from hooksync.reconcile.run import Fetched
 from hooksync.state.model import State
 
 _DISABLE_FIRST = (
@@ -29,43 +28,38 @@ def in_state_alone(
         key = records.key
         if not records.entries or key in keys or key.server in unread:
             continue
-        names = sorted(records.names)
+        name = ", ".join(sorted(records.names))
         tenant = ("--tenant", key.tenant) if key.tenant else ()
-        globs = [f"{name}/*" for name in names]
+        globs = [f"{name}/*" for name in sorted(records.names)]
         forget = flags.command("state forget", *globs, "--server", key.server, *tenant)
         number = len(records.entries)
-        name = ", ".join(names)
         what = f"no file of this run declares {key}, where the state has"
         what += f" {pluralised(number, 'subscription')} of {name}"
         fix = f"declare it again; or, to stop managing it, `{forget}`"
-        yield UndeclaredTenancy(name, str(key), Problem(what, fix), number)
+        yield UndeclaredTenancy(name, number, Problem(what, fix))
 
 
 def no_longer_declared(
-    former: Declarations, fetched: Fetched, places: TenancyPlaces, state: State
+    former: Declarations, former_places: TenancyPlaces, places: TenancyPlaces, state: State
 ) -> Iterator[UndeclaredTenancy]:
-    """Yield the tenancies that a merge base declares, and no file does. `places`: of what files do.
+    """Yield the tenancies that a merge base declares, and no file does.
 
-    What has a different name, or the same one in a different spelling of its server and tenant, is
-    still declared. `fetched`: those of `former` that could be read.
+    `places`: of what files declare. What has only a different name, or a different spelling of its
+    server and tenant, is still declared.
     """
     for declaration in former:
         name = declaration.name
-        item = fetched.get(name)
-        key = item.tenancy.key if item else TenancyKey("", "")
-        live = None if item is None or item.live is None else len(item.live)
+        key = former_places[name]
         place = places.get(name)
-        has_moved = place is not None and live is not None and place.is_elsewhere(key)
+        has_moved = key and key.tenant and place and place.is_elsewhere(key)
         if key in places.values() or (name in places and not has_moved):
             continue
         number = 0
         for records in state.tenancies:
             if records.key == key or (name not in places and name in records.names):
                 number += len(records.entries)
+        what = f"no file declares {name} any more: {pluralised(number, 'subscription')} of the"
+        what += " state stay live and unmanaged"
         is_refused = declaration.enabled and name not in places and number > 0
-        subject = "subscriptions, whose number is not known,"
-        if live is not None:
-            subject = f"{pluralised(live, 'subscription')} of {key}"
-        what = f"no file declares {name} any more: {subject} stay live and unmanaged"
         problem = Problem(what, _DISABLE_FIRST, declaration.location)
-        yield UndeclaredTenancy(name, str(key), problem, number, live, is_refused)
+        yield UndeclaredTenancy(name, number, problem, is_refused)

@@ -24,7 +24,6 @@ from hooksync.reconcile.plan import (
     Plan,
     TenancyPlan,
     TenancyPlans,
-    UndeclaredTenancy,
     outcome_of,
 )
 from hooksync.render.json_text import digest
@@ -75,15 +74,13 @@ class RunSummary(Record):
         """
         plan = self.plan
         problems = [*self.problems]
-        tenancies: list[Fields] = []
+        tenancies: TenancyPlans = ()
         planned: Fields = {"summary": "", "counts": {}}
         if plan:
             problems += [plan.running] if plan.running else []
             problems += (*plan.all_errors, *plan.all_refusals, *failures(plan))
-            tenancies = [
-                *map(_tenancy, _urgent(plan.tenancies)),
-                *map(_undeclared, plan.undeclared),
-            ]
+            problems += [item.problem for item in plan.undeclared if not item.is_refused]
+            tenancies = _urgent(plan.tenancies)
             planned = {"summary": _line(summary(plan)), "counts": plan.summarised()}
         outcome = {
             "format": NOTICE_FORMAT,
@@ -91,7 +88,7 @@ class RunSummary(Record):
             "command": self.command,
             "exit_code": int(self.code),
             **planned,
-            "tenancies": tenancies[:_MOST],
+            "tenancies": [*map(_tenancy, tenancies[:_MOST])],
             "tenancies_left_out": len(tenancies[_MOST:]),
             "problems": [
                 replace(problem, what=_line(problem.what), fix=_line(problem.fix))
@@ -147,19 +144,6 @@ def _tenancy(tenancy: TenancyPlan) -> Fields:
     }
 
 
-def _undeclared(tenancy: UndeclaredTenancy) -> Fields:
-    """Write what is known of a tenancy that no file declares."""
-    return {
-        "name": _line(tenancy.name),
-        "where": _line(tenancy.where),
-        "outcome": "undeclared",
-        "counts": {},
-        "reasons": {"undeclared": tenancy.live or tenancy.recorded},
-        "new_foreign": "",
-        "what": _line(tenancy.problem.what),
-    }
-
-
 def _lines(notice: Fields) -> Iterator[str]:
     """Write a notice for people."""
     code = f" (exit code {notice['exit_code']})" if notice["exit_code"] else ""
@@ -168,8 +152,7 @@ def _lines(notice: Fields) -> Iterator[str]:
         yield notice["summary"]
     for tenancy in notice["tenancies"]:
         counts = counted(tenancy["counts"], {**CHANGES, **RESULT_WORDS})
-        what = tenancy.get("what") or f"because of {', '.join(tenancy['reasons'])}"
-        words = ", ".join(filter(None, [tenancy["outcome"], counts, what]))
+        words = ", ".join(filter(None, [tenancy["outcome"], counts, *tenancy["reasons"]]))
         yield f"{tenancy['name']} ({tenancy['where']}): {words}"
         if tenancy["new_foreign"]:
             yield f"{tenancy['name']}: not in the state, {tenancy['new_foreign']}"

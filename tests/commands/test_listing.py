@@ -215,7 +215,7 @@ def test_a_saved_plan_is_shown_exactly_as_it_was_printed(
     printed = run_of(
         replace(plan, refusals=several),
         warnings=several,
-        undeclared=tuple(UndeclaredTenancy("gone", "", each, 1) for each in several[:1]),
+        undeclared=tuple(UndeclaredTenancy("gone", 1, each) for each in several[:1]),
         state="s",
         selection=Selection(target=targets),
         state_missing=states.draw(st.booleans()),
