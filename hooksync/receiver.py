@@ -24,11 +24,13 @@ import re
 import secrets as random_texts
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict, cast
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 __version__ = "0.9.0"
 
@@ -38,6 +40,7 @@ MAX_BODY = 10 * 1024 * 1024  # bytes of a request that `wsgi` and `asgi` read; o
 
 # a code that matches is not a JSON object, array or string in any encoding
 _PLAIN_CODE = re.compile("[0-9A-Za-z][ -~]*")
+_MOST_LEVELS = 200  # of an event; Preservica's have five, and `json` fails at about 1,000
 _RETRY_AFTER = "30"  # seconds
 _LONGEST_WAIT = 3600.0  # seconds between two tries of an event in an inbox
 _PAUSE = 0.5  # seconds between two looks into an inbox without work
@@ -219,16 +222,17 @@ class ProcessMemory:
 class _Store:
     """An SQLite file with a table `events`, on a local disk. Thread-safe.
 
-    A process has one connection, because the last one to close copies the log into the file.
+    Only SQLite opens the file: to close any descriptor of it would drop the locks of the whole
+    process. SQLite also counts these locks in memory, which a forked process would inherit. So the
+    connection is closed before each fork, and opened again when it is needed.
     """
 
     def __init__(self, path: str, columns: str, durability: str) -> None:
-        self._path = path
+        self._connection: Any = None
+        self._path = Path(path).absolute()
         self._durability = durability  # SQLite's `synchronous`
         self._cleaned = 0.0  # when old rows were deleted last
-        # by process: after a fork, the child must neither use nor close the parent's connection
-        self._opened: dict[int, tuple[threading.Lock, Any]] = {}
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _STORES.add(self)
         self.run(f"CREATE TABLE IF NOT EXISTS events (key TEXT PRIMARY KEY, until REAL, {columns})")
         self.run("CREATE INDEX IF NOT EXISTS until ON events (until)")
 
@@ -237,12 +241,9 @@ class _Store:
 
         Returns how many rows it changed, and the rows that it found.
         """
-        process = os.getpid()
-        if process not in self._opened:
-            self._opened[process] = (threading.Lock(), self._open())
-        lock, connection = self._opened[process]
-        with lock:
-            cursor = connection.execute(statement, values)
+        with _STORES_LOCK:
+            self._connection = self._connection or self._open()
+            cursor = self._connection.execute(statement, values)
             return cursor.rowcount, cursor.fetchall()
 
     def clean(self) -> None:
@@ -256,19 +257,32 @@ class _Store:
                 time.time(),
             )
 
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
     def __del__(self) -> None:
-        """Close the connection of this process: Python 3.13 warns of one that was not closed."""
-        if os.getpid() in self._opened:
-            _, connection = self._opened[os.getpid()]
-            connection.close()
+        """Close the connection: Python 3.13 warns of one that was not closed."""
+        self.close()
 
     def _open(self) -> Any:
-        """Open the file for events; several threads and processes may have it open."""
-        import sqlite3  # some builds of Python lack it
+        """Open the file for events; several threads and processes may have it open.
 
-        connection = sqlite3.connect(
-            self._path, timeout=30, isolation_level=None, check_same_thread=False
-        )
+        A new file gets the mode of a temporary file, 0600.
+        """
+        import sqlite3  # some builds of Python lack it
+        from tempfile import NamedTemporaryFile
+
+        with NamedTemporaryFile(dir=self._path.parent) as model:
+            connection = sqlite3.connect(
+                f"{self._path.as_uri()}?modeof={quote(model.name)}",
+                timeout=30,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=True,
+            )
         connection.execute(f"PRAGMA synchronous = {self._durability}")
         for _ in range(3000):
             with suppress(sqlite3.OperationalError):  # a different process is just doing the same
@@ -276,6 +290,25 @@ class _Store:
                 break
             time.sleep(0.01)
         return connection
+
+
+_STORES: weakref.WeakSet[_Store] = weakref.WeakSet()  # of this process
+_STORES_LOCK = threading.Lock()  # held while a store is used, and during a fork
+
+
+def _close_stores() -> None:
+    """Close the connections of this process, and let no thread open one before the fork."""
+    _STORES_LOCK.acquire()
+    for store in list(_STORES):
+        store.close()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(
+        before=_close_stores,
+        after_in_parent=_STORES_LOCK.release,
+        after_in_child=_STORES_LOCK.release,
+    )
 
 
 class SQLiteMemory:
@@ -332,8 +365,8 @@ class Inbox:
     """Stores each event in an SQLite file, and works on it after it is answered. Thread-safe.
 
     What `put` has stored survives a crash of the process and of the machine. So the file must be on
-    a local disk that lasts (not in a Lambda). Its mode is 0600. Any number of processes may share
-    it. Use one inbox for each kind of work.
+    a local disk that lasts (not in a Lambda). Its mode is 0600. Any number of objects and processes
+    may share it, also after a fork. Use one inbox for each kind of work.
 
     `tries`: how often work on an event is tried. `first_wait`: seconds between the first two tries;
     each further wait is four times as long, up to an hour. `keep`: seconds that the key of a done
@@ -595,14 +628,28 @@ class Receiver:
             )
         try:
             document = json.loads(body)
-            if isinstance(document, dict):
+            if isinstance(document, dict) and not _is_too_deep(document):
                 event = cast(Event, document)
                 answer = _answer("event", 200, {"success": True})
                 key = f"{self._name}/{event_key(event)}"
                 return answer._replace(event=event, signed_with=name, key=key)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError):  # of `json`
             pass
         raise Refused("the event is not a JSON object, or is nested too deeply")
+
+
+def _is_too_deep(event: object) -> bool:
+    """Whether an event has so many levels that a deeper stack could fail to read or write it."""
+    level = [event]
+    for _ in range(_MOST_LEVELS):
+        below: list[object] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+        level = below
+    return bool(level)
 
 
 def _key(name: str, secret: str | bytes, shortest: int) -> bytes:

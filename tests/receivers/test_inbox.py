@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -65,6 +67,14 @@ def test_an_event_is_stored_answered_with_200_and_then_worked_on_once(box: Inbox
     ]
     assert work_off(box) == ["1"]
     assert (deliver(box).kind, work_off(box)) == ("duplicate", [])
+
+
+def test_a_genuine_event_that_is_nested_too_deeply_is_refused_and_raises_nothing(
+    box: Inbox,
+) -> None:
+    for levels in (190, *range(800, 1000), 100_000):
+        body = b'{"events": ' + b"[" * levels + b"]" * levels + b"}"
+        assert deliver(box, body).status == (200 if levels == 190 else 400)
 
 
 def test_of_32_simultaneous_deliveries_one_is_stored(box: Inbox) -> None:
@@ -188,6 +198,61 @@ def test_after_kill_9_nothing_is_lost_and_only_the_event_at_work_is_repeated(
     assert sorted(work_off(Inbox(str(path)))) == ["1", "2", "3"]
 
 
+STORING = """
+import gc, os, sys
+from hooksync.receiver import Inbox, SQLiteMemory
+from tests.receivers.test_inbox import deliver, event
+path = sys.argv[2]
+box = globals()[sys.argv[1]](path)
+exec(sys.argv[3])
+print(os.getpid(), flush=True)
+sys.stdin.readline()
+for number in range(5):
+    if isinstance(box, Inbox):
+        deliver(box, event(number))
+    else:
+        box.begin(str(number), "claim")
+print("stored", flush=True)
+sys.stdin.readline()
+"""
+# what a process does besides the object with which it then stores five events
+BESIDES = {
+    "nothing": "",
+    "a second object": "second = type(box)(path)",
+    "a second object that is closed": "type(box)(path); gc.collect()",
+    "a fork": "if os.fork(): os.wait()\nbox._store.run('SELECT 1')",
+}
+
+
+@pytest.mark.parametrize("kind", ["Inbox", "SQLiteMemory"])
+@pytest.mark.parametrize("besides", BESIDES)
+def test_a_process_that_opens_the_file_twice_loses_nothing_if_others_open_it_and_it_is_killed(
+    kind: str, besides: str, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "events.sqlite")
+    with subprocess.Popen(
+        [sys.executable, "-c", STORING, kind, path, BESIDES[besides]],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        storing = int(process.stdout.readline())  # after a fork: the child
+        if storing != process.pid:
+            process.kill()
+        look = f"from hooksync.receiver import {kind}; {kind}({path!r})"
+        subprocess.run([sys.executable, "-c", look], cwd=ROOT, check=True)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "stored\n"
+        os.kill(storing, signal.SIGKILL)
+    with closing(sqlite3.connect(path)) as connection:
+        [[number]] = connection.execute("SELECT count(*) FROM events")
+    assert number == 5
+
+
 def test_an_event_that_kills_its_process_each_time_is_given_up(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     box = Inbox(str(path), tries=2, expiry=0)
@@ -234,7 +299,7 @@ def steps_of_a_look(box: Inbox) -> int:
     """Count the steps of SQLite for one look that finds no event."""
     steps = []
     box._work_on_next(bool)  # it also deletes old rows
-    [(_, connection)] = box._store._opened.values()  # of this process
+    connection = box._store._connection
     connection.set_progress_handler(lambda: steps.append(1), 1)
     assert not box._work_on_next(bool)
     connection.set_progress_handler(None, 0)
