@@ -13,6 +13,7 @@ from typing import TypeAlias
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
+from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.record import replace
 from hooksync.receivers.events import JSON_HEADERS, signed
 from hooksync.receivers.suite import Sender, Trial
@@ -24,6 +25,7 @@ MARK = "Hooksync-Catch-Up"  # the header that marks such an event; its value is 
 INDEXED = "FULL_TEXT_INDEXED"
 _UPDATED = "/api/entity/entities/updated-since"
 _PAGE = 100  # entities
+_MOST_PAGES = 10_000
 Entity: TypeAlias = tuple[str, str]  # type and reference
 LIMITS = (
     "catch-up cannot recover failed ingests, deletions, or how often and in which order something"
@@ -40,13 +42,24 @@ def updated_entities(client: Preservica, moment: str) -> list[Entity]:
     """
     found: dict[Entity, None] = {}  # a page may repeat what has moved on meanwhile
     start = 0
-    has_more = True
-    while has_more:
+    for _ in range(_MOST_PAGES):
         query = urlencode({"date": moment, "start": start, "max": _PAGE})
         entities, has_more = client.fetch(f"{_UPDATED}?{query}", _read_page)
+        before = len(found)
         found |= dict.fromkeys(entities)
+        if not has_more or len(found) == before:
+            return list(found)
         start += len(entities)
-    return list(found)
+    what = f"the list of updated entities does not end after {_MOST_PAGES} pages"
+    raise ServiceError(Problem(what, "give a later time: --since"))
+
+
+class _TreeBuilder(ElementTree.TreeBuilder):
+    """Builds the tree of a document, which must not define entities: these expand without end."""
+
+    def doctype(self, *_: object) -> None:
+        """Refuse a document type, in any encoding."""
+        raise NotUnderstood("it has a document type")
 
 
 def _read_page(response: Response) -> tuple[list[Entity], bool]:
@@ -54,10 +67,9 @@ def _read_page(response: Response) -> tuple[list[Entity], bool]:
 
     Raises NotUnderstood.
     """
-    if b"<!DOCTYPE" in response.body:  # it could define entities that expand without end
-        raise NotUnderstood("it has a document type")
+    parser = ElementTree.XMLParser(target=_TreeBuilder())  # noqa: S314, see there  # nosec B314
     try:
-        root = ElementTree.fromstring(response.body)  # noqa: S314, see above  # nosec B314
+        root = ElementTree.fromstring(response.body, parser)  # noqa: S314  # nosec B314
     except ElementTree.ParseError as error:
         raise NotUnderstood("it is not XML") from error
     entities = []

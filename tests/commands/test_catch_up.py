@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pyPreservica import EntityAPI
 
+from hooksync.core.errors import ServiceError
 from hooksync.receiver import Event, Receiver
+from hooksync.receivers.catch_up import updated_entities
 from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.service.http import Response
 from tests.command_line import LOG_IN, Run, hooksync
 from tests.pypreservica import CREDENTIALS, no_credentials
 
@@ -165,8 +169,11 @@ def run_with_list(folder: Path, body: bytes, *flags: str) -> Run:
         return hooksync(arguments, {**environ, "BOX": box.url}, folder)
 
 
+DTD = '<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'
+
+
 @pytest.mark.parametrize(
-    "body", [b"no XML", b'<!DOCTYPE x [<!ENTITY a "b">]><x/>', b"<x><Entity/></x>"]
+    "body", [b"no XML", DTD.encode(), DTD.encode("utf-16"), b"<x><Entity/></x>"]
 )
 def test_a_list_of_entities_that_is_not_understood_is_an_error_that_quotes_it(
     body: bytes, tmp_path: Path
@@ -174,6 +181,27 @@ def test_a_list_of_entities_that_is_not_understood_is_an_error_that_quotes_it(
     done = run_with_list(tmp_path, body)
     assert (done.code, "updated-since" in done.err) == (1, True), done.err
     assert json.dumps(done.out) == '""'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_pages_that_never_end_and_repeat_themselves_end_with_what_was_new(
+    encoding: str, tmp_path: Path
+) -> None:
+    page = '<r><Entity type="IO" ref="a-1"/><Next/></r>'.encode(encoding)
+    done = run_with_list(tmp_path, page, "--dry-run")
+    assert (done.code, done.out) == (0, "IO a-1\n")
+
+
+def test_pages_that_never_end_and_always_have_a_new_entity_are_an_error() -> None:
+    numbers = count()
+
+    class Endless:
+        def fetch(self, path: str, read: Any) -> Any:
+            page = f'<r><Entity type="IO" ref="{next(numbers)}"/><Next/></r>'
+            return read(Response(200, page.encode()))
+
+    with pytest.raises(ServiceError, match="does not end after"):
+        updated_entities(cast(Any, Endless()), "2026-01-30T14:00Z")
 
 
 def test_a_service_that_lists_a_secret_as_an_entity_does_not_make_hooksync_show_it(
