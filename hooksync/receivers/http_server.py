@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from hooksync.core.record import Record
+from hooksync.core.timed_reader import TimedReader
 from hooksync.receiver import Answer, Receiver
 
 # takes a kind ("call", "challenge" or "receiver"), a subject and a result; URLs are not masked, but
@@ -31,6 +32,7 @@ Log = Callable[[str, str, object], None]
 MAX_BODY = 16 * 1024 * 1024  # bytes of a request's body; a longer one is refused
 MAX_CONNECTIONS = 64  # fewer than the open files that a process may have (256 on macOS)
 _LONGEST_LINE = 256  # bytes of a line with the size of a chunk, or with a trailer
+_MOST_TRAILERS = 100  # lines
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~]*)?\r\n")
 _POLL = 0.02  # seconds between two checks whether the server must stop
 
@@ -162,8 +164,19 @@ class Connection(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    timeout = 30.0  # seconds of each wait on the socket; then the connection is closed
+    timeout = 30.0  # seconds for a whole request, and for each write; then the connection is closed
     server: LoopbackServer
+
+    def setup(self) -> None:
+        """Let the reads of a request share one deadline."""
+        super().setup()
+        self._reader = TimedReader(self.connection, self.rfile.detach())
+        self.rfile = io.BufferedReader(self._reader)
+
+    def handle_one_request(self) -> None:
+        """Read and answer one request."""
+        self._reader.restart(self.timeout)
+        super().handle_one_request()
 
     def _answer(self) -> None:
         """Read the rest of a request, and answer it; close the connection if it cannot be read."""
@@ -187,6 +200,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def send(self, answer: Reply) -> None:
         """Send an answer."""
+        self.connection.settimeout(self.timeout)  # the reads have shortened it
         has_body = answer.status not in (204, 304)  # answers with these have none (RFC 9110)
         self.send_response(answer.status)
         if has_body:
@@ -231,9 +245,10 @@ def _read_body(stream: io.BufferedIOBase, headers: Mapping[str, str]) -> bytes:
         body += _read_exactly(stream, size, MAX_BODY - len(body))
         if stream.read(2) != b"\r\n":
             raise Refusal(400, "a chunk is not as long as its size says")
-    while stream.readline(_LONGEST_LINE) not in (b"\r\n", b""):
-        pass  # trailers
-    return bytes(body)
+    for _ in range(_MOST_TRAILERS):
+        if stream.readline(_LONGEST_LINE) in (b"\r\n", b""):
+            return bytes(body)
+    raise Refusal(431, f"the body has more than {_MOST_TRAILERS} trailers")
 
 
 def _read_exactly(stream: io.BufferedIOBase, size: int, most: int) -> bytes:

@@ -15,7 +15,6 @@ import os
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.client import HTTPException, HTTPResponse
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -36,6 +35,7 @@ from hooksync.core.errors import AnswerLost, Problem, ServiceError, os_reason
 from hooksync.core.model import Variables
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
+from hooksync.core.timed_reader import TimedReader
 from hooksync.core.urls import is_loopback, literal_address, split_port, split_url
 from hooksync.service.responses import (
     SERVER_ERROR,
@@ -106,36 +106,12 @@ def _embedded(address: IPv6Address) -> IPv4Address | IPv6Address:
     return address.sixtofour or address
 
 
-class _TimedReader(io.RawIOBase):
-    """Reads from a socket. All reads together must end within the timeout of the socket."""
-
-    def __init__(self, connection: socket.socket, raw: io.RawIOBase) -> None:
-        self._connection = connection
-        self._raw = raw
-        self._end = time.monotonic() + (connection.gettimeout() or 0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        """Read what has arrived. Raises TimeoutError once the whole response took too long."""
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._connection.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
 class _TimedResponse(HTTPResponse):
     """A response that must be complete within the timeout of its connection."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **settings: Any) -> None:
         super().__init__(sock, *arguments, **settings)
-        self.fp = io.BufferedReader(_TimedReader(sock, self.fp.detach()))
+        self.fp = io.BufferedReader(TimedReader(sock, self.fp.detach()))
 
 
 class _HttpConnection(urllib3.connection.HTTPConnection):

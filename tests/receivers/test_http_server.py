@@ -95,6 +95,7 @@ REFUSED = {
     "a chunk size with a prefix": (400, CHUNKED + "0x2\r\nhi\r\n0\r\n\r\n"),
     "a chunk size with a bare LF": (400, CHUNKED + "2\nhi\r\n0\r\n\r\n"),
     "a chunk extension that is too long": (400, CHUNKED + "2;" + "x" * 254),
+    "trailers without end": (431, CHUNKED + "0\r\n" + "X: 1\r\n" * 200),
     "a chunk that is longer than its size": (400, CHUNKED + "2\r\nhi there\r\n0\r\n\r\n"),
 }
 
@@ -145,6 +146,28 @@ def test_a_connection_that_falls_silent_ends(sent: str) -> None:
     with impatient(Echo()) as server, connected(server) as client:
         client.sendall(sent.encode())
         received(client)
+
+
+@pytest.mark.parametrize(
+    ("sent", "piece"),
+    [
+        ("", "P"),
+        (head()[:-2] + "X: ", "x"),
+        (head("Content-Length: 1000"), "x"),
+        (CHUNKED + "1000\r\n", "x"),
+        (CHUNKED, "1\r\nx\r\n"),
+        (CHUNKED + "0\r\nX: ", "x"),
+    ],
+)
+def test_a_request_that_arrives_byte_by_byte_ends_at_its_deadline(sent: str, piece: str) -> None:
+    with impatient(Echo()) as server, connected(server) as client:
+        client.settimeout(SHORT / 10)
+        client.sendall(sent.encode())
+        for _ in range(200):
+            if is_closed(client):
+                break
+            client.sendall(piece.encode())
+        assert is_closed(client)
 
 
 def test_a_client_that_reads_no_answer_does_not_hold_a_connection() -> None:
