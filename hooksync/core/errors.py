@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from traceback import walk_tb
 from types import TracebackType
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from hooksync.core.model import Location
+from hooksync.core.model import FailureKind, Location
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 
@@ -143,9 +143,6 @@ class SecretError(HooksyncError):
 
 
 # why a call got no answer
-FailureKind = Literal["not-sent", "no-connection", "time-out", "too-large", "cut"]
-
-
 class ServiceError(HooksyncError):
     """The service could not be reached, refused, or gave an answer that cannot be understood."""
 

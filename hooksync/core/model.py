@@ -311,6 +311,10 @@ class DeclaredSubscription(PlainFields, _Compared):
         return f"{self.tenancy}/{self.name}/{self.trigger.short}"
 
 
+# why a call has no answer
+FailureKind = Literal["not-sent", "no-connection", "time-out", "too-large", "cut"]
+
+
 class ReceiverResult(Record):
     """The result of a challenge, or the failure of any call to a receiver."""
 
@@ -320,7 +324,7 @@ class ReceiverResult(Record):
     seconds: float = 0.0  # how long a challenge took, to the end of the answer
     status: int | None = None  # of the answer
     content_type: str = ""  # of the answer
-    is_sent: bool = True  # False: no server took the request
+    failure: FailureKind | None = None  # why there is no answer
 
 
 class LiveSubscription(Record, _Compared):

@@ -20,8 +20,8 @@ from functools import partial
 from urllib.parse import unquote_plus, unquote_to_bytes
 
 from hooksync.core.context import Advance
-from hooksync.core.errors import FailureKind, ServiceError
-from hooksync.core.model import HookUrl, ReceiverResult, ReceiverState, Secret
+from hooksync.core.errors import ServiceError
+from hooksync.core.model import FailureKind, HookUrl, ReceiverResult, ReceiverState, Secret
 from hooksync.core.record import replace
 from hooksync.core.urls import masked_url, split_url
 from hooksync.receiver import sign_challenge
@@ -163,8 +163,8 @@ def post(
     except ServiceError as error:  # it is in our own words, but may quote a certificate
         fix = _OWN_FIXES.get(error.kind, error.problems[0].fix)
         state: ReceiverState = "wrong-answer" if error.kind == "too-large" else "unreachable"
-        is_sent = error.kind not in ("not-sent", "no-connection")
-        return ReceiverResult(state, caller.redactor.quote(error.summary), fix, is_sent=is_sent)
+        detail = caller.redactor.quote(error.summary)
+        return ReceiverResult(state, detail, fix, failure=error.kind)
 
 
 def _target(url: HookUrl, code: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from itertools import chain
 from typing import Any, Literal
 from urllib.parse import quote
 
-from hooksync.core.model import HookUrl, ReceiverResult, ReceiverState, Secret
+from hooksync.core.model import FailureKind, HookUrl, ReceiverResult, ReceiverState, Secret
 from hooksync.core.record import Record, replace
 from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
 from hooksync.receivers.challenges import challenge, doubt, key_of, signs
@@ -39,6 +39,8 @@ TrialKind = Literal["challenge", "code", "forged", "genuine", "method"]
 
 WAITING = (409, 429, 503)  # a receiver is busy: the event is to be sent again
 REFUSING = range(400, 500)
+# failures that each further request would have, too: these last or cost as long as the first
+_FINAL: tuple[FailureKind, ...] = ("not-sent", "no-connection", "time-out", "too-large")
 WRONG = "with a wrong signature"  # the names of the forged events that prove something
 WRONG_WHOLE = "with a wrong signature, in one piece"
 LATIN = "signed in Latin-1"
@@ -135,7 +137,7 @@ class Sender:
         """Judge the answer to an event."""
         trial = Trial(name, kind, "failed", answer.status, seconds, sent=sent)
         if isinstance(answer, ReceiverResult):
-            is_last = not answer.is_sent
+            is_last = answer.failure in _FINAL
             return replace(trial, detail=answer.detail, fix=answer.fix, is_last=is_last)
         if LISTEN in answer.headers and kind != "genuine":
             return replace(trial, detail=_LISTEN, fix=_LISTEN_FIX, is_last=True)
@@ -222,7 +224,7 @@ class Suite:
                 detail, fix = doubt(result.seconds, result.content_type)
                 state = "warning" if detail else "passed"
             trial = Trial(name, "challenge", state, result.status, result.seconds, detail, fix)
-            yield replace(trial, probe=result.state, is_last=not result.is_sent)
+            yield replace(trial, probe=result.state, is_last=result.failure in _FINAL)
         codes = [ascii(code) for code in _REFUSED_CODES if signs(*receiver, quote(code))]
         trial = Trial("codes to refuse", "code", "passed")
         if codes:

@@ -18,12 +18,17 @@ import requests.exceptions
 
 from hooksync.core.errors import (
     AnswerLost,
-    FailureKind,
     InvalidDocument,
     Problem,
     ServiceError,
 )
-from hooksync.core.model import LiveSubscription, LiveSubscriptions, Trigger, live_url
+from hooksync.core.model import (
+    FailureKind,
+    LiveSubscription,
+    LiveSubscriptions,
+    Trigger,
+    live_url,
+)
 from hooksync.core.record import Meta, Record, convert
 from hooksync.core.signing import parse_json
 

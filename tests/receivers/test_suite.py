@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -176,11 +177,28 @@ def test_the_suite_fails_a_receiver_that_takes_what_a_test_vector_says_to_refuse
     assert fire_suite(lenient(vector))["exit_code"] == 1
 
 
+def counting(reply: Reply) -> Good:
+    """A receiver that answers everything with the same, and counts the requests."""
+
+    def answer(self: Good, connection: Any, request: IncomingRequest) -> Reply:
+        self.number += 1
+        return reply
+
+    return bug(answer=answer)()
+
+
 def test_a_server_that_is_not_there_is_one_failed_test_and_one_cause() -> None:
     done = fire("http://127.0.0.1:1/hook", "--suite", "--format", "json")
     [cause] = done.json["causes"]
     assert (cause["tests"], done.json["summary"]["passed"]) == (["challenge"], 0)
     assert "refuses connections" in cause["what"]
+
+
+def test_a_receiver_that_answers_with_a_gzip_bomb_is_called_once() -> None:
+    bomb = Reply(200, gzip.compress(bytes(10_000_000)), headers=(("Content-Encoding", "gzip"),))
+    receiver = counting(bomb)
+    [cause] = fire_suite(receiver)["causes"]
+    assert (receiver.number, "larger than 65536 bytes" in cause["what"]) == (1, True)
 
 
 def test_a_wrong_path_is_one_cause_and_nothing_passes() -> None:
@@ -190,7 +208,9 @@ def test_a_wrong_path_is_one_cause_and_nothing_passes() -> None:
 
 
 def test_a_receiver_that_dies_during_the_suite_is_named_as_such() -> None:
-    refused = ReceiverResult("unreachable", "the server refuses connections", "", is_sent=False)
+    refused = ReceiverResult(
+        "unreachable", "the server refuses connections", "", failure="not-sent"
+    )
     sender = Sender(HookUrl("", ""), Secret(""), NotImplemented)
     first = sender.judge(FIRST, Delivery(b"", ""), Response(200, b"{}"))
     gone = sender.judge("two at once", Delivery(b"", ""), refused)
