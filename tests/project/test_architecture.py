@@ -55,7 +55,7 @@ WRITING = {
     "cli.terminal": {"sys.stdout", "sys.stderr", "os.write"},
     "core.output": {"sys.stdout", "sys.stderr", "os.open", "os.replace", "open"},
     # it runs in servers of users: the file of their events, and their log
-    "receiver": {"os.open", "import logging"},
+    "receiver": {"from tempfile import", "import logging"},
     # the hooks file of the tour, in a folder of its own
     "sandbox.demo": {"from tempfile import", "write_text"},
     # these only read
