@@ -144,7 +144,7 @@ def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> 
     """Set aside the subscriptions that no target matches, and add the limits of a policy."""
     if policy:
         protect = tenancy.protect.union(policy.rules_for(tenancy.name).protect)
-        tenancy = replace(tenancy, ceiling=policy.ceiling(tenancy.name), protect=protect)
+        tenancy = replace(tenancy, ceilings=policy.ceilings(tenancy.name), protect=protect)
     selected: list[DeclaredSubscription] = []
     others: list[DeclaredSubscription] = []
     for subscription in tenancy.subscriptions:

@@ -405,7 +405,7 @@ def _plan_of(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> Plan:
         state_missing=run.planner.place is not None and run.planner.state is None,
         state_used=run.store is not None and run.store.was_used,
         running=run.other,
-        refusals=run_reasons(tenancies, inputs.run_limits),
+        refusals=run_reasons(tenancies, inputs.tenancies, inputs.run_limits),
     )
     return _with_tenancies(inputs, run, plan, _warned_of_age(inputs, run, tenancies))
 

@@ -31,9 +31,10 @@ from hooksync.config.declarations import (
 from hooksync.config.files import PYPRESERVICA, STDIN, follow_links, lies_in, read_named
 from hooksync.config.yaml_loader import YamlMap, write_yaml
 from hooksync.core import urls
-from hooksync.core.errors import Problem
+from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
     KEY_VARIABLE,
+    MOST,
     PROBES,
     Location,
     Probe,
@@ -86,18 +87,19 @@ class Policy(Record):
     def run_limits(self) -> dict[str, tuple[int, str]]:
         """The limits for all tenancies together, each with its place, by their fields."""
         limits = {}
-        for name in ("max_unsubscribe_run", "max_resubscribe"):
-            if name in self.data:
-                limits[name] = self.data[name], self._place(name)
+        for field in MOST:
+            if f"{field}_run" in self.data:
+                limits[f"{field}_run"] = self.data[f"{field}_run"], self._place(f"{field}_run")
         return limits
 
-    def ceiling(self, name: str) -> UnsubscribeLimit | None:
-        """Return the limit of what one run may remove from a tenancy."""
+    def ceilings(self, name: str) -> dict[str, UnsubscribeLimit]:
+        """Return the limits of what one run may do in a tenancy, by their fields."""
         data = self._data_for(name)
-        if "max_unsubscribe" not in data:
-            return None
-        place = self._place("max_unsubscribe", name)
-        return UnsubscribeLimit.read(data["max_unsubscribe"], place)
+        limits = {}
+        for field in MOST:
+            if field in data:
+                limits[field] = UnsubscribeLimit.read(data[field], self._place(field, name))
+        return limits
 
     def rules_for(self, name: str) -> Rules:
         """Return the rules for a tenancy, with its name filled in. Without any: allow nothing."""
@@ -340,4 +342,9 @@ def read_policy(path: str) -> Policy:
         "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints its"
         " format"
     )
-    return Policy(path, read_checked("policy", path, read_named(path, "policy", fix)))
+    data = read_checked("policy", path, read_named(path, "policy", fix))
+    if "max_resubscribe" in data and data.keys().isdisjoint(("tenancies", "max_resubscribe_run")):
+        what = "max_resubscribe is a limit for each tenancy, no longer for the whole run"
+        fix = f"write max_resubscribe_run: {data['max_resubscribe']}, alone or beside it"
+        raise FileError(Problem(what, fix, data.key_place("max_resubscribe")))
+    return Policy(path, data)

@@ -358,8 +358,12 @@ class CredentialRefs(Record):
     totp: SecretRef = SecretRef("env", "PRESERVICA_2FA_TOKEN", noun=CREDENTIALS["totp"])
 
 
+# the fields of a policy that limit actions; each with `_run` limits all tenancies together
+MOST = ("max_unsubscribe", "max_move", "max_resubscribe")
+
+
 class UnsubscribeLimit(Record):
-    """How many subscriptions a plan may remove: a share of the owned ones, or a number.
+    """How many subscriptions a plan may remove or replace: a share of the owned ones, or a number.
 
     Either `percent` or `number` is set.
     """
@@ -445,7 +449,7 @@ class Tenancy(PlainSettings):
     subscriptions: DeclaredSubscriptions  # those that --target selects; by default, all
     location: Location
     not_selected: DeclaredSubscriptions = ()  # declared, but not selected
-    ceiling: UnsubscribeLimit | None = None  # the limit of the policy; `limit` applies as well
+    ceilings: Mapping[str, UnsubscribeLimit] = {}  # of the policy, by field; `limit` applies, too
 
     @property
     def key(self) -> TenancyKey:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import partial
 
 from hooksync.core.errors import Problem, Problems, shortened
-from hooksync.core.model import DeclaredSubscription, PlainSettings, Tenancy, UnsubscribeLimit
+from hooksync.core.model import (
+    DeclaredSubscription,
+    Location,
+    PlainSettings,
+    Tenancy,
+    UnsubscribeLimit,
+)
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
 from hooksync.core.urls import QUERY_VALUE
@@ -26,6 +32,11 @@ from hooksync.reconcile.plan import (
     TenancyPlans,
 )
 
+_DOES = {
+    "max_unsubscribe": "remove or move",
+    "max_move": "move",
+    "max_resubscribe": "resubscribe",
+}
 _DEFAULT_LIMIT = PlainSettings().limit
 _LIMIT_FIX = (
     "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
@@ -106,40 +117,48 @@ def _without_values(step: Step) -> tuple[str, str]:
     return QUERY_VALUE.sub("", step.shown.url.identity), step.shown.trigger
 
 
-def limit_reasons(
-    plan: TenancyPlan, tenancy: Tenancy, owned: int, limit: UnsubscribeLimit
-) -> list[Problem]:
-    """Return how a plan violates a limit of the file or of the policy.
+def limit_reasons(plan: TenancyPlan, tenancy: Tenancy, owned: int) -> list[Problem]:
+    """Return how a plan violates the limit of the file.
 
-    `owned`: the number of subscriptions that hooksync owns, without duplicates. For the file,
-    paused and replaced subscriptions, and those that `remove` names, do not count as removed; for a
-    policy, all whose URL ends do. A duplicate is not counted again. In a disabled tenancy, paused
-    subscriptions count for the file, and nothing counts for the limit of a policy for each tenancy.
+    `owned`: the number of subscriptions that hooksync owns, without duplicates. Replaced and
+    duplicate subscriptions do not count as removed, and neither do those that `remove` names.
+    Paused ones count in a disabled tenancy alone.
     """
-    if limit.policy and not tenancy.enabled:
-        return []
-    counts = _ends_url if limit.policy else partial(_counts, counts_paused=not tenancy.enabled)
+    limit = tenancy.limit
+    counts = partial(_counts, counts_paused=not tenancy.enabled)
     number = len({step.live_side.key for step in plan.steps if counts(step)})
     if not number or limit.percent == 100:
         return []
-    is_over = _exceeds(limit, number, owned)
-    is_emptied = number == owned and not (tenancy.subscriptions or tenancy.not_selected)
-    if limit.policy and is_over:
-        what = f"remove or move {number} of the {owned} it owns: the policy has max_unsubscribe"
-        what += f": {limit} ({limit.policy})"
-        fix = (
-            "remove fewer in one run, or ask the owners of the policy to allow it, under"
-            " max_unsubscribe"
-        )
-    elif is_emptied and not limit.policy:
+    if number == owned and not (tenancy.subscriptions or tenancy.not_selected):
         what = f"unsubscribe all it owns ({number}), since none is declared"
         fix = _LIMIT_FIX.format(number="100%", tenancy=tenancy.name)
-    elif is_over:
+    elif _exceeds(limit, number, owned):
         what = f"unsubscribe {number} of the {owned} it owns: limits.unsubscribe is {limit}"
         fix = _LIMIT_FIX.format(number=number, tenancy=tenancy.name)
     else:
         return []
     return [Problem(f"{tenancy.name}: would {what}", fix, tenancy.location)]
+
+
+def policy_reasons(plan: TenancyPlan, tenancy: Tenancy, owned: int) -> Iterator[Problem]:
+    """Return how a plan violates the limits of a policy for each tenancy.
+
+    In a disabled tenancy, only the limits for all tenancies together apply.
+    """
+    if not tenancy.enabled:
+        return
+    counts = _limited_steps([plan], [tenancy])
+    for field, limit in tenancy.ceilings.items():
+        if limit.percent != 100 and _exceeds(limit, counts[field], owned):
+            what = f"{plan.name}: would {_DOES[field]} {counts[field]} of the {owned} it owns"
+            yield _policy_problem(what, field, limit, limit.policy, tenancy.location)
+
+
+def _policy_problem(
+    what: str, field: str, limit: object, place: str, where: Location | None = None
+) -> Problem:
+    fix = f"do less in one run, or ask the owners of the policy to allow it, under {field}"
+    return Problem(f"{what}: the policy has {field}: {limit} ({place})", fix, where)
 
 
 def _exceeds(limit: UnsubscribeLimit, removed: int, owned: int) -> bool:
@@ -198,36 +217,52 @@ def wrong_removals(plan: TenancyPlan, tenancy: Tenancy, named: Container[str]) -
             yield Problem(what, fix, tenancy.location)
 
 
-def run_reasons(plans: TenancyPlans, limits: Mapping[str, tuple[int, str]]) -> Problems:
+def run_reasons(
+    plans: TenancyPlans, tenancies: Iterable[Tenancy], limits: Mapping[str, tuple[int, str]]
+) -> Problems:
     """List the limits of a policy that the tenancies of a run exceed together.
 
     `limits`: number and place by field.
     """
-    steps = [step for plan in plans if plan.is_ready for step in plan.steps]
-    counts = {
-        "max_unsubscribe_run": ("remove or move", sum(map(_ends_url, steps))),
-        "max_resubscribe": ("resubscribe", sum(step.action == "resubscribe" for step in steps)),
-    }
+    counts = _limited_steps([plan for plan in plans if plan.is_ready], tenancies)
     problems = []
     for field, (most, place) in limits.items():
-        does, number = counts[field]
+        number = counts[field.removesuffix("_run")]
         if number > most:
-            what = f"the run would {does} {number}: the policy has {field}: {most} ({place})"
-            fix = f"do less in one run, or ask the owners of the policy to allow it, under {field}"
-            problems.append(Problem(what, fix))
+            what = f"the run would {_DOES[field.removesuffix('_run')]} {number}"
+            problems.append(_policy_problem(what, field, most, place))
     return tuple(problems)
 
 
-def _ends_url(step: Step) -> bool:
-    """Whether a live URL ends by a step: a policy counts this as an unsubscribe."""
+def _limited_steps(plans: Iterable[TenancyPlan], tenancies: Iterable[Tenancy]) -> Counter[str]:
+    """Count the steps that each field of a policy limits, each live identity once.
+
+    A live URL that ends is moved if a different one replaces it. If the policy does not limit the
+    moves of its tenancy, it counts as unsubscribed as well.
+    """
+    limits_moves = {tenancy.name for tenancy in tenancies if "max_move" in tenancy.ceilings}
+    found = set()
+    for plan in plans:
+        for step in plan.steps:
+            field = _limited_by(step)
+            if field == "max_move" and plan.name not in limits_moves:
+                found.add(("max_unsubscribe", plan.name, step.live_side.key))
+            if field:
+                found.add((field, plan.name, step.live_side.key))
+    return Counter(field for field, _, _ in found)
+
+
+def _limited_by(step: Step) -> str | None:
+    """Return the field of a policy that limits a step; None: none does."""
     if not step.removes:
-        return False
-    if step.declared is None or PAUSED in step.reasons or URL_CHANGED in step.reasons:
-        return True
-    # a duplicate; what is resubscribed may be spelled differently
-    return (
-        step.action == "unsubscribe" and step.live_side.url.identity != step.declared.url.identity
-    )
+        return None
+    if step.declared is None or PAUSED in step.reasons:
+        return "max_unsubscribe"
+    # what is resubscribed may be spelled differently
+    has_moved = step.live_side.url.identity != step.declared.url.identity
+    if URL_CHANGED in step.reasons or (step.action == "unsubscribe" and has_moved):
+        return "max_move"
+    return "max_resubscribe" if step.action == "resubscribe" else None
 
 
 def _counts(step: Step, *, counts_paused: bool) -> bool:

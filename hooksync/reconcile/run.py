@@ -44,6 +44,7 @@ from hooksync.reconcile.refusals import (
     limit_reasons,
     list_unproven,
     near_duplicates,
+    policy_reasons,
     raised_limit,
     refuse_disabling,
     refuse_unproven,
@@ -181,10 +182,9 @@ class Planner(Record):
         history = comparison.history
         plan = _beside_run(comparison.plan(), history, self.running)
         owned = len({live.key for live in comparison.live if is_owned(tenancy, live, history)})
-        over_limit = limit_reasons(plan, tenancy, owned, tenancy.limit)
+        over_limit = limit_reasons(plan, tenancy, owned)
         refusals = [*over_limit]
-        if tenancy.ceiling:
-            refusals += limit_reasons(plan, tenancy, owned, tenancy.ceiling)
+        refusals += policy_reasons(plan, tenancy, owned)
         if history.has_state and not tenancy.is_handed_over:
             refusals += refuse_disabling(plan, tenancy, self.flags, is_trusted=history.is_trusted)
         named = self.selection.remove

@@ -42,7 +42,7 @@ servers: ["{host}"]
 receivers: [a.example.org]
 secret_kinds: [env]
 max_unsubscribe_run: 2
-max_resubscribe: 20
+max_resubscribe_run: 20
 tenancies:
   "*":
     files: ["defaults.yaml", "hooks/${{tenancy}}.yaml"]
@@ -195,5 +195,7 @@ def test_a_policy_limits_what_all_tenancies_of_a_run_lose_and_replace(forty: For
         forty.environ[f"{name.upper()}_HOOK"] = f"the-new-secret-of-{name}-0123456789"
     refused = forty.run("apply", "--yes", "--policy", "policy.yaml")
     assert refused.code == 3
-    assert "would resubscribe 80: the policy has max_resubscribe: 20 (policy.yaml:6" in refused.err
+    assert (
+        "would resubscribe 80: the policy has max_resubscribe_run: 20 (policy.yaml:6" in refused.err
+    )
     assert sum(len(forty.box.subscriptions(name)) for name in NAMES) == 80

@@ -149,6 +149,14 @@ def test_a_policy_that_cannot_be_read_is_an_error_and_is_never_ignored(tmp_path:
             read_policy(str(path))
 
 
+def test_a_limit_whose_meaning_changed_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="no longer for the whole run") as refused:
+        policy_of(tmp_path, "version: 1\nmax_resubscribe: 40\n")
+    assert "write max_resubscribe_run: 40" in str(refused.value)
+    both = policy_of(tmp_path, "version: 1\nmax_resubscribe: 50%\nmax_resubscribe_run: 40\n")
+    assert both.run_limits == {"max_resubscribe_run": (40, f"{both.file}:3")}
+
+
 # what a policy allows a hooks file to name
 
 

@@ -225,9 +225,39 @@ def test_pausing_counts_for_the_limit_of_a_policy_only() -> None:
     there = [live(one.name, one.url.full) for one in wanted]
     records = [made(one.name, one) for one in wanted]
     assert planned(tenancy(*wanted), there, *records).refusals == ()
-    ceiling = UnsubscribeLimit(number=2, policy="policy.yaml:9")
-    [problem] = planned(tenancy(*wanted, ceiling=ceiling), there, *records).refusals
+    ceilings = {"max_unsubscribe": UnsubscribeLimit(number=2, policy="policy.yaml:9")}
+    [problem] = planned(tenancy(*wanted, ceilings=ceilings), there, *records).refusals
     assert "max_unsubscribe: 2" in problem.what
+
+
+MOVED = declared("https://new.example/hook")
+
+
+@pytest.mark.parametrize(
+    ("limits", "wanted", "flags", "refused"),
+    [
+        ({"max_unsubscribe": 0}, MOVED, {}, "would remove or move 1 of the 1 it owns"),
+        ({"max_unsubscribe": 0, "max_move": 1}, MOVED, {}, ""),
+        ({"max_unsubscribe": 9, "max_move": 0}, MOVED, {}, "would move 1 of the 1 it owns"),
+        ({"max_unsubscribe": 0, "max_move": 0}, ONE, {"replace": ("*",)}, ""),
+        ({"max_resubscribe": 0}, ONE, {"replace": ("*",)}, "would resubscribe 1 of the 1 it owns"),
+        ({"max_resubscribe": 0}, MOVED, {}, ""),
+    ],
+)
+def test_a_policy_limits_removals_moves_and_replacements_apart(
+    limits: dict[str, int],
+    wanted: DeclaredSubscription,
+    flags: dict[str, tuple[str, ...]],
+    refused: str,
+) -> None:
+    ceilings = {
+        field: UnsubscribeLimit(number=number, policy="policy.yaml:9")
+        for field, number in limits.items()
+    }
+    owner = tenancy(wanted, ceilings=ceilings)
+    plan = planned(owner, [live("a")], made("a", ONE), options=Selection(**flags))
+    assert "".join(problem.what.partition(": ")[2] for problem in plan.refusals).startswith(refused)
+    assert bool(plan.refusals) is bool(refused)
 
 
 def test_a_subscription_is_paused_and_subscribed_again(place: Place) -> None:
@@ -269,8 +299,8 @@ def test_remove_takes_only_the_ids_that_it_names() -> None:
 def test_remove_takes_the_last_subscription_if_the_policy_allows_that_number() -> None:
     options = Selection(remove=("a",))
     for number, is_refused in ((1, False), (0, True)):
-        ceiling = UnsubscribeLimit(number=number, policy="policy.yaml:9")
-        plan = planned(tenancy(ceiling=ceiling), [live("a")], made("a", ONE), options=options)
+        ceilings = {"max_unsubscribe": UnsubscribeLimit(number=number, policy="policy.yaml:9")}
+        plan = planned(tenancy(ceilings=ceilings), [live("a")], made("a", ONE), options=options)
         assert bool(plan.refusals) is is_refused
 
 
