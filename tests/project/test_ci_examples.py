@@ -632,7 +632,7 @@ def test_the_jenkinsfile_interpolates_nothing_and_limits_the_time_of_each_stage(
 def jenkins_run(runner: Runner, stage: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the script of a stage. The policy is outside the checkout, as a secret file is."""
     policy = runner.folder / "policy.yaml"
-    log_in = ["PRESERVICA_USERNAME", "EXPIRED"]
+    log_in = ["PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "EXPIRED"]
     policy.write_text(runner.place.policy_text(login_variables=log_in), encoding="utf-8")
     shared = JENKINSFILE.read_text(encoding="utf-8").partition("    stages {")[0]
     variables = {
