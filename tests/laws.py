@@ -731,6 +731,7 @@ def _untrue_code(run: Run) -> Iterator[str]:
         outcomes = {outcome(step)["result"] for one in told for step in one["steps"]}
         is_quiet = not any(one["differences"] for one in told) and not run.result["refusals"]
         is_quiet &= not run.result["errors"] and not run.meets_a_bug
+        is_quiet &= not any(step["refusals"] for one in told for step in one["steps"])
         if is_whole and is_quiet and outcomes <= {"done", "unchanged"}:
             yield f"exit {run.code}, and the report knows of nothing amiss"
 

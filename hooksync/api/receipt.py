@@ -27,7 +27,14 @@ from hooksync.core.redaction import printable
 from hooksync.core.schema import check_document
 from hooksync.core.signing import PlanKey, is_same, parse_json, plan_key
 from hooksync.reconcile.diff import differing
-from hooksync.reconcile.plan import NEEDS_DECLARED, Plan, Step, TenancyPlan, TenancyPlans
+from hooksync.reconcile.plan import (
+    NEEDS_DECLARED,
+    Plan,
+    Step,
+    TenancyPlan,
+    TenancyPlans,
+    with_held,
+)
 from hooksync.render.json_text import canonical
 
 PLAN_FORMAT = "hooksync.plan/1"
@@ -65,7 +72,7 @@ def tenancy_digest(
     tenancy as the saved plan has it.
     """
     hidden = []
-    for step in tenancy.steps:
+    for step in filter(attrgetter("is_due"), tenancy.steps):
         if step.creates:
             source = json.dumps(step.declared_side.secret.value)  # also a program's arguments
             hidden.append((f"{step.address}", step.declared_side.url.full, source))
@@ -85,7 +92,7 @@ def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, s
     """
     not_set = {step.address for step in saved.steps if step.secret in NO_VALUE}
     promises = {}
-    for step in filter(attrgetter("is_change"), tenancy.steps):
+    for step in filter(attrgetter("is_due"), tenancy.steps):
         words = f"{step.action} {step.address or step.id}"
         if step.address and step.id:
             words += f", replaces {step.id}" if step.action == "resubscribe" else f", {step.id}"
@@ -122,12 +129,21 @@ def check_against(receipt: Plan, plans: TenancyPlans, key: PlanKey | None) -> It
             plan = replace(saved, steps=(), live_count=None)
             found = ["no hooks file declares it any more"]
         else:
+            plan = _held_as_saved(plan, saved)
             is_planned = plan.live_count is not None
             found = _differences(receipt, saved, plan, key) if is_planned else []
         if found:
             what = f"{plan.name}: the saved plan is stale: {printable(shortened(found))}"
             plan = replace(plan, refusals=(Problem(what, _AS_THEN),))
         yield plan
+
+
+def _held_as_saved(plan: TenancyPlan, saved: TenancyPlan) -> TenancyPlan:
+    """Hold the addresses that the saved plan shows as held: nobody has reviewed their steps."""
+    held = {}
+    for address in set(saved.held).difference(plan.held):
+        held[address] = Problem(f"{address}: the saved plan holds it", _AS_THEN)
+    return with_held(plan, held)
 
 
 def _differences(

@@ -186,6 +186,7 @@ def _save(made: Plan, options: PlanOptions, path: str, context: Context) -> str:
     for tenancy in made.tenancies:
         if tenancy.refusals or tenancy.errors:
             marked.append(f"{tenancy.name} ({'not planned' if tenancy.errors else 'refused'})")
+        marked += [f"{address} (refused)" for address in tenancy.held]
     applying = options.run_flags.command("apply", path, selects=False)
     exceptions = f", without {shortened(marked)}" if marked else ""
     return f"saved: `{applying}` carries out exactly this{exceptions}"

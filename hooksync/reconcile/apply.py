@@ -190,12 +190,12 @@ class Execution:
 
         They are the address itself, or for what is undeclared, all of the tenancy.
         """
-        absent = {}
+        absent = []
         for step in second.steps:
             if step.creates or step.action == "adopt":
-                absent[step.declared_side.address] = step
+                absent.append(step.declared_side.address)
         if address is None:
-            return [*absent]
+            return [*dict.fromkeys([*absent, *self.plan.held])]
         return [address] if address in absent else []
 
     def _remove_one(self, runner: StepRunner) -> None:

@@ -116,7 +116,7 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
             found.sort(key=partial(_preference, declared, history))
     if moved:
         _pair_moved(pairs, [move for move in moved if is_owned(tenancy, move[0], history)], history)
-    for _, found in pairs:
+    for _, found in pairs if history.records.marks else ():
         found.sort(key=history.is_marked)
     return pairs
 

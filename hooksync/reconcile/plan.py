@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from operator import attrgetter
+from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 
 from hooksync import __version__
@@ -137,6 +139,9 @@ class Step(Record):
     is_new: bool = False  # foreign, and no apply has seen it
     # it removes what no trusted entry proves to be hooksync's own, and nothing proven stays instead
     needs_review: bool = False
+    # why hooksync holds its address: it attempts none of its steps
+    refusals: Problems = ()
+    errors: Problems = ()
     receiver: ReceiverResult | None = None  # None: not challenged
     outcome: Outcome | None = None  # None in a plan
 
@@ -192,7 +197,12 @@ class Step(Record):
     @property
     def is_due(self) -> bool:
         """Whether apply is to carry the step out, and has not decided otherwise."""
-        return self.is_change and self.outcome is None
+        return self.outcome is None and self.is_change and not (self.refusals or self.errors)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a refusal or an error concerns its address."""
+        return bool(self.refusals or self.errors)
 
     @property
     def is_drift(self) -> bool:
@@ -254,6 +264,12 @@ class _Counted:
         """Whether something has to be done."""
         return any(step.is_change for step in self.steps)
 
+    @cached_property
+    def held(self) -> list[str]:
+        """The addresses that a refusal or an error concerns."""
+        held = (step.address or "" for step in self.steps if step.refusals or step.errors)
+        return [*dict.fromkeys(held)]
+
     @property
     def left_drift(self) -> list[Step]:
         """The duplicate and paused subscriptions that hooksync leaves."""
@@ -275,8 +291,11 @@ class _Counted:
         return bool(self.results().keys() & {"done", "half-done", "unsettled"})
 
     def counts(self) -> Counter[str]:
-        """Count the steps of each action."""
-        return Counter(step.action for step in self.steps)
+        """Count the steps of each action. A change that is held is none."""
+        counts = Counter[str](map(attrgetter("action"), self.steps))
+        if self.held:
+            counts -= Counter(step.action for step in self.steps if step.is_held and step.is_change)
+        return counts
 
     def results(self) -> Counter[str]:
         """Count the outcomes; empty in a plan."""
@@ -292,7 +311,7 @@ class _Counted:
         results = self.results()
         names: tuple[str, ...] = RESULTS if results else ACTIONS
         counts = {**dict.fromkeys(names, 0), **(results or self.counts())}
-        return {**counts, "secret_unknown": self.secret_unknown}
+        return {**counts, "secret_unknown": self.secret_unknown, "held": len(self.held)}
 
 
 class TenancyPlan(Record, _Counted, dict=True):
@@ -350,7 +369,8 @@ class TenancyPlan(Record, _Counted, dict=True):
     @property
     def is_ready(self) -> bool:
         """Whether there is something to do, and nothing against it."""
-        return self.has_changes and not (self.refusals or self.errors)
+        is_due = any(step.is_due for step in self.steps)
+        return is_due and not (self.refusals or self.errors)
 
     @property
     def awaits_attempt(self) -> bool:
@@ -375,7 +395,24 @@ def not_begun(plan: TenancyPlan) -> TenancyPlan:
     steps = []
     for step in plan.steps:
         result: Result = "not-attempted" if step.is_change else "unchanged"
-        steps.append(replace(step, outcome=Outcome(result)))
+        steps.append(replace(step, outcome=step.outcome or Outcome(result)))
+    return replace(plan, steps=tuple(steps))
+
+
+def with_held(
+    plan: TenancyPlan,
+    refusals: Mapping[str, Problem],
+    errors: Mapping[str, Problem] = MappingProxyType({}),
+) -> TenancyPlan:
+    """Hold addresses. `refusals`, `errors`: by address."""
+    steps = []
+    for step in plan.steps:
+        address = step.address or ""
+        if address in refusals:
+            step = replace(step, refusals=(*step.refusals, refusals[address]))
+        if address in errors:
+            step = replace(step, errors=(*step.errors, errors[address]))
+        steps.append(step)
     return replace(plan, steps=tuple(steps))
 
 
@@ -395,7 +432,7 @@ def without_unreviewed(plan: TenancyPlan) -> TenancyPlan:
     """Do not try the steps with a removal that nobody has reviewed."""
     steps = []
     for step in plan.steps:
-        if step.needs_review:
+        if step.needs_review and step.is_due:
             step = replace(step, outcome=Outcome("not-attempted", _NOT_REVIEWED))
         steps.append(step)
     return replace(plan, steps=tuple(steps))
@@ -485,8 +522,9 @@ class Plan(Record, _Counted, dict=True):
     def all_refusals(self) -> Problems:
         """The reasons why apply refuses the plan, or a part of it."""
         refused = [problem for tenancy in self.tenancies for problem in tenancy.refusals]
+        refused += [problem for step in self.steps for problem in step.refusals]
         refused += [item.problem for item in self.undeclared if item.is_refused]
-        return (*refused, *self.refusals)
+        return (*dict.fromkeys(refused), *self.refusals)
 
     @property
     def all_errors(self) -> Problems:
@@ -496,7 +534,8 @@ class Plan(Record, _Counted, dict=True):
             for tenancy in self.tenancies
             for problem in tenancy.errors
         ]
-        return (*named, *self.errors)
+        held = [problem for step in self.steps for problem in step.errors]
+        return (*named, *dict.fromkeys(held), *self.errors)
 
     @property
     def unread(self) -> int:
@@ -518,7 +557,7 @@ def outcome_of(tenancy: TenancyPlan) -> TenancyResult:
     """Sum up the plan of a tenancy, or its outcome."""
     if tenancy.errors:
         return "error"
-    if tenancy.refusals:
+    if tenancy.refusals or (tenancy.held and not (tenancy.is_ready or tenancy.may_have_changed)):
         return "refused"
     if not tenancy.has_changes:
         has_drift = tenancy.open_attempts or tenancy.left_drift or tenancy.secret_unknown
@@ -540,7 +579,10 @@ def exit_code_of(plan: Plan, *, is_detailed: bool = False) -> ExitCode:
 def _plan_code(plan: Plan, *, is_detailed: bool) -> ExitCode:
     if plan.all_errors:
         return ExitCode.ERROR
-    if plan.all_refusals:
+    # a refusal that concerns an address counts only if the run would do nothing else
+    is_refused = plan.refusals or any(tenancy.refusals for tenancy in plan.tenancies)
+    is_refused = is_refused or any(item.is_refused for item in plan.undeclared)
+    if is_refused or (plan.all_refusals and not plan.ready_tenancies):
         return ExitCode.REFUSED
     if is_detailed and plan.differs:
         return ExitCode.CHANGES_PENDING

@@ -30,6 +30,7 @@ from hooksync.reconcile.plan import (
     Step,
     TenancyPlan,
     TenancyPlans,
+    with_held,
 )
 
 _DOES = {
@@ -48,10 +49,7 @@ _NEAR_FIX = (
     "if the receiver is the same, correct this value before you apply: otherwise it gets each event"
     " twice"
 )
-_LEFT = (
-    "live although paused, or live more than once (the receiver gets each event again), and"
-    " hooksync does not own it"
-)
+_LEFT = "live more than once (the receiver gets each event again), and hooksync does not own it"
 _WRONG_ID_FIX = (
     "correct the value of the URL (a variable?), or the id: `hooksync list` shows what is live"
 )
@@ -60,15 +58,15 @@ _MOST_ADDRESSES = 2  # of a tenancy, that a fix names one by one if a glob can n
 Unproven = defaultdict[str, list[str]]  # addresses, by what is not known
 
 
-def judge_ids(comparison: Comparison) -> tuple[list[Problem], list[Problem]]:
-    """Judge the ids to adopt. Return problems of wrong ids, and of ids that are ignored.
+def judge_ids(comparison: Comparison) -> tuple[dict[str, Problem], list[Problem]]:
+    """Judge the ids to adopt. Return wrong ones by address, and problems of ids that are ignored.
 
     A wrong id is live with a different URL or trigger than declared. After a lost state, an ignored
     id would vouch for any secret.
     """
     live = {subscription.id: subscription for subscription in comparison.live}
     keys = {(declared.name, declared.key) for declared, _ in comparison.pairs}
-    wrong = []
+    wrong = {}
     ignored = []
     for declared, identifier in _ids_to_adopt(comparison.tenancy):
         found = live.get(identifier)
@@ -79,7 +77,10 @@ def judge_ids(comparison: Comparison) -> tuple[list[Problem], list[Problem]]:
         elif (declared.name, found.key) not in keys:
             there = f"{found.url.shown} {found.trigger.shown}"
             what += f" live as {there}, and {declared.url.shown} is declared"
-            wrong.append(Problem(what, _WRONG_ID_FIX, declared.location))
+            problem = Problem(what, _WRONG_ID_FIX, declared.location)
+            for other in comparison.tenancy.subscriptions:
+                if other.name == declared.name:
+                    wrong[other.address] = problem
     return wrong, ignored
 
 
@@ -276,13 +277,14 @@ def refuse_unproven(
     unproven: Mapping[str, Unproven],
     flags: RunFlags,
     *,
+    recorded: Container[str],
     is_empty: bool,
 ) -> TenancyPlans:
-    """Refuse what is not known, by tenancy in `unproven`.
+    """Hold the addresses of what is not known, by tenancy in `unproven`.
 
-    One command names all addresses of a tenancy: hooksync would refuse a part of them because of
-    the others. It also names those of the other tenancies with the same kinds of problems.
-    `is_empty`: whether the state has no subscription.
+    If the state has no record of a tenancy with an unknown secret, the state may be a wrong one, so
+    the tenancy is refused. One command names all addresses with the same kinds of problems.
+    `recorded`: the names of the tenancies that the state has. `is_empty`: whether it has none.
     """
     alike = defaultdict[frozenset[str], Unproven](lambda: defaultdict(list))
     for plan in plans:
@@ -292,13 +294,29 @@ def refuse_unproven(
     fixes = {kinds: _unproven_fix(alike[kinds], flags, is_empty=is_empty) for kinds in alike}
     refused = []
     for plan in plans:
-        refusals = [*plan.refusals]
         kinds = unproven[plan.name]
         for why, addresses in kinds.items():
             what = f"{plan.name}: {why}: {shortened(addresses)}"
-            refusals.append(Problem(what, fixes[frozenset(kinds)], plan.location))
-        refused.append(replace(plan, refusals=tuple(refusals)))
+            problem = Problem(what, fixes[frozenset(kinds)], plan.location)
+            if why == SECRET_UNKNOWN.text and plan.name not in recorded:
+                plan = replace(plan, refusals=(*plan.refusals, problem))
+            else:
+                plan = with_held(plan, dict.fromkeys(addresses, problem))
+        refused.append(plan)
     return refused
+
+
+def refuse_paused(plan: TenancyPlan, flags: RunFlags) -> TenancyPlan:
+    """Hold the paused subscriptions that are live, and that hooksync cannot remove."""
+    left = [step for step in plan.steps if step.action == "leave" and PAUSED in step.reasons]
+    if not left:
+        return plan
+    which = shortened([f"{step.address} as {step.id}" for step in left])
+    removing = flags.command("remove", *(step.id for step in left))
+    what = f"{plan.name}: live although paused, and hooksync does not own it: {which}"
+    fix = f"ask who made it; `{removing}` if nobody needs it"
+    problem = Problem(what, fix, plan.location)
+    return with_held(plan, {step.address or "": problem for step in left})
 
 
 def _globs(plan: TenancyPlan, addresses: list[str]) -> list[str]:
@@ -342,15 +360,16 @@ def _unproven_fix(globs: Unproven, flags: RunFlags, *, is_empty: bool) -> str:
 
 
 def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
-    """Warn of duplicate and paused subscriptions that are left, and of open attempts."""
+    """Warn of duplicates that are left, and of open attempts."""
     if plan.state is None and plan.secret_unknown:
         what = f"secrets of {plan.secret_unknown} not compared: the run has no state"
         yield Problem(what, "leave out --no-state, or name the state with --state")
-    if left := plan.left_drift:
+    left = [step for step in plan.left_drift if not step.is_held]
+    if left:
         which = [f"{step.address} as {step.id} ({step.reason})" for step in left]
         removing = flags.command("remove", *(step.id for step in left))
         fix = f"ask who made it; `{removing}` if nobody needs it"
         yield Problem(f"{_LEFT}: {shortened(which)}", fix)
     if plan.open_attempts:
         what = f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}"
-        yield Problem(what, "apply again later: after an hour, it forgets what no list shows")
+        yield Problem(what, "apply again: it waits for the list, and then continues")

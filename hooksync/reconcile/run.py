@@ -38,6 +38,7 @@ from hooksync.reconcile.plan import (
     Step,
     TenancyPlan,
     TenancyPlans,
+    with_held,
 )
 from hooksync.reconcile.refusals import (
     judge_ids,
@@ -47,6 +48,7 @@ from hooksync.reconcile.refusals import (
     policy_reasons,
     raised_limit,
     refuse_disabling,
+    refuse_paused,
     refuse_unproven,
     wrong_removals,
 )
@@ -105,16 +107,19 @@ class Planner(Record):
         comparisons = {comparison.tenancy.name: comparison for comparison in self.compare(fetched)}
         plans = []
         unproven = {}
+        recorded = set()
         for item in fetched:
             plan = empty_plan(item.tenancy, item.errors, item.refusals)
             tried: Container[str] = ()
             if comparison := comparisons.get(plan.name):
                 plan = self._judged(comparison)
                 plan, tried = _with_attempts(comparison, plan, self.running)
+                if comparison.history.records.subscriptions:
+                    recorded.add(plan.name)
             unproven[plan.name] = list_unproven(plan, tried)
             plans.append(plan)
         is_empty = not (self.state and self.state.addresses)
-        return refuse_unproven(plans, unproven, self.flags, is_empty=is_empty)
+        return refuse_unproven(plans, unproven, self.flags, recorded=recorded, is_empty=is_empty)
 
     def compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
         """Pair what is declared and live in each tenancy, and derive the keys of all secrets.
@@ -196,13 +201,11 @@ class Planner(Record):
             *ignored,
             *raised_limit(tenancy, owned),
         )
-        return replace(
-            plan,
-            refusals=tuple(refusals),
-            over_limit=tuple(over_limit),
-            warnings=warnings,
-            errors=tuple(wrong),
+        plan = replace(
+            plan, refusals=tuple(refusals), over_limit=tuple(over_limit), warnings=warnings
         )
+        plan = with_held(plan, {}, wrong)
+        return refuse_paused(plan, self.flags) if history.has_state and tenancy.enabled else plan
 
 
 def wanted_identities(tenancy: Tenancy, url_salt: str, plan: TenancyPlan) -> dict[str, bool]:
@@ -432,7 +435,7 @@ def challenge_receivers(plans: TenancyPlans, run: Run) -> TenancyPlans:
 def _is_challenged(plan: TenancyPlan, step: Step) -> bool:
     """Whether the receiver of a step is challenged."""
     is_usual = step.creates and plan.probe != "never"
-    return plan.is_ready and (is_usual or _is_risky(plan, step))
+    return plan.is_ready and step.is_due and (is_usual or _is_risky(plan, step))
 
 
 def _is_risky(plan: TenancyPlan, step: Step) -> bool:
@@ -446,11 +449,11 @@ def _is_risky(plan: TenancyPlan, step: Step) -> bool:
 
 
 def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult]) -> TenancyPlan:
-    """Refuse a plan if a receiver has a different secret, or must be ready and is not.
+    """Hold an address if its receiver has a different secret, or must be ready and is not.
 
     Warn of other receivers that are not ready. `answers`: by declared address.
     """
-    refusals = [*plan.refusals]
+    refusals = {}
     warnings = [*plan.warnings]
     steps = []
     for step in plan.steps:
@@ -467,12 +470,11 @@ def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult])
                     f"{new.tenancy}/{new.name}: the receiver at {new.url.shown} is not ready:"
                     f" {answer.detail}"
                 )
-                problems = refusals if is_refused else warnings
-                problems.append(Problem(what, answer.fix, new.location))
+                problem = Problem(what, answer.fix, new.location)
+                if is_refused:
+                    refusals[new.address] = problem
+                elif problem not in warnings:  # the triggers of a name have one receiver
+                    warnings.append(problem)
         steps.append(step)
-    return replace(
-        plan,
-        steps=tuple(steps),
-        refusals=tuple(dict.fromkeys(refusals)),  # the triggers of a name have one receiver
-        warnings=tuple(dict.fromkeys(warnings)),
-    )
+    plan = replace(plan, steps=tuple(steps), warnings=tuple(warnings))
+    return with_held(plan, refusals)

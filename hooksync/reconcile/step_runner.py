@@ -110,8 +110,9 @@ class StepRunner:
         """
         if self.step.outcome:
             return self.step
-        if not self.step.is_change:
-            return replace(self.step, outcome=Outcome("unchanged"))
+        if not self.step.is_due:
+            result: Result = "not-attempted" if self.step.is_change else "unchanged"
+            return replace(self.step, outcome=Outcome(result))
         record = self._ledger.record(self.step.declared_side) if self.step.creates else None
         if self._is_conflict and isinstance(record, Attempt) and not record.id:
             self._ledger.close(self.step.declared_side)

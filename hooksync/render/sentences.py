@@ -95,6 +95,8 @@ def summaries(plan: Plan) -> list[str]:
         sentences.append(f"Not as declared: {_left(plan)} left alone.")
     if (has_result or plan.left_drift) and _unknown(plan):
         sentences.append(f"Not compared: {_unknown(plan)}.")
+    if plan.held:
+        sentences.append(f"Held: {shortened(plan.held)}.")
     adopted = sum(step.action == "adopt" or step.evidence == "adopted" for step in plan.steps)
     if adopted:
         secrets = pluralised(adopted, "secret")
@@ -235,4 +237,4 @@ def verified_sentences(plan: Plan) -> Iterator[str]:
 def _is_doubtful(tenancy: TenancyPlan) -> bool:
     """Whether a different sentence names something of a tenancy that is not as declared."""
     is_open = tenancy.results()["unsettled"] or tenancy.open_attempts or tenancy.secret_unknown
-    return bool(tenancy.differences or tenancy.left_drift or is_open)
+    return bool(tenancy.differences or tenancy.left_drift or tenancy.held or is_open)

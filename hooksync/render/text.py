@@ -108,7 +108,7 @@ def tenancy_lines(plan: Plan, *, shows_kept: bool) -> Lines:
     read = [tenancy for tenancy in plan.tenancies if tenancy.live_count is not None]
     for tenancy in read:
         steps = _shown_steps(tenancy, shows_kept=shows_kept)
-        has_news = tenancy.refusals or new_words(tenancy.steps)
+        has_news = tenancy.refusals or tenancy.held or new_words(tenancy.steps)
         if not steps and not has_news and len(plan.tenancies) > 1:
             quiet.append(tenancy)
             continue
@@ -243,6 +243,8 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
         for name, note in fields_of(Notes, step.declared).items():
             if note:
                 yield name, note
+    if step.is_held:
+        yield "refused", "held, for the reason below"
     if step.outcome and step.outcome.result != "unchanged":
         yield "outcome", RESULT_WORDS[step.outcome.result]
 

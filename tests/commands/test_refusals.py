@@ -280,3 +280,84 @@ def test_the_command_that_applies_a_saved_plan_works_as_printed(flagged: Flagged
     done = flagged.run_as_printed(command)
     assert done.code == 0, done.out + done.err
     assert [one.trigger for one in flagged.box.subscriptions("DEMO")] == ["MOVED"]
+
+
+# --- what a refusal holds
+
+TWO = f"""{HOOKS}\
+      second:
+        url: ${{SECOND}}
+        trigger: MOVED
+        secret: {{env: SECOND_SECRET}}
+"""
+
+
+@pytest.fixture
+def half_ready(place: Place) -> Place:
+    """A place with two names. The receiver of the second one has a different secret."""
+    place.write(TWO)
+    place.receiver.set_secret("second", "a-different-secret-0123456789")
+    place.environ |= {"SECOND": place.receiver.url("second"), "SECOND_SECRET": OTHER_SECRET}
+    return place
+
+
+def live_triggers(place: Place) -> list[str]:
+    return sorted(one.trigger for one in place.box.subscriptions("DEMO"))
+
+
+def test_a_wrong_receiver_holds_its_own_address_and_what_is_undeclared(half_ready: Place) -> None:
+    place = half_ready
+    plan = place.run("plan", "--probe", "--format", "json")
+    assert (plan.code, plan.json["tenancies"][0]["outcome"]) == (0, "changes")
+    [held] = [step for step in plan.json["tenancies"][0]["steps"] if step["refusals"]]
+    assert held["address"] == "prod/second/MOVED"
+    assert (plan.json["summary"]["subscribe"], plan.json["summary"]["held"]) == (2, 1)
+    assert place.run("plan", "--probe", "--detailed-exitcode").code == 2
+    run = place.run("apply", "--yes")
+    assert (run.code, live_triggers(place)) == (4, ["FULL_TEXT_INDEXED", "MOVED"])
+    assert "refused: hooks.yaml:11:7: prod/second: the receiver at ${SECOND}" in run.err
+    assert "Held: prod/second/MOVED.\n" in run.out
+    assert "Verified" not in run.out
+    place.write(TWO.replace("[INDEXED, MOVED]", "[INDEXED]"))
+    run = place.run("apply", "--yes")  # what is undeclared waits
+    assert (run.code, len(live_triggers(place))) == (3, 2)
+    assert "it stays until these certainly exist: prod/second/MOVED" in run.out
+    place.receiver.set_secret("second", OTHER_SECRET)
+    assert place.run("apply", "--yes").code == 0
+    assert live_triggers(place) == ["FULL_TEXT_INDEXED", "MOVED"]
+    assert place.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_only_a_held_address_left_to_do_is_refused_with_3(half_ready: Place) -> None:
+    assert half_ready.run("apply", "--yes").code == 4
+    assert half_ready.run("plan", "--probe").code == 3
+    run = half_ready.run("apply", "--yes", "--format", "json")
+    assert (run.code, run.json["tenancies"][0]["outcome"]) == (3, "refused")
+
+
+def test_a_saved_plan_leaves_out_what_it_holds(half_ready: Place) -> None:
+    place = half_ready
+    saved = place.run("plan", "--probe", "--out", "plan.json")
+    assert "carries out exactly this, without prod/second/MOVED (refused)" in saved.err
+    place.receiver.set_secret("second", OTHER_SECRET)
+    run = place.run("apply", "plan.json")
+    assert (run.code, len(live_triggers(place))) == (4, 2)
+    assert "prod/second/MOVED: the saved plan holds it" in run.err
+
+
+def test_two_open_attempts_do_not_hold_the_rotation_of_a_different_receiver(place: Place) -> None:
+    two_tried_twice(place)
+    moved = "prod/catalogue/MOVED"
+    assert place.run("apply", "--yes", "--replace", moved).code == 4
+    place.rotate()
+    run = place.run("apply", "--yes", "--format", "json")
+    assert run.code == 4
+    done = [step["address"] for step in run.steps if step["outcome"]["result"] == "done"]
+    assert done == [moved]
+    assert [step["address"] for step in run.steps if step["refusals"]] == ["prod/catalogue/INDEXED"]
+
+
+def test_a_secret_that_is_not_set_holds_the_tenancy(half_ready: Place) -> None:
+    del half_ready.environ["SECOND_SECRET"]
+    run = half_ready.run("apply", "--yes")
+    assert (run.code, half_ready.changing_calls) == (1, [])

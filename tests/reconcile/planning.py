@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretSources
+from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import Comparison, pair
@@ -97,6 +98,11 @@ def run_of(*tenancies: TenancyPlan, **fields: object) -> Plan:
     given: dict[str, object] = {"sources": "hooks.yaml", **fields}
     made = Plan(tenancies, "2026-01-02T03:04:05Z", "0" * 32, **given)  # type: ignore[arg-type]
     return completed(made, exit_code_of(made))
+
+
+def refused(plan: TenancyPlan) -> tuple[Problem, ...]:
+    """Return why hooksync refuses a tenancy, or some of its addresses."""
+    return run_of(plan).all_refusals
 
 
 def told(plan: TenancyPlan) -> list[str]:

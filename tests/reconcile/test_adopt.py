@@ -13,7 +13,7 @@ from hooksync.reconcile.plan import Selection
 from hooksync.render.text import question
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
 from tests.makers import INDEXED, declared, live, tenancy
-from tests.reconcile.planning import made, planned, run_of, told
+from tests.reconcile.planning import made, planned, refused, run_of, told
 
 ONE = declared()
 ADOPT_ALL = Selection(adopt=("*",))
@@ -46,7 +46,7 @@ def test_only_the_file_adopts_what_was_replaced_outside_this_state() -> None:
     lost = made("gone", ONE)
     plan = planned(tenancy(ONE), [live("b")], lost, options=ADOPT_ALL)
     assert told(plan) == ["keep b replaced-outside"]
-    assert "--adopt" not in plan.refusals[0].fix
+    assert "--adopt" not in refused(plan)[0].fix
     assert told(planned(tenancy(asking("b")), [live("b")], lost)) == ["adopt b adopt"]
 
 
@@ -66,7 +66,7 @@ def test_an_id_of_a_different_url_or_trigger_is_an_error_that_shows_both(
     other: object, shown: str
 ) -> None:
     plan = planned(tenancy(asking("a"), owns="made"), [other])  # type: ignore[list-item]
-    [error] = plan.errors
+    [error] = run_of(plan).all_errors
     assert "`adopt` names a, which is live as " + shown in error.what
     assert error.what.endswith(f"and {ONE.url.shown} is declared")
     assert error.where == ONE.location
@@ -83,7 +83,7 @@ def keyed(*ids: str) -> DeclaredSubscription:
 
 def test_the_fix_of_a_mistyped_url_key_is_not_to_remove_the_id() -> None:
     plan = planned(tenancy(keyed("a"), owns="made"), [live("a", KEYED + "k1")])
-    [error] = plan.errors
+    [error] = run_of(plan).all_errors
     assert error.what.endswith("and https://hooks.example.org/a?code=${FN_KEY} is declared")
     assert error.fix.startswith("correct the value of the URL (a variable?), or the id: ")
     assert not plan.warnings

@@ -12,7 +12,7 @@ from hooksync.core.record import replace
 from hooksync.reconcile.plan import Selection
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
-from tests.reconcile.planning import PLAIN, VALUE, derive, made, told
+from tests.reconcile.planning import PLAIN, VALUE, derive, made, refused, told
 from tests.reconcile.tenants import Tenant, outcomes, results
 from tests.state_makers import PROD, SERVER, attempt, records
 
@@ -105,7 +105,7 @@ def test_a_job_that_is_killed_again_and_again_makes_two_and_is_then_refused() ->
     for _ in range(5):
         tenant.apply(is_killed=True)
     assert len(tenant.service.live) == 2
-    [problem] = tenant.plan().refusals
+    [problem] = refused(tenant.plan())
     assert f"two attempts are open, so it is not created again: {ADDRESS}" in problem.what
     assert f"--replace {ADDRESS}" in problem.fix
     tenant.options = REPLACING
@@ -120,7 +120,7 @@ def test_after_two_lost_responses_nothing_is_created_until_replace() -> None:
         assert results(tenant.apply())[0] == "unsettled"
         assert len(tenant.attempts) == number
     for _ in range(2):
-        assert "two attempts are open" in tenant.plan().refusals[0].what
+        assert "two attempts are open" in refused(tenant.plan())[0].what
         tenant.apply()
     assert tenant.verbs.count("subscribe") == 2
     tenant.options = REPLACING
@@ -151,7 +151,7 @@ def test_two_refused_responses_leave_no_attempt_and_no_refusal() -> None:
     for _ in range(2):
         assert results(tenant.apply()) == ["failed"]
         assert tenant.attempts == ()
-    assert tenant.plan().refusals == ()
+    assert refused(tenant.plan()) == ()
     assert tenant.apply().is_as_declared
 
 
@@ -164,7 +164,7 @@ def test_a_lost_response_whose_edit_is_reverted_is_neither_awaited_nor_refused()
         assert results(tenant.apply()) == ["unsettled"]
     tenant.value = VALUE
     plan = tenant.plan()
-    assert (told(plan), plan.refusals, plan.open_attempts) == (["keep new-1"], (), ())
+    assert (told(plan), refused(plan), plan.open_attempts) == (["keep new-1"], (), ())
     assert plan.idle_attempts == (ADDRESS,)
     assert tenant.apply().is_as_declared
     tenant.apply()
@@ -222,7 +222,7 @@ def test_two_attempts_that_lists_show_in_the_opposite_order_prove_no_secret() ->
     for identifier in ("new-4", "new-1"):
         tenant.service.hidden.discard(identifier)
         assert tenant.plan().steps[0].origin == "found"
-    assert "two attempts are open" in tenant.plan().refusals[0].what
+    assert "two attempts are open" in refused(tenant.plan())[0].what
     tenant.options = REPLACING
     assert tenant.apply().is_as_declared
     assert len(tenant.service.live) == 1
@@ -243,7 +243,7 @@ def test_the_id_of_nothing_is_awaited_and_then_bounded() -> None:
     tenant.service.on_subscribe = deque([LIE, LIE, LIE])
     for _ in range(2):
         assert results(tenant.apply()) == ["unsettled"]
-    assert "two attempts are open" in tenant.plan().refusals[0].what
+    assert "two attempts are open" in refused(tenant.plan())[0].what
     tenant.wanted = tenancy()  # the name is dropped
     assert tenant.plan().steps == ()
     tenant.apply()

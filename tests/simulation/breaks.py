@@ -123,7 +123,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove what is not declared before all else exists",
         "reconcile/apply.py",
-        "            return [*absent]\n",
+        "            return [*dict.fromkeys([*absent, *self.plan.held])]\n",
         "            return []\n",
         begin=3060,
     ),
@@ -200,7 +200,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take no run lock",
         "api/run.py",
-        "            held.enter_context(_lock(store, lock_timeout, context))\n",
+        "            held.enter_context(_lock(store, lock_timeout, inputs))\n",
         "            pass\n",
     ),
     Break(

@@ -62,13 +62,15 @@ class FarBackend:
         return str(self.disk.writes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Store:
     """A state on disk for one process. It implements hooksync's `StateStore`."""
 
     disk: Disk
     process: Process
     where: str
+    policy: str | None = None
+    was_used = False
 
     key = None
     output = Output()

@@ -138,12 +138,19 @@ class Plan:
     right: set[str] = field(default_factory=set)  # identities that are live as declared
     unknown: set[str] = field(default_factory=set)  # identities whose secret the state lacks
     requested: set[str] = field(default_factory=set)  # identities that --replace names
-    replaces: set[str] = field(default_factory=set)  # ids in whose place something is made
+    replaces: dict[str, str] = field(default_factory=dict)  # identities by id: something is made
     removes: dict[str, str] = field(default_factory=dict)  # identities by id; "": undeclared
 
     @property
     def going(self) -> set[str]:
-        return self.replaces | self.removes.keys()
+        return self.replaces.keys() | self.removes.keys()
+
+    def hold(self, held: Collection[str]) -> None:
+        """Leave out what concerns some identities."""
+        self.creates -= set(held)
+        for ids in (self.replaces, self.removes):
+            for each in [each for each, one in ids.items() if one in held]:
+                del ids[each]
 
 
 def plan(
@@ -169,7 +176,8 @@ def plan(
             made.unknown.add(one)
         elif is_named or not is_right or kept in state.marks:
             made.creates.add(one)
-            made.replaces |= {kept} - {""}
+            if kept:
+                made.replaces[kept] = one
         else:
             made.right.add(one)
         for each in found:
@@ -222,7 +230,11 @@ class Model:
         first = plan(state, shown, wanted, named)
         needless = state.needless(shown, wanted, first.right)
         self.refused = refused(state, first, shown, needless)
-        if self.refused:
+        if first.unknown and not (state.entries or state.attempts):
+            return  # perhaps it is a wrong state
+        has_changes = bool(first.creates or first.going)
+        first.hold(self.refused)
+        if has_changes and not (first.creates or first.going):
             return
         closing = [(one.run, one.identity) for one in needless]
         for one in state.attempts:
@@ -248,7 +260,8 @@ class Model:
         second = plan(state, shown, wanted, named, first)
         for each in first.going & second.removes.keys():
             place = second.removes[each]
-            if not second.creates or (place and place not in second.creates):
+            absent = second.creates.union(self.refused)
+            if not absent or (place and place not in second.creates):
                 self.service.delete(each)
                 state.marks.add(each)
         shown = self.service.list()

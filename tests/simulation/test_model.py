@@ -26,7 +26,7 @@ from hooksync.state.fingerprints import identity_digest
 from hooksync.state.model import StateEntry
 from tests.lanes import sampled
 from tests.makers import declared, live, tenancy
-from tests.reconcile.planning import derive, planner
+from tests.reconcile.planning import derive, planner, refused
 from tests.reconcile.tenants import Tenant
 from tests.simulation.model import KILLS, Killed, Model, Wanted
 from tests.state_makers import PROD, load
@@ -225,7 +225,7 @@ class Play:
         self.engine.options = Selection(
             replace=tuple(f"prod/{address}/MOVED" for address in replaced)
         )
-        is_refused = bool(self.engine.plan().refusals)
+        is_refused = bool(refused(self.engine.plan()))
         if kill == "after the write":
             self.engine.begin()
         else:
