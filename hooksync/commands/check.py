@@ -21,12 +21,12 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problems
 from hooksync.core.model import DeclaredSubscription, ReceiverResult, SecretRef, Tenancy
 from hooksync.core.record import Record
-from hooksync.receivers.challenges import doubt, probe_all
 from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.run import Run
 from hooksync.render.json_text import result_json
 from hooksync.render.sentences import counted, state_counts
 from hooksync.render.text import Line, name_width, unstyled
+from hooksync.service.challenges import doubt, probe_all
 
 _DOCUMENT = "hooksync.check/1"
 

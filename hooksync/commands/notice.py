@@ -20,10 +20,10 @@ from hooksync.core.reading import read_file
 from hooksync.core.record import replace
 from hooksync.core.redaction import SHORTEST_MASKED
 from hooksync.core.urls import is_plain_http, split_url, url_fault
-from hooksync.receivers.challenges import post
 from hooksync.receivers.events import JSON_HEADERS, SUCCESS
 from hooksync.reconcile.plan import Plan, Selection
 from hooksync.render.ending import NoticeForm, RunSummary, metrics_text
+from hooksync.service.challenges import post
 from hooksync.service.http import Caller
 
 _TIMEOUT = 10.0  # seconds

@@ -14,9 +14,10 @@ from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import HookUrl, ReceiverResult, Secret, SecretRef, Secrets
 from hooksync.core.record import Record, field
 from hooksync.receiver import sign_event, verify_event
-from hooksync.receivers.challenges import key_of, post
-from hooksync.receivers.diagnosis import event_mistakes, name_mistake
+from hooksync.receivers.diagnosis import event_mistakes
+from hooksync.service.challenges import key_of, post
 from hooksync.service.http import Caller, Response
+from hooksync.service.signatures import name_mistake
 
 SIGNATURE = "Preservica-Signature"  # the header
 SUCCESS = range(200, 300)  # statuses of success; it is not known which of them Preservica accepts

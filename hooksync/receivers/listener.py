@@ -18,7 +18,6 @@ from hooksync.core.errors import FileError, Problem, os_reason
 from hooksync.core.model import ReceiverResult, Secrets, Trigger
 from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, ProcessMemory, Receiver
-from hooksync.receivers.challenges import challenge, key_of
 from hooksync.receivers.events import (
     HEADERS,
     LISTEN,
@@ -30,6 +29,7 @@ from hooksync.receivers.events import (
 from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from hooksync.receivers.suite import Sender
 from hooksync.receivers.verdict import explain_refusal
+from hooksync.service.challenges import challenge, key_of
 
 MOST_REFUSED = 100  # refused events that are recorded in a run: anybody can send them
 

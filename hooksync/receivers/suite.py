@@ -21,7 +21,6 @@ from urllib.parse import quote
 from hooksync.core.model import FailureKind, HookUrl, ReceiverResult, ReceiverState, Secret
 from hooksync.core.record import Record, replace
 from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
-from hooksync.receivers.challenges import challenge, doubt, key_of, signs
 from hooksync.receivers.events import (
     JSON_HEADERS,
     LISTEN,
@@ -32,6 +31,7 @@ from hooksync.receivers.events import (
     deliver,
     signed,
 )
+from hooksync.service.challenges import challenge, doubt, key_of, signs
 from hooksync.service.http import Caller, Response
 
 TrialState = Literal["passed", "failed", "unproved", "warning"]

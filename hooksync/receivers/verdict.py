@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from hooksync.core.record import Record, replace
-from hooksync.receivers.challenges import key_of
-from hooksync.receivers.diagnosis import Mistake, event_mistakes
+from hooksync.receivers.diagnosis import event_mistakes
 from hooksync.receivers.events import SUCCESS
 from hooksync.receivers.suite import (
     FIRST,
@@ -27,6 +26,8 @@ from hooksync.receivers.suite import (
     TrialKind,
     TrialState,
 )
+from hooksync.service.challenges import key_of
+from hooksync.service.signatures import Mistake
 
 LOG_WAIT = 15.0  # seconds for the last work to appear in the log
 _LOG_FIX = "see the receiver's log"

@@ -29,7 +29,6 @@ from hooksync.core.model import (
 from hooksync.core.record import Record, field, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.core.signing import is_same
-from hooksync.receivers.challenges import ProbeTarget, probe_all
 from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
 from hooksync.reconcile.plan import (
     IN_PROGRESS,
@@ -52,6 +51,7 @@ from hooksync.reconcile.refusals import (
     refuse_unproven,
     wrong_removals,
 )
+from hooksync.service.challenges import ProbeTarget, probe_all
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller
 from hooksync.service.worker_pool import WorkerPool

@@ -68,7 +68,7 @@ REVEALING = {  # the modules that may read the value of a secret
     "config.secret_sources",
     "service.client",
     "commands.notice",
-    "receivers.challenges",
+    "service.challenges",
     "state.fingerprints",
 }
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hooksync.core.model import ReceiverResult
 from hooksync.receiver import sign_challenge
-from hooksync.receivers.challenges import READY, judge_answer
+from hooksync.service.challenges import READY, judge_answer
 
 SECRET = b"s3cret-of-the-catalogue-0123456789"
 CODE = "c0de5678c0de5678"

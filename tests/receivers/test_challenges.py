@@ -13,8 +13,8 @@ import pytest
 
 from hooksync.core.context import CallRecord
 from hooksync.core.model import HookUrl, ReceiverResult, Secret
-from hooksync.receivers.challenges import probe_all
 from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
+from hooksync.service.challenges import probe_all
 from hooksync.service.http import Caller, Transport
 from hooksync.service.worker_pool import WorkerPool
 from tests.boxes import Receiver

@@ -25,8 +25,8 @@ from hooksync.core.model import FailureKind, HookUrl, ReceiverResult, ReceiverSt
 from hooksync.core.record import replace
 from hooksync.core.urls import masked_url, split_url
 from hooksync.receiver import sign_challenge
-from hooksync.receivers.diagnosis import FORM_FIX, challenge_mistakes, name_mistake
 from hooksync.service.http import Caller, Request, Response
+from hooksync.service.signatures import FORM_FIX, challenge_mistakes, name_mistake
 from hooksync.service.worker_pool import WorkerPool
 
 ProbeTarget = tuple[HookUrl, Secret]
