@@ -154,22 +154,3 @@ def test_what_a_single_file_does_not_declare_is_no_drift_because_a_different_fil
     plan = deserted.run("plan", "--detailed-exitcode")
     assert (plan.code, "\nNo changes. " in plan.out) == (0, True)
     assert gone(deserted) in plan.err
-
-
-@pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
-@pytest.mark.parametrize(
-    "flags",
-    [
-        ("--tenancy", "prod"),
-        ("--target", "prod/*"),
-        ("--no-state",),
-    ],
-)
-def test_flags_that_narrow_a_plan_cause_no_warning_about_undeclared_tenancies(
-    place: Place, flags: tuple[str, ...]
-) -> None:
-    place.write(MUSEUM, "museum.yaml")
-    files = ("-f", "hooks.yaml", "-f", "museum.yaml")
-    assert place.run("apply", "--yes", *files).code == 0
-    plan = place.run("plan", *files, *flags)
-    assert "no file of this run" not in plan.out + plan.err

@@ -22,8 +22,6 @@ from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Step
 from hooksync.render.ending import NoticeForm, RunSummary, metrics_text
 from hooksync.sandbox.tenancies import Account, SandboxOptions
-from hooksync.state.contract import Holder
-from hooksync.state.local import LocalStore
 from tests.clocks import JumpingClock
 from tests.command_line import Run
 from tests.conftest import HIDDEN, HOOKS, Place
@@ -155,28 +153,6 @@ def test_a_notice_of_drift_names_the_reason_and_what_no_file_declares(watched: W
     found = figures(place.folder / "m.prom")
     assert found["undeclared_subscriptions spare"] == 2
     assert found["new_foreign_subscriptions prod"] == 0
-
-
-def test_a_notice_beside_a_running_apply_states_that_and_is_no_drift(watched: Watched) -> None:
-    place = watched.place
-    assert place.run("apply", "--yes").code == 0
-    place.box.remove("DEMO", place.box.subscriptions("DEMO")[0].id)
-    state = place.state
-    address = "prod/catalogue/INDEXED"
-    [records] = state["tenancies"]
-    [gone] = [entry for entry in records["entries"] if entry["address"] == address]
-    attempt = gone | {"id": "", "run": state["serial"], "seen": [], "proven": False}
-    records["attempts"] = [attempt | {"requested": False}]
-    del records["attempts"][0]["adopted"]
-    (place.folder / "hooks.state.json").write_text(json.dumps(state))
-    with LocalStore(str(place.folder / "hooks.state.json")).hold(Holder("ada on desk")):
-        assert watched.run("plan").code == 0
-    [told] = watched.told
-    assert_fits(told, "notice")
-    assert told["event"] == "in-progress"
-    assert "another run holds the run lock: ada on desk" in told["problems"][0]["what"]
-    assert watched.run("plan").code == 0
-    assert watched.told[-1]["event"] == "drift"
 
 
 def test_a_quiet_plan_and_metrics_report_new_foreign_subscriptions(place: Place) -> None:

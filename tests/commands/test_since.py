@@ -58,15 +58,6 @@ def test_a_plan_has_the_changed_tenancies_only_and_names_them(repository: Reposi
     assert (applied.code, "Applied: 3 done" in applied.out) == (0, True)
 
 
-def test_tenancies_that_differ_are_intersected_with_those_of_tenancy(
-    repository: Repository,
-) -> None:
-    repository.edit("a.yaml", "/a", "/other")
-    repository.edit("b.yaml", "/b", "/other")
-    planned = run(repository, "plan", "--since", "main", "--tenancy", "b*", "--format", "json")
-    assert planned.json["selection"]["tenancy"] == ["b"]
-
-
 def test_a_branch_that_changes_no_tenancy_needs_no_state_and_no_log_in(
     repository: Repository,
 ) -> None:
@@ -132,14 +123,6 @@ def test_a_tenancy_that_was_given_up_before_may_be_deleted(applied: Repository, 
     assert "no file declares b any more: 0 subscriptions of the state" in planned.err
 
 
-def test_a_renamed_or_respelled_tenancy_is_still_declared(applied: Repository) -> None:
-    applied.edit("b.yaml", "  b:", "  renamed:")
-    applied.edit("a.yaml", "    tenant: A", "    tenant: a")
-    planned = run(applied, "plan", "--since", "main", "--tenancy", "renamed")
-    assert (planned.code, "any more" in planned.text) == (0, False)
-    assert "any more" not in run(applied, "plan", "--since", "main").text
-
-
 def test_a_tenancy_that_moves_to_a_different_tenant_leaves_something_behind(
     applied: Repository,
 ) -> None:
@@ -147,10 +130,3 @@ def test_a_tenancy_that_moves_to_a_different_tenant_leaves_something_behind(
     applied.edit("a.yaml", "    tenant: A", "    tenant: B")
     planned = run(applied, "plan", "--since", "main")
     assert "no file declares a any more: 3 subscriptions of the state" in planned.err
-
-
-def test_an_unknown_commit_is_one_json_document(repository: Repository) -> None:
-    planned = run(repository, "plan", "--since", "nowhere", "--format", "json")
-    assert planned.code == 64
-    [problem] = planned.json["errors"]
-    assert "--since nowhere: " in problem["what"]

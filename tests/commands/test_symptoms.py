@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.conftest import HOOKS, SECRET, Place, owning, unprobed
 from tests.memory_terminal import MemoryTerminal, make_context
 from tests.schemas import assert_fits
 from tests.state_makers import written
+from tests.wire import Wire, answer, saying
 
 EMPTY_ANSWERS = SandboxOptions(traits=("answer-empty",))
 MANY_TENANTS = SandboxOptions(accounts=(Account(tenants=("Weißbach", "DEMO")),))
@@ -128,28 +130,28 @@ def test_the_half_done_steps_of_a_running_apply_are_no_drift(place: Place) -> No
     assert place.run("apply", "--yes").code == 0
     place.write(unprobed(HOOKS))
     place.rotate()
-    beside: dict[str, Run] = {}
+    runs: list[Run] = []
+    first = Lock()  # both creations run at once
 
     def look(record: CallRecord) -> None:
-        if record.request.startswith("POST /api/webhook") and not beside:
-            beside["text"] = place.run_process("plan", "--detailed-exitcode")
-            beside["quiet"] = place.run_process("plan", "--quiet")
-            beside["json"] = place.run_process("plan", "--format", "json")
+        if record.request.startswith("POST /api/webhook") and first.acquire(blocking=False):
+            runs.append(place.run_process("plan", "--detailed-exitcode", "--notify", "env:HOOK"))
+            runs.append(place.run_process("plan", "--quiet"))
 
-    options = ApplyOptions(files=(str(place.folder / "hooks.yaml"),), is_confirmed=True)
-    terminal = MemoryTerminal(after_call=look)
-    assert apply(options, make_context(place.environ, terminal=terminal)) == 0
-    said = "another run holds the run lock"
-    text = beside["text"]
-    assert (text.code, "+/-" in text.out, "REMOVE" in text.out) == (2, False, False)
-    assert "not compared: 5 unfinished steps; 0 unchanged.\n" in text.out
-    assert text.err.count(said) == 1
-    quiet = beside["quiet"]
+    with Wire(saying(answer(b"ok"))) as wire:
+        place.environ["HOOK"] = f"{wire.url}/notices"
+        options = ApplyOptions(files=(str(place.folder / "hooks.yaml"),), is_confirmed=True)
+        context = make_context(place.environ, terminal=MemoryTerminal(after_call=look))
+        assert apply(options, context) == 0
+    planned, quiet = runs
+    assert planned.code == 2
+    assert planned.out.endswith("not compared: 5 unfinished steps; 0 unchanged.\n")
+    assert planned.err.count("another run holds the run lock") == 1
     assert (quiet.code, quiet.out, quiet.err.count("warning: ")) == (0, "", 1)
-    document = beside["json"].json
-    assert document["tenancies"][0]["outcome"] == "in-progress"
-    assert_fits(document, "plan")
-    assert place.run("plan", "--detailed-exitcode").code == 0
+    [told] = wire.documents
+    assert_fits(told, "notice")
+    assert (told["event"], told["tenancies"][0]["outcome"]) == ("in-progress", "in-progress")
+    assert "another run holds the run lock" in told["problems"][0]["what"]
 
 
 # --- limits
@@ -211,17 +213,10 @@ def test_a_lost_state_beside_live_subscriptions_is_not_taken_for_a_new_one(place
 def test_an_apply_without_the_policy_of_the_last_apply_warns_and_names_it(place: Place) -> None:
     place.environ["HOOKSYNC_PLAN_KEY"] = "key-of-the-plans-0123456789"
     policy = place.policy()
-    assert place.run("apply", "--yes", "--policy", policy).code == 0
-    assert place.state["policy"] == policy
     said = f"the state was last written under the policy {policy}, and this run has none"
     assert said not in place.run("apply", "--yes", "--policy", policy).err
-    run = place.run("apply", "--yes")
-    assert (run.code, said in run.err) == (0, True)
-    assert said in place.run("apply", "--yes").err  # nothing was written
-    moving = ["state", "move", "prod/catalogue/MOVED", "prod/search/MOVED"]
-    assert place.run(*moving).code == 0
-    assert place.state["policy"] == policy
-    place.write(HOOKS.replace("INDEXED, ", ""))
     assert said in place.run("apply", "--yes").err
-    assert "policy" not in place.state
+    assert place.run("state", "move", "prod/catalogue/MOVED", "prod/search/MOVED").code == 0
+    place.write(HOOKS.replace("INDEXED, ", ""))
+    assert said in place.run("apply", "--yes").err  # nothing else has written the state
     assert said not in place.run("apply", "--yes").err

@@ -93,15 +93,3 @@ def test_a_saved_plan_is_refused_if_a_file_has_claimed_the_tenancy_since(folder:
     refused = folder.run("apply", "plan.json")
     assert (refused.code, folder.box.subscriptions("MUSEUM")) == (3, ())
     assert "twin and test are the same tenancy on the service" in refused.err
-
-
-@pytest.mark.parametrize("flags", NARROW.values(), ids=NARROW)
-def test_a_name_that_moves_to_a_different_tenant_leaves_its_addresses_to_the_new_name(
-    folder: Place, flags: tuple[str, ...]
-) -> None:
-    declare(folder, "prod", tenant="MUSEUM")
-    declare(folder, "test", tenant="DEMO")
-    moved = folder.run("apply", "--yes", *flags)
-    assert moved.code == 0
-    [live] = folder.box.subscriptions("DEMO")
-    assert live.url == "https://hooks.example.net/test"
