@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 _FIRST_PAUSE = 0.5  # seconds; each pause is twice the one before, and half of it is random
 _LONGEST_PAUSE = 5.0  # seconds
-_MOST_ASKED = 60.0  # seconds
+MOST_ASKED = 60.0  # seconds
 _CHECK_INTERVAL = 0.05  # seconds between two checks whether `stop` is set
 
 
@@ -117,7 +117,7 @@ class Backoff:
         the time is over before, it does not pause.
         """
         left = self._end - self._clock.monotonic()
-        asked = min(asked, _MOST_ASKED)
+        asked = min(asked, MOST_ASKED)
         pause = self._pause * (0.5 + self._clock.jitter() / 2)
         if left <= 0 or asked > left:
             return False

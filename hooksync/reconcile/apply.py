@@ -100,6 +100,7 @@ class Execution:
         self.is_reviewed = is_reviewed
         self.runners = [StepRunner(step, run.clients[plan.name], ledger) for step in plan.steps]
         self.due = [runner for runner in self.runners if runner.step.is_due]
+        self.given_up: Runners = []  # a whole wait has shown nothing of them
 
     def run_phases(self) -> AppliedTenancy:
         """Create, plan, remove, plan."""
@@ -220,7 +221,8 @@ class Execution:
         mismatched = []
         for runner in self.due:
             attempt = runner.attempt
-            if runner.is_still_listed or (attempt and attempt.id):
+            is_new = attempt and attempt.id and runner not in self.given_up
+            if runner.is_still_listed or is_new:
                 mismatched.append(runner)
         return mismatched
 
@@ -230,17 +232,19 @@ class Execution:
         Returns the last list. Raises ServiceError if even the first list cannot be read.
         """
         live = self._list()
-        waiting = awaited()
-        if any(runner.attempt and not runner.attempt.id for runner in waiting):
-            self.run.tell_wait(self.plan.name, "a response was unclear")
-        elif waiting:
-            self.run.tell_wait(self.plan.name, "the list does not match the responses yet")
+        names = [runner.step.address or runner.step.id for runner in awaited()]
+        if any(runner.attempt and not runner.attempt.id for runner in awaited()):
+            self.run.tell_wait(names, "a response was unclear")
+        elif names:
+            self.run.tell_wait(names, "the list does not match the responses yet")
         backoff = Backoff(self.run.list_wait, self.run.context.clock, self.run.context.stop)
         while awaited() and backoff.wait():
             try:
                 live = self._list()
             except HooksyncError:
                 break  # the list before this one counts
+        else:
+            self.given_up = awaited()
         return live
 
     def _list(self) -> LiveSubscriptions:

@@ -373,10 +373,15 @@ class TenancyPlan(Record, _Counted, dict=True):
         return is_due and not (self.refusals or self.errors)
 
     @property
-    def awaits_attempt(self) -> bool:
-        """Whether apply waits until a list shows what an earlier run may have made."""
+    def awaited(self) -> list[str]:
+        """The addresses for which apply waits until a list shows what an earlier run may have made.
+
+        In a refused tenancy, a list can change nothing.
+        """
+        if self.refusals or self.errors:
+            return []
         created = {step.address for step in self.steps if step.creates}
-        return bool(self.idle_attempts) or not created.isdisjoint(self.open_attempts)
+        return [*self.idle_attempts, *(name for name in self.open_attempts if name in created)]
 
     @property
     def is_as_declared(self) -> bool:

@@ -15,7 +15,14 @@ from typing import TypeAlias
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
 from hooksync.core.context import Advance, Context
-from hooksync.core.errors import HooksyncError, Problem, Problems, StateError, problems_of
+from hooksync.core.errors import (
+    HooksyncError,
+    Problem,
+    Problems,
+    StateError,
+    problems_of,
+    shortened,
+)
 from hooksync.core.model import (
     LiveSubscriptions,
     ReceiverResult,
@@ -303,15 +310,16 @@ class Run(Record):
         plans = self.planner.plan([*fetched.values()])
         # under a policy, anybody may have written the attempts of an unsigned state
         is_patient = self.planner.is_trusted
-        awaiting = [plan.name for plan in plans if is_patient and plan.awaits_attempt]
-        for name in awaiting:
-            self.tell_wait(name, "the list lacks what an earlier run may have made")
+        awaiting = [plan for plan in plans if is_patient and plan.awaited]
+        for plan in awaiting:
+            self.tell_wait(plan.awaited, "the list lacks what an earlier run may have made")
         backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
         while awaiting and backoff.wait():
-            again = [tenancy for tenancy in self.tenancies if tenancy.name in awaiting]
+            names = {plan.name for plan in awaiting}
+            again = [tenancy for tenancy in self.tenancies if tenancy.name in names]
             fetched = {**fetched, **self._read(again, lambda: None)}
             plans = self.planner.plan([*fetched.values()])
-            awaiting = [plan.name for plan in plans if plan.awaits_attempt]
+            awaiting = [plan for plan in plans if plan.awaited]
         return plans
 
     def _read(self, tenancies: Sequence[Tenancy], advance: Advance) -> Fetched:
@@ -340,11 +348,11 @@ class Run(Record):
         self.failures.append(error)
         return problems_of(error)[0]
 
-    def tell_wait(self, tenancy: str, why: str) -> None:
-        """Report why the run reads the list of a tenancy again, unless it does not wait."""
+    def tell_wait(self, awaited: Sequence[str], why: str) -> None:
+        """Report why the run reads a list again, and for which addresses, unless it never waits."""
         if self.list_wait:
             most = f"watching the list, at most {self.list_wait:g} s"
-            self.context.terminal.message(f"{tenancy}: {why}: {most}")
+            self.context.terminal.message(f"{shortened(awaited)}: {why}: {most}")
 
     def _read_one(self, tenancy: Tenancy, advance: Advance) -> FetchedTenancy:
         """Fetch one tenancy. Its errors are part of the result."""

@@ -29,7 +29,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
 from hooksync import __version__
-from hooksync.core.clock import Backoff
+from hooksync.core.clock import MOST_ASKED, Backoff
 from hooksync.core.context import CallRecord, Context
 from hooksync.core.errors import AnswerLost, Problem, ServiceError, os_reason
 from hooksync.core.model import Variables
@@ -367,6 +367,7 @@ class Caller(Record):
     context: Context
     private_receivers: bool = True  # whether receivers may be called at private addresses
     before_change: Callable[[], None] = lambda: None  # raises LockLost: then nothing is changed
+    busy: set[str] = field(default_factory=set)  # the peers that were reported as busy
 
     @property
     def redactor(self) -> Redactor:
@@ -411,6 +412,10 @@ class Caller(Record):
             is_broken = may_repeat and response.status >= SERVER_ERROR
             may_help = is_broken or response.status == TOO_MANY
             asked = read_retry_after(response.headers.get("Retry-After"))
+            if response.status == TOO_MANY and repeats_left and peer not in self.busy:
+                self.busy.add(peer)
+                most = f"hooksync waits as long as it asks, at most {MOST_ASKED:g} s for each call"
+                self.context.terminal.message(f"{peer} is busy (429): {most}")
             if not (may_help and repeats_left and backoff.wait(asked)):
                 break
         return response

@@ -91,9 +91,9 @@ BREAKS = {
     ),
     "answers: slow bodies": Break(
         "wait for as long as there is something to wait for",
-        "service/http.py",
-        "self._end = time.monotonic() + (connection",
-        "self._end = time.monotonic() + 1e6 * (connection",
+        "core/timed_reader.py",
+        "self._end = time.monotonic() + seconds",
+        "self._end = time.monotonic() + 1e6 * seconds",
     ),
     "answers: broken": Break(
         "take what is no JSON for an empty list",

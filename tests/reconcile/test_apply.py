@@ -203,7 +203,16 @@ def test_no_step_is_tried_twice_and_each_unfinished_step_has_a_reason_and_a_fix(
 def test_a_wait_for_the_list_says_why_and_how_long(service: FakeService, why: str) -> None:
     tenant = Tenant(tenancy(ONE), service, list_wait=30.0).remember_live()
     tenant.apply()
-    assert tenant.terminal.err[0] == f"prod: {why}: watching the list, at most 30 s"
+    assert tenant.terminal.err[0] == f"{ONE.address}: {why}: watching the list, at most 30 s"
+
+
+def test_what_one_wait_did_not_show_is_not_awaited_again() -> None:
+    service = FakeService.holding([OLD], on_subscribe=deque([LIE]))
+    tenant = Tenant(tenancy(ONE), service, list_wait=30.0).remember_live()
+    start = tenant.clock.monotonic()
+    assert results(tenant.apply()) == ["unsettled"]
+    assert tenant.clock.monotonic() - start < 31
+    assert "watching the list" in "".join(tenant.terminal.err)
 
 
 @pytest.mark.parametrize("script", [LIE, ("after", rejected(403)), lost(), rejected(403)])

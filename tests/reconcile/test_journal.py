@@ -6,7 +6,7 @@ from collections import deque
 
 import pytest
 
-from hooksync.core.errors import HooksyncError
+from hooksync.core.errors import HooksyncError, Problem
 from hooksync.core.model import DeclaredSubscription, Secret, TenancyKey
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Selection
@@ -248,7 +248,7 @@ def test_the_id_of_nothing_is_awaited_and_then_bounded() -> None:
     assert tenant.plan().steps == ()
     tenant.apply()
     assert len(tenant.attempts) == 2  # each claims its own id, and nothing else
-    assert not tenant.plan().awaits_attempt
+    assert tenant.plan().awaited == []
 
 
 def test_what_is_dropped_before_a_list_shows_it_is_removed_when_a_list_shows_it() -> None:
@@ -303,7 +303,8 @@ def test_an_id_from_a_response_is_not_live_until_a_list_shows_it() -> None:
     [attempt] = tenant.attempts
     assert (attempt.id, attempt.is_proven) == ("new-1", True)
     plan = tenant.plan()
-    assert (told(plan), plan.awaits_attempt) == (["subscribe new"], True)
+    assert (told(plan), plan.awaited) == (["subscribe new"], [ADDRESS])
+    assert replace(plan, refusals=(Problem("over the limit", ""),)).awaited == []
     tenant.service.hidden.clear()
     assert told(tenant.plan()) == ["keep new-1"]
     assert tenant.apply().is_as_declared

@@ -222,6 +222,10 @@ def test_a_subscribe_is_repeated_after_429_only(clients: Clients, start: Start) 
     assert len(box.subscriptions("DEMO")) == 1
     assert names(box).count("subscribe") == 5
     assert clients.waits[0] == 3.0
+    # once, however often the call is repeated
+    [said] = [line for line in clients.said if "busy" in line]
+    most = "hooksync waits as long as it asks, at most 60 s for each call"
+    assert said == f"{clients.tenancy(box.url).peer} is busy (429): {most}"
 
 
 def test_a_call_is_repeated_within_two_minutes_only(clients: Clients, start: Start) -> None:
