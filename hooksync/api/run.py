@@ -361,9 +361,13 @@ def make_plan_for_apply(inputs: Inputs, run: Run, *, asks: bool = False) -> Plan
     return _plan_of(inputs, run, tenancies)
 
 
-def challenge(inputs: Inputs, run: Run, plan: Plan) -> Plan:
-    """Challenge the receivers of new subscriptions, and judge the plan by their answers."""
-    return _with_tenancies(inputs, run, plan, challenge_receivers(plan.tenancies, run))
+def challenge(inputs: Inputs, run: Run, plan: Plan, *, is_check: bool = False) -> Plan:
+    """Challenge the receivers of new subscriptions, and judge the plan by their answers.
+
+    `is_check`: challenge all receivers.
+    """
+    tenancies = challenge_receivers(plan.tenancies, run, is_check=is_check)
+    return _with_tenancies(inputs, run, plan, tenancies)
 
 
 def carry_out(inputs: Inputs, run: Run, plan: Plan, *, is_reviewed: bool) -> Plan:

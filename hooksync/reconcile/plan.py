@@ -62,7 +62,9 @@ TenancyResult = Literal[
     "as-declared", "in-progress", "changes", "applied", "not-as-declared", "refused", "error"
 ]  # the most urgent last
 TENANCY_RESULTS: tuple[TenancyResult, ...] = get_args(TenancyResult)
-DocumentFormat = Literal["hooksync.plan/1", "hooksync.report/1", "hooksync.list/1"]
+DocumentFormat = Literal[
+    "hooksync.plan/1", "hooksync.report/1", "hooksync.list/1", "hooksync.check/1"
+]
 
 Counts: TypeAlias = dict[str, int]  # by what is counted
 

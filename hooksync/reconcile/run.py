@@ -39,6 +39,7 @@ from hooksync.core.signing import is_same
 from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
 from hooksync.reconcile.plan import (
     IN_PROGRESS,
+    NEEDS_DECLARED,
     Action,
     Selection,
     Step,
@@ -417,14 +418,19 @@ def _refuse_takeovers(fetched: Fetched, others: TenancyPlaces, state: State) -> 
     return {**fetched, **refused}
 
 
-def challenge_receivers(plans: TenancyPlans, run: Run) -> TenancyPlans:
+def challenge_receivers(plans: TenancyPlans, run: Run, *, is_check: bool = False) -> TenancyPlans:
     """Challenge the receivers of new and adopted subscriptions, each once, and judge the plans.
+
+    `is_check`: challenge all others, too, unless `probe` is `never`.
 
     A receiver is left out if its secret cannot be used, or if the run was interrupted before.
     """
-    asked = [
-        step.declared_side for plan in plans for step in plan.steps if _is_challenged(plan, step)
-    ]
+    asked = []
+    for plan in plans:
+        for step in plan.steps:
+            is_other = is_check and plan.probe != "never" and step.action in NEEDS_DECLARED
+            if _is_challenged(plan, step) or is_other:
+                asked.append(step.declared_side)
     secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
     targets: dict[str, ProbeTarget] = {}
     for declared in asked:
@@ -467,8 +473,9 @@ def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult])
     for step in plan.steps:
         answer = answers.get(step.address or "")
         # a duplicate has the address of a different step
-        if answer and _is_challenged(plan, step):
+        if answer and step.action in NEEDS_DECLARED:
             step = replace(step, receiver=answer)
+        if answer and _is_challenged(plan, step):
             is_refused = (
                 plan.probe == "require" or _is_risky(plan, step) or answer.state == "wrong-secret"
             )

@@ -46,10 +46,10 @@ def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() 
     with shipped_receiver("another-secret-0123456789") as url:
         done = run("check", "--url", f"{url}?code={KEY}", *NAMED, "--format", "json")
     assert done.code == 1
-    [found] = done.json["findings"]
-    told = f"receiver {url}?code=***: it signs challenges with a different secret"
-    assert (found["tenancy"], found["detail"]) == ("", told)
-    assert done.json["tenancies"] == []
+    [tenancy] = done.json["tenancies"]
+    [step] = tenancy["steps"]
+    assert (tenancy["name"], step["declared"]["url"]) == ("", f"{url}?code=***")
+    assert step["receiver"]["detail"] == "it signs challenges with a different secret"
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,7 @@ def test_a_program_for_a_credential_needs_permission_too(place: Place) -> None:
         place.run("list"),
         "password command:sh (1 argument) runs a program, which is not allowed",
     )
-    done = place.run("check", "--allow-commands", "--format", "json")
-    assert done.code == 0
-    [login] = [each for each in done.json["findings"] if each["subject"] == "log-in"]
-    assert login["detail"] == "username env:PRESERVICA_USERNAME, password command:sh (1 argument)"
+    assert place.run("check", "--allow-commands").code == 0
 
 
 def test_applying_a_saved_plan_runs_no_program_without_allow_commands(commanded: Place) -> None:
@@ -182,10 +179,7 @@ def test_pypreservica_credentials_in_the_folder_are_used_within_the_policy(place
     place.write(login, "credentials.properties")
     run = place.run("check")
     assert run.code == 0
-    assert (
-        "log-in              username env:PRESERVICA_USERNAME, password env:PRESERVICA_PASSWORD"
-        in run.out
-    )
+    assert "ok        log-in, list        0 live\n" in run.out
     assert place.run("apply", "--yes").code == 0
     places = ["RECEIVER", "PRESERVICA_SERVER", "PRESERVICA_TENANT"]
     allowed = {"allow_http": True, "secret_kinds": ["env", "file"], "place_variables": places}
