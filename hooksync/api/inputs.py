@@ -188,7 +188,7 @@ def hold_to_policy(
     policy = None
     breaches = [] if options.allows_commands else [*declarations.command_problems(entries)]
     if options.policy:
-        policy = read_policy(options.policy)
+        policy = read_policy(options.policy, context.environ)
         breaches = [*policy.breaches(entries, context.environ)]
     if breaches:
         raise Refused(*declarations.in_order(breaches))

@@ -82,7 +82,7 @@ class FileOptions(CommandOptions):
     files: tuple[str, ...] = HOOKS_FILES
     policy: str | None = flag(
         "--policy FILE",
-        "limit what the run may do",
+        "limit the run; or git:REF:PATH",
         SAFETY,
         default=None,
         variable="HOOKSYNC_POLICY",

@@ -23,7 +23,7 @@ def validate(options: FileOptions, context: Context) -> ExitCode:
     warnings = key_warnings(options.policy, context.environ)
     judges: list[Judge] = [partial(check_as_written, warnings)]
     if options.policy:
-        judges.append(read_policy(options.policy).breaches)
+        judges.append(read_policy(options.policy, context.environ).breaches)
     elif not options.allows_commands:
         judges.append(command_problems)
     entries = read_tenancies(read_sources(options.files, context.stdin), judges)

@@ -7,6 +7,9 @@ includes variables that a tenancy uses because it names none, such as PRESERVICA
 belong to a different team. A policy limits only the actions that it mentions. Different spellings
 of a host are judged alike. The checks make no calls and open no files; they only follow links on
 the disk.
+
+`git:REF:PATH` reads the policy from a commit of the repository that contains the working folder.
+Nothing comes from the checkout, so a change under review cannot change its policy.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from glob import escape
 from pathlib import PurePath
 from typing import TypeAlias
 
@@ -31,7 +35,8 @@ from hooksync.config.declarations import (
 from hooksync.config.files import PYPRESERVICA, STDIN, follow_links, lies_in, read_named
 from hooksync.config.yaml_loader import YamlMap, write_yaml
 from hooksync.core import urls
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError, Problem, UsageError, os_reason
+from hooksync.core.git import FAILURES, find_git, find_repository
 from hooksync.core.model import (
     KEY_VARIABLE,
     MOST,
@@ -54,6 +59,9 @@ Breaches: TypeAlias = Iterator[tuple[str, str, Location | None]]
 
 _FIX = "use a different one, or ask the owners of the policy to allow it, under {}"
 _OPTIONAL = ("PRESERVICA_TENANT", "PRESERVICA_2FA_TOKEN")  # a log-in may work without them
+_COMMITTED = re.compile("git:(?P<ref>refs/[^:]+|[0-9a-f]{40}|[0-9a-f]{64}):(?P<path>.+)")
+_SECONDS = 60.0  # time limit for one command of git; a partial clone fetches the file
+_TOP = "${repository}"  # in `files`: the folder of the repository that contains the working folder
 _PLAIN_NAME = re.compile("[a-z0-9-]+")  # no two of these names have the same ${TENANCY}
 
 
@@ -69,7 +77,7 @@ class Rules(Record):
     place_variables: Allowed = ()
     secret_folders: Allowed = ()
     allow_http: bool = False
-    files: Allowed | None = None  # globs of paths, relative to the policy; None: any file
+    files: Allowed | None = None  # globs of paths, relative to the policy, or _TOP/...; None: any
     protect: Allowed = ()  # prefixes of URLs
     triggers: Allowed | None = None  # pyPreservica's names, or those of the service
     owns: Allowed | None = None  # "made", "all", "none", and prefixes of URLs
@@ -103,7 +111,7 @@ class Policy(Record):
 
     def rules_for(self, name: str) -> Rules:
         """Return the rules for a tenancy, with its name filled in. Without any: allow nothing."""
-        values = name_values(name)
+        values = {**name_values(name), "repository": _TOP}
         data: dict[str, object] = dict(self._data_for(name))
         for field, value in data.items():
             if isinstance(value, list):
@@ -135,6 +143,7 @@ class Policy(Record):
         `environ`: fills in the variables; None: only the text before the first variable is judged.
         """
         for tenancy in tenancies:
+            yield from self._outsiders(tenancy)
             for field, what, where in self._breaches(tenancy, environ):
                 place = self._place(field, tenancy.name)
                 what = f"{what}, which the policy does not allow ({place})"
@@ -152,6 +161,16 @@ class Policy(Record):
                 names.append(use.name)
         line = write_yaml({field: names}, is_flow=True)[1:-2]
         return f"use a different one, or ask the owners of the policy to write `{line}`"
+
+    def _outsiders(self, tenancy: TenancyDeclaration) -> Iterator[Problem]:
+        """Find the files that are not in the repository of a policy that a commit contains."""
+        if not _COMMITTED.fullmatch(self.file):
+            return
+        repository = find_repository(os.curdir)
+        for file in tenancy.files:
+            if file == STDIN or find_repository(file) != repository:
+                what = f"{file} is not in {repository}, as its policy is, or is in a submodule"
+                yield Problem(what, "keep all hooks files there", Location(file, 1, 1))
 
     def _breaches(self, tenancy: TenancyDeclaration, environ: Environment) -> Breaches:
         """Yield each field of the policy that a tenancy violates, with what it does and where."""
@@ -219,16 +238,34 @@ def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Breaches:
 
 
 def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> Breaches:
-    """Judge the paths of the files. A `*` in a glob matches within one name."""
+    """Judge the paths of the files, as they are given. A `*` in a glob matches within one name.
+
+    A link may lead below its own folder, as in a ConfigMap, and the folder must be no link.
+    """
     if rules.files is None:
         return
-    folder = os.path.dirname(follow_links(policy))
-    globs = [os.path.normpath(os.path.join(folder, glob)) for glob in rules.files]
+    folder = os.path.dirname(os.path.abspath(policy_path(policy)))
+    top = find_repository(os.curdir) or os.devnull  # no file is below it
     for file in tenancy.files:
-        path = PurePath(follow_links(file))
-        if file == STDIN or not any(map(path.match, globs)):
-            what = f'{file} declares a part of tenancy "{tenancy.name}"'
-            yield "files", what, Location(file, 1, 1)
+        bases = []
+        for glob in rules.files:
+            base = top if glob.startswith(_TOP) else folder
+            pattern = os.path.join(escape(base), glob.replace(_TOP, escape(base)))
+            if PurePath(os.path.abspath(file)).match(os.path.normpath(pattern)):
+                bases.append(base)
+        where = Location(file, 1, 1)
+        if file == STDIN or not bases:
+            yield "files", f'{file} declares a part of tenancy "{tenancy.name}"', where
+        elif not any(_stays_below(file, base) for base in bases):
+            yield "files", f"a link at {file} leads to a different folder", where
+
+
+def _stays_below(file: str, base: str) -> bool:
+    """Whether a file is below the folder that its path names, and no link below `base` is on it."""
+    folder = os.path.dirname(os.path.abspath(file))
+    real_folder = follow_links(folder)
+    is_same = os.path.relpath(folder, base) == os.path.relpath(real_folder, follow_links(base))
+    return is_same and follow_links(file).startswith(os.path.join(real_folder, ""))
 
 
 def _server_breaches(rules: Rules, tenancy: TenancyDeclaration, environ: Environment) -> Breaches:
@@ -322,7 +359,7 @@ def _source_breaches(rules: Rules, refs: Iterable[SecretRef], policy: str) -> Br
         if ref.kind not in rules.secret_kinds:
             yield "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`", ref.location
         elif ref.kind == "file" and not any(
-            lies_in(ref, folder, policy) for folder in rules.secret_folders
+            lies_in(ref, folder, policy_path(policy)) for folder in rules.secret_folders
         ):
             yield "secret_folders", f"{ref} leads to a folder", ref.location
 
@@ -336,15 +373,50 @@ def key_warnings(policy: str | None, environ: Variables) -> list[Problem]:
     return [Problem(what, fix)]
 
 
-def read_policy(path: str) -> Policy:
-    """Read a policy. Raises FileError with every problem."""
-    fix = (
-        "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints its"
-        " format"
-    )
-    data = read_checked("policy", path, read_named(path, "policy", fix))
+def policy_path(name: str) -> str:
+    """Return the path of a policy; of one that a commit contains, its path in the checkout."""
+    committed = _COMMITTED.fullmatch(name)
+    if committed is None:
+        return name
+    return os.path.join(find_repository(os.curdir) or os.curdir, committed["path"])
+
+
+def read_policy(name: str, environ: Environment = None) -> Policy:
+    """Read a policy. Raises FileError with every problem, or UsageError for a wrong `git:`."""
+    if name.startswith("git:"):
+        content = _read_committed(name, environ or {})
+    else:
+        fix = (
+            "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints"
+            " its format"
+        )
+        content = read_named(name, "policy", fix)
+    data = read_checked("policy", name, content)
     if "max_resubscribe" in data and data.keys().isdisjoint(("tenancies", "max_resubscribe_run")):
         what = "max_resubscribe is a limit for each tenancy, no longer for the whole run"
         fix = f"write max_resubscribe_run: {data['max_resubscribe']}, alone or beside it"
         raise FileError(Problem(what, fix, data.key_place("max_resubscribe")))
-    return Policy(path, data)
+    return Policy(name, data)
+
+
+def _read_committed(name: str, environ: Variables) -> bytes:
+    """Read a policy from a commit of the repository that contains the working folder."""
+    committed = _COMMITTED.fullmatch(name)
+    if committed is None:
+        what = f"--policy {name} names no ref in full: a short name can mean a tag and a branch"
+        fix = "write git:REF:PATH, with refs/... or the full id of a commit as REF"
+        raise UsageError(Problem(what, fix))
+    git = find_git(os.curdir, environ, _SECONDS)
+    if git is None:
+        what = f"--policy {name}: the working folder is in no clone of a repository"
+        raise UsageError(Problem(what, "run this in a clone"))
+    try:
+        data = git.read(committed["ref"], committed["path"])
+    except FAILURES as error:
+        what = f"--policy {name} cannot be read: git in {git.folder}: {os_reason(error)}"
+        raise FileError(Problem(what, "check that git works there")) from error
+    if data is None:
+        what = f"{committed['ref']} of {git.folder} contains no policy {committed['path']}"
+        fix = "merge the policy first; fetch the ref before each run"
+        raise FileError(Problem(what, fix))
+    return data

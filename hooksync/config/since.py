@@ -18,6 +18,7 @@ from pathlib import PurePath
 from hooksync.config.declarations import Declarations, TenancyDeclaration
 from hooksync.config.document import read_tenancies
 from hooksync.config.files import STDIN, Source, is_hooks_file, read_named
+from hooksync.config.policy import policy_path
 from hooksync.core.errors import FileError, Problem, Problems, UsageError, os_reason
 from hooksync.core.git import FAILURES, find_git
 from hooksync.core.model import Location, Notes, Variables
@@ -62,7 +63,7 @@ def changes_since(
     reason = ""
     try:
         former = read_tenancies(base.sources(files), read=base.read, identify=os.path.normpath)
-        if policy and base.differs(policy):
+        if policy and base.differs(policy_path(policy)):
             reason = f"{policy} differs, or is or was a link"
     except FileError as error:
         reason = f"the files of the merge base cannot be compared: {error.summary}"

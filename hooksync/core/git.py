@@ -66,6 +66,23 @@ class Git(Record):
         command = ["git", "-C", self.folder, *_CONFIG, *arguments]
         return programs.run(command, self.environ, self.seconds, _MOST_OUTPUT, data)
 
+    def read(self, ref: str, path: str) -> bytes | None:
+        """Return a regular file of a commit; None: there is none. Raises FAILURES.
+
+        `ref`: `refs/...` or the full id of a commit; `path`: from the top of its tree.
+        """
+        commit = ref
+        if ref.startswith("refs/"):  # as an abbreviation, it could also mean `refs/tags/refs/...`
+            _, output, _ = self.run("show-ref", "--verify", "--hash", "--", ref)
+            commit = output.decode().strip()
+        tree = f"{commit}^{{commit}}"
+        _, output, _ = self.run("ls-tree", "-z", "--full-tree", tree, "--", path)
+        fields, _, name = os.fsdecode(output).rstrip("\0").partition("\t")
+        if name != path or not fields.startswith("100"):  # 120000 is a link
+            return None
+        code, data, _ = self.run("cat-file", "blob", fields.split()[2])
+        return None if code else data
+
     def is_old(self) -> bool:
         """Whether git is older than OLDEST, or does not tell its version. Raises FAILURES."""
         _, output, _ = self.run("version")
@@ -73,8 +90,8 @@ class Git(Record):
         return match is None or (int(match[1]), int(match[2])) < OLDEST
 
 
-def find_git(path: str, environ: Variables, seconds: float) -> Git | None:
-    """Find the repository that contains a file or folder; None: there is none.
+def find_repository(path: str) -> str | None:
+    """Find the folder of the repository that contains a file or folder, after following links.
 
     A bare repository does not count: a commit can add a folder that looks like one.
     """
@@ -84,6 +101,14 @@ def find_git(path: str, environ: Variables, seconds: float) -> Git | None:
         if above == folder:
             return None
         folder = above
+    return folder
+
+
+def find_git(path: str, environ: Variables, seconds: float) -> Git | None:
+    """Find the repository that contains a file or folder; None: there is none."""
+    folder = find_repository(path)
+    if folder is None:
+        return None
     inherited = process_environ(environ)
     kept = {}
     for name in inherited:

@@ -139,13 +139,32 @@ def test_standard_input_is_refused_if_files_are_listed(policy: Policy) -> None:
     assert "<stdin> declares a part" in str([*policy.breaches(tenancies)])
 
 
-def test_a_link_to_an_allowed_file_is_followed(policy: Policy, tmp_path: Path) -> None:
-    text = FILE.replace("defaults: defaults.yaml", "defaults: {secret: {env: T_01_HOOK_SECRET}, trigger: MOVED}")  # fmt: skip
-    (tmp_path / "prod").mkdir()
-    (tmp_path / "elsewhere.yaml").write_text(text)
-    (tmp_path / "prod" / "t-01.yaml").symlink_to(tmp_path / "elsewhere.yaml")
-    source = Source(str(tmp_path / "prod" / "t-01.yaml"), text.encode())
-    assert "declares a part" in str([*policy.breaches(read_tenancies([source]))])
+@pytest.mark.parametrize(
+    ("links", "file", "is_allowed"),
+    [
+        # as in a ConfigMap: each file is a link to a hidden folder
+        ({"prod/..data": "..1", "prod/t-01.yaml": "..data/t-01.yaml"}, "prod/t-01.yaml", True),
+        ({"prod/t-01.yaml": "../red/t-01.yaml"}, "prod/t-01.yaml", False),
+        ({"prod": "red"}, "prod/t-01.yaml", False),
+        ({"prod/d": "../red/deep"}, "prod/d/../t-01.yaml", False),
+    ],
+)
+def test_a_link_leads_only_below_its_own_folder(
+    policy: Policy, tmp_path: Path, links: dict[str, str], file: str, is_allowed: bool
+) -> None:
+    text = FILE.replace("defaults: defaults.yaml\n", DEFAULTS.removeprefix("version: 1\n"))
+    for folder in ("red/deep", "prod/..1"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / ".." / "t-01.yaml").write_text(text)
+        (tmp_path / folder / "t-01.yaml").write_text(text)
+    if "prod" in links:
+        (tmp_path / "prod").rename(tmp_path / "former")
+    (tmp_path / "prod" / "t-01.yaml").unlink(missing_ok=True)
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    source = Source(str(tmp_path / file), text.encode())
+    found = [*policy.breaches(read_tenancies([source]))]
+    assert ["a link at" in problem.what for problem in found] == [True] * (not is_allowed)
 
 
 def test_the_general_rules_apply_to_a_receiver_that_the_command_line_names(policy: Policy) -> None:
