@@ -13,9 +13,10 @@ from hooksync.api.receipt import open_saved_plan
 from hooksync.commands.problems import show_plan, show_problems
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
-from hooksync.core.flags import READ, CommandOptions, flag
+from hooksync.core.flags import OUTPUT, READ, CommandOptions, flag
 from hooksync.core.output import Format
 from hooksync.core.redaction import printable
+from hooksync.render.renderers import RENDERERS
 
 
 class ShowOptions(CommandOptions):
@@ -23,14 +24,19 @@ class ShowOptions(CommandOptions):
 
     path: str = flag("PLAN", "a file of `plan --out`", READ)
     format: Format = FORMAT
+    out: str | None = flag("--out FILE", "write it into a file instead", OUTPUT, default=None)
     shows_kept: bool = ALL
     max_age: timedelta | None = MAX_AGE
 
 
 def show(options: ShowOptions, context: Context) -> ExitCode:
-    """Show a saved plan, and report whether `apply` would accept it."""
+    """Show or write a saved plan, and report whether `apply` would accept it."""
     plan, refusal = open_saved_plan(options.path, options.max_age, context)
-    show_plan(plan, options.format, context, shows_kept=options.shows_kept)
+    if options.out:
+        text = RENDERERS[options.format](plan, shows_kept=options.shows_kept)
+        context.output.write_file(options.out, text, form=options.format)
+    else:
+        show_plan(plan, options.format, context, shows_kept=options.shows_kept)
     show_problems(plan, context, refused="apply would refuse")
     verdict = f"; apply refuses it: {refusal}" if refusal else ""
     made = f"{printable(options.path)} was made at {plan.created_at}"

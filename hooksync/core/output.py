@@ -120,14 +120,14 @@ class Output:
                 sys.stderr = io.StringIO()
             self._erase = "" if stays else f"\r{' ' * len(text)}\r"
 
-    def write_file(self, path: str, text: str, mode: int = 0o600) -> None:
+    def write_file(self, path: str, text: str, mode: int = 0o600, form: Format = "json") -> None:
         """Replace a file as a whole or not at all, even in a crash.
 
-        Strings in `text` are escaped as in JSON. A symbolic link is replaced, not its target. An
+        `form`: how `text` is escaped. A symbolic link is replaced, not its target. An
         open descriptor (/dev/stdout) and the null device are written to. Raises FileError if the
         write fails, and for any other pipe, socket or device.
         """
-        data = self.safe(text, "json").encode()
+        data = self.safe(text, form).encode()
         try:
             stream = stream_path(path)
             if stream:

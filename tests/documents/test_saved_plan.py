@@ -390,6 +390,20 @@ print(sorted(engine & set(sys.modules)))
 """
 
 
+@pytest.mark.parametrize("form", ["text", "json", "markdown", "html"])
+def test_show_writes_a_plan_into_a_file_in_any_format_and_through_no_link(
+    place: Place, form: str
+) -> None:
+    assert place.run("plan", "--out", "plan.json").code == 0
+    shown = place.run("show", "plan.json", "--format", form)
+    kept = place.write("what nobody may change", "kept.txt")
+    (place.folder / "shown").symlink_to(kept)
+    written = place.run("show", "plan.json", "--format", form, "--out", "shown")
+    assert (written.code, written.out) == (0, "")
+    assert (place.folder / "shown").read_text() == shown.out
+    assert kept.read_text() == "what nobody may change"
+
+
 def test_show_loads_neither_the_engine_nor_the_network(place: Place) -> None:
     save(place)
     run = run_python(["-c", LOADED], {}, place.folder)
