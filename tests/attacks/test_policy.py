@@ -117,11 +117,11 @@ BREACHES = [  # a change, and the line of the policy that forbids it
     ("${RECEIVER}?", "{attacker}/hook?", 3),
     ("${RECEIVER}?", "{attacker}${PATH_OF_IT}?", 3),
     ("${RECEIVER}?", "http://hooks.example.org/?", 3),
-    ("{env: CATALOGUE_SECRET}", "{env: PRESERVICA_PASSWORD}", 5),
-    ("{env: CATALOGUE_SECRET}", "{env: SERVER}", 5),
+    ("{env: CATALOGUE_SECRET}", "{env: PRESERVICA_PASSWORD}", 6),
+    ("{env: CATALOGUE_SECRET}", "{env: SERVER}", 6),
     ("{env: CATALOGUE_SECRET}", "{command: [sh, -c, exit]}", 4),
-    ("{env: CATALOGUE_SECRET}", "{file: secret-of-another}", 9),
-    ("tenant: DEMO", "credentials: {password: {file: ~/.ssh/id_ed25519}}", 9),
+    ("{env: CATALOGUE_SECRET}", "{file: secret-of-another}", 10),
+    ("tenant: DEMO", "credentials: {password: {file: ~/.ssh/id_ed25519}}", 10),
 ]
 
 
