@@ -16,7 +16,6 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import replace
 from hooksync.core.run_flags import RunFlags
-from hooksync.core.urls import QUERY_VALUE
 from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import (
     NAMED_BY_REMOVE,
@@ -45,10 +44,6 @@ _LIMIT_FIX = (
 )
 _OUTSIDE = f"{REPLACED_OUTSIDE.text} (somebody else made it, or hooksync with a different state)"
 _TRIED = "two attempts are open, so it is not created again"
-_NEAR_FIX = (
-    "if the receiver is the same, correct this value before you apply: otherwise it gets each event"
-    " twice"
-)
 _LEFT = "live more than once (the receiver gets each event again), and hooksync does not own it"
 _WRONG_ID_FIX = (
     "correct the value of the URL (a variable?), or the id: `hooksync list` shows what is live"
@@ -90,32 +85,6 @@ def _ids_to_adopt(tenancy: Tenancy) -> Iterator[tuple[DeclaredSubscription, str]
     for declared in names.values():
         for identifier in declared.adopt:
             yield declared, identifier
-
-
-def near_duplicates(plan: TenancyPlan) -> Iterator[Problem]:
-    """Warn if a new subscription differs from a foreign one only in values of its URL's query.
-
-    Then a value may be wrong, and the receiver would get each event twice.
-    """
-    new = [step for step in plan.steps if step.action == "subscribe"]
-    foreign = {}
-    for step in plan.steps:
-        if new and step.declared is None and step.origin == "foreign":
-            foreign[_without_values(step)] = step.id
-    for step in new:
-        identifier = foreign.get(_without_values(step))
-        # `judge_ids` reports an id to adopt
-        if identifier and identifier not in step.declared_side.adopt:
-            what = (
-                f"{step.address} is new, but {identifier} differs from it only in values of the"
-                " URL's query"
-            )
-            yield Problem(what, _NEAR_FIX, plan.location)
-
-
-def _without_values(step: Step) -> tuple[str, str]:
-    """Return the URL without the values of its query, and the trigger."""
-    return QUERY_VALUE.sub("", step.shown.url.identity), step.shown.trigger
 
 
 def limit_reasons(plan: TenancyPlan, tenancy: Tenancy, owned: int) -> list[Problem]:
@@ -169,25 +138,6 @@ def _exceeds(limit: UnsubscribeLimit, removed: int, owned: int) -> bool:
     percent = limit.percent or 0
     # one removal is within every share above 0%
     return removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
-
-
-def refuse_disabling(
-    plan: TenancyPlan, tenancy: Tenancy, flags: RunFlags, *, is_trusted: bool
-) -> Iterator[Problem]:
-    """Refuse a disabled tenancy if hooksync cannot remove all its subscriptions."""
-    left = [step for step in plan.steps if step.action == "leave" and PAUSED in step.reasons]
-    if tenancy.enabled or not left:
-        return
-    which = shortened([f"{step.address} as {step.id}" for step in left if step.address])
-    removing = flags.command("remove", *(step.id for step in left))
-    fix = f"ask who made them; `{removing}` if nobody needs them"
-    why = "the state does not have"
-    if not is_trusted:
-        why = "only an unsigned state has"
-        sign = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
-        fix = f"sign the state: {sign}; or {fix}"
-    what = f"{tenancy.name} cannot be disabled: {why} what is live: {which}"
-    yield Problem(what, fix, tenancy.location)
 
 
 def raised_limit(tenancy: Tenancy, owned: int) -> Iterator[Problem]:
@@ -306,16 +256,25 @@ def refuse_unproven(
     return refused
 
 
-def refuse_paused(plan: TenancyPlan, flags: RunFlags) -> TenancyPlan:
-    """Hold the paused subscriptions that are live, and that hooksync cannot remove."""
+def refuse_paused(
+    plan: TenancyPlan, tenancy: Tenancy, flags: RunFlags, *, is_trusted: bool
+) -> TenancyPlan:
+    """Refuse what is paused and live, and what no trusted state has: hooksync cannot remove it.
+
+    This refuses a disabled tenancy as a whole, and otherwise holds the addresses.
+    """
     left = [step for step in plan.steps if step.action == "leave" and PAUSED in step.reasons]
     if not left:
         return plan
     which = shortened([f"{step.address} as {step.id}" for step in left])
     removing = flags.command("remove", *(step.id for step in left))
-    what = f"{plan.name}: live although paused, and hooksync does not own it: {which}"
     fix = f"ask who made it; `{removing}` if nobody needs it"
+    if not is_trusted:
+        fix = f"sign the state: `hooksync state pull > FILE`, `hooksync state push FILE`; or {fix}"
+    what = f"{plan.name}: live although paused, and hooksync does not own it: {which}"
     problem = Problem(what, fix, plan.location)
+    if not tenancy.enabled:
+        return replace(plan, refusals=(*plan.refusals, problem))
     return with_held(plan, {step.address or "": problem for step in left})
 
 

@@ -51,10 +51,8 @@ from hooksync.reconcile.refusals import (
     judge_ids,
     limit_reasons,
     list_unproven,
-    near_duplicates,
     policy_reasons,
     raised_limit,
-    refuse_disabling,
     refuse_paused,
     refuse_unproven,
     wrong_removals,
@@ -198,14 +196,11 @@ class Planner(Record):
         over_limit = limit_reasons(plan, tenancy, owned)
         refusals = [*over_limit]
         refusals += policy_reasons(plan, tenancy, owned)
-        if history.has_state and not tenancy.is_handed_over:
-            refusals += refuse_disabling(plan, tenancy, self.flags, is_trusted=history.is_trusted)
         named = self.selection.remove
         if named:
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
         wrong, ignored = judge_ids(comparison)
         warnings = (
-            *near_duplicates(plan),
             *ignored,
             *raised_limit(tenancy, owned),
         )
@@ -213,7 +208,9 @@ class Planner(Record):
             plan, refusals=tuple(refusals), over_limit=tuple(over_limit), warnings=warnings
         )
         plan = with_held(plan, {}, wrong)
-        return refuse_paused(plan, self.flags) if history.has_state and tenancy.enabled else plan
+        if not history.has_state:
+            return plan
+        return refuse_paused(plan, tenancy, self.flags, is_trusted=history.is_trusted)
 
 
 def wanted_identities(tenancy: Tenancy, url_salt: str, plan: TenancyPlan) -> dict[str, bool]:
@@ -307,7 +304,7 @@ class Run(Record):
         with self.context.terminal.progress("reading", len(self.tenancies)) as advance:
             fetched = self._read(self.tenancies, advance)
         fetched = _refuse_takeovers(fetched, self.others, self.planner.state or NO_STATE)
-        fetched = _refuse_same_tenancies(fetched, self.others, has_policy=has_policy)
+        fetched = _refuse_shared_ids(fetched) if has_policy else fetched
         plans = self.planner.plan([*fetched.values()])
         # under a policy, anybody may have written the attempts of an unsigned state
         is_patient = self.planner.is_trusted
@@ -366,55 +363,47 @@ class Run(Record):
             advance()
 
 
-def _places(fetched: Fetched, others: TenancyPlaces) -> TenancyPlaces:
-    """Return the server and tenant of each declared tenancy, as far as they are known."""
-    return {**others, **{name: item.tenancy.key for name, item in fetched.items()}}
-
-
-def _refuse_same_tenancies(fetched: Fetched, others: TenancyPlaces, *, has_policy: bool) -> Fetched:
-    """Refuse declared tenancies that are the same on the service: they would undo each other.
-
-    The log-in shows that they are. Under a policy, lists that share an id do, too: a limit for each
-    tenancy would otherwise count its removals in parts. `others`: declared, and not selected.
-    """
-    names = defaultdict[TenancyKey | str, list[str]](list)
-    for name, place in _places(fetched, others).items():
-        if place and place.tenant:
-            names[place].append(name)
-    for name, item in fetched.items():
-        for live in item.live or () if has_policy else ():
-            names[live.id].append(name)
-    refused: dict[str, FetchedTenancy] = {}
-    for key, several in names.items():
-        if len(several) == 1:
-            continue
-        both = " and ".join(several)
-        what = f"{both} are the same tenancy on the service: they would undo each other's changes"
-        if isinstance(key, str):
-            what = f"the lists of {both} contain the same id: they may be one tenancy"
-        for name in fetched.keys() & several:
-            refused.setdefault(name, fetched[name].refused(what, "declare it once"))
-    return {**fetched, **refused}
-
-
 def _refuse_takeovers(fetched: Fetched, others: TenancyPlaces, state: State) -> Fetched:
-    """Refuse a tenancy if the state has addresses there of a different one, still declared.
+    """Refuse declared tenancies that are one on the service: each would take over the other.
 
-    Otherwise it would take over the subscriptions of that one. If the declaration of that one names
-    a different server or tenant, or its log-in leads to one, then its name has moved.
+    They are if they have the same server and tenant, or if the state has addresses of a different
+    name there that is still declared, and not certain to be elsewhere. `others`: declared, and not
+    selected.
     """
-    places = _places(fetched, others)
+    places = {**others, **{name: item.tenancy.key for name, item in fetched.items()}}
+    names = defaultdict[TenancyKey | None, set[str]](set)
+    for name, place in places.items():
+        names[place].add(name)
     refused = {}
     for name, item in fetched.items():
         key = item.tenancy.key
-        for former in state.of(key).names - {name}:
-            place = places.get(former)
-            if former in places and not (place and place.is_elsewhere(key)):
-                what = f"{name}: the state has addresses of {former} on {key}, and a file still"
-                what += f" declares {former}: {name} would take over its subscriptions"
-                fix = f"declare `server` and `tenant` of both; if {name} is the new name of"
-                fix += f" {former}, remove {former} from the files"
-                refused[name] = item.refused(what, fix)
+        same = {name, *(names[key] if key.tenant else ())}
+        for former in state.of(key).names.intersection(places):
+            place = places[former]
+            if place is None or not place.is_elsewhere(key):
+                same.add(former)
+        if len(same) > 1:
+            what = f"by the files, the log-in or the state, {' and '.join(sorted(same))} are one"
+            what += f" tenancy, {key}: each would take over the other's subscriptions"
+            fix = "declare it once; or declare `server` and `tenant` of each"
+            refused[name] = item.refused(what, fix)
+    return {**fetched, **refused}
+
+
+def _refuse_shared_ids(fetched: Fetched) -> Fetched:
+    """Refuse tenancies whose lists share an id: a limit would count their removals in parts."""
+    names = defaultdict[str, list[str]](list)
+    for name, item in fetched.items():
+        for live in item.live or ():
+            names[live.id].append(name)
+    refused = {}
+    for several in names.values():
+        if len(several) > 1:
+            both = " and ".join(several)
+            what = f"the lists of {both} contain the same id: they may be one tenancy"
+            refused.update(
+                {name: fetched[name].refused(what, "declare it once") for name in several}
+            )
     return {**fetched, **refused}
 
 

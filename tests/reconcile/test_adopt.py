@@ -86,16 +86,6 @@ def test_the_fix_of_a_mistyped_url_key_is_not_to_remove_the_id() -> None:
     [error] = run_of(plan).all_errors
     assert error.what.endswith("and https://hooks.example.org/a?code=${FN_KEY} is declared")
     assert error.fix.startswith("correct the value of the URL (a variable?), or the id: ")
-    assert not plan.warnings
-
-
-def test_a_mistyped_url_key_does_not_subscribe_the_receiver_twice_without_a_warning() -> None:
-    foreign = [live("a", KEYED + "k1"), live("b", KEYED + "k1", INDEXED), live("c")]
-    plan = planned(tenancy(keyed(), owns="made"), foreign)
-    [warning] = plan.warnings
-    what = "prod/catalogue/MOVED is new, but a differs from it only in values of the URL's query"
-    assert warning.what == what
-    assert "gets each event twice" in warning.fix
 
 
 def test_one_list_of_ids_serves_all_triggers_of_a_name_also_with_target() -> None:
