@@ -4,8 +4,8 @@ All output passes through `core/output.py`, which masks them, unless the hooks f
 contain them in clear. Foreign text (a response, the message of a library's exception) is also
 masked when it arrives, before it is cut or put into a message.
 
-A value is found in clear, in hex, in base64, and with percent, JSON or HTML escapes for any of its
-characters: one level of encoding. If a peer splits or encrypts a value, it is not found.
+A value is found in clear, in hex and in base64. If it has percent, JSON or HTML escapes, its whole
+line is masked: one level of encoding. If a peer splits or encrypts a value, it is not found.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from array import array
 from binascii import b2a_base64
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from html import unescape
 from urllib.parse import unquote
 
@@ -42,12 +40,7 @@ _IGNORED_BY_ALL = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
-# each pattern begins with a literal character: otherwise it is a hundred times slower
-_PERCENT = re.compile("%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*")
-_ENTITY = re.compile("&(?:#[0-9]{1,31}|#[xX][0-9A-Fa-f]{1,31}|[0-9A-Za-z]{1,31});?")
 _BACKSLASH = re.compile(r"\\(?:u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*|x[0-9A-Fa-f]{2}|.)", re.DOTALL)
-# JSON in a JSON string has its backslashes doubled
-_DOUBLED = re.compile(r"\\\\{1,7}(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})")
 _URL_SAFE = str.maketrans("+/", "-_")
 
 Span = tuple[int, int, str]  # start and end in a text, and the known value found there
@@ -71,23 +64,25 @@ class Redactor:
                 }
 
     def find(self, text: str, shortest: int = 1) -> list[Span]:
-        """Find every known value in a text, in clear or encoded.
+        """Find every known value in a text. If it has escapes, the whole line is found.
 
         `shortest`: the least number of characters of a form that is searched for.
         """
         forms = self._forms
-        if not forms:
-            return []
         spans = _spans(text, forms, shortest)
-        for pattern, decode in _ESCAPES:
-            decoded = pattern.sub(decode, text)
+        for decode in (unquote, _without_entities, without_escapes, _without_doubled):
+            decoded = decode(text)
             if decoded == text:
                 continue
-            found = _spans(decoded, forms, shortest)
-            starts = _starts(text, pattern, decode) if found else []
-            for start, end, value in found:
-                end_of_last = bisect_right(starts, starts[end - 1])
-                spans.append((starts[start], starts[end_of_last], value))
+            encoded = {value for _, _, value in _spans(decoded, forms, shortest)}
+            start = 0
+            for line in text.splitlines(keepends=True) if encoded else ():
+                end = start + len(line.rstrip("\r\n"))
+                in_line = {value for _, _, value in _spans(decode(line), forms, shortest)}
+                spans += [(start, end, value) for value in in_line]
+                encoded -= in_line
+                start += len(line)
+            spans += [(0, len(text), value) for value in encoded]  # over several lines
         return spans
 
     def holds(self, text: str) -> bool:
@@ -162,6 +157,11 @@ def without_escapes(text: str) -> str:
     return _BACKSLASH.sub(_of_backslash, text)
 
 
+def _without_doubled(text: str) -> str:
+    """Replace the JSON escapes of JSON in a JSON string, whose backslashes are doubled."""
+    return without_escapes(text.replace("\\\\", "\\"))
+
+
 def _of_backslash(escape: re.Match[str]) -> str:
     """Return the character that an escape with a backslash means."""
     written = escape[0].replace("\\x", "\\u00")
@@ -172,35 +172,12 @@ def _of_backslash(escape: re.Match[str]) -> str:
     return decoded
 
 
-def _of_percent(escape: re.Match[str]) -> str:
-    return unquote(escape[0])
-
-
-def _of_doubled(escape: re.Match[str]) -> str:
-    letter_and_digits = escape[0].lstrip("\\")
-    return chr(int(letter_and_digits[1:], 16))
-
-
-_ESCAPES = (
-    (_PERCENT, _of_percent),
-    (_ENTITY, lambda escape: unescape(escape[0])),
-    (_BACKSLASH, _of_backslash),
-    (_DOUBLED, _of_doubled),
-)
-
-
-def _starts(
-    text: str, pattern: re.Pattern[str], decode: Callable[[re.Match[str]], str]
-) -> Sequence[int]:
-    """Return the position in `text` of each character of the decoded text, then the end."""
-    starts = array("Q")
-    position = 0
-    for escape in pattern.finditer(text):
-        starts.extend(range(position, escape.start()))
-        starts.extend([escape.start()] * len(decode(escape)))
-        position = escape.end()
-    starts.extend(range(position, len(text) + 1))
-    return starts
+def _without_entities(text: str) -> str:
+    """Replace the HTML escapes in a text by their characters."""
+    try:
+        return unescape(text)
+    except ValueError:  # Python reads no number of many digits
+        return text
 
 
 def printable(text: str) -> str:
