@@ -14,7 +14,6 @@ from bisect import bisect_right
 from collections.abc import Callable
 from datetime import date
 from functools import cached_property, lru_cache
-from io import StringIO
 from sys import intern
 from typing import Any, NoReturn
 
@@ -35,7 +34,6 @@ from hooksync.core.record import replace
 
 # one of yaml.events; all events of the parser have a mark, but the type stubs say otherwise
 Event = Any
-Mark = Any  # a place as the parser notes it
 
 # unknown keys that messages may quote, because they look like names of fields; a key such as
 # `secret:abc`, where a space is missing, may contain a secret
@@ -67,13 +65,13 @@ class Lines:
     """The lines of one file. A position in it is one number, the characters before it."""
 
     def __init__(self, file: str, text: str) -> None:
+        self.text = text
         self._file = file
-        self._text = text
 
     @cached_property
     def _starts(self) -> list[int]:
         """The positions at which the lines begin."""
-        return [0, *(end.end() for end in _LINE_BREAK.finditer(self._text))]
+        return [0, *(end.end() for end in _LINE_BREAK.finditer(self.text))]
 
     def location(self, position: int) -> Location:
         """Return the line and column of a position."""
@@ -149,16 +147,13 @@ def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
     if "%" in text and (directive := _DIRECTIVE.search(text)):  # the search takes 20 ms
         fix = "remove the line; in a text of several lines, indent it"
         what = "directives (lines that begin with %) are not supported"
-        raise FileError(Problem(what, fix, _place_after(file, text[: directive.end() - 1])))
-    stream: Any = StringIO(text)
-    stream.name = file  # each mark then has it
-    loader = _LOADER(stream)
-    most_nodes = min(_MOST_NODES, _BASE_NODE_LIMIT + len(text))
-    reader = _Reader(loader.get_event, Lines(file, text), most_nodes)
+        raise FileError(Problem(what, fix, Lines(file, text).location(directive.end() - 1)))
+    loader = _LOADER(text)
+    reader = _Reader(loader.get_event, Lines(file, text))
     try:
         return reader.read_document(), reader.problems
     except yaml.MarkedYAMLError as error:
-        problem = _syntax_problem(text, error)
+        problem = _syntax_problem(reader.lines, error)
         raise FileError(*reader.problems, problem) from None  # the error may quote the text
     finally:
         loader.dispose()
@@ -183,16 +178,17 @@ def read_plain(text: str) -> object:
     return int(text) if _WHOLE_NUMBER.fullmatch(text) else float("inf")
 
 
-def _syntax_problem(text: str, error: Any) -> Problem:
+def _syntax_problem(lines: Lines, error: Any) -> Problem:
     """Put an error of the parser into our own words, because its text may quote the file."""
-    mark = error.problem_mark
-    if error.context_mark and not text[mark.index :].strip():  # it read to the end of the file
+    position = error.problem_mark.index
+    if error.context_mark and not lines.text[position:].strip():  # it read to the end of the file
         fix = "close the quotation mark or bracket that begins here, or write `: ` after the name"
-        return Problem("not valid YAML", fix, _location(error.context_mark))
-    # libyaml adds a line break to the last line, so its mark may be after the end of the file
-    where = min(_location(mark), _place_after(mark.name, text))
-    line = _LINE_BREAK.split(text)[where.line - 1]
+        return Problem("not valid YAML", fix, lines.location(error.context_mark.index))
+    # libyaml adds a line break to the last line, so the position may be after the end of the file
+    position = min(position, len(lines.text))
+    where = lines.location(position)
     start = where.column - 1
+    line = _LINE_BREAK.split(lines.text[position - start :], maxsplit=1)[0]
     indentation = len(line) - len(line.lstrip("\t -?"))
     tab = line.find("\t", 0, indentation)
     if tab >= 0 and line[start : start + 1] in ("\t", ":"):
@@ -206,13 +202,13 @@ def _syntax_problem(text: str, error: Any) -> Problem:
 class _Reader:
     """Reads the one document of a file, event by event."""
 
-    def __init__(self, next_event: Callable[[], Event], lines: Lines, most_nodes: int) -> None:
+    def __init__(self, next_event: Callable[[], Event], lines: Lines) -> None:
         self.problems: list[Problem] = []
+        self.lines = lines
         self._next = next_event
-        self._lines = lines
         self._anchors: dict[str, tuple[object, int]] = {}  # a node and its size, by anchor
         self._nodes = 0  # nodes read so far; each alias counts the nodes that it repeats
-        self._most_nodes = most_nodes
+        self._most_nodes = min(_MOST_NODES, _BASE_NODE_LIMIT + len(lines.text))
 
     def read_document(self) -> YamlMap:
         """Read the file to its end. Raises FileError if it is not one mapping."""
@@ -220,8 +216,7 @@ class _Reader:
         fix = "begin with `version: 1`"
         event = self._next()
         if not isinstance(event, DocumentStartEvent):
-            where = Location(event.start_mark.name, 1, 1)
-            raise FileError(Problem("the file is empty", fix, where))
+            raise FileError(Problem("the file is empty", fix, self.lines.location(0)))
         top_event = self._next()
         top = self._read(top_event, 0, is_private=False)
         self._next()  # the end of the document
@@ -270,7 +265,7 @@ class _Reader:
             self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
         if isinstance(event, MappingStartEvent):
             return self._read_map(depth, is_private=is_private)
-        node = YamlList(self._lines)
+        node = YamlList(self.lines)
         event = self._next()
         while not isinstance(event, SequenceEndEvent):
             # hooks files have no names in lists, so a key in a list may be a secret
@@ -281,7 +276,7 @@ class _Reader:
 
     def _read_map(self, depth: int, *, is_private: bool) -> YamlMap:
         """Read a mapping that has begun, and merge what `<<` names."""
-        node = YamlMap(lines=self._lines)
+        node = YamlMap(lines=self.lines)
         key_event = self._next()
         while not isinstance(key_event, MappingEndEvent):
             key = self._read(key_event, depth, is_private=True)
@@ -338,17 +333,13 @@ class _Reader:
 
     def _add_problem(self, event: Event, what: str, fix: str) -> None:
         """Note a problem. Raises FileError if there are too many."""
-        self.problems.append(Problem(what, fix, _location(event.start_mark)))
+        self.problems.append(Problem(what, fix, self.lines.location(event.start_mark.index)))
         if len(self.problems) >= MOST_PROBLEMS:
             raise FileError(*self.problems)
 
     def _fail(self, event: Event, what: str, fix: str) -> NoReturn:
         self._add_problem(event, what, fix)
         raise FileError(*self.problems)
-
-
-def _location(mark: Mark) -> Location:
-    return Location(mark.name, mark.line + 1, mark.column + 1)
 
 
 _DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")
@@ -365,7 +356,8 @@ def _read_text(file: str, data: bytes) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        where = _place_after(file, data[: error.start].decode("utf-8"))
+        before = data[: error.start].decode("utf-8")
+        where = Lines(file, before).location(len(before))
         # `from None`, because the UnicodeDecodeError would quote the bytes
         raise FileError(
             Problem("this byte is not UTF-8", "save the file as UTF-8", where)
@@ -374,14 +366,8 @@ def _read_text(file: str, data: bytes) -> str:
     if forbidden:
         what = f"character U+{ord(forbidden[0]):04X} is not allowed in YAML"
         fix = 'remove this character, or write it as an escape, as in "\\x07"'
-        raise FileError(Problem(what, fix, _place_after(file, text[: forbidden.start()])))
+        raise FileError(Problem(what, fix, Lines(file, text).location(forbidden.start())))
     return text
-
-
-def _place_after(file: str, before: str) -> Location:
-    """Return the place right after a text."""
-    lines = _LINE_BREAK.split(before)
-    return Location(file, len(lines), len(lines[-1]) + 1)
 
 
 def write_yaml(document: object, *, is_flow: bool | None = None) -> str:
