@@ -11,8 +11,8 @@ is or was a link, or is below a linked folder, counts as changed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import PurePath
 
 from hooksync.config.declarations import Declarations, TenancyDeclaration
@@ -20,7 +20,7 @@ from hooksync.config.document import read_tenancies
 from hooksync.config.files import STDIN, Source, is_hooks_file, read_named
 from hooksync.config.policy import policy_path
 from hooksync.core.errors import FileError, Problem, Problems, UsageError, os_reason
-from hooksync.core.git import FAILURES, find_git
+from hooksync.core.git import FAILURES, Git, find_git
 from hooksync.core.model import Location, Notes, Variables
 from hooksync.core.programs import ProgramOutput
 from hooksync.core.record import Record, asdict, replace
@@ -54,11 +54,19 @@ def changes_since(
 ) -> BranchChanges:
     """Compare the tenancies with those of the merge base of HEAD and `ref`.
 
-    `files`: as the user named them; `policy`: path of the policy. If the policy differs, or the
-    files of the merge base cannot be read as hooks files, every tenancy counts as different. Raises
-    UsageError if there is no repository or no merge base.
+    `files`: as the user named them. If the policy differs, or the files of the merge base cannot be
+    read as hooks files, every tenancy counts as different. Raises UsageError if there is no
+    repository or no merge base.
     """
-    base = _MergeBase(files, ref, environ)
+    if "-" in files or STDIN in files:
+        what = "--since cannot compare standard input with a commit"
+        raise UsageError(Problem(what, "name the hooks files with --file"))
+    folder = os.path.dirname(os.path.abspath(files[0]))
+    git = find_git(folder, environ, _SECONDS)
+    if git is None:
+        what = f"--since needs a clone of the repository: {printable(folder)} is in none"
+        raise UsageError(Problem(what, "run this in a clone, or leave --since out"))
+    base = _MergeBase(git, folder, ref)
     former: Declarations = ()
     reason = ""
     try:
@@ -75,27 +83,22 @@ def changes_since(
             names.append(tenancy.name)
     places = {(tenancy.server, tenancy.tenant) for tenancy in tenancies}
     gone = [item for item in former if (item.server, item.tenant) not in places]
-    warnings: Problems = ()
-    if reason:
-        problem = Problem(f"--since selects every tenancy: {printable(reason)}", _ALL_FIX)
-        warnings = (problem,)
-    return BranchChanges(tuple(names), gone, warnings)
+    warnings = [Problem(f"--since selects every tenancy: {printable(reason)}", _ALL_FIX)]
+    return BranchChanges(tuple(names), gone, tuple(warnings) if reason else ())
 
 
 class _MergeBase:
     """The files of the newest commit that HEAD and `ref` have in common."""
 
-    def __init__(self, files: Sequence[str], ref: str, environ: Variables) -> None:
-        if "-" in files or STDIN in files:
-            what = "--since cannot compare standard input with a commit"
-            raise UsageError(Problem(what, "name the hooks files with --file"))
-        self._folder = os.path.dirname(os.path.abspath(files[0]))
-        git = find_git(self._folder, environ, _SECONDS)
-        if git is None:
-            what = f"--since needs a clone of the repository: {printable(self._folder)} is in none"
-            raise UsageError(Problem(what, "run this in a clone, or leave --since out"))
+    def __init__(self, git: Git, folder: str, ref: str) -> None:
+        """`folder`: of the first hooks file. Raises UsageError if there is no such commit."""
         self._git = git
         self._ref = printable(ref)
+        # the folder of the repository, as the path of the hooks files names it
+        self._root = git.folder
+        for place in PurePath(folder, "x").parents:
+            if os.path.samefile(place, git.folder):
+                self._root = str(place)
         code, out, errors = self._run("merge-base", "HEAD", "--end-of-options", ref)
         if code:
             reason = Redactor().quote(errors.decode("utf-8", "replace"))
@@ -120,52 +123,38 @@ class _MergeBase:
         """
         sources = []
         for argument in files:
-            is_folder = os.path.isdir(argument)
-            for name, entry in self._entries(argument, is_folder=is_folder):
-                path = os.path.join(argument, name) if is_folder else argument
-                if is_hooks_file(name) or not is_folder:
-                    sources.append(self._source(path, entry))
+            if os.path.isdir(argument):
+                names = filter(is_hooks_file, self._entries(os.path.join(argument, "")))
+                sources += [self.read(os.path.join(argument, name)) for name in names]
+            elif self._entries(argument):
+                sources.append(self.read(argument))
         if not sources:
             raise FileError(Problem(f"{self._commit:.7} has none of these files", _ALL_FIX))
         return sources
 
     def read(self, path: str) -> Source:
         """Return the file at a path. Raises FileError if there is none, or if it was a link."""
-        for _, entry in self._entries(path):
-            return self._source(path, entry)
-        raise FileError(Problem(f"{path} is not in {self._commit:.7}", _ALL_FIX))
+        data = None
+        with suppress(*FAILURES):
+            data = self._git.read(self._commit, self._name(path))
+        if data is None:
+            raise FileError(
+                Problem(f"{path} cannot be read as a regular file in {self._commit:.7}", _ALL_FIX)
+            )
+        return Source(path, data)
 
     def is_linked(self, path: str) -> bool:
         """Whether a path is a link, or is below a linked folder of the repository."""
         return os.path.realpath(path) != os.path.join(self._git.folder, self._name(path))
 
-    def _source(self, path: str, entry: Sequence[str]) -> Source:
-        """Return a file. Raises FileError for a link or a folder."""
-        mode, _, blob = entry
-        if not mode.startswith("100"):
-            raise FileError(Problem(f"{path} was a link in {self._commit:.7}", _ALL_FIX))
-        _, data, _ = self._run("cat-file", "blob", blob)
-        return Source(path, data)
-
-    def _entries(self, path: str, *, is_folder: bool = False) -> Iterator[tuple[str, list[str]]]:
-        """Yield the name, and mode, kind and id, of a file, or of what a folder contains.
+    def _entries(self, path: str) -> list[str]:
+        """List the names of what is at a path; if it ends with a slash, of what is in the folder.
 
         Git follows no link on the way to them.
         """
-        place = os.path.join(self._name(path), "") if is_folder else self._name(path)
-        _, out, _ = self._run("ls-tree", "-z", self._commit, "--", place)
-        for line in os.fsdecode(out).split("\0")[:-1]:
-            fields, _, name = line.partition("\t")
-            yield os.path.basename(name), fields.split()
-
-    @cached_property
-    def _root(self) -> str:
-        """The folder of the repository, as the path of the hooks files names it."""
-        folder = PurePath(self._folder)
-        for place in reversed((folder, *folder.parents)):
-            if os.path.samefile(place, self._git.folder):
-                return str(place)
-        return self._git.folder  # a link outside the repository leads to the files
+        place = self._name(path) + path[len(path.rstrip(os.sep)) :]
+        _, out, _ = self._run("ls-tree", "-z", "--name-only", self._commit, "--", place)
+        return [os.path.basename(name) for name in os.fsdecode(out).split("\0")[:-1]]
 
     def _name(self, path: str) -> str:
         """Return the path of a file within the repository; outside of it, it begins with `..`."""
