@@ -19,6 +19,7 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import Problems
 from hooksync.core.model import (
     COMPARED,
+    Content,
     DeclaredSubscription,
     LiveSubscription,
     LiveSubscriptions,
@@ -64,6 +65,9 @@ from hooksync.reconcile.plan import (
 from hooksync.state.fingerprints import KeyRing, SecretWithSalt, identity_digest
 from hooksync.state.history import History, local_name
 from hooksync.state.model import StateEntry
+
+# by what is known of a live secret
+_SECRET_REASONS = {"changed": SECRET_CHANGED, "unconfirmed": UNCONFIRMED, "marked": MARKED}
 
 Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to keep comes first
 Recorded = list[tuple[LiveSubscription, StateEntry]]
@@ -166,26 +170,23 @@ def _preference(
     """
     is_adopted = live.id in declared.adopt and history.record(live.id) is None
     is_entry = live.id in history.entries
-    is_wrong = bool(content_changes(declared, live, history))
+    is_wrong = known_content(declared, live, history) != declared.content
     return not is_adopted, not is_entry, -history.run_of(live), is_wrong
 
 
-def content_changes(
+def known_content(
     declared: DeclaredSubscription, live: LiveSubscription, history: History
-) -> tuple[Change, ...]:
-    """List the fields that differ in a pair.
+) -> Content:
+    """Return what is known of the content of a live subscription.
 
     If the list does not report a field, the value in the state counts; without one, none differs.
     """
-    wanted = declared.content
-    if live.content == wanted:
-        return ()
     record = history.record(live.id)
-    recorded = COMPARED | record.content if record else wanted
-    known = {}
+    recorded = COMPARED | record.content if record else declared.content
+    known: Content = {}
     for name, value in live.content.items():
         known[name] = recorded[name] if value is None else value
-    return tuple(Change(name, known[name], wanted[name]) for name in differing(known, wanted))
+    return known
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -344,20 +345,26 @@ class Comparison(Record):
     def _differences(
         self, declared: DeclaredSubscription, live: LiveSubscription, secret: SecretState
     ) -> Iterator[Reason]:
-        """Return how a declared subscription differs from its live one."""
-        if live.url.identity != declared.url.identity:
-            entry = self.history.entries.get(live.id)
-            digest = identity_digest(self.history.url_salt, declared.key)
-            if entry is None or entry.identity != digest:  # otherwise, only the spelling differs
-                yield URL_CHANGED
-        for change in content_changes(declared, live, self.history):
-            yield Reason("flag-changed", f"{change.field} differs")
+        """Compare both sides of a pair, and return how they differ."""
+        wanted = {"url": declared.url.identity, **declared.content, "secret": "same"}
+        content = known_content(declared, live, self.history)
+        known: dict[str, Any] = {"url": live.url.identity, **content}
+        entry = self.history.entries.get(live.id)
+        if entry and entry.identity == identity_digest(self.history.url_salt, declared.key):
+            known["url"] = wanted["url"]  # the service may spell it differently
+        known["secret"] = "changed" if secret == "changed" else "same"  # as far as it is known
         if live.id in self.history.found:
-            yield UNCONFIRMED
+            known["secret"] = "unconfirmed"
         elif self.history.is_marked(live):
-            yield MARKED
-        elif secret == "changed":
-            yield SECRET_CHANGED
+            known["secret"] = "marked"
+        different = differing(known, wanted)
+        if "url" in different:
+            yield URL_CHANGED
+        for name in different:
+            if name in COMPARED:
+                yield Reason("flag-changed", f"{name} differs")
+        if "secret" in different:
+            yield _SECRET_REASONS[known["secret"]]
 
     def _secret(self, declared: DeclaredSubscription, live: LiveSubscription | None) -> SecretState:
         """Return what is known of a declared secret, compared with the live one."""
@@ -386,7 +393,12 @@ class Comparison(Record):
         if declared:
             known |= {"address": declared.address, "name": declared.name}
             if live and action in ("adopt", "resubscribe"):
-                known["changes"] = content_changes(declared, live, self.history)
+                before = known_content(declared, live, self.history)
+                after = declared.content
+                changed = differing(before, after)
+                known["changes"] = tuple(
+                    Change(name, before[name], after[name]) for name in changed
+                )
         if live:
             known["needs_review"] = self._needs_review(action, live, reasons)
         if live and action == "keep" and secret == "same":

@@ -79,8 +79,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "compare no flag with the one that was sent",
         "reconcile/diff.py",
-        "COMPARED | record.content if record else wanted",
-        "wanted",
+        "COMPARED | record.content if record else declared.content",
+        "declared.content",
     ),
     Break(
         "remove the old half first",
@@ -150,7 +150,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "keep what is marked",
         "reconcile/diff.py",
-        "            yield MARKED\n",
+        '            known["secret"] = "marked"\n',
         "            pass\n",
     ),
     Break(
