@@ -66,7 +66,6 @@ YES = flag(
     "do not prompt; needed without a terminal",
     SAFETY,
     default=False,
-    repeated_by=("apply", "remove"),
 )
 LOCK_TIMEOUT = flag(
     "--lock-timeout SECONDS",
@@ -101,6 +100,11 @@ class FileOptions(CommandOptions):
     def names_files(self) -> bool:
         """Whether the command line names the files."""
         return "--file" in self.given
+
+    @property
+    def names_files_by(self) -> str:
+        """The flag or the variable that names the files."""
+        return "HOOKSYNC_FILE" if "HOOKSYNC_FILE" in self.given else "--file"
 
 
 class EnvironmentOptions(FileOptions):

@@ -13,7 +13,7 @@ from hooksync.commands.receiving import SECRETS, URL, named_receiver, open_recei
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
-from hooksync.core.model import SecretRef
+from hooksync.core.model import Environ, SecretRef, Variables
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import NEW, Plan, Selection, Step, TenancyPlan, completed, exit_code_of
 from hooksync.render.check import check_lines, has_failed
@@ -58,5 +58,17 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
         return Plan((tenancy,), rfc3339(context.clock.now()), token_hex(16))
     selection = Selection(options.tenancies, options.targets)
     inputs = prepare(options, selection, context, needs_login=False)
+    for tenancy in inputs.tenancies:
+        username = _source(tenancy.credentials.username, context.environ)
+        password = _source(tenancy.credentials.password, context.environ)
+        log_in = f"log-in: username {username}, password {password}"
+        context.terminal.message(f"{tenancy.name}: {log_in}")
     with open_run(inputs) as run:
         return challenge(inputs, run, make_plan(inputs, run), is_check=True)
+
+
+def _source(ref: SecretRef, environ: Variables) -> str:
+    """Name the source of a credential; if pyPreservica's file has it, that file."""
+    if isinstance(environ, Environ) and ref.variable in environ.credential_names:
+        return environ.credentials
+    return str(ref)

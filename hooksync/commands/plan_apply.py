@@ -253,7 +253,9 @@ def _refuse_wrong_ids(made: Plan, options: ChangeOptions) -> None:
     missing = set(made.selection.remove).difference(step.id for step in made.steps)
     if missing and not made.unread:
         what = f"no live subscription has the id {' or '.join(sorted(missing))}"
-        fix = f"write the id in full, as `{options.run_flags.command('list')}` shows it"
+        is_short = any(step.id.startswith(tuple(missing)) for step in made.steps)
+        start = "write the id in full" if is_short else "it is removed already, or mistyped"
+        fix = f"{start}: `{options.run_flags.command('list')}` shows what is live"
         raise HooksyncError(*made.all_errors, Problem(what, fix))
 
 
@@ -262,6 +264,11 @@ def _no_terminal(made: Plan, options: ChangeOptions) -> Problem:
     ids = made.selection.remove
     verb: Verb = "remove" if ids else "apply"
     confirmed = options.run_flags.command(verb, *ids, "--yes")
+    if any(step.needs_review for step in made.steps):  # --yes would leave these out
+        planned = options.run_flags.command("plan", "--out", "plan.json")
+        confirmed = (
+            f"{planned}`, then `{options.run_flags.command('apply', 'plan.json', selects=False)}"
+        )
     fix = f"`{confirmed}` if the plan is what you want"
     return Problem("not confirmed: cannot prompt without a terminal", fix)
 

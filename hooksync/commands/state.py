@@ -219,8 +219,8 @@ def _check_triggers(old: str, new: str) -> None:
     for address in (old, new):
         found = _ADDRESS.fullmatch(address)
         if not found or found[1] != old.rpartition("/")[2]:
-            what = f'"{address}" is not an address with the trigger that OLD and NEW share'
-            fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
+            what = f'"{address}" is not an address, or its trigger is not that of "{old}"'
+            fix = "write both as tenancy/name/TRIGGER, with the same TRIGGER"
             raise UsageError(Problem(what, fix))
 
 
@@ -303,7 +303,12 @@ def _check_push(given: State, before: State, store: StateStore) -> None:
     if before == NO_STATE or is_later:
         return
     what = f"the state to push is older than {store.where}, or not a version of it"
-    fix = "compare both with `hooksync state show`; --force replaces what is there"
+    lost = {entry.id for records in before.tenancies for entry in records.entries}
+    lost -= {entry.id for records in given.tenancies for entry in records.entries}
+    fix = (
+        f"compare both with `hooksync state show`; --force replaces what is there, and loses"
+        f" {pluralised(len(lost), 'entry')} that only {store.where} has"
+    )
     raise Refused(Problem(what, fix))
 
 

@@ -26,7 +26,8 @@ def validate(options: FileOptions, context: Context) -> ExitCode:
         judges.append(read_policy(options.policy, context.environ).breaches)
     elif not options.allows_commands:
         judges.append(command_problems)
-    entries = read_tenancies(read_sources(options.files, context.stdin), judges)
+    sources = read_sources(options.files, context.stdin, named_by=options.names_files_by)
+    entries = read_tenancies(sources, judges)
     context.terminal.warn(*in_order(warnings))
     tenancies = pluralised(len(entries), "tenancy")
     subscriptions = pluralised(len(addresses(entries)), "subscription")

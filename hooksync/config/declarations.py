@@ -11,20 +11,21 @@ variable, or a text with variables: `Template.subject` names it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
-from hooksync.config.files import climbs, is_device, real_path
+from hooksync.config.files import PYPRESERVICA, climbs, is_device, real_path
 from hooksync.core import model
-from hooksync.core.errors import Problem, UsageError, shortened
+from hooksync.core.errors import Problem, UsageError, shortened, suggestion
 from hooksync.core.model import Variables
 from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
 from hooksync.core.template import Template, parse_template
 from hooksync.core.urls import split_url
 
-# names no variable: so it is shown once, below all that is not set
+_USUAL_ENV_FILE = "hooks.env"  # as the documentation and the sandbox name it
 SET_FIX = "export each variable, or set it in a file that --env-file names"
 ON_DEVICE = (
     "leads to a file of the system itself (/proc, /dev, /sys)",
@@ -68,18 +69,30 @@ def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
     For a credential, the fix also names the command that needs no credentials.
     """
     if ref.noun != "secret":
-        fix = f"{fix}; `hooksync validate` needs no credentials"
+        fix = f"{fix}; validate needs no credentials"
     return Problem(f"{ref.subject} {state}", fix, ref.location)
 
 
 def unset_words(name: str, environ: Variables) -> tuple[str, str]:
     """Return what is wrong with a variable that is empty or not set, and how to fix it."""
-    return "is empty" if name in environ else "is not set", SET_FIX
+    state = "is empty" if name in environ else "is not set"
+    if isinstance(environ, model.Environ) and environ.credentials:
+        for field, variable in PYPRESERVICA.items():
+            if variable == name:
+                state += f", and {environ.credentials} has no {field}"
+    return state, set_fix()
+
+
+def set_fix() -> str:
+    """Say how to set what is not set. It names no variable: so it is shown once below several."""
+    if os.path.lexists(_USUAL_ENV_FILE):
+        return f"set each variable in {_USUAL_ENV_FILE}, and name that file by --env-file"
+    return SET_FIX
 
 
 def unset_problem(subjects: Iterable[str], where: model.Location | None) -> Problem:
     """Return one problem of all that is not set in a tenancy."""
-    return Problem(f"not set: {', '.join(subjects)}", SET_FIX, where)
+    return Problem(f"not set: {', '.join(subjects)}", set_fix(), where)
 
 
 def name_values(name: str) -> Variables:
@@ -141,10 +154,11 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
     """
     # addresses from the state may contain any characters, so they are escaped
     some = printable(shortened(list(dict.fromkeys(candidates)), 3))
-    fix = f"known: {some}" if some else f"there is no {noun} to choose"
+    advice = f"known: {some}" if some else f"there is no {noun} to choose"
     problems = []
     for glob in globs:
         if not any(fnmatchcase(candidate, glob) for candidate in candidates):
+            fix = suggestion(glob, [*map(printable, candidates)], advice)
             problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
     if problems:
         raise UsageError(*problems)

@@ -49,12 +49,15 @@ class Source(Record):
     data: bytes
 
 
-def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...]:
+def read_sources(
+    arguments: Sequence[str], stdin: BinaryIO, *, named_by: str = "--file"
+) -> tuple[Source, ...]:
     """Read files, the *.yaml and *.yml files of directories (sorted), and standard input for `-`.
 
     Hidden files and folders within a directory are not read. A file that is named twice is read
     once. Raises FileError with every problem. A directory without hooks files is a problem, and so
-    is a file in a folder below a directory, unless it is named, too.
+    is a file in a folder below a directory, unless it is named, too. `named_by`: the flag or the
+    variable that names them.
     """
     paths, problems = _find_files(arguments)
     sources: dict[str, Source] = {}  # by real path
@@ -62,14 +65,13 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
         identity = path if path == "-" else follow_links(path)
         try:
             if identity not in sources:
-                fix = (
-                    "correct --file; without --file, HOOKSYNC_FILE names this file: correct it, or"
-                    " `unset HOOKSYNC_FILE`"
-                )
-                if path == DEFAULT_FILE:
+                fix = f"correct {named_by}"
+                if os.path.lexists(os.path.join(os.pardir, path)):
+                    fix = f"change to the folder above, which has {path}"
+                elif path == DEFAULT_FILE:
                     fix = (
-                        "write a first one with `hooksync init`, or name yours with --file or"
-                        " HOOKSYNC_FILE"
+                        "change to the folder of your hooks file, or name the file with --file; if"
+                        " you have none yet, `hooksync init` writes a first one"
                     )
                 name = STDIN if path == "-" else path
                 sources[identity] = Source(name, read_named(path, "file", fix, stdin))
@@ -194,7 +196,8 @@ def read_named(
         else:
             data = read_file(path, MOST_BYTES, takes_pipes=takes_pipes)
     except FileNotFoundError:
-        raise FileError(Problem(f"there is no {noun} {path}", fix)) from None
+        folder = "" if os.path.isabs(path) else f" in {os.getcwd()}"
+        raise FileError(Problem(f"there is no {noun} {path}{folder}", fix)) from None
     except (OSError, ValueError) as error:  # ValueError: a null character, or a closed stdin
         what = f"{name} cannot be read: {os_reason(error)}"
         raise FileError(Problem(what, "check the path and its permissions")) from error
@@ -280,6 +283,8 @@ def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> Non
             if name in values:
                 fix = f"unset {name} to use the value in {path}"
                 warnings.append(Problem(f"{name} overrides the value in {path}", fix))
+    values.credentials = path
+    values.credential_names = tuple(name for name in variables if name not in values)
     if not variables:
         what = f"{path} is ignored: it has no log-in in a section [credentials]"
         warnings.append(Problem(what, _CREDENTIALS_FIX))

@@ -11,12 +11,12 @@ from operator import attrgetter
 from typing import Any
 
 from hooksync.config.declarations import (
-    SET_FIX,
     Declarations,
     TenancyDeclaration,
     in_order,
     reference_problem,
     refs_of,
+    set_fix,
     unset_problem,
     unset_words,
     url_template,
@@ -291,7 +291,7 @@ class _Resolver(Record):
         text, missing = written.fill(self.environ)
         where = written.location or self.declaration.location
         for name in missing:
-            fix = f"{SET_FIX}; `hooksync validate` needs none of this"
+            fix = f"{set_fix()}; validate needs none of this"
             subject = f"{noun} variable ${{{name}}}"
             self.missing[subject] = Problem(f"{subject} is not set", fix, where)
         return None if missing else text

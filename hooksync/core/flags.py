@@ -18,7 +18,9 @@ from typing import Any, ClassVar, Literal, Self, dataclass_transform, get_args, 
 from hooksync.core.record import Record, replace
 
 # commands that messages print
-Verb = Literal["plan", "apply", "remove", "list", "state forget", "state push", "state unlock"]
+Verb = Literal[
+    "plan", "apply", "remove", "list", "state forget", "state pull", "state push", "state unlock"
+]
 Verbs = tuple[Verb, ...]
 
 EVERY: Verbs = get_args(Verb)

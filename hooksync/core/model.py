@@ -62,6 +62,9 @@ class Environ(ChainMap[str, str]):
         super().__init__(*maps)
         # the path of pyPreservica's file in the working folder, if it adds variables
         self.found_credentials = ""
+        # the path of pyPreservica's file, if the run reads one, and the variables that it adds
+        self.credentials = ""
+        self.credential_names: tuple[str, ...] = ()
         # by variable: the file whose value differs from the environment, which overrides it
         self.overridden: dict[str, str] = {}
 
@@ -86,6 +89,11 @@ def is_own(name: str) -> bool:
 
 SHORTEST_STRONG = 16  # bytes of a strong secret
 _FEWEST_CHARACTERS = 8  # different ones in it
+# secrets of examples, such as `my_shared_secret`: their letters are nothing but these words
+_WELL_KNOWN = re.compile(
+    "(change|default|example|hook|key|me|my|password|preservica|secret|shared|test|the|web|your)+"
+)
+_NO_LETTERS = re.compile("[^a-z]+")
 
 
 class Secret:
@@ -110,6 +118,8 @@ class Secret:
             return f"is shorter than {SHORTEST_STRONG} bytes"
         if len(set(self._value)) < _FEWEST_CHARACTERS:
             return f"has fewer than {_FEWEST_CHARACTERS} different characters"
+        if _WELL_KNOWN.fullmatch(_NO_LETTERS.sub("", self._value.lower())):
+            return "consists of words that people try first"
         return ""
 
     def __repr__(self) -> str:

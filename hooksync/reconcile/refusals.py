@@ -44,7 +44,7 @@ _LIMIT_FIX = (
 )
 _OUTSIDE = f"{REPLACED_OUTSIDE.text} (somebody else made it, or hooksync with a different state)"
 _TRIED = "two attempts are open, so it is not created again"
-_LEFT = "live more than once (the receiver gets each event again), and hooksync does not own it"
+_LEFT = "live more than once (the receiver gets each event again), and left alone"
 _WRONG_ID_FIX = (
     "correct the value of the URL (a variable?), or the id: `hooksync list` shows what is live"
 )
@@ -237,11 +237,22 @@ def refuse_unproven(
     `recorded`: the names of the tenancies that the state has. `is_empty`: whether it has none.
     """
     alike = defaultdict[frozenset[str], Unproven](lambda: defaultdict(list))
+    declared = Counter[str]()
+    unknown = Counter[str]()
     for plan in plans:
         kinds = unproven[plan.name]
         for why, addresses in kinds.items():
-            alike[frozenset(kinds)][why] += _globs(plan, addresses)
-    fixes = {kinds: _unproven_fix(alike[kinds], flags, is_empty=is_empty) for kinds in alike}
+            alike[frozenset(kinds)][why] += addresses
+        declared[plan.name] = plan.declared_count
+        unknown[plan.name] = plan.declared_count
+        if plan.live_count is not None:
+            unknown[plan.name] = len(kinds.get(SECRET_UNKNOWN.text, ()))
+    fixes = {}
+    for whys, found in alike.items():
+        adopted = _smallest_globs(found[SECRET_UNKNOWN.text], +unknown)
+        for why, addresses in found.items():
+            found[why] = _smallest_globs(addresses, declared)
+        fixes[whys] = _unproven_fix(found, adopted, flags, is_empty=is_empty)
     refused = []
     for plan in plans:
         kinds = unproven[plan.name]
@@ -270,18 +281,29 @@ def refuse_paused(
     removing = flags.command("remove", *(step.id for step in left))
     fix = f"ask who made it; `{removing}` if nobody needs it"
     if not is_trusted:
-        fix = f"sign the state: `hooksync state pull > FILE`, `hooksync state push FILE`; or {fix}"
-    what = f"{plan.name}: live although paused, and hooksync does not own it: {which}"
+        pull = flags.command("state pull")
+        fix = f"sign the state: `{pull} > FILE`, `{flags.command('state push', 'FILE')}`; or {fix}"
+    what = f"{plan.name}: live although paused, and left alone: {which}"
     problem = Problem(what, fix, plan.location)
     if not tenancy.enabled:
         return replace(plan, refusals=(*plan.refusals, problem))
     return with_held(plan, {step.address or "": problem for step in left})
 
 
-def _globs(plan: TenancyPlan, addresses: list[str]) -> list[str]:
-    """Return one glob instead of many addresses, if they are all that a tenancy has."""
-    is_all = len(addresses) == plan.declared_count > _MOST_ADDRESSES
-    return [f"{plan.name}/*"] if is_all else addresses
+def _smallest_globs(addresses: list[str], counts: Counter[str]) -> list[str]:
+    """Name addresses by as few globs as possible.
+
+    `counts`: how many addresses a glob of each tenancy would affect.
+    """
+    named = Counter(address.partition("/")[0] for address in addresses)
+    if named == counts and len(addresses) > _MOST_ADDRESSES:
+        return ["*/*"]
+    globs = []
+    for address in addresses:
+        name = address.partition("/")[0]
+        is_all = named[name] == counts[name] > _MOST_ADDRESSES
+        globs.append(f"{name}/*" if is_all else address)
+    return list(dict.fromkeys(globs))
 
 
 def list_unproven(plan: TenancyPlan, tried: Container[str]) -> Unproven:
@@ -300,15 +322,15 @@ def list_unproven(plan: TenancyPlan, tried: Container[str]) -> Unproven:
     return unproven
 
 
-def _unproven_fix(globs: Unproven, flags: RunFlags, *, is_empty: bool) -> str:
-    """Word what a person can do. `globs`: of addresses."""
+def _unproven_fix(globs: Unproven, adopted: list[str], flags: RunFlags, *, is_empty: bool) -> str:
+    """Word what a person can do. `globs`: to replace; `adopted`: to adopt instead."""
     outside = globs[_OUTSIDE]
     unknown = globs[SECRET_UNKNOWN.text]
     tried = globs[_TRIED]
     again = flags.applying([*outside, *unknown, *tried])
     fix = f"`{again}` makes new subscriptions with the declared secrets"
     if unknown:
-        adopting = flags.applying([*outside, *tried], unknown)
+        adopting = flags.applying([*outside, *tried], adopted)
         fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
     if unknown and is_empty:
         push = flags.command("state push", "FILE")

@@ -40,7 +40,7 @@ _FIXES = {
     401: "the service refused a new token: check the user's account, and that `tenant` is right",
     403: "give the user one of the roles ROLE_SDB_MANAGER_USER, ROLE_SDB_ADMIN_USER,"
     " ROLE_SDB_CONFIG_MANAGER_USER",
-    404: "check `server`; the webhook API needs Preservica 6.8 or later",
+    404: "check `server`, and that this Preservica has this API: webhooks need 6.8 or later",
     407: "the proxy needs a name and a password: check HTTPS_PROXY and HTTP_PROXY",
     **dict.fromkeys(
         range(300, 400), "redirects are not followed: set `server` to the address that it leads to"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -122,10 +123,8 @@ class LocalStore:
 
     def unlock(self, identifier: str) -> None:
         """Raise Refused: nobody can take this lock away. The system frees it when its run ends."""
-        what = (
-            f"the run lock of {self.where} cannot be taken away: the system frees it with its run"
-        )
-        fix = "end the process that `hooksync state show` names"
+        what = f"the run lock of {self.where} is the system's: it ends with the process of its run"
+        fix = f"end that process: `hooksync state show --state {shlex.quote(self.where)}` names it"
         raise Refused(Problem(what, fix))
 
     def _acquire(self) -> BaseFileLock:

@@ -213,7 +213,7 @@ def test_a_notice_states_why_a_run_failed_or_was_refused(
     [told] = watched.told
     assert (told["event"], told["exit_code"]) == (event, run.code)
     assert what in json.dumps(told["problems"][0])
-    assert "notice" not in run.err
+    assert "warning: the notice" not in run.err
 
 
 @pytest.mark.parametrize("code", [ExitCode.INTERRUPTED, ExitCode.TERMINATED])

@@ -205,6 +205,8 @@ class Flagged(Place):
     def run_as_printed(self, command: str) -> Run:
         program, *arguments = shlex.split(command)
         assert program == "hooksync"
+        if arguments[0] in ("apply", "remove") and not arguments[1].endswith("plan.json"):
+            arguments.append("--yes")  # no fix contains it
         return super().run(*arguments)
 
     def restart(self, environ: dict[str, str]) -> None:

@@ -51,7 +51,7 @@ def test_each_command_accepts_every_flag_that_it_repeats(verb: Verb) -> None:
     if isinstance(given, ApplyOptions):
         assert given.replace == ("prod/a/MOVED",)
         assert given.targets == ("prod/*/MOVED",)
-        assert (given.is_confirmed, given.timeout) == (True, 60)
+        assert (given.is_confirmed, given.timeout) == (False, 60)
 
 
 def test_a_saved_plan_is_applied_without_the_flags_that_select() -> None:

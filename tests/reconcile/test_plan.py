@@ -168,7 +168,8 @@ def test_one_command_names_the_tenancies_with_the_same_problem_and_no_other() ->
     [replacing] = [fix for fix in set(fixes) if "--adopt" not in fix]
     assert replacing.startswith("`hooksync apply --replace t07/catalogue/MOVED`")
     [adopting] = set(fixes) - {replacing}
-    assert adopting.count("--adopt t") == 39
+    assert "`hooksync apply --adopt '*/*'` if" in adopting  # adopts no secret that is not unknown
+    assert adopting.count("--replace t") == 39
     assert "t07" not in adopting
 
 
@@ -176,7 +177,8 @@ def test_one_glob_names_many_addresses_if_they_are_all_of_a_tenancy() -> None:
     wanted = [declared(f"https://h.example/{name}", name=name) for name in "abcdef"]
     there = [live(one.name, one.url.full) for one in wanted]
     [problem] = planned(tenancy(*wanted), there).refusals
-    assert "`hooksync apply --replace 'prod/*'`" in problem.fix
+    assert "`hooksync apply --adopt '*/*'` if" in problem.fix
+    assert "`hooksync apply --replace '*/*'`" in problem.fix
     [problem] = planned(tenancy(*wanted), there[1:]).refusals
     assert problem.fix.count("--replace prod/") == 5
 

@@ -362,7 +362,7 @@ def test_remove_with_the_short_id_of_a_plan_asks_for_the_whole_id(place: Place) 
     theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
     run = place.run("remove", "--yes", theirs[:8])
     what = f"no live subscription has the id {theirs[:8]}"
-    fix = "write the id in full, as `hooksync list` shows it"
+    fix = "write the id in full: `hooksync list` shows what is live"
     assert run.err.endswith(f"error: {what}\n  fix: {fix}\n")
     assert len(place.box.subscriptions("DEMO")) == 1
 
@@ -392,7 +392,7 @@ def test_the_fix_for_a_duplicate_of_somebody_else_removes_the_duplicate_alone(pl
     assert (plan.code, place.run("show", "plan.json").code) == (2, 2)
     assert "duplicate, not in the state" in plan.out
     run = place.run("apply", "--yes")
-    fix = f"fix: ask who made it; `hooksync remove {theirs} --yes` if nobody needs it"
+    fix = f"fix: ask who made it; `hooksync remove {theirs}` if nobody needs it"
     assert (run.code, "live more than once" in run.err, fix in run.err) == (0, True, True)
     before = {one.id for one in place.box.subscriptions("DEMO")}
     assert place.run("remove", theirs, "--yes").code == 0

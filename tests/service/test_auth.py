@@ -131,7 +131,7 @@ def test_a_missing_password_is_an_error_that_names_its_variable(
     error = failure_of(clients.client(box.url).list_subscriptions)
     assert isinstance(error, SecretError)
     assert "password env:PRESERVICA_PASSWORD is not set" in error.summary
-    assert "`hooksync validate` needs no credentials" in error.problems[0].fix
+    assert "validate needs no credentials" in error.problems[0].fix
     assert names(box) == []
 
 
