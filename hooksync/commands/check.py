@@ -58,11 +58,11 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
         return Plan((tenancy,), rfc3339(context.clock.now()), token_hex(16))
     selection = Selection(options.tenancies, options.targets)
     inputs = prepare(options, selection, context, needs_login=False)
-    for tenancy in inputs.tenancies:
-        username = _source(tenancy.credentials.username, context.environ)
-        password = _source(tenancy.credentials.password, context.environ)
+    for declared in inputs.tenancies:
+        username = _source(declared.credentials.username, context.environ)
+        password = _source(declared.credentials.password, context.environ)
         log_in = f"log-in: username {username}, password {password}"
-        context.terminal.message(f"{tenancy.name}: {log_in}")
+        context.terminal.message(f"{declared.name}: {log_in}")
     with open_run(inputs) as run:
         return challenge(inputs, run, make_plan(inputs, run), is_check=True)
 

@@ -112,7 +112,7 @@ def test_a_tenancy_is_refused_if_no_trusted_state_has_all_of_it(
     for command in (["apply", "--yes"], ["plan"]):
         refused = place.run(*command, *flags)
         assert (refused.code, live(place)) == (3, 3)
-        assert "prod: live although paused, and hooksync does not own it: " in refused.err
+        assert "prod: live although paused, and left alone: " in refused.err
         assert ("sign the state" in refused.err) == has_policy
 
 
