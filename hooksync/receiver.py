@@ -75,7 +75,7 @@ Progress = Literal["new", "busy", "done"]  # what a memory records of an event
 Kind = Literal["challenge", "event", "duplicate", "busy", "refused"]  # of request
 
 
-class Refused(ValueError):
+class BadRequest(ValueError):
     """A request is refused. The text says why, and quotes nothing of the request."""
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -110,12 +110,12 @@ def answer_challenge(secret: bytes, code: str) -> dict[str, str]:
     """Make the JSON document that answers a challenge. Anybody can send a challenge.
 
     So not every code is signed. Otherwise the answer could be the signature of a forged event, or
-    of a JSON message to a different service with the same secret. Raises `Refused` unless the code
-    is printable ASCII, begins with a letter or a digit, and does not begin with `EVENT_PREFIX`.
+    of a JSON message to a different service with the same secret. Raises `BadRequest` unless the
+    code is printable ASCII that begins with a letter or a digit, and not with `EVENT_PREFIX`.
     """
     signed = code.encode("utf-8", "replace")
     if not _PLAIN_CODE.fullmatch(code) or signed.startswith(EVENT_PREFIX):
-        raise Refused(
+        raise BadRequest(
             "the challenge code is not printable ASCII beginning with a letter or digit, or it"
             " begins like a signed event; the answer could forge one"
         )
@@ -610,7 +610,7 @@ class Receiver:
                 document = answer_challenge(self._secrets[self._first], code)
                 return _answer("challenge", 200, document)
             return self._verify(headers, body)
-        except Refused as refusal:
+        except BadRequest as refusal:
             return _answer("refused", refusal.status, {"message": str(refusal)})
 
     def _verify(self, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -619,10 +619,10 @@ class Receiver:
             value for name, value in headers.items() if name.lower() == "preservica-signature"
         )
         if not signature:
-            raise Refused("the header Preservica-Signature is missing", 401)
+            raise BadRequest("the header Preservica-Signature is missing", 401)
         name = verify_event(self._secrets, body, signature)
         if name is None:
-            raise Refused(
+            raise BadRequest(
                 "the signature is wrong: signed with a different secret, or the body was changed",
                 401,
             )
@@ -635,7 +635,7 @@ class Receiver:
                 return answer._replace(event=event, signed_with=name, key=key)
         except (ValueError, RecursionError):  # of `json`
             pass
-        raise Refused("the event is not a JSON object, or is nested too deeply")
+        raise BadRequest("the event is not a JSON object, or is nested too deeply")
 
 
 def _is_too_deep(event: object) -> bool:

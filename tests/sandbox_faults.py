@@ -19,7 +19,7 @@ from hooksync.receivers.http_server import Connection, IncomingRequest, Reply, j
 from hooksync.sandbox import faults, tenancies
 from hooksync.sandbox.faults import Fault, call_name
 from hooksync.sandbox.server import status_answer
-from hooksync.sandbox.tenancies import TOKEN_HEADER, Rules, SandboxOptions, Subscription
+from hooksync.sandbox.tenancies import TOKEN_HEADER, LocalService, SandboxOptions, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,10 +83,10 @@ class Totp(pyotp.TOTP):
     min_secret_length_bits = 80
 
 
-class OddRules(Rules):
+class OddRules(LocalService):
     """The rules of a service that may have `ODD_TRAITS`, and has a trigger that hooksync lacks."""
 
-    triggers = (*Rules.triggers, "ENTITY_DELETED")
+    triggers = (*LocalService.triggers, "ENTITY_DELETED")
 
     def __init__(
         self, options: SandboxOptions, challenge: Callable[[str, str], str | None]

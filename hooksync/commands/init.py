@@ -81,8 +81,8 @@ _OTHERS = """\
       # Live, and not under the prefixes that you gave. To declare one, remove "# " from its lines.
 """
 
-Fields = dict[str, object]  # as in the file
-Entries = dict[str, Fields]  # by name
+Section = dict[str, object]  # as in the file
+Entries = dict[str, Section]  # by name
 Needs = dict[str, str]  # variables, and what they are
 
 
@@ -249,7 +249,7 @@ class Draft:
         name = self._unique(name_of_url(url.shown), "-")
         secret = self._need(needs, name, "the secret", "secret")
         triggers = sorted(subscription.trigger.short for subscription in live)
-        entry: Fields = {
+        entry: Section = {
             "url": self._write_url(needs, name, url.full),
             "triggers": triggers,
             "secret": {"env": secret},
@@ -290,11 +290,11 @@ class Draft:
 
     def text(self, server: str, tenant: str | None) -> str:
         """Return the text of the hooks file. What it does not declare is written as comments."""
-        document: Fields = {"version": 1}
+        document: Section = {"version": 1}
         extra = self.triggers.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
         if extra:
             document["extra_triggers"] = sorted(extra)
-        settings: Fields = {"server": escape(server)}
+        settings: Section = {"server": escape(server)}
         if tenant:
             settings["tenant"] = escape(tenant)
         settings["owns"] = "made"

@@ -33,7 +33,7 @@ from hooksync.core.model import CREDENTIALS, SECRET_KINDS, Location
 from hooksync.core.record import replace
 
 # one of yaml.events; all events of the parser have a mark, but the type stubs say otherwise
-Event = Any
+YamlEvent = Any
 
 # unknown keys that messages may quote, because they look like names of fields; a key such as
 # `secret:abc`, where a space is missing, may contain a secret
@@ -208,7 +208,7 @@ def _syntax_problem(lines: Lines, error: Any) -> Problem:
 class _Reader:
     """Reads the one document of a file, event by event."""
 
-    def __init__(self, next_event: Callable[[], Event], lines: Lines) -> None:
+    def __init__(self, next_event: Callable[[], YamlEvent], lines: Lines) -> None:
         self.problems: list[Problem] = []
         self.lines = lines
         self._next = next_event
@@ -234,7 +234,7 @@ class _Reader:
             self._fail(top_event, "the top level is not a mapping", fix)
         return top
 
-    def _read(self, event: Event, depth: int, *, is_private: bool) -> object:
+    def _read(self, event: YamlEvent, depth: int, *, is_private: bool) -> object:
         """Read the node that begins with an event.
 
         `depth`: the number of nodes around it; `is_private`: whether it may contain a secret.
@@ -264,7 +264,9 @@ class _Reader:
             self._anchors[anchor] = node, self._nodes - nodes_before
         return node
 
-    def _read_container(self, event: Event, depth: int, *, is_private: bool) -> YamlMap | YamlList:
+    def _read_container(
+        self, event: YamlEvent, depth: int, *, is_private: bool
+    ) -> YamlMap | YamlList:
         """Read a mapping or a list that has begun. `is_private`: whether it may contain secrets."""
         if depth > _DEEPEST:
             what = f"nested deeper than {_DEEPEST} levels"
@@ -313,7 +315,7 @@ class _Reader:
         self._nodes += len(joined) - len(node)
         return joined
 
-    def _resolve_alias(self, event: Event) -> object:
+    def _resolve_alias(self, event: YamlEvent) -> object:
         """Return the node of an anchor; all its nodes count again, against bombs."""
         if event.anchor not in self._anchors:
             what = "this alias (`*name`) refers to no anchor of a node that ends above it"
@@ -324,7 +326,9 @@ class _Reader:
         self._nodes += size - 1  # the alias itself is counted already
         return node
 
-    def _refuse_key(self, node: YamlMap, key: object, event: Event, *, is_private: bool) -> None:
+    def _refuse_key(
+        self, node: YamlMap, key: object, event: YamlEvent, *, is_private: bool
+    ) -> None:
         """Note a key that is a duplicate, or no text. It is quoted only if it looks like a name."""
         if isinstance(key, str):
             is_quotable = key in _PRIVATE_FIELDS if is_private else QUOTABLE_NAME.fullmatch(key)
@@ -337,13 +341,13 @@ class _Reader:
             fix = 'write a name before the colon, and put quotes around it, as in "on":'
         self._add_problem(event, what, fix)
 
-    def _add_problem(self, event: Event, what: str, fix: str) -> None:
+    def _add_problem(self, event: YamlEvent, what: str, fix: str) -> None:
         """Note a problem. Raises FileError if there are too many."""
         self.problems.append(Problem(what, fix, self.lines.location(event.start_mark.index)))
         if len(self.problems) >= MOST_PROBLEMS:
             raise FileError(*self.problems)
 
-    def _fail(self, event: Event, what: str, fix: str) -> NoReturn:
+    def _fail(self, event: YamlEvent, what: str, fix: str) -> NoReturn:
         self._add_problem(event, what, fix)
         raise FileError(*self.problems)
 

@@ -26,7 +26,7 @@ INDEXED = "FULL_TEXT_INDEXED"
 _UPDATED = "/api/entity/entities/updated-since"
 _PAGE = 100  # entities
 _MOST_PAGES = 10_000
-Entity: TypeAlias = tuple[str, str]  # type and reference
+EntityRef: TypeAlias = tuple[str, str]  # type and reference
 LIMITS = (
     "catch-up cannot recover failed ingests, deletions, or how often and in which order something"
     " happened. Its events have the time of this run, and no identifiers, subscriptionId"
@@ -35,12 +35,12 @@ LIMITS = (
 )
 
 
-def updated_entities(client: Preservica, moment: str) -> list[Entity]:
+def updated_entities(client: Preservica, moment: str) -> list[EntityRef]:
     """List each entity that was updated since a time, page by page.
 
     `moment`: ISO 8601. Raises ServiceError. Source: pyPreservica 4.2.2, entityAPI.py.
     """
-    found: dict[Entity, None] = {}  # a page may repeat what has moved on meanwhile
+    found: dict[EntityRef, None] = {}  # a page may repeat what has moved on meanwhile
     start = 0
     for _ in range(_MOST_PAGES):
         query = urlencode({"date": moment, "start": start, "max": _PAGE})
@@ -62,7 +62,7 @@ class _TreeBuilder(ElementTree.TreeBuilder):
         raise NotUnderstood("it has a document type")
 
 
-def _read_page(response: Response) -> tuple[list[Entity], bool]:
+def _read_page(response: Response) -> tuple[list[EntityRef], bool]:
     """Read a page of a list of entities. Returns also whether there are more.
 
     Raises NotUnderstood.
@@ -83,7 +83,9 @@ def _read_page(response: Response) -> tuple[list[Entity], bool]:
     return entities, root.find(".//{*}Next") is not None and bool(entities)
 
 
-def send_again(sender: Sender, tenant: str, moment: str, entities: list[Entity]) -> Iterator[Trial]:
+def send_again(
+    sender: Sender, tenant: str, moment: str, entities: list[EntityRef]
+) -> Iterator[Trial]:
     """Send an event for each entity, until the receiver cannot be reached.
 
     Each run makes new events, so that work is done again.

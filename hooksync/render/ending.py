@@ -30,7 +30,7 @@ from hooksync.render.json_text import digest
 from hooksync.render.sentences import CHANGES, RESULT_WORDS, counted, failures, new_words, summary
 
 NoticeForm = Literal["json", "slack", "teams"]
-Fields = dict[str, Any]  # of a notice or a part of it, by name
+JsonObject = dict[str, Any]  # of a notice or a part of it, by name
 NOTICE_FORMAT = "hooksync.notice/1"
 
 _LONGEST = 300  # characters of a line
@@ -67,7 +67,7 @@ class RunSummary(Record):
             return "in-progress" if plan.is_only_begun else "drift"
         return "new-foreign" if new_words(plan.steps) else None
 
-    def notice(self) -> Fields:
+    def notice(self) -> JsonObject:
         """Return the notice in the format `hooksync.notice/1`.
 
         The fingerprint does not cover the time and the run: equal outcomes have equal fingerprints.
@@ -75,7 +75,7 @@ class RunSummary(Record):
         plan = self.plan
         problems = [*self.problems]
         tenancies: TenancyPlans = ()
-        planned: Fields = {"summary": "", "counts": {}}
+        planned: JsonObject = {"summary": "", "counts": {}}
         if plan:
             problems += [plan.running] if plan.running else []
             problems += (*plan.all_errors, *plan.all_refusals, *failures(plan))
@@ -132,7 +132,7 @@ def _urgent(tenancies: TenancyPlans) -> TenancyPlans:
     return sorted(chosen, key=lambda item: -TENANCY_RESULTS.index(outcome_of(item)))
 
 
-def _tenancy(tenancy: TenancyPlan) -> Fields:
+def _tenancy(tenancy: TenancyPlan) -> JsonObject:
     """Write the outcome of a tenancy."""
     return {
         "name": _line(tenancy.name),
@@ -144,7 +144,7 @@ def _tenancy(tenancy: TenancyPlan) -> Fields:
     }
 
 
-def _lines(notice: Fields) -> Iterator[str]:
+def _lines(notice: JsonObject) -> Iterator[str]:
     """Write a notice for people."""
     code = f" (exit code {notice['exit_code']})" if notice["exit_code"] else ""
     yield f"hooksync {notice['command']}: {notice['event']}{code}"

@@ -15,7 +15,7 @@ from hooksync.receivers.http_server import (
 )
 from hooksync.sandbox.faults import KINDS, Fault, call_name, next_fault, read_fault
 from hooksync.sandbox.receiver import challenge_receiver
-from hooksync.sandbox.tenancies import Rules, SandboxOptions, Subscription
+from hooksync.sandbox.tenancies import LocalService, SandboxOptions, Subscription
 
 _CHALLENGE_TIMEOUT = 5.0  # seconds
 
@@ -27,7 +27,7 @@ class Sandbox(LoopbackServer):
     """
 
     kinds = KINDS  # of faults, in the form of `faults.KINDS`
-    make_rules = Rules
+    make_rules = LocalService
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         options = options or SandboxOptions()

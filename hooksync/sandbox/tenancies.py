@@ -1,7 +1,7 @@
 """The accounts and subscriptions of the sandbox, in memory, and the answer to each call.
 
-`Rules` takes a request and returns an answer. Its only call to the outside is the challenge of a
-receiver, through a function that it is given. If nobody knows how the real service behaves, a trait
+`LocalService` takes a request and returns an answer. It challenges a receiver, its only call to the
+outside, through a function that it is given. If nobody knows how the real service behaves, a trait
 chooses a behaviour. Only the list may lag behind the subscriptions; refusals never do. Tokens do
 not expire. No sockets.
 
@@ -67,7 +67,7 @@ class Subscription:
     trigger: str  # as on the wire
     secret: str = field(repr=False)  # no call returns it
     include_identifiers: bool = True
-    id: str = ""  # `Rules` sets it and the following ones
+    id: str = ""  # `LocalService` sets it and the following ones
     listed_from: float = 0.0  # on the clock of the options
     listed_until: float = math.inf  # on the same clock; infinite: the subscription is not removed
 
@@ -89,7 +89,7 @@ class SandboxOptions:
     log: Log = lambda kind, what, result: None
 
 
-class Rules:
+class LocalService:
     """The service: its accounts, its subscriptions, its rules. Thread-safe.
 
     `challenge` takes a URL and a secret, and challenges the receiver. It returns why the receiver

@@ -43,7 +43,7 @@ _EMPTY: VersionedData = (BackendData(), None)
 UNREADABLE = "unreadable"  # names a lock that is not in hooksync's format, for `state unlock`
 
 
-Change = Callable[[BackendData], BackendData]
+Edit = Callable[[BackendData], BackendData]
 
 
 class RemoteStore:
@@ -174,7 +174,7 @@ class RemoteStore:
         self.read()
         self._put_held(lock, change, f"run lock taken by {holder}")
 
-    def _put_held(self, lock: Holder, change: Change, message: str) -> None:
+    def _put_held(self, lock: Holder, change: Edit, message: str) -> None:
         """Write a content with the lock of this run, and note when it was renewed."""
         now = self._clock.now()
         self._put(change, message)
@@ -200,7 +200,7 @@ class RemoteStore:
                 self._renew()
 
     def _renew(self) -> None:
-        """Change the lock, so that others see that this run goes on."""
+        """Edit the lock, so that others see that this run goes on."""
         with self._mutex:
             if self._lock:
                 lock = replace(self._lock, count=self._lock.count + 1)
@@ -220,7 +220,7 @@ class RemoteStore:
             finally:
                 self._lock = None
 
-    def _put(self, change: Change, message: str) -> None:
+    def _put(self, change: Edit, message: str) -> None:
         """Write what `change` makes of the content.
 
         If that fails, try again for a while, each time with the content that is there by then.

@@ -29,9 +29,9 @@ from hooksync import receiver as module
 from hooksync.receiver import (
     EVENT_PREFIX,
     Answer,
+    BadRequest,
     Event,
     Receiver,
-    Refused,
     event_key,
     verify_event,
 )
@@ -141,7 +141,7 @@ def test_no_answer_to_a_challenge_is_the_signature_of_an_event(secret: bytes, bo
 def test_a_code_that_is_dangerous_to_sign_is_refused_without_a_signature(
     receiver: Receiver, code: str
 ) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(BadRequest):
         module.answer_challenge(NEW.encode(), code)
     answer = ask(
         receiver, "POST", f"challengeCode={quote(code, safe='', errors='replace')}", {}, b""
