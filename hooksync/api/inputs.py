@@ -94,18 +94,20 @@ def prepare(
     """
     declared = entries or read_files(options, context)
     changes = BranchChanges()
-    if selection.since and not receipt:
-        changes = changes_since(
-            declared, options.files, selection.since, context.environ, options.policy
-        )
-    entries, former, selection = _choose(declared, changes, selection, receipt)
-    if selection.since and not (entries or former or receipt):
-        options = options.changed(uses_state=False)
-    others = [entry for entry in declared if entry not in entries]
+    if receipt:
+        names = {tenancy.name for tenancy in receipt.ready_tenancies}
+        entries = [entry for entry in declared if entry.name in names]
+    else:
+        entries, changes = _choose(declared, selection, options, context)
+        if selection.since:
+            selection = replace(selection, tenancy=tuple(entry.name for entry in entries))
+            uses_state = options.uses_state and bool(entries or changes.former)
+            options = options.changed(uses_state=uses_state)
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context)
     tenancies, warnings = resolve(entries, context.environ, needs_login=needs_login)
-    run_limits = policy.run_limits if policy else {}
+    selected = {entry.name for entry in entries}
+    others = [entry for entry in declared if entry.name not in selected]
     return Inputs(
         tuple(_chosen(tenancy, selection.target, policy) for tenancy in tenancies),
         (*warnings, *changes.warnings, *key_warnings(options.policy, context.environ)),
@@ -114,30 +116,29 @@ def prepare(
         context,
         private_receivers(policy),
         receipt,
-        run_limits,
+        policy.run_limits if policy else {},
         places_of(others, context.environ),
-        former,
+        changes.former,
     )
 
 
 def _choose(
-    declared: Declarations, changes: BranchChanges, selection: Selection, receipt: Plan | None
-) -> tuple[Declarations, Declarations, Selection]:
-    """Choose the tenancies by a saved plan or by the flags, and then by --since.
+    declared: Declarations, selection: Selection, options: RunOptions, context: Context
+) -> tuple[Declarations, BranchChanges]:
+    """Choose the tenancies by the flags, and then by --since: those that are, or were, declared.
 
-    Returns those that files declare, those that only the merge base declares, and the
-    selection. Raises UsageError for a glob that matches nothing.
+    Raises UsageError for a glob that matches nothing.
     """
-    if receipt:
-        names = {tenancy.name for tenancy in receipt.ready_tenancies}
-        return tuple(entry for entry in declared if entry.name in names), (), selection
-    found = declarations.select((*declared, *changes.former), selection.tenancy, selection.target)
-    entries = [entry for entry in found if entry in declared]
-    former = [entry for entry in found if entry in changes.former]
+    changes = BranchChanges(tuple(entry.name for entry in declared))
     if selection.since:
-        entries = [entry for entry in entries if entry.name in changes.names]
-        selection = replace(selection, tenancy=tuple(entry.name for entry in entries))
-    return tuple(entries), tuple(former), selection
+        changes = changes_since(
+            declared, options.files, selection.since, context.environ, options.policy
+        )
+    found = declarations.select((*declared, *changes.former), selection.tenancy, selection.target)
+    chosen = set(map(id, found))
+    entries = [entry for entry in declared if id(entry) in chosen and entry.name in changes.names]
+    former = [entry for entry in changes.former if id(entry) in chosen]
+    return entries, replace(changes, former=former)
 
 
 def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> Tenancy:

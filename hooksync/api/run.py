@@ -195,15 +195,18 @@ def open_run(
     The arguments after it are for tests.
     """
     context = inputs.context
+    options = inputs.options
     failures: list[Exception] = []
     with ExitStack() as held:
-        store = _open_store(inputs, find_store)
+        place = inputs.state
+        store = find_store(place, options.files[0], context) if place else None
         if is_apply:
             held.enter_context(_lock(store, lock_timeout, inputs))
-        secrets = sources_of(context)
-        _look_up_secrets(inputs, secrets)
+        secrets = _look_up_secrets(inputs)
+        environ = process_environ(context.environ)
+        transport = make_transport(options.timeout, options.parallelism, environ)
         caller = Caller(
-            _open_transport(inputs, make_transport, held),
+            held.enter_context(closing(transport)),
             context,
             inputs.private_receivers,
             partial(_check_lock, store, context.stop, failures),
@@ -211,30 +214,19 @@ def open_run(
         clients = {}
         for tenancy in inputs.tenancies:
             clients[tenancy.name] = Preservica(tenancy, caller, secrets.find_all)
-        planner = _make_planner(inputs, secrets, store, derive, is_apply=is_apply)
-        other = None if is_apply else _other_run(store)
-        if other and planner.state:  # a run numbers its attempts by the serial of their write
-            planner = replace(planner, running=planner.state.serial)
         yield Run(
             context,
             inputs.tenancies,
             clients,
             secrets,
-            held.enter_context(make_pool(inputs.options.parallelism, context.stop)),
+            held.enter_context(make_pool(options.parallelism, context.stop)),
             caller,
-            planner,
+            _make_planner(inputs, secrets, store, derive, is_apply=is_apply),
             store,
             _list_wait(context, is_apply=is_apply),
             failures,
             inputs.others,
-            other=other,
         )
-
-
-def _open_store(inputs: Inputs, find_store: OpenStore) -> StateStore | None:
-    """Find the store of the state, if the run has one."""
-    place = inputs.state
-    return find_store(place, inputs.options.files[0], inputs.context) if place else None
 
 
 def _lock(
@@ -247,23 +239,13 @@ def _lock(
     return run_lock(store, timeout, inputs.context)
 
 
-def _open_transport(
-    inputs: Inputs, make_transport: Callable[..., Transport], held: ExitStack
-) -> Transport:
-    """Open the connections of a run."""
-    options = inputs.options
-    environ = process_environ(inputs.context.environ)
-    transport = make_transport(options.timeout, options.parallelism, environ)
-    return held.enter_context(closing(transport))
-
-
 def _list_wait(context: Context, *, is_apply: bool) -> float:
     """Return the seconds that a run waits for a list that lags: only an apply waits."""
     seconds = read_seconds(context.environ, LIST_WAIT_VARIABLE, default=30, minimum=0, maximum=900)
     return seconds if is_apply else 0.0
 
 
-def _look_up_secrets(inputs: Inputs, secrets: SecretSources) -> None:
+def _look_up_secrets(inputs: Inputs) -> SecretSources:
     """Look up the secrets of a run, even those that it will not use, so that no output shows them.
 
     The log-in looks up the password.
@@ -275,7 +257,9 @@ def _look_up_secrets(inputs: Inputs, secrets: SecretSources) -> None:
     for tenancy in inputs.tenancies:
         refs += [tenancy.credentials.username, tenancy.credentials.totp]
         refs += [subscription.secret for subscription in tenancy.subscriptions]
+    secrets = sources_of(inputs.context)
     secrets.look_up(refs)
+    return secrets
 
 
 def _check_lock(store: StateStore | None, stop: Event, failures: list[Exception]) -> None:
@@ -319,6 +303,7 @@ def _make_planner(
         inputs.state,
         is_trusted=not options.policy or bool(store and store.key),
         flags=options.run_flags,
+        other=None if is_apply else _other_run(store),
     )
 
 
@@ -408,7 +393,7 @@ def _plan_of(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> Plan:
         state=run.planner.place,
         state_missing=run.planner.place is not None and run.planner.state is None,
         state_used=run.store is not None and run.store.was_used,
-        running=run.other,
+        running=run.planner.other,
         refusals=run_reasons(tenancies, inputs.tenancies, inputs.run_limits),
     )
     return _with_tenancies(inputs, run, plan, _warned_of_age(inputs, run, tenancies))

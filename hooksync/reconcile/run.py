@@ -106,7 +106,12 @@ class Planner(Record):
     place: str | None = ""  # where the state is, for messages; None: the run has no state
     is_trusted: bool = True  # False: under a policy, the state is unsigned
     flags: RunFlags = NO_FLAGS  # of the run, for printed commands
-    running: int = 0  # the number of a different run that holds the run lock; 0: there is none
+    other: Problem | None = None  # a different run holds the run lock
+
+    @property
+    def running(self) -> int:
+        """The number of that run: the serial of the state that it has begun; 0: there is none."""
+        return self.state.serial if self.other and self.state else 0
 
     def plan(self, fetched: Sequence[FetchedTenancy]) -> TenancyPlans:
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
@@ -293,7 +298,6 @@ class Run(Record):
     # errors that ended the run early: LockLost, StateError, or internal ones
     failures: list[Exception]
     others: TenancyPlaces = field(default_factory=dict)  # declared, and not selected
-    other: Problem | None = None  # a different run holds the run lock
 
     def plan(self, *, has_policy: bool) -> TenancyPlans:
         """Read the tenancies and plan them.
