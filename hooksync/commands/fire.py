@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
@@ -43,7 +44,7 @@ from hooksync.receivers.events import (
     recorded_events,
     signed,
 )
-from hooksync.receivers.suite import Sender, Suite, Trial
+from hooksync.receivers.suite import LARGEST, UNTESTED, Sender, Suite, Trial
 from hooksync.receivers.verdict import LOG_WAIT, Cause, explain, explain_refusal, judge_log
 from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
@@ -51,8 +52,16 @@ _NO_RECEIVER = Problem(
     "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
 )
 _LOG_FIX = "name the file into which the receiver prints the identifiers of each entity"
-_NOT_TESTED = "Not tested: whether signatures are compared in constant time"
-_NO_LOG = "; without --log, whether each entity of an event is worked on, and only once"
+_NO_LOG = "without --log: whether each entity of an event is worked on, and only once"
+_SIZES = {"kB": 1_000, "MB": 1_000_000}
+
+
+def _size(text: str) -> int:
+    """Read a number of bytes with its unit."""
+    found = re.fullmatch("([1-9][0-9]{0,3})(kB|MB)", text)
+    if found is None:
+        raise ValueError(f'"{text}" is not a size: a number with kB or MB')
+    return int(found[1]) * _SIZES[found[2]]
 
 
 class FireOptions(CallOptions):
@@ -77,6 +86,13 @@ class FireOptions(CallOptions):
         "for --suite: the receiver's log; it shows which work was done",
         SENT,
         default=None,
+    )
+    largest: int = flag(
+        "--largest SIZE",
+        "for --suite: the largest event, if the platform has a limit (default 10MB)",
+        SENT,
+        default=LARGEST,
+        read=_size,
     )
     trigger: str | None = flag(
         "--trigger NAME", "of the event (default: the declared one, or INDEXED)", SENT, default=None
@@ -120,8 +136,9 @@ def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration
     if options.replay is not None and (options.is_suite or options.event or options.trigger):
         what = "--replay cannot be combined with --suite, --event or --trigger"
         raise UsageError(Problem(what, "send recorded events, or new ones"))
-    if not options.is_suite and (options.log or options.format != "text"):
-        raise UsageError(Problem("--log and --format need --suite", "add --suite"))
+    is_of_suite = options.log or options.format != "text" or options.largest != LARGEST
+    if is_of_suite and not options.is_suite:
+        raise UsageError(Problem("--log, --largest and --format need --suite", "add --suite"))
     has_other = options.names_files or options.address is not None
     if tenancy := named_receiver(options.url, options.secrets, has_other=has_other):
         return tenancy
@@ -182,7 +199,7 @@ def _run_suite(
     context = sender.caller.context
     others = {str(ref): other for ref, other in secrets.items() if other is not sender.secret}
     trials: list[Trial] = []
-    for trial in Suite(sender, events).run(others):
+    for trial in Suite(sender, events, options.largest).run(others):
         trials.append(trial)
         if options.format == "text":
             context.terminal.show([trial_line(trial)])
@@ -190,10 +207,9 @@ def _run_suite(
             return context.terminal.interrupt_code
         if trial.is_last:
             break
-    causes = explain(trials, sender)
     if options.log is not None:
-        trials, found = _judge_log(options.log, trials, context)
-        causes += found
+        trials = _judge_log(options.log, trials, context)
+    causes = explain(trials, sender)
     return _show_suite(options, trials, causes, context)
 
 
@@ -203,26 +219,30 @@ def _show_suite(
     """Show the result of the suite in the format that is asked for."""
     is_right = all(trial.state in ("passed", "warning") for trial in trials)
     code = ExitCode.DONE if is_right else ExitCode.ERROR
+    untested = UNTESTED if options.log else (*UNTESTED, _NO_LOG)
     if options.format == "json":
         created_at = rfc3339(context.clock.now())
-        context.terminal.result(suite_json(trials, causes, created_at, code), "json")
+        document = suite_json(trials, causes, untested, created_at, code)
+        context.terminal.result(document, "json")
     elif options.format == "junit":
         context.terminal.result(suite_junit(trials, causes))
     else:
         context.terminal.show(cause_lines(causes))
-        untested = _NOT_TESTED if options.log else f"{_NOT_TESTED}{_NO_LOG}"
-        context.terminal.result(f"\n{summary(trials)}\n{untested}.\n")
+        lines = "".join(f"  {thing}\n" for thing in untested)
+        text = f"\n{summary(trials)}\nNot visible from outside, so not tested:\n{lines}"
+        context.terminal.result(text)
     return code
 
 
-def _judge_log(path: str, trials: list[Trial], context: Context) -> tuple[list[Trial], list[Cause]]:
+def _judge_log(path: str, trials: list[Trial], context: Context) -> list[Trial]:
     """Judge the receiver's log as soon as it shows no fault, or the wait for the work is over."""
     ends = context.clock.monotonic() + LOG_WAIT
     while True:
-        judged, causes = judge_log(trials, read_named(path, "log", _LOG_FIX))
-        is_over = not causes or context.clock.monotonic() > ends
+        judged = judge_log(trials, read_named(path, "log", _LOG_FIX))
+        is_right = not any(trial.log_fault for trial in judged)
+        is_over = is_right or context.clock.monotonic() > ends
         if is_over or context.clock.wait(context.stop, 0.2):
-            return judged, causes
+            return judged
 
 
 def _replay(place: str, sender: Sender, secrets: Secrets) -> ExitCode:

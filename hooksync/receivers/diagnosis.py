@@ -25,6 +25,7 @@ _JSON_FORMS: dict[str, dict[str, Any]] = {
     "compact": {"separators": (",", ":")},
     "spaced": {},
     "indented": {"indent": 2},
+    "indented by 4": {"indent": 4},
     "sorted compact": {"separators": (",", ":"), "sort_keys": True},
     "sorted spaced": {"sort_keys": True},
 }
@@ -35,8 +36,7 @@ def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
     right = EVENT_PREFIX + body
     messages = (
         (f"is made of the body alone, without {_PREFIX} before it", body),
-        (f"has a line break between {_PREFIX} and the body", EVENT_PREFIX + b"\n" + body),
-        (f"has a colon between {_PREFIX} and the body", EVENT_PREFIX + b":" + body),
+        *_separated(body),
         ("has the prefix in different letters", b"Preservica-Webhook-Auth" + body),
         ("has the prefix after the body", body + EVENT_PREFIX),
     )
@@ -46,12 +46,26 @@ def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
     yield from usual_mistakes(secret, right)
 
 
+def _separated(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield what is signed if something is between the prefix and the body."""
+    for name, separator in {
+        "a line break": b"\n",
+        "a colon": b":",
+        "a space": b" ",
+        "a full stop": b".",
+    }.items():
+        yield f"has {name} between {_PREFIX} and the body", EVENT_PREFIX + separator + body
+
+
 def _changed(body: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield descriptions and bodies, changed as servers, proxies and frameworks change them."""
     text = body.decode("utf-8", "replace")
     lines = body.replace(b"\r\n", b"\n")
     yield from (
         ("an empty body", b""),
+        ("the first 64 kB of the body", body[:65536]),
+        ("the body in lower case", body.lower()),
+        ("the body in UTF-16", text.encode("utf-16-le")),
         ("the text undefined instead of the body", b"undefined"),
         ("the body in base64", base64.b64encode(body)),
         ("the body without white space at its ends", body.strip()),
@@ -63,7 +77,7 @@ def _changed(body: bytes) -> Iterator[tuple[str, bytes]]:
         ("the body cut to ASCII", text.encode("ascii", "ignore")),
         ("the body cut to ASCII", text.encode("ascii", "replace")),
     )
-    with suppress(ValueError, RecursionError):
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
         document = json.loads(body)
         for name, how in _JSON_FORMS.items():
             for is_ascii in (False, True):
@@ -71,3 +85,6 @@ def _changed(body: bytes) -> Iterator[tuple[str, bytes]]:
                 what = f"the event written again as {name} JSON"
                 yield what, again.encode("utf-8", "replace")
                 yield f"{what} in Latin-1", again.encode("latin-1", "replace")
+        for how in _JSON_FORMS.values():
+            events = json.dumps(document["events"], ensure_ascii=False, **how)
+            yield "the list of events alone", events.encode("utf-8", "replace")

@@ -56,6 +56,7 @@ class NewEvents:
         self, moment: datetime, trigger: str, template: Mapping[str, object] | None = None
     ) -> None:
         self._moment = moment.replace(tzinfo=None)
+        self.is_made_up = template is None  # so its entities need not exist
         event = trigger.title().replace("_", "")
         reference = str(uuid.uuid4())
         self._template = template or {

@@ -4,14 +4,18 @@ Forged events come first, because a receiver that answers 200 to them proves not
 Each event is new, except in the tests of repeats, so that a receiver that drops duplicates still
 works on it. It has an identifier of its own, so that the receiver's log shows if it was worked on.
 `verdict` explains the failures.
+
+No request can show from outside what `UNTESTED` lists.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
@@ -20,6 +24,7 @@ from urllib.parse import quote
 
 from hooksync.core.model import FailureKind, HookUrl, ReceiverResult, ReceiverState, Secret
 from hooksync.core.record import Record, replace
+from hooksync.core.urls import masked_url
 from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
 from hooksync.receivers.events import (
     JSON_HEADERS,
@@ -81,13 +86,23 @@ _FORMS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "spaced": (("spaced",), {"is_compact": False}),
     "with é in UTF-8": (_OVER_ASCII, {"letter": "é"}),
     "with Ł in UTF-8": (_OVER_LATIN, {"letter": "Ł"}),
-    "with an emoji in UTF-8": (_OVER_LATIN, {"letter": "\N{PARTY POPPER}"}),
+    "with an emoji in UTF-8": ((*_OVER_LATIN, "emoji"), {"letter": "\N{PARTY POPPER}"}),
     "with unknown fields": (("unknown field",), {"newField": {"of": ["a", 1, None, 1.0]}}),
     "of an unknown trigger": (("unknown trigger",), {"trigger": "A_TRIGGER_THAT_IS_NEW"}),
+    "of a folder": (("other entity",), {"kind": "SO"}),
+    "of a content object": (("other entity",), {"kind": "CO"}),
     "of three entities": (("three entities",), {"entities": 3}),
     "without entities": (("no entities",), {"events": []}),
 }
-_SIZES = {"of 150 kB": 150_000, "of 1.5 MB": 1_500_000, "of 10 MB": 10_000_000}
+_SIZES = {"of 150 kB": 150_000, "of 1.5 MB": 1_500_000}
+LARGEST = 10_000_000  # bytes
+UNTESTED = (
+    "whether signatures are compared in constant time",
+    "whether events wait in memory, where a crash loses them",
+    "whether the identifiers are logged only after the work",
+    "whether its memory of events grows without end",
+)
+TOKEN = re.compile(rb"suite-[0-9a-f]{12}")  # an identifier of an entity in the suite
 
 
 # a genuine event: its name, how it is sent, and what is special about it
@@ -106,6 +121,8 @@ class Trial(Record):
     fix: str = ""  # if the detail explains the failure or the warning
     features: tuple[str, ...] = ()  # of a genuine event
     sent: Delivery = Delivery(b"", None)
+    works: Mapping[bytes, int] = {}  # how often the log should have each identifier
+    log_fault: str = ""  # what the log shows against it
     probe: ReceiverState | None = None  # of a challenge
     is_last: bool = False  # no further test can prove anything, for the reason in `detail`
 
@@ -141,8 +158,10 @@ class Sender:
             return replace(trial, detail=answer.detail, fix=answer.fix, is_last=is_last)
         if LISTEN in answer.headers and kind != "genuine":
             return replace(trial, detail=_LISTEN, fix=_LISTEN_FIX, is_last=True)
-        if answer.status not in _RIGHT[kind]:
-            return replace(trial, detail=self.caller.redactor.quote(answer.text))
+        if answer.status not in _RIGHT[kind] or (kind == "genuine" and _says_no(answer)):
+            location = answer.headers.get("Location")
+            said = masked_url(location) if location else answer.text
+            return replace(trial, detail=self.caller.redactor.quote(said))
         detail, fix = _warning(answer, kind, seconds)
         if not detail:
             return replace(trial, state="passed")
@@ -152,12 +171,17 @@ class Sender:
 def _warning(answer: Response, kind: TrialKind, seconds: float) -> tuple[str, str]:
     """Return what may be wrong with an answer that is right, and the fix; or two empty texts."""
     if kind == "method" and answer.status in SUCCESS:
-        return "it answers 2xx to an event that was sent with GET", "answer 405"
+        return "it answers 2xx to GET", "answer 405"
     if kind == "genuine" and (answer.status != 200 or answer.text.startswith("<")):
         what = f"it answers {answer.status} {answer.headers.get('Content-Type', '')}".strip()
         what += "; nobody knows if Preservica counts that as success"
         return what, "answer 200, with JSON"
     return doubt(seconds)
+
+
+def _says_no(answer: Response) -> bool:
+    """Whether an answer contains {"success": false}."""
+    return re.search(rb'"success"\s*:\s*false', answer.body) is not None
 
 
 def _doubted(trial: Trial) -> Trial:
@@ -184,9 +208,10 @@ def _wrong_signatures(key: bytes, body: bytes) -> dict[str, str | None]:
 class Suite:
     """All tests of one receiver."""
 
-    def __init__(self, sender: Sender, events: NewEvents) -> None:
+    def __init__(self, sender: Sender, events: NewEvents, largest: int = LARGEST) -> None:
         self._sender = sender
         self._events = events
+        self._largest = largest  # bytes of a body
 
     def run(self, others: Mapping[str, Secret]) -> Iterator[Trial]:
         """Run the tests. After one that is the last, the others can prove nothing.
@@ -201,13 +226,15 @@ class Suite:
             yield from simple
         is_proof = any(trial.state != "failed" for trial in simple)
         is_unproved = False  # 200 to an event proves nothing
-        for name, sent in self._forged().items():
-            trial = self._sender.send(name, sent, "method" if sent.method == "GET" else "forged")
+        for name, sent in self._forged():
+            kind: TrialKind = "method" if sent.method == "GET" else "forged"
+            trial = self._sender.send(name, sent, kind)
+            trial = replace(trial, works=dict.fromkeys(TOKEN.findall(sent.body), 0))
             if trial.status in SUCCESS and name in (WRONG, WRONG_WHOLE):
                 is_unproved = True
             yield trial if is_proof else _doubted(trial)
         genuine = (self._send(*form) for form in forms)
-        for trial in chain(simple, genuine, self._repeated()):
+        for trial in chain(simple, genuine, self._repeated(), self._alike()):
             yield _doubted(trial) if is_unproved else trial
 
     def _challenged(self) -> Iterator[Trial]:
@@ -232,36 +259,38 @@ class Suite:
             trial = replace(trial, state="failed", detail=detail, fix=_CODES_FIX)
         yield trial if is_ready else _doubted(trial)
 
-    def _forged(self) -> dict[str, Delivery]:
-        """Make events that none of the secrets signed as they are. 401 is the answer to each."""
+    def _forged(self) -> Iterator[tuple[str, Delivery]]:
+        """Yield events that none of the secrets signed as they are. 401 is the answer to each."""
         key = key_of(self._sender.secret)
+        for name in _wrong_signatures(key, b""):
+            genuine = self._event()
+            signature = _wrong_signatures(key, genuine.body)[name]
+            yield name, replace(genuine, signature=signature)
+        yield WRONG_WHOLE, Delivery(self._body(), "0" * 64, is_chunked=False)
         genuine = self._event()
-        forged = {}
-        for name, signature in _wrong_signatures(key, genuine.body).items():
-            forged[name] = replace(genuine, signature=signature)
-        forged[WRONG_WHOLE] = replace(forged[WRONG], is_chunked=False)
-        bodies = {
-            "with a changed body": genuine.body[:-1] + b', "forged": true}',
-            "with one byte more": genuine.body + b" ",
-            "written again": json.dumps(json.loads(genuine.body)).encode(),
-        }
-        for name, body in bodies.items():
-            forged[name] = replace(genuine, body=body)
+        yield "with a changed body", replace(genuine, body=genuine.body[:-1] + b', "forged": true}')
+        genuine = self._event()
+        yield "with one byte more", replace(genuine, body=genuine.body + b" ")
+        genuine = self._event()
+        again = json.dumps(json.loads(genuine.body)).encode()
+        yield "written again", replace(genuine, body=again)
         letter = self._body(letter="é")
         latin = EVENT_PREFIX + letter.decode().encode("latin-1")
-        forged[LATIN] = Delivery(letter, sign_challenge(key, latin))
-        forged["sent with GET"] = replace(self._event(), method="GET")
-        return forged
+        yield LATIN, Delivery(letter, sign_challenge(key, latin))
+        yield "sent with GET", Delivery(b"", "0" * 64, is_chunked=False, method="GET")
 
     def _forms(self, others: Mapping[str, Secret]) -> Iterator[Form]:
         """Yield an event of each form."""
         for name, (features, how) in _FORMS.items():
-            yield name, self._event(**how), features
+            if "other entity" not in features or self._events.is_made_up:
+                yield name, self._event(**how), features
         yield from self._odd_forms()
         over: list[str] = []  # a size is special for larger events, too
-        for size, number in _SIZES.items():
-            over = [*over, size]
-            version = "x" * number
+        sizes = {name: number for name, number in _SIZES.items() if number < self._largest}
+        sizes[f"of {self._largest / 1_000_000:g} MB"] = self._largest
+        for size, number in sizes.items():
+            over = [*over, size if size in _SIZES else "largest"]
+            version = "x" * (number - len(self._body()))
             yield f"{size}, in chunks", self._event(version=version), over
             yield f"{size}, in one piece", self._event(version=version, **_WHOLE), over
         for name, secret in others.items():
@@ -285,27 +314,49 @@ class Suite:
         sent = self._event()
         yield self._in_turn("the same twice", [sent, sent])
         event = json.loads(self._body())
-        ids = []
-        for digit in "ab":
-            document = {**event, "subscriptionId": digit * 32}
-            body = json.dumps(document, separators=(",", ":")).encode()
-            ids.append(signed(body, self._sender.secret))
+        ids = [self._signed({**event, "subscriptionId": digit * 32}) for digit in "ab"]
         yield self._in_turn("with two subscriptionIds", ids)
-        yield self._at_once("two at once")
+        sent = self._event()
+        yield self._at_once("two at once", [sent, sent], "at once")
 
-    def _in_turn(self, name: str, events: Iterable[Delivery]) -> Trial:
+    def _alike(self) -> Iterator[Trial]:
+        """Send two events each that differ in little, or come at once. Both need work."""
+        event = json.loads(self._body())
+        other = json.loads(self._body())
+        yield self._in_turn(
+            "two that differ only in time",
+            [self._signed(event), self._signed({**event, "timestamp": other["timestamp"]})],
+            "time",
+        )
+        event = json.loads(self._body())
+        yield self._in_turn(
+            "two that differ only in their list",
+            [self._signed(event), self._signed({**event, "events": other["events"]})],
+            "list",
+        )
+        if self._events.is_made_up:
+            event = json.loads(self._body())
+            entity = {**event["events"][0], "entityRef": other["subscriptionId"]}
+            yield self._in_turn(
+                "two that differ only in their entity",
+                [self._signed(event), self._signed({**event, "events": [entity]})],
+                "entity",
+            )
+        yield self._at_once("two different at once", [self._event(), self._event()], "different")
+
+    def _in_turn(self, name: str, events: Sequence[Delivery], feature: str = "repeat") -> Trial:
         """Send events one after the other, until one fails. Return the last result."""
         for sent in events:
-            trial = self._send(name, sent, ["repeat"])
+            trial = self._send(name, sent, [feature])
             if trial.state == "failed":
                 break
-        return trial
+        return self._needing(trial, events, feature)
 
-    def _at_once(self, name: str) -> Trial:
-        """Send an event twice at the same time. The receiver may ask one of the senders to wait.
+    def _at_once(self, name: str, events: Sequence[Delivery], feature: str) -> Trial:
+        """Send two events at the same time.
 
         Both threads wait for each other before they send the last piece. Returns a failed result if
-        there is one. If one sender was asked to wait and the other passed, the test passed.
+        there is one. But the receiver may ask one of the senders of the same event to wait.
         """
         barrier = threading.Barrier(2)
 
@@ -313,30 +364,56 @@ class Suite:
             with suppress(threading.BrokenBarrierError):
                 barrier.wait(_TOGETHER)
 
-        sent = replace(self._event(), before_last=meet)
+        def send(sent: Delivery) -> Trial:
+            return self._send(name, replace(sent, before_last=meet), [feature])
+
         with ThreadPoolExecutor(2) as pool:
-            trials = list(pool.map(lambda _: self._send(name, sent, ["at once"]), range(2)))
-        first, second = sorted(trials, key=lambda trial: trial.state != "failed")  # failed first
-        return second if first.status in WAITING and second.state != "failed" else first
+            trials = list(pool.map(send, events))
+        trials.sort(key=lambda trial: trial.state != "failed")  # failed first
+        first, second = trials
+        may_wait = feature == "at once" and first.status in WAITING and second.state != "failed"
+        return self._needing(second if may_wait else first, events, feature)
+
+    def _needing(self, trial: Trial, events: Sequence[Delivery], feature: str) -> Trial:
+        """Return a result with the work that several events need: once each, or once for all."""
+        works: Counter[bytes] = Counter()
+        for sent in events:
+            works.update(TOKEN.findall(sent.body))
+        if feature in ("repeat", "at once"):
+            works = Counter(works.keys())
+        return replace(trial, works=works)
 
     def _send(self, name: str, sent: Delivery, features: Iterable[str]) -> Trial:
         """Send a genuine event."""
         trial = self._sender.send(name, sent)
+        works = dict.fromkeys(TOKEN.findall(sent.body), 1)
         how = "in chunks" if sent.is_chunked else "in one piece"
-        return replace(trial, features=(how, *features))
+        return replace(trial, features=(how, *features), works=works)
 
     def _event(self, *, is_chunked: bool = True, **how: Any) -> Delivery:
         """Make and sign a new event. `how`: arguments of `_body`."""
         return signed(self._body(**how), self._sender.secret, is_chunked=is_chunked)
 
+    def _signed(self, event: object) -> Delivery:
+        """Sign a document."""
+        return signed(json.dumps(event, separators=(",", ":")).encode(), self._sender.secret)
+
     def _body(
-        self, *, is_compact: bool = True, letter: str = "", entities: int = 1, **changed: object
+        self,
+        *,
+        is_compact: bool = True,
+        letter: str = "",
+        entities: int = 1,
+        kind: str = "",
+        **changed: object,
     ) -> bytes:
         """Make the body of a new event, whose entities have identifiers of their own."""
         identifiers = [{"hooksync": f"suite-{secrets.token_hex(6)}"} for _ in range(entities)]
         if letter:
             identifiers[0]["title"] = f"{letter} of hooksync"
-        event = self._events.make(*identifiers, **changed)
+        event: Any = self._events.make(*identifiers, **changed)
+        if kind:
+            event["events"][0]["entityType"] = kind
         if is_compact:
             return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
         return json.dumps(event).encode()

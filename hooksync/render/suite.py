@@ -47,7 +47,11 @@ def summary(trials: Sequence[Trial]) -> str:
 
 
 def suite_json(
-    trials: Sequence[Trial], causes: Sequence[Cause], created_at: str, exit_code: ExitCode
+    trials: Sequence[Trial],
+    causes: Sequence[Cause],
+    untested: Sequence[str],
+    created_at: str,
+    exit_code: ExitCode,
 ) -> str:
     """Write the suite as JSON. `created_at`: RFC 3339."""
     tests = []
@@ -60,6 +64,7 @@ def suite_json(
         created_at=created_at,
         tests=tests,
         causes=causes,
+        untested=untested,
         summary=state_counts(trials, _WORDS),
     )
 

@@ -12,6 +12,7 @@ URL, which may hold a key.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import secrets
@@ -153,7 +154,7 @@ def post(
         method,
         base,
         path,
-        headers or {},
+        {"Connection": "close", **(headers or {})},  # it may leave a request half read
         body,
         answer_limit=_LARGEST_ANSWER,
         may_be_private=caller.private_receivers,
@@ -191,7 +192,7 @@ def judge_answer(
         fix = _STATUS_FIX if status >= 300 else _RECIPE
         return ReceiverResult("wrong-answer", f"it answers {status}, not 200{words}", fix)
     try:
-        document = json.loads(body)
+        document = json.loads(body.decode())
     except (ValueError, RecursionError):
         document = None
     match document:
@@ -199,6 +200,10 @@ def judge_answer(
             pass
         case _:
             what = "its answer is not JSON with text in challengeCode and challengeResponse"
+            if body.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                what = "its answer begins with a byte order mark, or is UTF-16: answer UTF-8"
+            elif b"\0" in body:
+                what = "its answer is UTF-16 or UTF-32: answer UTF-8"
             return ReceiverResult("wrong-answer", f"{what}{words}", _RECIPE)
     if echoed != unquote_plus(code):
         what = "its answer does not repeat the challengeCode"

@@ -114,11 +114,26 @@ class _TimedResponse(HTTPResponse):
         self.fp = io.BufferedReader(TimedReader(sock, self.fp.detach()))
 
 
+class _LastResponse(_TimedResponse):
+    """A response after which the client closes the connection, whatever the server does."""
+
+    def begin(self) -> None:
+        """Read the head of the response."""
+        super().begin()
+        self.will_close = True
+
+
 class _HttpConnection(urllib3.connection.HTTPConnection):
     """A connection to an address that its calls may go to."""
 
     response_class = _TimedResponse
     may_be_private: ClassVar[bool]  # whether its calls may go to a private address
+
+    def putheader(self, header: Any, *values: Any) -> None:
+        """Send a header. `Connection: close` ends the connection after the response."""
+        super().putheader(header, *values)
+        if header.lower() == "connection":
+            self.response_class = _LastResponse
 
     def connect(self) -> None:
         """Connect. Raises ServiceError instead of exceptions of urllib3: no request was sent."""

@@ -17,6 +17,7 @@ from hooksync.core.record import Record
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
 
 _PREFIX = EVENT_PREFIX.decode()
+_CUTS = (16, 20, 24, 32, 64, 128, 255, 256)  # lengths of columns and of keys
 _CODE_FIX = "sign the challengeCode of the query alone, percent-decoded"
 _KEY_FIX = "the key is the text of the secret, exactly as it was given to Preservica"
 _SECRET_FIX = (
@@ -57,6 +58,12 @@ def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
         ("is made of the URL instead of the code", url.encode()),
         ("is made of the URL instead of the code", path.encode()),
         ("is made of the code before it was decoded", code.encode()),
+        ("is made of the code in lower case", signed.lower()),
+        ("is made of the code in upper case", signed.upper()),
+        *(
+            (f"is made of the first {number} bytes of the code", signed[:number])
+            for number in _CUTS
+        ),
     )
     yield from wrong_messages(secret, signed, messages, _CODE_FIX)
     fix = "sign the code; do not send it back as the response"
@@ -83,7 +90,16 @@ def _secrets(secret: bytes) -> Iterator[tuple[str, bytes]]:
     with suppress(ValueError):
         yield "read as hex", bytes.fromhex(secret.decode("ascii"))
     with suppress(ValueError):
-        yield "read as base64", base64.b64decode(secret)
+        yield "read as base64", base64.b64decode(secret + b"==", b"-_")
+    with suppress(ValueError):
+        yield "read as base64", base64.b64decode(secret + b"==")
+    text = secret.decode("latin-1")
+    yield "in UTF-16", text.encode("utf-16")
+    yield "in UTF-16", text.encode("utf-16-le")
+    yield "in UTF-16", text.encode("utf-16-be")
+    for number in _CUTS:
+        if number < len(secret):
+            yield f"cut to {number} bytes", secret[:number]
 
 
 def usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
@@ -94,6 +110,15 @@ def usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
     right = sign_challenge(secret, message)
     for what, signature in (
         ("is made with key and message swapped", sign_challenge(message, secret)),
+        ("is an HMAC-MD5", hmac.new(secret, message, "md5").hexdigest()),
+        ("is a plain MD5, and no HMAC", hashlib.md5(secret + message).hexdigest()),  # noqa: S324  # nosec B324
+        ("is an HMAC of a digest", sign_challenge(secret, hashlib.sha256(message).digest())),
+        (
+            "is an HMAC of a digest",
+            sign_challenge(secret, hashlib.sha256(message).hexdigest().encode()),
+        ),
+        ("is the digest of an HMAC", hashlib.sha256(bytes.fromhex(right)).hexdigest()),
+        ("is the digest of an HMAC", hashlib.sha256(right.encode()).hexdigest()),
         ("is an HMAC-SHA1", hmac.new(secret, message, "sha1").hexdigest()),
         ("is an HMAC-SHA512", hmac.new(secret, message, "sha512").hexdigest()),
         ("is a plain SHA-256, and no HMAC", hashlib.sha256(secret + message).hexdigest()),

@@ -70,7 +70,7 @@ class Good:
         return 0
 
     def key(self, event: Any) -> str:
-        return event.get("timestamp", str(event["events"]))  # the same in each delivery
+        return str({name: event[name] for name in sorted(event) if name != "subscriptionId"})
 
     def work(self, event: Any) -> None:
         key = self.key(event)
@@ -368,7 +368,7 @@ BUGS: dict[str, tuple[type[Good], str]] = {
     ),
     "limit of 100 kB": (bug(limit=100_000), "it takes no event of 150 kB: a limit, such as the 100 kB of Express"),
     "limit of 1 MiB": (bug(limit=1 << 20), "it takes 150 kB, and no event of 1.5 MB: a limit, often 1 MiB"),
-    "limit of 5 MB": (bug(limit=5_000_000), "it takes 1.5 MB, and no event of 10 MB: a limit"),
+    "limit of 5 MB": (bug(limit=5_000_000), "it takes no event of the largest size: a limit"),
     "no parser for the type": (
         bug(is_genuine=lambda self, given, body: None + body),  # type: ignore[operator]
         "it fails before it verifies; perhaps the framework gives it no raw body",
@@ -390,13 +390,36 @@ BUGS: dict[str, tuple[type[Good], str]] = {
     "answers 204": (bug(accepted=lambda self: Reply(204)), "it answers 204"),
     "answers HTML with 200": (bug(accepted=lambda self: Reply(200, b"<p>ok</p>", "text/html")), "it answers 200 text/html"),
     "answers GET": (
-        bug(proxy=lambda self, request: replace(request, method="POST")), "it answers 2xx to an event that was sent with GET",
+        bug(proxy=lambda self, request: replace(request, method="POST")), "it answers 2xx to GET",
     ),
 }  # fmt: skip
 
 
 def swallows(self: Good, event: Any) -> None:
     """Mark first; the work then fails, and nobody notices."""
+
+
+def assets_only(self: Good, event: Any) -> None:
+    if all(entity["entityType"] == "IO" for entity in event["events"]):
+        Good.do(self, event)
+
+
+class Crowded(Good):
+    """It drops an event that comes while it works on a different one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = threading.Lock()
+        self.second_came = threading.Event()
+
+    def work(self, event: Any) -> None:
+        if not self.inside.acquire(blocking=False):
+            self.second_came.set()
+            return
+        self.second_came.wait(0.05)
+        self.second_came.clear()
+        super().work(event)
+        self.inside.release()
 
 
 # bugs that only the log of the receiver shows
@@ -411,8 +434,23 @@ IN_THE_LOG: dict[str, tuple[type[Good], str]] = {
         bug(key=lambda self, event: str([each["entityRef"] for each in event["events"]])),
         "the work is slow, waits in a queue, or is lost",
     ),
+    "works twice on every event": (
+        bug(do=lambda self, event: [Good.do(self, event) for _ in "ab"]), "of every event more than once",
+    ),
+    "takes events of the same time for the same": (
+        bug(key=lambda self, event: event["timestamp"]), "differs from an earlier one only in its list or in an entity",
+    ),
+    "takes events of the same list for the same": (
+        bug(key=lambda self, event: str(event["events"])), "differs from an earlier one only in its timestamp",
+    ),
+    "takes events of the same identifiers and time for the same": (
+        bug(key=lambda self, event: event["timestamp"] + str([entity["identifiers"] for entity in event["events"]])),
+        "differs from an earlier one only in its list or in an entity",
+    ),
+    "works on assets only": (bug(do=assets_only), "it works only on some types of entities"),
+    "drops one of two at once": (Crowded, "of two different events that come at once, it drops one"),
     "works on forged events": (
-        bug(is_genuine=lambda self, given, body: True), "its log shows work on a forged event",
+        bug(is_genuine=lambda self, given, body: True), "it works on events with a wrong signature, as its log shows",
     ),
     "works on an event signed in Latin-1": (
         bug(is_genuine=lambda self, given, body: given in (

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import json
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+LARGEST = 6 * 1024 * 1024  # bytes of what a function is called with
 Answer = tuple[int, Mapping[str, str], bytes]
 Invoke = Callable[[BaseHTTPRequestHandler, bytes], Answer]
 
@@ -79,6 +81,8 @@ def invoke_aws(
         **({"body": (base64.b64encode(body) if is_base64 else body).decode()} if body else {}),
         "isBase64Encoded": is_base64 and bool(body),
     }
+    if len(json.dumps(event)) > LARGEST:
+        return 413, {}, b"Request Entity Too Large"
     answer = module.lambda_handler(event, None)
     return answer["statusCode"], answer["headers"], answer["body"].encode()
 

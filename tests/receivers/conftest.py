@@ -46,6 +46,8 @@ COMMANDS: dict[str, tuple[str, Sequence[str]]] = {
 class Server:
     """A running receiver and its output."""
 
+    name = ""  # of the example
+
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self._lines: list[str] = []
@@ -142,4 +144,5 @@ def server(
     In the fast lane, such a test runs only for the first example.
     """
     with serve(request.param, tmp_path_factory.mktemp("receiver"), SECRETS) as server:
+        server.name = request.param
         yield server

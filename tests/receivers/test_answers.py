@@ -67,7 +67,8 @@ WRONG_SHAPE = "is not JSON with text"
         (answered(code=5678), WRONG_SHAPE),
         *((body, WRONG_SHAPE) for body in ({}, "[]", "null", "", RIGHT, "<html></html>")),
         ("[" * 100_000, WRONG_SHAPE),
-        (b"\xff\xfe\xfa", WRONG_SHAPE),
+        (b"\xff\xfe\xfa", "begins with a byte order mark, or is UTF-16"),
+        (b'{"a": 1}'.decode().encode("utf-16-le"), "is UTF-16 or UTF-32"),
     ],
 )
 def test_a_wrong_answer_is_reported_with_its_fault(
