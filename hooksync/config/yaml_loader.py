@@ -196,11 +196,11 @@ def _syntax_problem(lines: Lines, error: Any) -> Problem:
         # if it stopped at a colon, it read the line as part of a text that began in the line above
         what = "the indentation contains a tab"
         return Problem(what, "indent with spaces only", replace(where, column=tab + 1))
-    for number, content in enumerate(_LINE_BREAK.split(text), 1):
+    for number, content in enumerate(_LINE_BREAK.split(lines.text), 1):
         if _CONFLICT.match(content):
             what = f"not valid YAML: Git left the conflict marker {content[:7]} here"
             fix = "choose one of the two versions, and delete the lines with the markers"
-            return Problem(what, fix, Location(mark.name, number, 1))
+            return Problem(what, fix, Location(where.file, number, 1))
     fix = "look at this line and the one above: indentation, quotes, colons"
     return Problem("not valid YAML", fix, where)
 
