@@ -28,6 +28,9 @@ from hooksync.reconcile.step_runner import StepRunner
 
 Runners = list[StepRunner]
 
+_LAGS = "the list does not match the responses yet"
+_CHANGED = "what is live has changed since the plan, which does not remove it"
+
 
 def apply_plans(
     plans: TenancyPlans, run: Run, commit: str | None, *, is_reviewed: bool
@@ -107,21 +110,18 @@ class Execution:
         self._create()
         self._remove()
         try:
-            live = self._poll_list(self._mismatched)
+            live = self._poll_list()
             third = self._plan_again(live)
         except HooksyncError as error:
             return self.unverified(error.summary)
-        plan = replace(
-            self._finish(live),
-            live_after=len(live),
-            differences=tuple(_still_different(self.plan, third)),
-        )
-        return AppliedTenancy(plan, self.ledger.records, live)
+        differences = tuple(_still_different(self.plan, third))
+        plan = replace(self._finish(live), live_after=len(live), differences=differences)
+        return AppliedTenancy(plan, self.ledger, live)
 
     def unverified(self, why: str) -> AppliedTenancy:
         """Return what is known so far. `why`: the reason why no list could verify it."""
         plan = replace(self._finish(None), not_verified=why)
-        return AppliedTenancy(plan, self.ledger.records)
+        return AppliedTenancy(plan, self.ledger)
 
     def _finish(self, live: LiveSubscriptions | None) -> TenancyPlan:
         """Fill in the outcomes. `live`: the last list."""
@@ -160,91 +160,67 @@ class Execution:
     def _remove(self) -> None:
         """Remove replaced, duplicate and undeclared subscriptions, where the second plan agrees."""
         removing = [runner for runner in self.due if runner.may_remove]
-        if self.run.context.stop.is_set() or not (removing or self._awaited()):
+        if self.run.context.stop.is_set() or not (removing or any(map(_has_no_id, self.due))):
             return
         try:
-            second = self._plan_again(self._poll_list(self._awaited))
+            second = self._plan_again(self._poll_list())
         except HooksyncError as error:
             for runner in (*self._awaited(), *removing):
                 runner.explain(f"the list could not be read: {error.summary}")
             return
-        may_go = {step.id for step in second.steps if self._may_go(step)}
+        absent = dict.fromkeys(step.address for step in second.steps if _is_missing(step))
+        may_go = {step.id for step in second.steps if self._is_removal(step)}
         free = []
         for runner in removing:
-            absent = self._absent(second, runner.step.address)
-            if runner.step.id in may_go and not absent:
+            address = runner.step.address
+            # what is undeclared waits for everything else
+            awaited = absent.keys() & {address} if address else [*absent, *self.plan.held]
+            if runner.step.id in may_go and not awaited:
                 free.append(runner)
-            elif runner.step.creates or self.run.context.stop.is_set():
-                continue
-            elif absent:
-                runner.explain(f"it stays until these certainly exist: {shortened(absent)}")
-            elif runner.step.id in self.ledger.shown:
-                runner.explain("what is live has changed since the plan, which does not remove it")
+            elif not (runner.step.creates or self.run.context.stop.is_set()):
+                names = shortened([f"{name}" for name in dict.fromkeys(awaited)])
+                why = f"it stays until these certainly exist: {names}" if names else _CHANGED
+                runner.explain(why)
         self._side_by_side(self._remove_one, free)
 
-    def _may_go(self, step: Step) -> bool:
-        """Whether a step of the second plan is a removal that no review has to allow any more."""
+    def _is_removal(self, step: Step) -> bool:
+        """Whether the second plan removes a subscription, and no review is missing."""
         return step.action == "unsubscribe" and (self.is_reviewed or not step.needs_review)
-
-    def _absent(self, second: TenancyPlan, address: str | None) -> list[str]:
-        """Return the addresses that must exist before a removal, and may not.
-
-        They are the address itself, or for what is undeclared, all of the tenancy.
-        """
-        absent = []
-        for step in second.steps:
-            if step.creates or step.action == "adopt":
-                absent.append(step.declared_side.address)
-        if address is None:
-            return [*dict.fromkeys([*absent, *self.plan.held])]
-        return [address] if address in absent else []
 
     def _remove_one(self, runner: StepRunner) -> None:
         """Remove the live subscription of a step. It keeps its mark unless it certainly stays."""
-        self.ledger.mark(runner.step.id)
+        self.ledger.marks.add(runner.step.id)
         runner.remove()
         if runner.removal == "refused":
-            self.ledger.unmark(runner.step.id)
+            self.ledger.marks.discard(runner.step.id)
 
     def _awaited(self) -> Runners:
-        """Return the steps whose new subscription must appear in a list before the removals."""
-        is_removing = any(runner.may_remove for runner in self.due)
+        """Return the steps whose responses the list does not match yet."""
         awaited = []
         for runner in self.due:
-            attempt = runner.attempt
-            if attempt and (is_removing or not attempt.id):
+            is_late = runner.unlisted is not None or runner.is_still_listed
+            if is_late and runner not in self.given_up:
                 awaited.append(runner)
         return awaited
 
-    def _mismatched(self) -> Runners:
-        """Return the steps whose responses the list does not match yet."""
-        mismatched = []
-        for runner in self.due:
-            attempt = runner.attempt
-            is_new = attempt and attempt.id and runner not in self.given_up
-            if runner.is_still_listed or is_new:
-                mismatched.append(runner)
-        return mismatched
-
-    def _poll_list(self, awaited: Callable[[], Runners]) -> LiveSubscriptions:
+    def _poll_list(self) -> LiveSubscriptions:
         """Read the list and settle the records, until no step is awaited or the wait is over.
 
         Returns the last list. Raises ServiceError if even the first list cannot be read.
         """
         live = self._list()
-        names = [runner.step.address or runner.step.id for runner in awaited()]
-        if any(runner.attempt and not runner.attempt.id for runner in awaited()):
-            self.run.tell_wait(names, "a response was unclear")
-        elif names:
-            self.run.tell_wait(names, "the list does not match the responses yet")
+        if waiting := self._awaited():
+            is_unclear = any(map(_has_no_id, waiting))
+            why = "a response was unclear" if is_unclear else _LAGS
+            self.run.tell_wait([runner.step.address or runner.step.id for runner in waiting], why)
         backoff = Backoff(self.run.list_wait, self.run.context.clock, self.run.context.stop)
-        while awaited() and backoff.wait():
+        while self._awaited() and backoff.wait():
             try:
                 live = self._list()
             except HooksyncError:
                 break  # the list before this one counts
         else:
-            self.given_up = awaited()
+            self.given_up = self._awaited()
         return live
 
     def _list(self) -> LiveSubscriptions:
@@ -272,6 +248,16 @@ class Execution:
             self.advance()
 
         self.run.pool.run([partial(execute, runner) for runner in runners])
+
+
+def _has_no_id(runner: StepRunner) -> bool:
+    """Whether neither a response nor a list gave the id of what a step may have made."""
+    return runner.unlisted is not None and not runner.unlisted.id
+
+
+def _is_missing(step: Step) -> bool:
+    """Whether the subscription of a declared address does not certainly exist."""
+    return step.creates or step.action == "adopt"
 
 
 def _still_different(first: TenancyPlan, third: TenancyPlan) -> Iterator[Step]:

@@ -120,8 +120,6 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
             found.sort(key=partial(_preference, declared, history))
     if moved:
         _pair_moved(pairs, [move for move in moved if is_owned(tenancy, move[0], history)], history)
-    for _, found in pairs if history.records.marks else ():
-        found.sort(key=history.is_marked)
     return pairs
 
 
@@ -157,21 +155,22 @@ def _pair_moved(pairs: Pairs, moved: Recorded, history: History) -> None:
             continue
         others = [other for other in found if not history.is_marked(other)]
         if all(history.run_of(other) > entry.run for other in others):
-            found.append(live)
+            found.insert(len(others), live)
 
 
 def _preference(
     declared: DeclaredSubscription, history: History, live: LiveSubscription
-) -> tuple[bool, bool, int, bool]:
+) -> tuple[bool, bool, bool, int, bool]:
     """Return a sort key, by which the live subscription to keep comes first.
 
-    It is the one to adopt; otherwise the newest entry; otherwise the newest found one; otherwise
-    one whose content is right.
+    It is not marked. It is the one to adopt; otherwise the newest entry; otherwise the newest found
+    one; otherwise one whose content is right.
     """
     is_adopted = live.id in declared.adopt and history.record(live.id) is None
     is_entry = live.id in history.entries
+    is_marked = history.is_marked(live)
     is_wrong = known_content(declared, live, history) != declared.content
-    return not is_adopted, not is_entry, -history.run_of(live), is_wrong
+    return is_marked, not is_adopted, not is_entry, -history.run_of(live), is_wrong
 
 
 def known_content(

@@ -21,15 +21,16 @@ from hooksync.core.model import (
     Tenancy,
 )
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, TenancyPlans, not_begun
+from hooksync.core.run_flags import NO_FLAGS
+from hooksync.reconcile.plan import NEXT_RUN, REQUESTED, Step, TenancyPlan, TenancyPlans, not_begun
 from hooksync.reconcile.run import Run, wanted_identities
 from hooksync.state.fingerprints import Salt, identity_digest
 from hooksync.state.history import (
-    Attempts,
+    MOST_OPEN,
+    AttemptKey,
     Proof,
     declared_by_identity,
     needless_attempts,
-    newest_listed,
     settled,
     without_needless,
 )
@@ -60,10 +61,14 @@ class Ledger:
         self.tenancy = tenancy
         self.run = run
         self.shown: set[str] = set()  # the ids in the last list
+        self.marks: set[str] = set()  # the ids for which this run has sent a DELETE
+        # attempts of earlier runs that this run closes if they still have no id, and whether it
+        # reports them
+        self.closing: dict[AttemptKey, bool] = {}
+        self.flags = NO_FLAGS  # of the run, for printed commands
         self._state = state
         self._keys = keys
-        self._proofs: dict[tuple[int, str], Proof] = {}
-        self._marks: set[str] = set()  # the ids for which this run has sent a DELETE
+        self._proofs: dict[AttemptKey, Proof] = {}
         self._set(records)
         # other attempts without an id, whose subscriptions may still appear
         self._others = [one for one in records.attempts if one.run != run and not one.id]
@@ -79,15 +84,14 @@ class Ledger:
     @property
     def records(self) -> TenancyRecords:
         """What the state is to contain about the tenancy."""
-        marks = self._marks.union(self._records.marks)
-        return replace(self._records, attempts=tuple(self._attempts.values()), marks=tuple(marks))
+        marks = self.marks.union(self._records.marks)
+        attempts = tuple(self._attempts.values())
+        return replace(self._records, attempts=attempts, marks=tuple(marks))
 
     @property
     def state(self) -> State:
         """The state as far as this tenancy needs it."""
-        salts = {salt.id: salt for salt in self._state.salts}
-        salts |= {salt.id: salt for _, salt in self._keys.values()}
-        return State(self._state.url_salt, tuple(salts.values()), (self.records,))
+        return replace(self._state, tenancies=(self.records,))
 
     def accept(self, declared: DeclaredSubscription, identifier: str | None) -> None:
         """Record a success response.
@@ -109,31 +113,45 @@ class Ledger:
         """Close the attempt of this run, which has made nothing."""
         del self._attempts[self.run, identity_digest(self._state.url_salt, declared.key)]
 
-    def mark(self, identifier: str) -> None:
-        """Mark a subscription for which a DELETE is about to be sent."""
-        self._marks.add(identifier)
-
-    def unmark(self, identifier: str) -> None:
-        """Take the mark back: the response says that nothing was removed."""
-        self._marks.discard(identifier)
-
     def learn(self, listed: LiveSubscriptions) -> None:
         """Settle the attempts and the marks by a list."""
         self.shown = {live.id for live in listed}
         self._set(settled(self.records, listed, self._state.url_salt, self._proofs))
-        self._marks &= self.shown
+        self.marks &= self.shown
 
     def record(self, declared: DeclaredSubscription) -> StateEntry | Attempt | None:
         """Return the entry that this run has made, or its open attempt; None: it is closed."""
         digest = identity_digest(self._state.url_salt, declared.key)
         return self._made.get(digest) or self._attempts.get((self.run, digest))
 
+    def next_fix(self, step: Step) -> str:
+        """Return what to do about an unsettled step: after two attempts, no apply tries again."""
+        if not step.creates:
+            return NEXT_RUN
+        digest = identity_digest(self._state.url_salt, step.declared_side.key)
+        keys = [key for key in self._attempts.keys() - self.closing.keys() if key[1] == digest]
+        if len(keys) < MOST_OPEN:
+            return NEXT_RUN
+        replacing = self.flags.applying([step.declared_side.address])
+        return f"look at what is live with `{self.flags.command('list')}`; then `{replacing}`"
+
+    def close_needless(self) -> list[str]:
+        """Close what nobody needs any more. Returns the addresses to report."""
+        reported = []
+        for key, is_reported in self.closing.items():
+            attempt = self._attempts.get(key)
+            if attempt and not attempt.id:
+                del self._attempts[key]
+                is_replaced = attempt.identity in self._made
+                reported += [attempt.address] if is_reported and not is_replaced else []
+        return reported
+
 
 class AppliedTenancy(Record):
     """A plan with its outcomes, and what the apply has found out."""
 
     plan: TenancyPlan
-    records: TenancyRecords  # what the state is to contain
+    ledger: Ledger
     listed: LiveSubscriptions | None = None  # the last list; None: no list could be read
 
 
@@ -179,39 +197,65 @@ class Journal:
         They have the marks of earlier runs, and the entries that this run adopts. They lack what
         this run forgets.
         """
+        tenancy = self._tenancies[plan.name]
         records = settled(self._state.of(plan.key), plan.live, self._state.url_salt)
-        if self._tenancies[plan.name].is_handed_over:
+        if tenancy.is_handed_over:
             left = {step.id for step in plan.steps if step.action == "leave"}
             records = records.mapped(lambda record: record if record.id in left else None)
         earlier = self._before.of(plan.key)
         marks = tuple(mark for mark in earlier.marks if mark in records.marks)
         entries = (*records.entries, *self._adopted(plan))
         records = replace(records, entries=entries, marks=marks)
-        tenancy = self._tenancies[plan.name]
-        return Ledger(tenancy, records, self._state, self._run, self._keys)
+        salts = {salt.id: salt for salt in self._salts()}
+        state = replace(self._state, salts=tuple(salts.values()))
+        ledger = Ledger(tenancy, records, state, self._run, self._keys)
+        ledger.closing = self._closing(records, plan)
+        ledger.flags = self._planner.flags
+        return ledger
+
+    def _closing(self, records: TenancyRecords, plan: TenancyPlan) -> dict[AttemptKey, bool]:
+        """Return the attempts of earlier runs that nobody needs, or whose addresses are replaced.
+
+        If an interrupted --replace left one, and the subscription is as declared, it is reported.
+        """
+        url_salt = self._state.url_salt
+        wanted = wanted_identities(self._tenancies[plan.name], url_salt, plan)
+        closing = {}
+        for attempt in needless_attempts(records, {live.id for live in plan.live}, wanted):
+            is_right = wanted.get(attempt.identity, False)
+            closing[attempt.run, attempt.identity] = attempt.is_requested and is_right
+        named = set()
+        for step in plan.steps:
+            if REQUESTED in step.reasons:
+                named.add(identity_digest(url_salt, step.declared_side.key))
+        for attempt in records.attempts:
+            if attempt.identity in named and attempt.run != self._run:
+                closing[attempt.run, attempt.identity] = False
+        return closing
 
     def without_calls(self, plan: TenancyPlan) -> AppliedTenancy:
         """Apply a plan with nothing to do, from the list that it was made from."""
         plan = replace(not_begun(plan), live_after=plan.live_count)
-        return AppliedTenancy(plan, self.ledger(plan).records, plan.live)
+        return AppliedTenancy(plan, self.ledger(plan), plan.live)
 
     def write(self, applied: Sequence[AppliedTenancy]) -> list[AppliedTenancy]:
         """Write what was made and what was removed. Raises StateError.
 
         The returned tenancies also report what an interrupted --replace did not replace.
         """
-        closed = {tenancy.plan.name: self._closed(tenancy) for tenancy in applied}
+        done = []
+        for tenancy in applied:
+            left = tenancy.ledger.close_needless() if tenancy.listed is not None else []
+            done.append(self._reported(tenancy, left))
 
         def change(state: State) -> State:
             if not state.serial and self._state.url_salt:  # new, and `begin` had nothing to write
                 state = replace(state, url_salt=self._state.url_salt)
-            ended = []
-            for tenancy in applied:
-                ended.append(self._records_after(tenancy, closed[tenancy.plan.name], state))
+            ended = [self._records_after(tenancy, state) for tenancy in applied]
             return state.with_records(ended, self._salts())
 
         update(self._store, change, f"{self._start}: {_changes(applied)}")
-        return [self._reported(tenancy, closed[tenancy.plan.name]) for tenancy in applied]
+        return done
 
     def _salts(self) -> Iterator[Salt]:
         """Yield the salts of all records of this run.
@@ -270,58 +314,27 @@ class Journal:
             "content": step.declared_side.content,
         }
 
-    def _closed(self, applied: AppliedTenancy) -> Attempts:
-        """Return the attempts of earlier runs that this run closes.
-
-        They have no id, not even after the last list. Nobody needed them when this run began, or
-        --replace names their addresses. Without a last list, none is closed.
-        """
-        if applied.listed is None:
-            return []
-        plan = applied.plan
-        tenancy = self._tenancies[plan.name]
-        shown = {live.id for live in plan.live}
-        before = settled(self._before.of(plan.key), plan.live, self._state.url_salt)
-        wanted = wanted_identities(tenancy, self._state.url_salt, plan)
-        closed = needless_attempts(before, shown, wanted)
-        named = set()
-        for step in plan.steps:
-            if REQUESTED in step.reasons:
-                named.add(identity_digest(self._state.url_salt, step.declared_side.key))
-        closed += [attempt for attempt in before.attempts if attempt.identity in named]
-        return [one for one in applied.records.attempts if one in closed and not one.id]
-
-    def _reported(self, applied: AppliedTenancy, closed: Attempts) -> AppliedTenancy:
+    def _reported(self, applied: AppliedTenancy, left: list[str]) -> AppliedTenancy:
         """Report once what an interrupted --replace did not replace."""
-        plan = applied.plan
-        wanted = wanted_identities(self._tenancies[plan.name], self._state.url_salt, plan)
-        newest = newest_listed(applied.records, {live.id for live in applied.listed or ()})
-        left = []
-        for attempt in closed:
-            is_replaced = newest.get(attempt.identity, 0) > attempt.run
-            if attempt.is_requested and wanted.get(attempt.identity) and not is_replaced:
-                left.append(attempt.address)
         if not left:
             return applied
+        plan = applied.plan
         what = f"an interrupted run did not replace what --replace named: {shortened(left)}"
         fix = f"`{self._planner.flags.applying(left)}` if they are still to be replaced"
         plan = replace(plan, warnings=(*plan.warnings, Problem(what, fix, plan.location)))
         return replace(applied, plan=plan)
 
-    def _records_after(
-        self, applied: AppliedTenancy, closed: Attempts, state: State
-    ) -> TenancyRecords:
+    def _records_after(self, applied: AppliedTenancy, state: State) -> TenancyRecords:
         """Return what the state contains about a tenancy after this run."""
-        tenancy = self._tenancies[applied.plan.name]
+        tenancy = applied.ledger.tenancy
         declared = declared_by_identity(tenancy, state.url_salt)
-        records = applied.records
+        records = applied.ledger.records
         entries = tuple(self._tagged(records.entries, applied.plan, declared))
         records = replace(records, entries=entries)
         if applied.listed is not None:
             shown = {live.id for live in applied.listed}
             enabled = {digest for digest, wanted in declared.items() if wanted.enabled}
-            attempts = tuple(one for one in records.attempts if one not in closed)
-            records = without_needless(replace(records, attempts=attempts), shown, enabled)
+            records = without_needless(records, shown, enabled)
             records = replace(records, foreign=tuple(sorted(shown - records.ids)))
         if applied.plan.may_have_changed and self._commit:
             records = replace(records, commit=self._commit)

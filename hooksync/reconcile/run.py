@@ -68,7 +68,6 @@ from hooksync.state.history import (
     declared_by_identity,
     history_of,
     needless_attempts,
-    newest_listed,
     open_attempts,
 )
 from hooksync.state.model import NO_STATE, State
@@ -266,19 +265,17 @@ def _with_attempts(
     declared = declared_by_identity(comparison.tenancy, history.url_salt)
     wanted = wanted_identities(comparison.tenancy, history.url_salt, plan)
     needless = needless_attempts(records, history.shown, wanted)
-    newest = newest_listed(records, history.shown)
     idle = set()
-    for attempt in needless:
-        if not attempt.id and attempt.run > newest.get(attempt.identity, 0):
-            idle.add(declared.get(attempt.identity, attempt).address)
     hidden = set()
     numbers = Counter[str]()
     for attempt in open_attempts(records, history.shown):
-        if attempt not in needless:
-            address = declared[attempt.identity].address
-            numbers[address] += 1
-            if attempt.id not in history.shown:
-                hidden.add(address)
+        address = declared.get(attempt.identity, attempt).address
+        if attempt in needless:
+            idle.update([] if attempt.id else [address])
+            continue
+        numbers[address] += 1
+        if attempt.id not in history.shown:
+            hidden.add(address)
     plan = replace(plan, open_attempts=tuple(sorted(hidden)), idle_attempts=tuple(sorted(idle)))
     return plan, {address for address, number in numbers.items() if number >= MOST_OPEN}
 

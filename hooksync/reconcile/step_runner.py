@@ -15,7 +15,7 @@ from hooksync.core.record import replace
 from hooksync.reconcile.journal import Ledger
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED, Outcome, Result, Step
 from hooksync.service.client import Preservica
-from hooksync.service.responses import CONFLICT
+from hooksync.service.responses import CONFLICT, CONFLICT_FIX
 from hooksync.state.model import Attempt, StateEntry
 
 # unclear: the service may have carried it out; refused: it certainly has not
@@ -40,8 +40,7 @@ class StepRunner:
         self._ledger = ledger
         self._response_id: str | None = None  # in a success response to the creation
         self._is_conflict = False  # 409: a list may show that an earlier try has made it
-        self._why = ""  # the step is not done
-        self._fix = ""
+        self._problem = Problem("", NEXT_RUN)  # why the step is not done
 
     @property
     def may_remove(self) -> bool:
@@ -50,13 +49,14 @@ class StepRunner:
         return self.step.removes and self.removal == "not-sent" and not is_failed
 
     @property
-    def attempt(self) -> Attempt | None:
+    def unlisted(self) -> Attempt | None:
         """The attempt of the step, if the last list does not show what it may have made."""
-        if not self.step.creates or self.creation not in ("unclear", "done"):
+        if not self.step.creates or self._is_conflict:
             return None
         record = self._ledger.record(self.step.declared_side)
-        is_open = isinstance(record, Attempt) and record.id not in self._ledger.shown
-        return record if isinstance(record, Attempt) and is_open else None
+        if isinstance(record, Attempt) and record.id not in self._ledger.shown:
+            return record
+        return None
 
     @property
     def is_still_listed(self) -> bool:
@@ -75,7 +75,7 @@ class StepRunner:
             receiver = self.step.receiver
             self._is_conflict = status == CONFLICT
             if status in _INVALID and receiver:
-                self._fix = receiver.fix or _PROVED_FIX
+                self.explain(error.summary, receiver.fix or _PROVED_FIX)
 
     def record_response(self) -> None:
         """Record what the response to the creation says."""
@@ -100,95 +100,70 @@ class StepRunner:
 
     def explain(self, why: str, fix: str = NEXT_RUN) -> None:
         """Keep the reason why the step is not done."""
-        self._why = why
-        self._fix = fix
+        self._problem = Problem(why, fix)
 
     def finish(self, listed: Collection[str] | None) -> Step:
         """Return the step with its outcome. No list will be read any more.
 
         `listed`: the ids in the last list; None: it could not be read.
         """
-        if self.step.outcome:
-            return self.step
-        if not self.step.is_due:
-            result: Result = "not-attempted" if self.step.is_change else "unchanged"
-            return replace(self.step, outcome=Outcome(result))
-        record = self._ledger.record(self.step.declared_side) if self.step.creates else None
-        if self._is_conflict and isinstance(record, Attempt) and not record.id:
-            self._ledger.close(self.step.declared_side)
+        step = self.step
+        if not step.is_due:
+            result: Result = "not-attempted" if step.is_change else "unchanged"
+            return replace(step, outcome=step.outcome or Outcome(result))
+        record = self._ledger.record(step.declared_side) if step.creates else None
+        if self._is_conflict and record and not record.id:
+            self._ledger.close(step.declared_side)
             record = None
-        results = []
-        if self.step.creates:
-            results.append(self._creation_result(record))
-        if self.step.removes:
-            results.append(self._removal_result(listed, is_replaced=isinstance(record, StateEntry)))
-        result = _combined(results)
-        problem = self._problem(result, record, listed)
-        return replace(self.step, outcome=Outcome(result, problem, record.id if record else None))
+        is_gone = self.removal == "done" if listed is None else step.id not in listed
+        result = self._result(record, is_gone=is_gone)
+        problem = None if result == "done" else self._reason(result, record, listed)
+        return replace(step, outcome=Outcome(result, problem, record.id if record else None))
 
-    def _creation_result(self, record: StateEntry | Attempt | None) -> Result:
-        """Return what became of the creation. `record`: of the new subscription."""
-        if record:
-            return "done" if isinstance(record, StateEntry) else "unsettled"
-        return "failed" if self.creation == "refused" else "not-attempted"
+    def _result(self, record: StateEntry | Attempt | None, *, is_gone: bool) -> Result:
+        """Sum up the calls. `record`: of the new one. `is_gone`: whether the old one is."""
+        is_made = isinstance(record, StateEntry)
+        is_sent = self.removal in ("done", "unclear")
+        if (is_made or not self.step.creates) and (is_gone or not self.step.removes):
+            return "done"
+        if isinstance(record, Attempt) or (is_sent and not is_gone):
+            return "unsettled"
+        if is_made or (is_gone and is_sent):
+            return "half-done"
+        return "failed" if "refused" in (self.creation, self.removal) else "not-attempted"
 
-    def _removal_result(self, listed: Collection[str] | None, *, is_replaced: bool) -> Result:
-        """Return what became of the removal. A list overrides the response."""
-        is_listed = listed is None or self.step.id in listed
-        match self.removal:
-            case "not-sent":
-                is_due = is_replaced or not self.step.creates
-                return "done" if is_due and not is_listed else "not-attempted"
-            case "done":
-                return "unsettled" if listed is not None and is_listed else "done"
-            case "unclear":
-                return "unsettled" if is_listed else "done"
-            case "refused":
-                return "failed" if is_listed else "done"
-
-    def _problem(
+    def _reason(
         self,
         result: Result,
         record: StateEntry | Attempt | None,
         listed: Collection[str] | None,
     ) -> Problem | None:
         """Return why the step is not done, and the fix."""
-        why = self._why
-        fix = self._fix
+        why = self._problem.what
+        fix = self._problem.fix
         if result == "unsettled":
-            why = "; ".join(filter(None, (why, self._why_unsettled(record))))
-            fix = NEXT_RUN
+            why = "; ".join(filter(None, (why, self._doubt(record))))
+            fix = self._ledger.next_fix(self.step)
+            if self._response_id and isinstance(record, Attempt) and not record.is_proven:
+                fix = CONFLICT_FIX  # the response contains the id of a different subscription
         elif result == "failed" and self.step.action == "resubscribe":
             is_live = listed is not None and self.step.id in listed
-            why = f"{why}; the old subscription {'is still live' if is_live else 'was not removed'}"
-        elif result == "half-done" and self.removal in ("done", "unclear"):
+            why += f"; the old subscription {'is still live' if is_live else 'was not removed'}"
+        elif result == "half-done" and isinstance(record, StateEntry):
+            why = why or "interrupted: the new one is made, the old one is still there"
+        elif result == "half-done":
             why = f"the old one is removed, and nothing is live in its place: {why}"
             fix = f"{fix}; {NEXT_RUN}"
-        elif result == "half-done" and not why:
-            why = "interrupted: the new one is made, the old one is still there"
-            fix = NEXT_RUN
-        return Problem(why, fix) if why and result != "done" else None
+        return Problem(why, fix) if why else None
 
-    def _why_unsettled(self, record: StateEntry | Attempt | None) -> str:
-        """Return why the result of the step is not known."""
-        if isinstance(record, Attempt) and record.is_proven:
+    def _doubt(self, record: StateEntry | Attempt | None) -> str:
+        """Return what is not known of an unsettled step."""
+        if not isinstance(record, Attempt):
+            return _STILL_LISTED if self.removal == "done" else "it may be removed"
+        if record.is_proven:
             return UNLISTED
-        if isinstance(record, Attempt) and record.id:
+        if record.id:
             return f"the list shows {record.id}, and no response proves its secret"
-        if isinstance(record, Attempt):
-            start = "the response has no new id, and " if self.creation == "done" else ""
-            if self.removal == "done":
-                start = f"the old one is removed, and {start}"
-            return f"{start}the list does not show what was made"
-        return _STILL_LISTED if self.removal == "done" else "it may be removed"
-
-
-def _combined(results: list[Result]) -> Result:
-    """Return the result of a step from those of its calls. An adoption has none, and is done."""
-    if "unsettled" in results:
-        return "unsettled"
-    if results.count("done") == len(results):
-        return "done"
-    if "done" in results:
-        return "half-done"
-    return "failed" if "failed" in results else "not-attempted"
+        removed = "the old one is removed, and " if self.removal == "done" else ""
+        nameless = "the response has no new id, and " if self.creation == "done" else ""
+        return f"{removed}{nameless}the list does not show what was made"

@@ -39,6 +39,7 @@ from hooksync.service.http import (
 )
 from hooksync.service.responses import (
     CONFLICT,
+    CONFLICT_FIX,
     SERVER_ERROR,
     UNKNOWN_STATUS,
     LogIn,
@@ -307,9 +308,6 @@ class Preservica(TokenSession):
             fix = "the list will show whether it was done"
             return AnswerLost(self._caller.problem(request, response, fix))
         if status == CONFLICT and request.purpose == "creation":
-            usual = (
-                "the service refuses a second subscription for this URL and trigger: declare"
-                " `replacement: remove-first`, which leaves a gap"
-            )
+            usual = CONFLICT_FIX
         problem = self._caller.problem(request, response, fix_for_status(status, usual))
         return Rejected(problem, status)

@@ -33,6 +33,10 @@ from hooksync.core.record import Meta, Record, convert
 from hooksync.core.signing import parse_json
 
 CONFLICT = 409
+CONFLICT_FIX = (
+    "the service refuses a second subscription for this URL and trigger: declare"
+    " `replacement: remove-first`, which leaves a gap"
+)
 TOO_MANY = 429
 SERVER_ERROR = 500  # with this status or a higher one, the service may have carried out the call
 

@@ -27,9 +27,9 @@ from hooksync.state.model import Attempt, State, StateEntry, TenancyRecords
 
 MOST_OPEN = 2  # hooksync creates nothing under an identity with so many needed attempts
 
+AttemptKey: TypeAlias = tuple[int, str]  # its run and its identity
 Proof: TypeAlias = tuple[Key, Salt]
-# the secrets that success responses without an id prove, by the run and the identity of the attempt
-Proofs: TypeAlias = Mapping[tuple[int, str], Proof]
+Proofs: TypeAlias = Mapping[AttemptKey, Proof]  # of success responses without an id
 Attempts: TypeAlias = list[Attempt]
 NewIds: TypeAlias = defaultdict[str, list[str]]  # that no record has, by identity
 
@@ -185,18 +185,13 @@ def needless_attempts(
     listed. `wanted`: the identities that are declared and not paused, and whether each is live as
     declared.
     """
-    newest = newest_listed(records, shown)
+    newest = _newest_runs(entry for entry in records.entries if entry.id in shown)
     needless = []
     for attempt in records.attempts:
         is_wanted = wanted.get(attempt.identity) is False
         if not is_wanted or attempt.run < newest.get(attempt.identity, 0):
             needless.append(attempt)
     return needless
-
-
-def newest_listed(records: TenancyRecords, shown: Collection[str]) -> dict[str, int]:
-    """Return the run of the newest listed entry of each identity."""
-    return _newest_runs(entry for entry in records.entries if entry.id in shown)
 
 
 def _newest_runs(entries: Iterable[StateEntry]) -> dict[str, int]:

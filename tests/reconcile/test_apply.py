@@ -13,6 +13,7 @@ import pytest
 from hooksync.core.errors import HooksyncError, Problem
 from hooksync.core.model import LiveSubscription, UnsubscribeLimit
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED, Selection
+from hooksync.service.responses import CONFLICT_FIX
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
 from tests.makers import INDEXED, declared, live, tenancy
 from tests.reconcile.planning import line_of, made, told
@@ -154,7 +155,7 @@ ENDS = {  # service | replacement | result, reason and fix | live ids afterwards
     "the id of the old one": (
         FakeService.holding([OLD], is_upsert=True),
         "create-first",
-        ("unsettled", f"the response has no new id, and {NOT_SHOWN}", NEXT_RUN),
+        ("unsettled", f"the response has no new id, and {NOT_SHOWN}", CONFLICT_FIX),
         ["old"],
     ),
     "an id that no list shows": (

@@ -9,11 +9,11 @@ import pytest
 from hooksync.core.errors import HooksyncError, Problem
 from hooksync.core.model import DeclaredSubscription, Secret, TenancyKey
 from hooksync.core.record import replace
-from hooksync.reconcile.plan import Selection
+from hooksync.reconcile.plan import NEXT_RUN, Selection
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
 from tests.reconcile.planning import PLAIN, VALUE, derive, made, refused, told
-from tests.reconcile.tenants import Tenant, outcomes, results
+from tests.reconcile.tenants import Tenant, outcomes, results, said
 from tests.state_makers import PROD, SERVER, attempt, records
 
 ONE = declared()
@@ -116,8 +116,10 @@ def test_a_job_that_is_killed_again_and_again_makes_two_and_is_then_refused() ->
 def test_after_two_lost_responses_nothing_is_created_until_replace() -> None:
     tenant = Tenant(tenancy(ONE, owns="made"))
     tenant.service.on_subscribe = deque([CUT] * 9)
-    for number in (1, 2):
-        assert results(tenant.apply())[0] == "unsettled"
+    for number, fix in ((1, NEXT_RUN), (2, f"`hooksync apply --replace {ADDRESS}`")):
+        applied = tenant.apply()
+        assert results(applied)[0] == "unsettled"
+        assert said(applied)[0][1].endswith(fix)  # a third apply would create nothing
         assert len(tenant.attempts) == number
     for _ in range(2):
         assert "two attempts are open" in refused(tenant.plan())[0].what

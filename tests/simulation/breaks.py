@@ -117,14 +117,14 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove what nothing new replaces",
         "reconcile/apply.py",
-        "return [address] if address in absent else []",
-        "return []",
+        "awaited = absent.keys() & {address} if address else",
+        "awaited = [] if address else",
     ),
     Break(
         "remove what is not declared before all else exists",
         "reconcile/apply.py",
-        "            return [*dict.fromkeys([*absent, *self.plan.held])]\n",
-        "            return []\n",
+        "[*absent, *self.plan.held]",
+        "[]",
         begin=3060,
     ),
     Break(
@@ -136,14 +136,14 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "close an attempt at once",
         "reconcile/journal.py",
-        "        return [one for one in applied.records.attempts if one in closed and not one.id]\n",
-        "        return [one for one in applied.records.attempts if not one.id]\n",
+        "        for attempt in needless_attempts(records, {live.id for live in plan.live}, wanted):\n",
+        "        for attempt in records.attempts:\n",
         begin=None,
     ),
     Break(
         "forget the mark of what was removed",
         "reconcile/apply.py",
-        "        self.ledger.mark(runner.step.id)\n",
+        "        self.ledger.marks.add(runner.step.id)\n",
         "",
         begin=None,
     ),
@@ -188,8 +188,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "call unsettled steps done",
         "reconcile/step_runner.py",
-        '    if "unsettled" in results:\n        return "unsettled"\n',
-        '    if "unsettled" in results:\n        return "done"\n',
+        '            return "unsettled"\n',
+        '            return "done"\n',
     ),
     Break(
         "exit 0 of a plan that compared no secret",
@@ -206,26 +206,26 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "never ask a lagging list again",
         "reconcile/apply.py",
-        "while awaited() and backoff.wait():",
+        "while self._awaited() and backoff.wait():",
         "while False:",
     ),
     Break(
         "report failed steps as done",
         "reconcile/step_runner.py",
-        '    return "failed" if "failed" in results else "not-attempted"\n',
-        '    return "done" if "failed" in results else "not-attempted"\n',
+        'return "failed" if "refused" in (self.creation, self.removal) else "not-attempted"',
+        'return "done" if "refused" in (self.creation, self.removal) else "not-attempted"',
     ),
     Break(
         "report half of a replacement as done",
         "reconcile/step_runner.py",
-        '        return "half-done"\n',
-        '        return "done"\n',
+        '            return "half-done"\n',
+        '            return "done"\n',
     ),
     Break(
         "find no difference in the end",
         "reconcile/apply.py",
-        "differences=tuple(_still_different(self.plan, third)),",
-        "differences=(),",
+        "differences = tuple(_still_different(self.plan, third))",
+        "differences = ()",
     ),
     Break(
         "know no secret of the run where foreign text is shown",
