@@ -7,7 +7,7 @@ that look like names. Unknown keys under `secret` and `credentials` are not quot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import reduce
 from itertools import islice
 from operator import getitem
@@ -24,10 +24,14 @@ from hooksync.config.yaml_loader import (
 )
 from hooksync.core.errors import MOST_PROBLEMS, FileError, Problem, suggestion
 from hooksync.core.model import Location
-from hooksync.core.schema import SchemaKind, is_certain_to_fit, read_schema
+from hooksync.core.schema import (
+    SchemaKind,
+    Violation,
+    find_violations,
+    is_certain_to_fit,
+    read_schema,
+)
 
-# an error of jsonschema; its message quotes the data, and is never used
-Violation = Any
 Words = tuple[str, str]  # what, fix
 Keys = tuple[Any, ...]  # that lead to a place in a file
 
@@ -85,13 +89,6 @@ def find_schema_errors(kind: SchemaKind, data: YamlMap, file: str) -> Iterator[P
             yield Problem("this is not a valid name", fix, where)
         else:
             yield Problem(*_word_violation(kind, violation, path), where)
-
-
-def find_violations(schema: Mapping[str, Any], data: object) -> Iterator[Violation]:
-    """Find with jsonschema where data does not fit."""
-    import jsonschema  # 70 ms, more than all the rest of `validate`; a file that fits needs none
-
-    yield from jsonschema.Draft202012Validator(schema).iter_errors(data)
 
 
 def _unknown_keys(violation: Violation, path: Keys) -> Iterator[Problem]:

@@ -185,8 +185,10 @@ class SecretRef(Shown):
     def from_json(
         cls, data: Any, location: Location | None = None, noun: str = "secret", base: str = ""
     ) -> SecretRef:
-        """Make a reference from its form in hooks files and plans; `data` fits its schema."""
-        ((kind, value),) = data.items()
+        """Make a reference from its form in hooks files and plans. Raises ValueError."""
+        ((kind, value),) = dict(data).items()
+        if kind not in SECRET_KINDS or not isinstance(value, str | list | tuple):
+            raise ValueError("not a reference to a secret")
         if kind == "command":  # a plan has one text
             value = (value,) if isinstance(value, str) else tuple(value)
         return cls(kind, value, location, base if kind == "file" else "", noun=noun)

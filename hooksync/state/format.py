@@ -15,7 +15,7 @@ from typing import Any
 from hooksync.core.errors import InvalidDocument, NewerDocument, Problem, StateError
 from hooksync.core.model import KEY_VARIABLE, Location
 from hooksync.core.record import convert, to_builtins
-from hooksync.core.schema import check_document, quoted
+from hooksync.core.schema import check_state, quoted
 from hooksync.core.signing import PlanKey, is_same, parse_json
 from hooksync.state.model import State
 
@@ -42,7 +42,7 @@ def read_state(text: str, path: str) -> State:
     error, because it would be lost when hooksync writes the state again.
     """
     try:
-        state = convert(check_document("state", _parse(text, path)), State)
+        state = convert(check_state(_parse(text, path)), State)
         _check_records(state)
     except NewerDocument as error:
         raise StateError(Problem(f"{path}: {error}", "upgrade hooksync")) from None
