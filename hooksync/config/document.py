@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hooksync.config.checked_yaml import read_checked
@@ -22,7 +21,6 @@ from hooksync.config.declarations import (
     reference_problems,
 )
 from hooksync.config.files import Source, follow_links, read_defaults
-from hooksync.config.resolve import same_tenancy_problems
 from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core import model
 from hooksync.core.errors import MOST_PROBLEMS, FileError, Problem, suggestion
@@ -66,13 +64,27 @@ def read_tenancies(
         if not tenancies:
             where = model.Location(sources[0].name, 1, 1) if sources else None
             problems.append(Problem("no tenancy is declared", "write one under tenancies", where))
-        problems += same_tenancy_problems(tenancies, attrgetter("server", "tenant"))
+        problems += _same_tenancy_problems(tenancies)
         problems += reference_problems(tenancies)
         for find in judges:
             problems += find(tenancies)
     if problems:
         raise FileError(*in_order(problems))
     return tenancies
+
+
+def _same_tenancy_problems(declarations: Declarations) -> Iterator[Problem]:
+    """Refuse two declarations with the same server and tenant, as they are written.
+
+    `reconcile/run.py` compares what they mean.
+    """
+    seen: dict[object, TenancyDeclaration] = {}
+    for declaration in declarations:
+        first = seen.setdefault((declaration.server, declaration.tenant), declaration)
+        if first is not declaration:
+            same = f'the server and tenant of "{first.name}" ({first.location})'
+            what = f'tenancy "{declaration.name}" has {same}'
+            yield Problem(what, "put their subscriptions under one name", declaration.location)
 
 
 class _HooksFile(NamedTuple):

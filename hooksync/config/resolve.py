@@ -6,10 +6,6 @@ Messages name variables; they never quote what variables hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from operator import attrgetter
-from typing import Any
-
 from hooksync.config.declarations import (
     Declarations,
     TenancyDeclaration,
@@ -102,7 +98,6 @@ def resolve(
             unset.append(replace(problem, what=f"{declaration.name}: {problem.what}"))
         else:
             unset += missing.values()
-    problems += same_tenancy_problems(tenancies, attrgetter("key"))
     if problems or not has_all or (needs_login and not has_login):
         raise FileError(*in_order([*problems, *unset]))
     return tuple(tenancies), limited(tuple(dict.fromkeys(warnings)))
@@ -308,20 +303,3 @@ def _override_warnings(declarations: Declarations, environ: Variables) -> list[P
             fix = f"unset {name} to use the value in {file}; the environment overrides it"
             warnings.append(Problem(what, fix))
     return warnings
-
-
-def same_tenancy_problems(
-    declarations: Iterable[TenancyDeclaration | Tenancy], identity: Callable[[Any], Hashable]
-) -> Iterator[Problem]:
-    """Refuse two declarations for the same tenancy: they would undo each other's changes.
-
-    One without a tenant is compared only with others without one: its tenant becomes known at
-    log-in.
-    """
-    seen: dict[Hashable, TenancyDeclaration | Tenancy] = {}
-    for declaration in declarations:
-        first = seen.setdefault(identity(declaration), declaration)
-        if first is not declaration:
-            same = f'the server and tenant of "{first.name}" ({first.location})'
-            what = f'tenancy "{declaration.name}" has {same}'
-            yield Problem(what, "put their subscriptions under one name", declaration.location)

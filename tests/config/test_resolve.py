@@ -197,20 +197,6 @@ def test_urls_that_are_equal_when_filled_in_are_refused() -> None:
     assert len(resolved(TWINS, {"A": "one", "B": "two"})[0].subscriptions) == 2
 
 
-@pytest.mark.parametrize(
-    ("one", "two"),
-    [
-        ("server: h", "server: https://H:443/"),
-        ("server: h, tenant: Brama", "server: h, tenant: BRAMA"),
-        ("server: h, tenant: straße", "server: h, tenant: STRASSE"),
-    ],
-)
-def test_two_spellings_of_one_tenancy_are_refused(one: str, two: str) -> None:
-    text = f"version: 1\ntenancies:\n  a: {{{one}, subscriptions: {{}}}}\n"
-    said = said_of(f"{text}  b: {{{two}, subscriptions: {{}}}}\n", {})
-    assert said == ['4:3: tenancy "b" has the server and tenant of "a" (hooks.yaml:3:3)']
-
-
 def test_plain_http_gives_one_warning_as_soon_as_the_url_is_known() -> None:
     text = TWINS.replace("https://${A}", "http://${A}").replace("https://${B}", "http://host-b/")
     entries = entries_of(text)
