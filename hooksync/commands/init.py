@@ -27,8 +27,10 @@ from hooksync.core.errors import (
     Interrupted,
     Problem,
     UsageError,
+    pluralised,
 )
 from hooksync.core.flags import flag
+from hooksync.core.git import takes_file
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Location
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from hooksync.reconcile.plan import TenancyPlan
 
 _WRITE = "what to write"  # a title in the help text
-_VARIABLES = "set these before you use the file, parts of URLs exactly as they are in the URL:"
+_VARIABLES = "set these before you use the file (--env-file FILE adds the parts of URLs to FILE):"
 # the place of settings from variables; only messages of a policy show it
 _HERE = Location("the environment", 1, 1)
 
@@ -66,7 +68,8 @@ _HEAD = """\
 #   hooksync check            asks the receivers whether they have these secrets
 #   hooksync plan             shows what apply adopts: nothing changes in Preservica
 #   hooksync apply            adopts it: hooksync owns it from then on
-# Delete the lines `adopt` after that.
+# Delete the lines `adopt` after that. If nobody knows a secret any more, delete its line `adopt`
+# now, make a new secret, give it to the receiver, and run `hooksync apply --replace ADDRESS`.
 # Editors check this file by the first line, after `hooksync schema > hooks.schema.json`.
 """
 _OWNS = """
@@ -102,6 +105,9 @@ class InitOptions(LogInOptions):
         _WRITE,
         default=None,
     )
+    name: str | None = flag(
+        "--name NAME", "the tenancy's name (default: its tenant)", _WRITE, default=None
+    )
     # no flags of `init`
     files: tuple[str, ...] = ()
     allows_commands: bool = False
@@ -120,6 +126,8 @@ def init(options: InitOptions, context: Context) -> ExitCode:
     """
     if options.path != "-" and os.path.lexists(options.path):  # before any call to Preservica
         raise FileError(_exists(options.path))
+    if options.name and slug(options.name, "") != options.name:
+        raise UsageError(Problem(f'"{options.name}" is no name', "write letters, digits and -"))
     if options.from_live is not None:
         fix = "write a URL such as https://fn.example.net/api; --file names the file to write"
         for prefix in options.from_live:
@@ -136,21 +144,50 @@ def init(options: InitOptions, context: Context) -> ExitCode:
 
 
 def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Context) -> ExitCode:
-    """Write what is live. Only this user can read the file."""
+    """Write what is live. Only this user can read the file.
+
+    If the command line names an env file, it gets the keys of the declared URLs.
+    """
+    env_files = options.env_files if "--env-file" in options.given else ()
+    for path in env_files:
+        if takes_file(path, context.environ):
+            fix = f"write {os.path.basename(path)} into .gitignore, or leave out --env-file"
+            raise FileError(Problem(f"Git tracks {path} or would add it, and keys are secret", fix))
     plan = _read_live(options, context)
-    draft = Draft(slug(plan.tenant or "", plan.name).lower(), plan.live, prefixes)
+    _refuse_wrong_prefixes(plan, prefixes)
+    name = options.name or slug(plan.tenant or "", plan.name).lower()
+    draft = Draft(name, plan.live, prefixes)
     _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
     context.terminal.warn(*draft.warnings)
-    for prefix in prefixes:
-        if not any(owns_url(frozenset([prefix]), hook.url.full) for hook in plan.live):
-            what = f"no live subscription is under {prefix}"
-            fix = "--from-live without a prefix writes all that is live"
-            context.terminal.warn(Problem(what, fix))
+    if env_files and draft.keys:
+        lines = [f"export {variable}={_quoted(key)}\n" for variable, key in draft.keys.items()]
+        context.output.add_variables(env_files[-1], "".join(lines))
+        number = pluralised(len(lines), "variable")
+        context.terminal.message(f"added {number} of URLs to {printable(env_files[-1])}")
+        for variable in draft.keys:
+            del draft.needs[variable]
     if draft.needs:
         width = max(map(len, draft.needs))
         lines = [f"  {variable:{width}}  {what}" for variable, what in draft.needs.items()]
         context.terminal.message("\n".join((_VARIABLES, *lines)))
     return ExitCode.DONE
+
+
+def _refuse_wrong_prefixes(plan: TenancyPlan, prefixes: Sequence[str]) -> None:
+    """Raise UsageError for prefixes that match nothing, before a file is written."""
+    problems = []
+    for prefix in prefixes:
+        if not any(owns_url(frozenset([prefix]), hook.url.full) for hook in plan.live):
+            fix = "correct the prefix: `hooksync init --from-live --file -` prints what is live"
+            problems.append(Problem(f"no live subscription is under {prefix}", fix))
+    if problems:
+        raise UsageError(*problems)
+
+
+def _quoted(value: str) -> str:
+    """Write the value of a variable as shells and python-dotenv read it."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
@@ -167,7 +204,7 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     if not context.environ.get("PRESERVICA_SERVER"):
         what = "no variable names the server: PRESERVICA_SERVER is not set"
         raise UsageError(Problem(what, set_fix()))
-    name = slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy").lower()
+    name = options.name or slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy").lower()
     entries = [TenancyDeclaration(name, (), _HERE)]
     hold_to_policy(options, entries, context)
     tenancies, _ = resolve(entries, context.environ)
@@ -210,6 +247,7 @@ class Draft:
         self.entries: Entries = {}
         self.others: Entries = {}  # what is not declared
         self.needs: Needs = {}  # what the user has to set
+        self.keys: Needs = {}  # the values of those that are parts of declared URLs
         self.warnings: list[Problem] = []  # about subscriptions that no file can declare
         self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
         # names of entries and variables that are in use, case-folded
@@ -262,15 +300,20 @@ class Draft:
 
     def _write_url(self, needs: Needs, name: str, url: str) -> str:
         """Write a URL with variables instead of what may be a key."""
+        masked = masked_url(url)
+        values = iter(_hidden_values(masked, url))
 
         def variable(hidden: re.Match[str]) -> str:
             """Put a variable in the place of a part of the URL that may be a key."""
             key = hidden[1] or ""
             what = f'the value of "{printable(key)}" in the URL' if key else "a part of the URL"
             needed = self._need(needs, name, what, "url", key)
+            value = next(values, "")
+            if value and needed in self.needs:  # the URL is declared
+                self.keys[needed] = value
             return f"{hidden[0].removesuffix(_MASK)}${{{needed}}}"
 
-        return _HIDDEN.sub(variable, escape(masked_url(url)))
+        return _HIDDEN.sub(variable, escape(masked))
 
     def _need(self, needs: Needs, name: str, what: str, *words: str) -> str:
         """Add a variable for a part of the entry `name`. Returns its name."""
@@ -311,6 +354,23 @@ class Draft:
 def _url_and_content(subscription: LiveSubscription) -> tuple[str, str]:
     """Return what the subscriptions of one entry have in common."""
     return subscription.url.identity, str(subscription.content)
+
+
+def _hidden_values(masked: str, url: str) -> list[str]:
+    """Return what `***` hides in a URL; [] if the rest of the URL is not as it was."""
+    first, *literals = masked.split(_MASK)
+    position = len(first)
+    values = []
+    for literal in literals:
+        end = url.find(literal, position + 1) if literal else len(url)
+        if end < 0:
+            return []
+        values.append(url[position:end])
+        position = end + len(literal)
+    parts = [first]
+    for value, literal in zip(values, literals, strict=True):
+        parts += [value, literal]
+    return values if "".join(parts) == url else []
 
 
 def slug(text: str, otherwise: str) -> str:

@@ -130,6 +130,14 @@ def lacks_commit(path: str, environ: Variables, commit: str) -> bool:
     return is_shallow == b"false" and code > 0
 
 
+def takes_file(path: str, environ: Variables) -> bool:
+    """Whether Git tracks a file, or would add it."""
+    if find_repository(path) is None:
+        return False
+    code, _ = _ask(path, environ, "check-ignore", "--quiet", "--", os.path.abspath(path))
+    return code != 0
+
+
 def _ask(path: str, environ: Variables, *arguments: str) -> tuple[int, bytes]:
     """Return exit code and output of git in the checkout of a hooks file; -1: it gave none."""
     git = None if path == "-" else find_git(path, environ, _SECONDS)

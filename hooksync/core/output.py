@@ -164,6 +164,21 @@ class Output:
                 os.unlink(path)
             raise FileError(_unwritable(path, error)) from error
 
+    def add_variables(self, path: str, lines: str) -> None:
+        """Add lines, which may contain keys, to a file of variables that only its owner can read.
+
+        Its other lines do not change. Raises FileError.
+        """
+        try:
+            target = os.path.realpath(path)
+            with open(target, "rb") as file:
+                before = file.read()
+            if before and not before.endswith(b"\n"):
+                before += b"\n"
+            _replace(target, before + lines.encode(), 0o600)
+        except (OSError, ValueError) as error:
+            raise FileError(_unwritable(path, error)) from error
+
     def checked(self, text: str, what: str) -> str:
         """Return a text unchanged: hooksync will read it again, so `***` would break it.
 

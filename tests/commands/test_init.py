@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from dotenv import dotenv_values
 
 from tests.command_line import hooksync
 from tests.conftest import SECRET, Place
@@ -65,17 +67,43 @@ def test_from_live_prints_or_writes_the_same_draft(place: Place) -> None:
     assert "1 to adopt" in plan.out
 
 
-def test_each_from_live_adds_prefixes_and_one_without_a_match_is_a_warning(place: Place) -> None:
+def test_each_from_live_adds_prefixes_and_one_without_a_match_is_an_error(place: Place) -> None:
     place.environ["PRESERVICA_SERVER"] = place.box.url
     for name in "abc":
         place.box.seed("DEMO", f"https://{name}.example/x", "MOVED", SECRET)
     flags = [f"--from-live=https://{name}.example" for name in "ab"]
     run = place.run("init", "--file", "-", *flags)
     assert list(declared_in(run.out)) == ["a-example-x", "b-example-x"]
-    nothing = place.run("init", "--file", "-", "--from-live", "https://d.example")
-    assert "warning: no live subscription is under https://d.example\n" in nothing.err
-    uncommented = re.sub(r"(?m) \{\}  #.*|(?<=^ {6})# (?!Live)", "", nothing.out)
+    uncommented = re.sub(r"(?m)(?<=^ {6})# (?!Live)", "", run.out)
     assert list(declared_in(uncommented)) == ["a-example-x", "b-example-x", "c-example-x"]
+    nothing = place.run("init", "--file", "x.yaml", "--from-live", "https://d.example")
+    assert "error: no live subscription is under https://d.example\n" in nothing.err
+    assert (nothing.code, (place.folder / "x.yaml").exists()) == (64, False)
+
+
+def test_an_env_file_that_git_ignores_gets_the_keys_of_declared_urls(place: Place) -> None:
+    place.environ["PRESERVICA_SERVER"] = place.box.url
+    key = "k3y%20with'quotes-0123456789"
+    place.box.seed("DEMO", f"https://a.example/x?code={key}&v=1", "MOVED", SECRET)
+    place.box.seed("DEMO", "https://b.example/x?code=v3ndors-k3y-0123456789", "MOVED", SECRET)
+    env = place.write("# mine\nOTHER=1", "keys.env")
+    subprocess.run(["git", "init", "--quiet"], cwd=place.folder, check=True)
+    command = ("init", "--file", "x.yaml", "--from-live", "https://a.example", "--name", "t-1")
+    refused = place.run(*command, "--env-file", "keys.env")
+    assert (refused.code, "Git tracks keys.env or would add it" in refused.err) == (1, True)
+    assert not (place.folder / "x.yaml").exists()
+    place.write("*.env\n", ".gitignore")
+    place.environ["HOOKSYNC_ENV_FILE"] = "keys.env"
+    assert "code" in place.run("init", "--file", "-", *command[3:]).err
+    assert env.read_text() == "# mine\nOTHER=1"  # only the flag names the file to change
+    run = place.run(*command, "--env-file", "keys.env")
+    assert (run.code, "added 2 variables of URLs to keys.env\n" in run.err) == (0, True), run.err
+    assert key not in run.text
+    assert env.stat().st_mode & 0o777 == 0o600
+    variables = dotenv_values(env)
+    assert env.read_text().startswith("# mine\nOTHER=1\nexport A_EXAMPLE_X_URL_CODE=")
+    assert (variables["A_EXAMPLE_X_URL_CODE"], len(variables)) == (key, 3)
+    assert "tenancies:\n  t-1:\n" in (place.folder / "x.yaml").read_text()
 
 
 def test_from_live_makes_no_call_if_the_file_exists(place: Place) -> None:
