@@ -20,6 +20,7 @@ from hooksync.core.model import (
     DeclaredSubscription,
     Tenancy,
     TenancyPlaces,
+    UnsubscribeLimit,
     matches_any,
 )
 from hooksync.core.output import Format
@@ -42,8 +43,8 @@ class Inputs(Record):
     context: Context
     private_receivers: bool = True  # whether receivers at private addresses may be called
     receipt: Plan | None = None  # the saved or shown plan that the new one must equal
-    # of a policy, for all tenancies together: number and place by field
-    run_limits: Mapping[str, tuple[int, str]] = {}
+    # of a policy, for all tenancies together, by field
+    run_limits: Mapping[str, UnsubscribeLimit] = {}
     others: TenancyPlaces = field(default_factory=dict)  # declared, and not selected
     former: Declarations = ()  # with --since: declared by the merge base alone
 
@@ -116,7 +117,7 @@ def prepare(
         context,
         private_receivers(policy),
         receipt,
-        policy.run_limits if policy else {},
+        policy.limits("", "_run") if policy else {},
         places_of(others, context.environ),
         changes.former,
     )
@@ -145,7 +146,7 @@ def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> 
     """Set aside the subscriptions that no target matches, and add the limits of a policy."""
     if policy:
         protect = tenancy.protect.union(policy.rules_for(tenancy.name).protect)
-        tenancy = replace(tenancy, ceilings=policy.ceilings(tenancy.name), protect=protect)
+        tenancy = replace(tenancy, ceilings=policy.limits(tenancy.name), protect=protect)
     selected: list[DeclaredSubscription] = []
     others: list[DeclaredSubscription] = []
     for subscription in tenancy.subscriptions:

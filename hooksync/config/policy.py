@@ -91,22 +91,17 @@ class Policy(Record):
     file: str
     data: YamlMap
 
-    @property
-    def run_limits(self) -> dict[str, tuple[int, str]]:
-        """The limits for all tenancies together, each with its place, by their fields."""
-        limits = {}
-        for field in MOST:
-            if f"{field}_run" in self.data:
-                limits[f"{field}_run"] = self.data[f"{field}_run"], self._place(f"{field}_run")
-        return limits
+    def limits(self, name: str, suffix: str = "") -> dict[str, UnsubscribeLimit]:
+        """Return the limits of what one run may do in a tenancy, by their fields.
 
-    def ceilings(self, name: str) -> dict[str, UnsubscribeLimit]:
-        """Return the limits of what one run may do in a tenancy, by their fields."""
+        `suffix`: "_run" for the limits for all tenancies together.
+        """
         data = self._data_for(name)
         limits = {}
         for field in MOST:
-            if field in data:
-                limits[field] = UnsubscribeLimit.read(data[field], self._place(field, name))
+            if field + suffix in data:
+                place = self._place(field + suffix, name)
+                limits[field] = UnsubscribeLimit.read(data[field + suffix], place)
         return limits
 
     def rules_for(self, name: str) -> Rules:

@@ -9,7 +9,6 @@ from functools import partial
 from hooksync.core.errors import Problem, Problems, shortened
 from hooksync.core.model import (
     DeclaredSubscription,
-    Location,
     PlainSettings,
     Tenancy,
     UnsubscribeLimit,
@@ -115,20 +114,62 @@ def policy_reasons(plan: TenancyPlan, tenancy: Tenancy, owned: int) -> Iterator[
 
     In a disabled tenancy, only the limits for all tenancies together apply.
     """
-    if not tenancy.enabled:
-        return
-    counts = _limited_steps([plan], [tenancy])
-    for field, limit in tenancy.ceilings.items():
-        if limit.percent != 100 and _exceeds(limit, counts[field], owned):
-            what = f"{plan.name}: would {_DOES[field]} {counts[field]} of the {owned} it owns"
-            yield _policy_problem(what, field, limit, limit.policy, tenancy.location)
+    if tenancy.enabled:
+        yield from _excesses(_limited(plan, tenancy), tenancy.ceilings, plan, owned)
 
 
-def _policy_problem(
-    what: str, field: str, limit: object, place: str, where: Location | None = None
-) -> Problem:
-    fix = f"do less in one run, or ask the owners of the policy to allow it, under {field}"
-    return Problem(f"{what}: the policy has {field}: {limit} ({place})", fix, where)
+def run_reasons(
+    plans: TenancyPlans, tenancies: Iterable[Tenancy], limits: Mapping[str, UnsubscribeLimit]
+) -> Problems:
+    """List the limits of a policy that the tenancies of a run exceed together."""
+    by_name = {tenancy.name: tenancy for tenancy in tenancies}
+    counts = Counter[str]()
+    for plan in plans:
+        if plan.is_ready:
+            counts += _limited(plan, by_name[plan.name])
+    return tuple(_excesses(counts, limits))
+
+
+def _excesses(
+    counts: Counter[str],
+    limits: Mapping[str, UnsubscribeLimit],
+    plan: TenancyPlan | None = None,  # None: all of a run
+    owned: int = 0,
+) -> Iterator[Problem]:
+    """Word each limit of a policy that is exceeded."""
+    for field, limit in limits.items():
+        if limit.percent == 100 or not _exceeds(limit, counts[field], owned):
+            continue
+        who = f"{plan.name}: would" if plan else "the run would"
+        whole = f" of the {owned} it owns" if plan else ""
+        name = field if plan else f"{field}_run"
+        what = f"{who} {_DOES[field]} {counts[field]}{whole}: the policy has {name}: {limit}"
+        fix = f"do less in one run, or ask the owners of the policy to allow it, under {name}"
+        yield Problem(f"{what} ({limit.policy})", fix, plan.location if plan else None)
+
+
+def _limited(plan: TenancyPlan, tenancy: Tenancy) -> Counter[str]:
+    """Count the steps that each field of a policy limits, each live identity once.
+
+    A live URL that ends is moved if a different one replaces it. If the policy does not limit the
+    moves of its tenancy, it counts as unsubscribed as well.
+    """
+    found = {(_limited_by(step), step.live_side.key) for step in plan.steps if step.removes}
+    counts = Counter(field for field, _ in found)
+    if "max_move" not in tenancy.ceilings:
+        counts["max_unsubscribe"] += counts["max_move"]
+    return counts
+
+
+def _limited_by(step: Step) -> str:
+    """Return the field of a policy that limits a removal; "": none does."""
+    if step.declared is None or PAUSED in step.reasons:
+        return "max_unsubscribe"
+    # what is resubscribed may be spelled differently
+    has_moved = step.live_side.url.identity != step.declared.url.identity
+    if URL_CHANGED in step.reasons or (step.action == "unsubscribe" and has_moved):
+        return "max_move"
+    return "max_resubscribe" if step.action == "resubscribe" else ""
 
 
 def _exceeds(limit: UnsubscribeLimit, removed: int, owned: int) -> bool:
@@ -166,54 +207,6 @@ def wrong_removals(plan: TenancyPlan, tenancy: Tenancy, named: Container[str]) -
                 fix = "leave out this id: `protect` overrides everything"
             what = f"{tenancy.name}: {step.id} is not removed: {step.reason}"
             yield Problem(what, fix, tenancy.location)
-
-
-def run_reasons(
-    plans: TenancyPlans, tenancies: Iterable[Tenancy], limits: Mapping[str, tuple[int, str]]
-) -> Problems:
-    """List the limits of a policy that the tenancies of a run exceed together.
-
-    `limits`: number and place by field.
-    """
-    counts = _limited_steps([plan for plan in plans if plan.is_ready], tenancies)
-    problems = []
-    for field, (most, place) in limits.items():
-        number = counts[field.removesuffix("_run")]
-        if number > most:
-            what = f"the run would {_DOES[field.removesuffix('_run')]} {number}"
-            problems.append(_policy_problem(what, field, most, place))
-    return tuple(problems)
-
-
-def _limited_steps(plans: Iterable[TenancyPlan], tenancies: Iterable[Tenancy]) -> Counter[str]:
-    """Count the steps that each field of a policy limits, each live identity once.
-
-    A live URL that ends is moved if a different one replaces it. If the policy does not limit the
-    moves of its tenancy, it counts as unsubscribed as well.
-    """
-    limits_moves = {tenancy.name for tenancy in tenancies if "max_move" in tenancy.ceilings}
-    found = set()
-    for plan in plans:
-        for step in plan.steps:
-            field = _limited_by(step)
-            if field == "max_move" and plan.name not in limits_moves:
-                found.add(("max_unsubscribe", plan.name, step.live_side.key))
-            if field:
-                found.add((field, plan.name, step.live_side.key))
-    return Counter(field for field, _, _ in found)
-
-
-def _limited_by(step: Step) -> str | None:
-    """Return the field of a policy that limits a step; None: none does."""
-    if not step.removes:
-        return None
-    if step.declared is None or PAUSED in step.reasons:
-        return "max_unsubscribe"
-    # what is resubscribed may be spelled differently
-    has_moved = step.live_side.url.identity != step.declared.url.identity
-    if URL_CHANGED in step.reasons or (step.action == "unsubscribe" and has_moved):
-        return "max_move"
-    return "max_resubscribe" if step.action == "resubscribe" else None
 
 
 def _counts(step: Step, *, counts_paused: bool) -> bool:
