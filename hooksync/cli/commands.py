@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import chain
-from types import ModuleType
 from typing import Any
 
 from hooksync.api.options import FORMAT, REPORT
 from hooksync.cli.help import Command, help_of, help_of_all
-from hooksync.cli.parser import HELP, CommandLine, Given, HelpWanted
+from hooksync.cli.parser import CommandLine, Given
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, Problem, UsageError, suggestion
+from hooksync.core.errors import ExitCode
 from hooksync.core.flags import CommandOptions
 from hooksync.core.model import Variables
 
@@ -285,17 +284,24 @@ password is "sandbox-password".""",
         ),
     ),
 }
-ALL = Command("hooksync", "", "", actions=tuple(chain.from_iterable(GROUPS.values())))
+ALL = Command("", "", "", actions=tuple(chain.from_iterable(GROUPS.values())))
 
 Run = Callable[[Any, Context], ExitCode]  # runs a command with its options
 
 
+class AnyOptions(CommandOptions):
+    """What decides how an error is written, if no command is known."""
+
+    format: str = FORMAT
+    report: str | None = REPORT
+
+
 class HelpText(Exception):
-    """The user asked for help. The message is the help text."""
+    """The command line asks for help, or names no command. The message is the help text."""
 
-
-class NoCommand(HelpText):
-    """The command line names no command."""
+    def __init__(self, text: str, code: ExitCode) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 def read_arguments(
@@ -303,63 +309,38 @@ def read_arguments(
 ) -> tuple[Run, CommandOptions]:
     """Read a command line. Returns the function that runs its command, and the options.
 
-    Raises UsageError if the command line is wrong, and HelpText if it asks for help. `given`: gets
-    the values of each flag, even if this raises.
+    Raises UsageError if the command line is wrong, or HelpText. `given`: gets the values of each
+    flag, even if this raises.
     """
-    given = given or Given()
     command = ALL
-    name = ""
+    name = "hooksync"
     rest = [*words]
-    while command.actions:
-        if not rest:
-            raise NoCommand(help_text(name, command))
-        if rest[0] in HELP:
-            raise HelpText(help_text(name, command))
-        word = rest.pop(0)
-        problem = _problem_of(command, word, name)
-        if problem:
-            CommandLine(rest, name, given).sort([FORMAT, REPORT])  # how to write the error
-            raise UsageError(problem)
-        [command] = [action for action in command.actions if action.name == word]
-        name = f"{name} {word}".strip()
-    _, run = _load(command)
-    line = CommandLine(rest, name, given)
-    try:
-        return run, line.read(options_of(command), environ)
-    except HelpWanted:
-        raise HelpText(help_text(name, command)) from None
-
-
-def _problem_of(command: Command, word: str, name: str) -> Problem | None:
-    """Return why a word names no action of a command; None: it does."""
-    actions = [action.name for action in command.actions]
-    if word in actions:
-        return None
-    see_help = f"see `{f'hooksync {name}'.strip()} --help`"
-    if word.startswith("-"):
-        what = f"unknown flag {word.partition('=')[0]}"
-        return Problem(what, f"name a command first; {see_help}")
-    kind = "action" if name else "command"
-    advice = f"choose from {', '.join(actions)}; {see_help}"
-    return Problem(f'unknown {kind} "{word}"', suggestion(word, actions, advice))
+    while True:
+        actions = {action.name: action for action in command.actions}
+        if not rest or rest[0] not in actions:
+            break
+        command = actions[rest.pop(0)]
+        name += f" {command.name}"
+    run, kind = load(command)
+    line = CommandLine(rest, name, [*actions], given or Given())
+    options = line.read(kind, environ)
+    if options is None:
+        raise HelpText(help_text(name, command), ExitCode.DONE)
+    if run is None:
+        raise HelpText(help_text(name, command), ExitCode.USAGE)
+    return run, options
 
 
 def help_text(name: str, command: Command) -> str:
-    """Return the help text of a command. `name`: with the command before it, if there is one."""
-    return help_of(name, command, options_of(command)) if name else help_of_all(GROUPS)
+    """Return the help text of a command. `name`: with the words before it."""
+    return help_of_all(GROUPS) if command is ALL else help_of(name, command, load(command)[1])
 
 
-def options_of(command: Command) -> type[CommandOptions]:
-    """Return the type of a command's options."""
+def load(command: Command) -> tuple[Run | None, type[CommandOptions]]:
+    """Import the function that runs a command, and the type of its options."""
     if not command.runs:
-        return CommandOptions
-    module, run = _load(command)
-    kind: type[CommandOptions] = getattr(module, run.__annotations__["options"])
-    return kind
-
-
-def _load(command: Command) -> tuple[ModuleType, Run]:
-    """Import the module of a command. Returns it, and the function that runs the command."""
+        return None, AnyOptions
     path, _, name = command.runs.partition(":")
     module = import_module(f"hooksync.{path}")
-    return module, getattr(module, name)
+    run = getattr(module, name)
+    return run, getattr(module, run.__annotations__["options"])

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from hooksync.cli.commands import ALL, options_of
+from hooksync.cli.commands import ALL, load
 from hooksync.cli.help import Command, explanation
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
@@ -54,9 +54,9 @@ def _add_actions(parser: argparse.ArgumentParser, command: Command, paths: objec
         child = siblings.add_parser(action.name, help=action.help)
         if action.actions:
             _add_actions(child, action, paths)
-        kind = options_of(action)
-        for item in kind.flags().values():
-            names = item.names or [item.key]
+        _, kind = load(action)
+        for field, item in kind.flags().items():
+            names = item.names or [field]
             added = child.add_argument(*names, help=explanation(item, kind), **_values(item))
             if item.value in PATHS:
                 added.complete = paths  # type: ignore[attr-defined]  # shtab reads it there

@@ -62,15 +62,15 @@ def help_of_all(groups: Groups) -> str:
 
 
 def help_of(name: str, command: Command, kind: type[CommandOptions]) -> str:
-    """Explain a command. `name`: with the command before it, if it is an action."""
-    flags = sorted(kind.flags().values(), key=_position)
+    """Explain a command. `name`: with the words before it."""
+    flags = sorted(kind.flags().values(), key=_position) if command.runs else []
     groups: dict[str, Rows] = {}
     if command.actions:
         groups["actions"] = [(action.name, action.help) for action in command.actions]
     for flag in flags:
         groups.setdefault(flag.group, []).append((flag.form, explanation(flag, kind)))
     description = command.description or f"{command.help[0].upper()}{command.help[1:]}."
-    lines = [f"usage: hooksync {name}{_usage(command, flags)}", "", description, ""]
+    lines = [f"usage: {name}{_usage(command, flags)}", "", description, ""]
     longest = max((len(form) for rows in groups.values() for form, _ in rows), default=0)
     for title, rows in groups.items():
         lines += [f"{title}:", *_table(rows, min(_MOST, longest + 4)), ""]

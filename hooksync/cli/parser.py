@@ -7,56 +7,55 @@ process.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from hooksync.core.errors import Problem, UsageError, suggestion
 from hooksync.core.flags import REQUIRED, CommandOptions, Flag
 from hooksync.core.model import Variables
 
-Given = argparse.Namespace  # what a command line gives for each flag, by its `key`
+Given = argparse.Namespace  # what a command line gives for each flag, by its field
 Options = TypeVar("Options", bound=CommandOptions)
 
-HELP = ("-h", "--help")
+_HELP = ("-h", "--help")
 _NO_VALUE = object()  # in the place of a value that is missing
-_NO_DRY_RUN = "`hooksync plan` shows what apply would do, and changes nothing"
-
-
-class HelpWanted(Exception):
-    """The command line asks for help."""
 
 
 class CommandLine:
     """The words of a command line after the command.
 
-    `given`: gets what they give for each flag, even if some of them are wrong.
+    `actions`: words that could follow the command. `given`: gets what the words give for each flag,
+    even if some of them are wrong.
     """
 
-    def __init__(self, words: Sequence[str], command: str, given: Given) -> None:
+    def __init__(
+        self, words: Sequence[str], command: str, actions: Sequence[str], given: Given
+    ) -> None:
         self._words = words
+        self._actions = actions
         self._given = given
-        self._see_help = f"see `hooksync {command} --help`"
+        self._see_help = f"see `{command} --help`"
         self._problems: list[Problem] = []
 
-    def read(self, kind: type[Options], environ: Variables) -> Options:
-        """Read the options of a command. A flag overrides its variable.
+    def read(self, kind: type[Options], environ: Variables) -> Options | None:
+        """Read the options of a command; None: the words ask for help. A flag overrides a variable.
 
-        Raises HelpWanted, or UsageError with every problem.
+        Raises UsageError with every problem.
         """
         flags = kind.flags()
-        self.sort(flags.values())
+        self._sort(flags)
         if self._given.help:
-            raise HelpWanted
+            return None
         values: dict[str, Any] = {}
-        sources = []
+        sources = set()
         for field, flag in flags.items():
             source = flag.name
-            given = getattr(self._given, flag.key)
+            given = getattr(self._given, field)
             if given is None or (given == [] and not flag.names):
                 source = variable_of(flag, kind)
                 given = _lines(environ.get(source, ""), flag) or None
             if given is not None:
-                sources.append(source)
+                sources.add(source)
                 values[field] = self._value(flag, source, given)
             elif flag.default is REQUIRED:
                 self._complain(f"{flag.name} is missing")
@@ -67,24 +66,30 @@ class CommandLine:
     def _complain(self, what: str, fix: str = "") -> None:
         self._problems.append(Problem(what, fix or self._see_help))
 
-    def sort(self, flags: Iterable[Flag]) -> None:
+    def _sort(self, flags: Mapping[str, Flag]) -> None:
         """Sort the words by flag. No problem quotes a value: it may be a secret."""
         parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-        parser.add_argument(*HELP, action="store_true")
-        switches = [*HELP]
-        names = [*HELP]
-        for flag in flags:
+        parser.add_argument(*_HELP, dest="help", action="store_true")
+        switches = [*_HELP]
+        names = [*_HELP, *self._actions]
+        for field, flag in flags.items():
             names += flag.names
+            if not flag.names:
+                parser.add_argument(field, nargs="*" if flag.takes_several else "?")
+                continue
+            settings: dict[str, Any] = {"action": "append", "nargs": "?", "const": _NO_VALUE}
             if not flag.value:
                 switches += flag.names
-            parser.add_argument(*(flag.names or [flag.key]), **_as_argparse(flag))
+                settings = {"action": "store_const", "const": not flag.default}
+            elif flag.value.startswith("["):
+                settings = {"action": "extend", "nargs": "*"}
+            parser.add_argument(*flag.names, dest=field, **settings)
         _, unknown = parser.parse_known_args([*self._single_words(switches)], self._given)
         for word in unknown[:1]:
             name = word.partition("=")[0]
-            fix = suggestion(name, names, self._see_help)
-            if name in ("--dryrun", "--dry-run"):
-                fix = _NO_DRY_RUN
-            self._complain(f"unknown {'flag' if name.startswith('-') else 'argument'} {name}", fix)
+            kind = "command" if self._actions else "argument"
+            what = f"unknown {'flag' if name.startswith('-') else kind} {name}"
+            self._complain(what, suggestion(name, names, self._see_help))
 
     def _single_words(self, switches: Sequence[str]) -> Iterator[str]:
         """Yield each word, and `-vy` as two. argparse would stop at a switch that has a value."""
@@ -108,8 +113,7 @@ class CommandLine:
                 self._complain(f"{source} needs a value: {source} {flag.value}")
             elif flag.words and text not in flag.words:
                 advice = f"choose from {', '.join(flag.words)}; {self._see_help}"
-                name = source if flag.names else source.lower()
-                self._complain(f'unknown {name} "{text}"', suggestion(text, flag.words, advice))
+                self._complain(f'unknown {source} "{text}"', suggestion(text, flag.words, advice))
             else:
                 try:
                     values.append(flag.read(text))
@@ -118,17 +122,6 @@ class CommandLine:
         if flag.takes_several:
             return tuple(values)
         return values[-1] if values else None
-
-
-def _as_argparse(flag: Flag) -> Mapping[str, Any]:
-    """Return what argparse needs, so that it keeps texts in lists, and finds no fault with them."""
-    if not flag.value:
-        return {"action": "store_const", "const": not flag.default}
-    if not flag.names:
-        return {"nargs": "*" if flag.takes_several else "?"}
-    if flag.value.startswith("["):
-        return {"action": "extend", "nargs": "*"}
-    return {"action": "append", "nargs": "?", "const": _NO_VALUE}
 
 
 def variable_of(flag: Flag, kind: type[CommandOptions]) -> str:

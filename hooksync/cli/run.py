@@ -14,7 +14,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from hooksync.api.options import CallOptions, EnvironmentOptions, LogInOptions
-from hooksync.cli.commands import HelpText, NoCommand, read_arguments
+from hooksync.cli.commands import HelpText, read_arguments
 from hooksync.cli.parser import Given
 from hooksync.cli.terminal import ConsoleTerminal, catch_signals
 from hooksync.config.files import MOST_BYTES, YAML_ENDINGS, gather
@@ -83,12 +83,10 @@ def _run_command(
     """Run the command that a command line names. `given`: gets what it gives for each flag."""
     try:
         run_command, options = read_arguments(argv, os.environ, given)
-    except NoCommand as text:
-        terminal.message(str(text).rstrip("\n"))
-        return ExitCode.USAGE
     except HelpText as text:
-        terminal.result(str(text))
-        return ExitCode.DONE
+        show = terminal.message if text.code else terminal.result
+        show(str(text))
+        return text.code
     if isinstance(options, CallOptions):
         terminal.is_verbose = options.is_verbose
     return run_command(options, replace(context, environ=_environ(options, context)))

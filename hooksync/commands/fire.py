@@ -83,13 +83,13 @@ class FireOptions(CallOptions):
     )
     log: str | None = flag(
         "--log FILE",
-        "for --suite: the receiver's log; it shows which work was done",
+        "for --suite: the receiver's log shows what was done",
         SENT,
         default=None,
     )
     largest: int = flag(
         "--largest SIZE",
-        "for --suite: the largest event, if the platform has a limit (default 10MB)",
+        "for --suite: the largest event (default 10MB)",
         SENT,
         default=LARGEST,
         read=_size,

@@ -62,11 +62,6 @@ class Flag(Record):
         return self.names[-1] if self.names else self.form.partition(" ")[0]
 
     @property
-    def key(self) -> str:
-        """The name as argparse writes it."""
-        return self.name.lstrip("-").replace("-", "_")
-
-    @property
     def value(self) -> str:
         """What help calls the value, such as `PATH`; "" for a switch."""
         return self.form.rpartition(self.name)[2].strip() if self.names else self.form
@@ -116,11 +111,8 @@ class CommandOptions:
     @property
     def selecting_variables(self) -> tuple[str, ...]:
         """The variables that select or request something, instead of flags."""
-        found = []
-        for declared in self.flags().values():
-            if declared.group == SELECT and declared.variable in self.given:
-                found.append(declared.variable)
-        return tuple(found)
+        selecting = [flag.variable for flag in self.flags().values() if flag.group == SELECT]
+        return tuple(name for name in selecting if name in self.given)
 
 
 def duration(text: str) -> timedelta:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hooksync.cli.commands import options_of
+from hooksync.cli.commands import load
 from tests.command_line import ROOT
 from tests.site.cli import commands
 from tests.site.parts import DOCS
@@ -65,9 +65,7 @@ def test_the_page_names_exactly_the_variables_that_hooksync_reads(read: set[str]
 
 
 def test_the_page_names_the_flag_that_replaces_a_variable() -> None:
-    flags = [
-        flag for command in commands().values() for flag in options_of(command).flags().values()
-    ]
+    flags = [flag for command in commands().values() for flag in load(command)[1].flags().values()]
     replaced = {(flag.variable, flag.name) for flag in flags if flag.variable}
     assert len(replaced) == 12
     for variable, name in replaced:
