@@ -284,6 +284,8 @@ class _Store:
                 uri=True,
             )
         connection.execute(f"PRAGMA synchronous = {self._durability}")
+        connection.execute("PRAGMA auto_vacuum = FULL")  # gives space back to the disk
+        connection.execute("PRAGMA journal_size_limit = 1000000")  # bytes
         for _ in range(3000):
             with suppress(sqlite3.OperationalError):  # a different process is just doing the same
                 connection.execute("PRAGMA journal_mode = WAL")  # quicker, but not needed
@@ -410,10 +412,11 @@ class Inbox:
     def run(self, work: Callable[[Event], None], stop: threading.Event | None = None) -> None:
         """Call `work` with each event, until `stop` is set. An exception means: try again later.
 
-        One call works on one event at a time; more threads may call it, too. If a process ends
-        during the work, even by an ordinary stop, that counts as a try, and the event is tried
-        again after `expiry` seconds. So work that is done twice must do no harm. Raises TypeError
-        if `work` is asynchronous: give `lambda event: asyncio.run(work(event))`.
+        One call works on one event at a time; more threads may call it, too. After `stop` is set,
+        it ends with the work on the current event. If a process ends during the work, that counts
+        as a try, and the event is tried again after `expiry` seconds. So work that is done twice
+        must do no harm. Raises TypeError if `work` is asynchronous: give
+        `lambda event: asyncio.run(work(event))`.
         """
         from inspect import iscoroutinefunction  # here, because the commands do not need it
 
@@ -437,15 +440,31 @@ class Inbox:
         )
         return [Stored(key, json.loads(event), *others) for key, event, *others in found]
 
-    def retry(self, key: str) -> None:
-        """Try an event again that was given up. Raises KeyError if there is none with this key."""
+    def retry(self, key: str | None = None) -> None:
+        """Try an event again that was given up, or all of them if `key` is None.
+
+        Raises KeyError if no event that was given up has this key.
+        """
         changed, _ = self._store.run(
             "UPDATE events SET due = ?, tries = 0"
-            " WHERE key = ? AND due IS NULL AND event IS NOT NULL",
+            " WHERE coalesce(key = ?, TRUE) AND due IS NULL AND event IS NOT NULL",
             *(time.time(), key),
         )
-        if not changed:
+        if key is not None and not changed:
             raise KeyError(f"no event that was given up has the key {key}")
+
+    def drop(self, key: str) -> None:
+        """Delete an event that waits or was given up. If it is sent again, it is a duplicate.
+
+        Raises KeyError if no such event has this key.
+        """
+        if not self._finish(key):
+            raise KeyError(f"no event that waits or was given up has the key {key}")
+
+    def waiting(self) -> int:
+        """Count the events that wait for work, and those at work."""
+        _, [[number]] = self._store.run("SELECT count(*) FROM events WHERE due IS NOT NULL")
+        return int(number)
 
     def _work_on_next(self, work: Work) -> bool:
         """Work on the event that is due first. Returns False if no event is due."""
@@ -481,10 +500,16 @@ class Inbox:
                 *(due, text, key),
             )
         else:
-            self._store.run(
-                "UPDATE events SET event = NULL, due = NULL, until = ? WHERE key = ?",
-                *(time.time() + self.keep, key),
-            )
+            self._finish(key)
+
+    def _finish(self, key: str) -> int:
+        """Delete an event, and keep its key. Returns how many events that were."""
+        changed, _ = self._store.run(
+            "UPDATE events SET event = NULL, due = NULL, until = ?"
+            " WHERE key = ? AND event IS NOT NULL",
+            *(time.time() + self.keep, key),
+        )
+        return changed
 
 
 class Receiver:
@@ -758,13 +783,15 @@ def wsgi(
 def _read_wsgi(request: Mapping[str, Any], limit: int) -> tuple[bytes, Answer | None]:
     """Read a body, or return why it is not read."""
     length = request.get("CONTENT_LENGTH") or ""
+    if length.isdigit() and int(length) > limit:
+        return b"", _too_large(limit)
     if request.get("wsgi.input_terminated"):  # the server ends the body where the request ends
         length = str(limit + 1)
     elif not length and request.get("HTTP_TRANSFER_ENCODING"):
         message = "this server does not decode chunked requests: use gunicorn or waitress"
         return b"", _answer("refused", 411, {"message": message})
     size = int(length) if length.isdigit() else 0
-    body = request["wsgi.input"].read(min(size, limit + 1))
+    body = request["wsgi.input"].read(size)
     return body, _too_large(limit) if len(body) > limit else None
 
 

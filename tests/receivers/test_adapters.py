@@ -64,6 +64,7 @@ def call_wsgi(receiver: Receiver, body: bytes, **more: object) -> tuple[str, dic
     return status, dict(headers), b"".join(said)
 
 
+UNREAD: dict[str, object] = {"wsgi.input": None}  # which cannot be read
 CHUNKED = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
 
 
@@ -73,7 +74,8 @@ CHUNKED = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
         (BODY, {}, "200 OK"),
         (BODY, {**CHUNKED, "wsgi.input_terminated": True}, "200 OK"),
         (BODY, CHUNKED, "411 Length Required"),
-        (b" " * 1001, {}, f"413 {HTTPStatus(413).phrase}"),
+        (b" " * 1001, UNREAD, f"413 {HTTPStatus(413).phrase}"),
+        (b" " * 1001, {**UNREAD, "wsgi.input_terminated": True}, f"413 {HTTPStatus(413).phrase}"),
         (b" " * 1001, {**CHUNKED, "wsgi.input_terminated": True}, f"413 {HTTPStatus(413).phrase}"),
         (BODY, {"CONTENT_LENGTH": "nonsense"}, "401 Unauthorized"),
         (BODY, {"REQUEST_METHOD": "GET"}, "405 Method Not Allowed"),

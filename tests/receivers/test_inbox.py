@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,52 @@ def test_an_event_whose_tries_all_fail_is_kept_with_its_error_and_can_be_tried_b
     for key in (first.key, "unknown"):
         with pytest.raises(KeyError, match="no event that was given up has the key"):
             box.retry(key)
+
+
+def test_all_events_that_were_given_up_can_be_tried_again_at_once(box: Inbox) -> None:
+    box.retry()  # there is none
+    for number in (1, 2):
+        deliver(box, event(number))
+    work_off(box, fails=6)
+    box.retry()
+    assert (box.waiting(), box.given_up()) == (2, [])
+    assert sorted(work_off(box)) == ["1", "2"]
+
+
+def test_an_event_that_is_dropped_is_not_worked_on_even_if_it_comes_again(box: Inbox) -> None:
+    assert box.waiting() == 0
+    key = deliver(box).key
+    assert box.waiting() == 1
+    box.drop(key)
+    assert (box.waiting(), deliver(box).kind, work_off(box)) == (0, "duplicate", [])
+    deliver(box, event(2))
+    work_off(box, fails=3)
+    [stored] = box.given_up()
+    box.drop(stored.key)
+    assert box.given_up() == []
+    for gone in (stored.key, "unknown"):
+        with pytest.raises(KeyError, match="no event that waits or was given up has the key"):
+            box.drop(gone)
+
+
+def test_the_space_of_done_events_is_given_back_to_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    box = Inbox(str(path))
+    for number in range(20):
+        deliver(
+            box, json.dumps({"events": [{"entityRef": str(number)}], "x": "x" * 500_000}).encode()
+        )
+    assert len(work_off(box)) == 20
+    rows(box, "PRAGMA wal_checkpoint(TRUNCATE)")
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 1_500_000
+
+
+def test_a_stop_ends_after_the_event_at_work_and_no_event_is_tried_in_vain(box: Inbox) -> None:
+    stop = threading.Event()
+    for number in (1, 2):
+        deliver(box, event(number))
+    box.run(lambda event: stop.set(), stop)
+    assert rows(box, "SELECT tries, event IS NULL FROM events ORDER BY tries") == [(0, 0), (1, 1)]
 
 
 def test_the_wait_between_two_tries_grows_up_to_an_hour(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECR
 them, too.
 """
 
+import atexit
 import os
 import threading
 from pathlib import Path
@@ -35,4 +36,13 @@ def hook() -> Response:
     return Response(answer.body, answer.status, answer.headers)
 
 
-threading.Thread(target=inbox.run, args=(work,), daemon=True).start()
+stop = threading.Event()
+worker = threading.Thread(target=inbox.run, args=(work, stop), daemon=True)
+worker.start()
+
+
+@atexit.register
+def finish() -> None:
+    """Let a stop wait for the event at work."""
+    stop.set()
+    worker.join()
