@@ -10,11 +10,10 @@ from collections import Counter
 
 from hooksync.core.errors import pluralised
 from hooksync.core.record import replace
+from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Plan, Step, origin_words
 from hooksync.render.sentences import state_sentences
-from hooksync.render.text import Lines, secret_state, table_lines, unstyled
-
-_HEAD = ["tenancy", "id", "trigger", "secret", "declared as", "made", "url"]
+from hooksync.render.text import Lines, head_of, secret_state, unstyled
 
 
 def live_only(plan: Plan) -> Plan:
@@ -37,9 +36,12 @@ def live_only(plan: Plan) -> Plan:
 
 def list_lines(plan: Plan) -> Lines:
     """Write the list, and sum up what is declared and what is known of secrets."""
-    rows = [_HEAD]
+    lines: list[str] = []
     for tenancy in plan.tenancies:
-        rows += [_row(tenancy.name, step) for step in tenancy.steps]
+        lines.append(head_of(tenancy))
+        for step in tenancy.steps:
+            lines += _lines_of(step)
+        lines.append("")
     counts = plan.counts()
     declared = counts["keep"] + counts["resubscribe"] + counts["adopt"]
     places = pluralised(len(plan.tenancies) - plan.unread, "tenancy")
@@ -50,19 +52,22 @@ def list_lines(plan: Plan) -> Lines:
         parts.append(f"secrets: {', '.join(secrets)}")
     if plan.unread:
         parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
-    return [*table_lines(rows), *unstyled(["", f"{'; '.join(parts)}.", *state_sentences(plan)])]
+    return unstyled([*lines, f"{'; '.join(parts)}.", *state_sentences(plan)])
 
 
-def _row(tenancy: str, step: Step) -> list[str]:
-    """Write a live subscription: as what it is declared, and who made it when."""
+def _lines_of(step: Step) -> list[str]:
+    """Write a live subscription: as what it is declared, its URL, and what is known of it."""
     declared = step.address or ""
-    if step.address and step.reasons:
-        declared += f" ({step.reason})"
-    elif step.name and not step.address:
+    if step.name and not step.address:
         declared = f"was {step.name}"
-    made = f"{origin_words(step)} {(step.made_at or '')[:10]}".strip()
-    if step.is_new:
-        made += ", new"
     live = step.live_side
-    secret = secret_state(step)
-    return [tenancy, live.id, live.trigger.shown, secret, declared, made, live.url.shown]
+    facts = [step.reason] if step.address else []
+    facts.append(f"{origin_words(step)} {(step.made_at or '')[:10]}".strip())
+    if step.is_new:
+        facts.append("new")
+    if step.secret:
+        facts.append(f"secret {secret_state(step)}")
+    first = f"{printable(live.id):<33} {printable(live.trigger.shown):<15} {declared}"
+    lines = [first.rstrip(), f"    {live.url.shown}"]
+    known = ", ".join(filter(None, facts))
+    return [*lines, f"    {known}"] if known else lines

@@ -94,7 +94,7 @@ def plan_lines(plan: Plan, *, shows_kept: bool = False) -> Lines:
 
 def unread_lines(plan: Plan) -> Lines:
     """Write a line for each tenancy that could not be read."""
-    heads = [_head(tenancy) for tenancy in plan.tenancies if tenancy.live_count is None]
+    heads = [head_of(tenancy) for tenancy in plan.tenancies if tenancy.live_count is None]
     return unstyled([*heads, ""] if heads else [])
 
 
@@ -115,14 +115,14 @@ def tenancy_lines(plan: Plan, *, shows_kept: bool) -> Lines:
         shown = [*written_steps(steps, tenancy)]
         if not (shows_kept or plan.is_report):
             shown += _left_lines(tenancy)
-        lines += unstyled([_head(tenancy), ""])
+        lines += unstyled([head_of(tenancy), ""])
         lines += [*shown, ("", "")] if shown else []
     if lines and quiet:
         lines += unstyled([quiet_sentence(quiet), ""])
     return lines
 
 
-def _head(tenancy: TenancyPlan) -> str:
+def head_of(tenancy: TenancyPlan) -> str:
     """Name a tenancy, its place, and its counts."""
     return f"{tenancy.name}   {tenancy.where}   {counts_of(tenancy)}"
 

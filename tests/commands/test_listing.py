@@ -86,8 +86,10 @@ def test_each_live_subscription_is_listed_with_its_declared_address_and_action(
     counts = {name: number for name, number in document["summary"].items() if number}
     assert counts == {"unsubscribe": 1, "keep": 2, "leave": 1}
     text = lived_in.run("list").out
-    words = r"same +prod/catalogue/INDEXED +made by hooksync \S+ +\$\{RECEIVER\}\?code=\$\{FN_KEY\}"
-    assert re.search(f"^prod +[0-9a-f]{{32}}  INDEXED +{words}$", text, re.MULTILINE)
+    words = r"\$\{RECEIVER\}\?code=\$\{FN_KEY\}\n +made by hooksync \S+, secret same"
+    pattern = f"^[0-9a-f]{{32}}  INDEXED +prod/catalogue/INDEXED\n +{words}$"
+    assert re.search(pattern, text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= 80
     assert text.endswith("\n\nList: 4 live in 1 tenancy, 2 of them declared; secrets: 2 same.\n")
 
 
@@ -116,7 +118,7 @@ def test_a_live_url_of_many_short_segments_does_not_make_a_command_hang(
         ({}, ("--no-state",), "secrets: 2 unknown."),
         ({}, ("--state", "other.state.json"), "no state at other.state.json, although 2 declared subscriptions are live"),
         ({}, ("--target", "*/MOVED"), "List: 1 live in 1 tenancy, 1 of them declared; secrets: 1 same."),
-        ({"FN_KEY": "another-key-0123456789abcdef"}, (), "(url changed)"),
+        ({"FN_KEY": "another-key-0123456789abcdef"}, (), "    url changed, "),
     ],
 )  # fmt: skip
 def test_list_reports_how_live_and_declared_differ_and_changes_nothing(
