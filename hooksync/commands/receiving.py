@@ -158,7 +158,5 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
     _, name, _ = split_url(masked_url(url))
     entries = []
     for ref in secrets:  # the first signs events; the others are judged as well
-        entries.append(
-            DeclaredSubscription("", name, HookUrl(url, url, _HERE), _TRIGGER, ref, _HERE)
-        )
+        entries.append(declarations.WrittenSubscription("", name, template, _TRIGGER, ref, _HERE))
     return declarations.TenancyDeclaration("", tuple(entries), _HERE, server=_NO_SERVER)

@@ -34,6 +34,26 @@ ON_DEVICE = (
 _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
 
+class WrittenSubscription(model.PlainFields):
+    """A declared subscription as a file writes it: the variables of its URL are not filled in."""
+
+    tenancy: str
+    name: str
+    url: Template
+    trigger: model.Trigger
+    secret: model.SecretRef
+    location: model.Location  # of its name in the file
+
+    @property
+    def address(self) -> str:
+        """Its name in commands and reports, e.g. `archive-prod/catalogue/INDEXED`."""
+        return f"{self.tenancy}/{self.name}/{self.trigger.short}"
+
+    def with_url(self, url: model.HookUrl) -> model.DeclaredSubscription:
+        """Return the subscription whose URL is filled in."""
+        return model.DeclaredSubscription(**(asdict(self) | {"url": url}))
+
+
 class TenancyDeclaration(model.PlainSettings):
     """One tenancy as all files together declare it.
 
@@ -41,7 +61,7 @@ class TenancyDeclaration(model.PlainSettings):
     """
 
     name: str
-    subscriptions: model.DeclaredSubscriptions
+    subscriptions: tuple[WrittenSubscription, ...]
     # of its name, in the file with its settings; without settings, in the first file that names it
     location: model.Location
     files: tuple[str, ...] = ()  # that declare a part of it, or whose defaults it takes
@@ -50,11 +70,6 @@ class TenancyDeclaration(model.PlainSettings):
 
 
 Declarations: TypeAlias = Sequence[TenancyDeclaration]
-
-
-def url_template(subscription: model.DeclaredSubscription) -> Template:
-    """Return the URL of a declared subscription as it is written."""
-    return parse_template(subscription.url.shown, subscription.url.location)
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
@@ -190,8 +205,7 @@ def uses_of(tenancy: TenancyDeclaration) -> Iterator[VariableUse]:
     for subscription in tenancy.subscriptions:
         secret = subscription.secret
         yield VariableUse(secret.variable, "secret", secret.location, ref=secret)
-        if "$" in subscription.url.shown:
-            yield from _url_variable_uses(url_template(subscription))
+        yield from _url_variable_uses(subscription.url)
 
 
 def _url_variable_uses(url: Template) -> Iterator[VariableUse]:

@@ -16,6 +16,7 @@ from hooksync.config.checked_yaml import read_checked
 from hooksync.config.declarations import (
     Declarations,
     TenancyDeclaration,
+    WrittenSubscription,
     in_order,
     name_values,
     reference_problems,
@@ -208,7 +209,7 @@ class _TenancyReader:
         self._has_subscriptions = False
         self._is_enabled = True
         self._places: dict[str, model.Location] = {}  # of the subscriptions
-        self._declared: dict[tuple[str, model.Trigger], model.DeclaredSubscription] = {}
+        self._declared: dict[tuple[str, model.Trigger], WrittenSubscription] = {}
 
     def read(self, files: Sequence[_HooksFile]) -> TenancyDeclaration:
         """Read the tenancy from the files that declare a part of it.
@@ -275,14 +276,13 @@ class _TenancyReader:
         written = self._text(fields, "url") if "url" in fields else None
         if missing or written is None:
             return
-        url = model.HookUrl(written.text, written.literal or written.text, written.location)
         secret = self._reference(fields, "secret")
         plain = _plain_fields(fields)
         if not self._is_enabled:
             plain["enabled"] = False
         for trigger in triggers:
-            self._declared[name, trigger] = model.DeclaredSubscription(
-                self._name, name, url, trigger, secret, where, **plain
+            self._declared[name, trigger] = WrittenSubscription(
+                self._name, name, written, trigger, secret, where, **plain
             )
 
     def _triggers_of(self, layers: Sequence[YamlMap]) -> list[model.Trigger]:

@@ -29,7 +29,6 @@ from hooksync.config.declarations import (
     TenancyDeclaration,
     VariableUse,
     name_values,
-    url_template,
     uses_of,
 )
 from hooksync.config.files import PYPRESERVICA, STDIN, follow_links, lies_in, read_named
@@ -178,7 +177,7 @@ class Policy(Record):
             yield from _file_breaches(rules, tenancy, self.file)
         yield from _server_breaches(rules, tenancy, environ)
         for subscription in tenancy.subscriptions:
-            yield from _receiver_breaches(rules, url_template(subscription), environ)
+            yield from _receiver_breaches(rules, subscription.url, environ)
         refs = []
         for use in _judged_uses(tenancy, environ):
             yield from _variable_breaches(rules, use)

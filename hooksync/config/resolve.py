@@ -9,18 +9,17 @@ from __future__ import annotations
 from hooksync.config.declarations import (
     Declarations,
     TenancyDeclaration,
+    WrittenSubscription,
     in_order,
     reference_problem,
     refs_of,
     set_fix,
     unset_problem,
     unset_words,
-    url_template,
 )
 from hooksync.core.errors import FileError, Problem, Problems, limited
 from hooksync.core.model import (
     CREDENTIALS,
-    DeclaredSubscription,
     DeclaredSubscriptions,
     Environ,
     HookUrl,
@@ -38,6 +37,7 @@ from hooksync.core.template import Template, has_bare_dollar
 from hooksync.core.urls import (
     has_literal_key,
     is_plain_http,
+    normal_url,
     owns_url,
     protects_url,
     server_fault,
@@ -159,7 +159,7 @@ def url_environment_values(declarations: Declarations, environ: Variables) -> se
     for tenancy in declarations:
         shown.update(tenancy.server.names, tenancy.tenant.names)
         for subscription in tenancy.subscriptions:
-            used.update(url_template(subscription).names)
+            used.update(subscription.url.names)
     return {environ.get(name, "") for name in used - shown} - {""}
 
 
@@ -238,24 +238,24 @@ class _Resolver(Record):
         """
         subscriptions = []
         urls: dict[str, HookUrl | None] = {}  # by name: all its triggers have one URL
-        seen: dict[SubscriptionKey, DeclaredSubscription] = {}
+        seen: dict[SubscriptionKey, WrittenSubscription] = {}
         for subscription in self.declaration.subscriptions:
             if subscription.name not in urls:
-                urls[subscription.name] = self._resolve_url(subscription)
+                urls[subscription.name] = self._resolve_url(subscription.url)
+            identity = normal_url(subscription.url.text)
             if url := urls[subscription.name]:
-                if url is not subscription.url:
-                    subscription = replace(subscription, url=url)
-                subscriptions.append(subscription)
-            first = seen.setdefault(subscription.key, subscription)
+                identity = url.identity
+                subscriptions.append(subscription.with_url(url))
+            key = SubscriptionKey(identity, subscription.trigger)
+            first = seen.setdefault(key, subscription)
             if first is not subscription:
                 same = f'the URL and the trigger {subscription.trigger.short} of "{first.name}"'
                 what = f'"{subscription.name}" has {same} ({first.location})'
                 self.problems.append(Problem(what, "remove one of the two", subscription.location))
         return tuple(subscriptions)
 
-    def _resolve_url(self, subscription: DeclaredSubscription) -> HookUrl | None:
+    def _resolve_url(self, written: Template) -> HookUrl | None:
         """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
-        written = url_template(subscription)
         if has_literal_key(written.text):
             what = (
                 "the query of the URL contains what looks like a key: whoever reads the file has it"
@@ -273,7 +273,7 @@ class _Resolver(Record):
         if is_plain_http(text):
             what = f"{subject} is plain http: events can be read in transit"
             self.warnings.append(Problem(what, "use https", written.location))
-        return HookUrl(written.text, text) if written.names else subscription.url
+        return HookUrl(written.text, text)
 
     def _fill(self, written: Template, noun: str) -> str | None:
         """Fill in a text. None: it is not known. A variable that is not set is noted."""

@@ -245,13 +245,12 @@ class SubscriptionKey(Record, order=True):
 class HookUrl(Shown):
     """A receiver's URL, in the form that may be shown and the form that is sent."""
 
-    __slots__ = ("full", "identity", "location", "shown")
+    __slots__ = ("full", "identity", "shown")
 
-    def __init__(self, shown: str, full: str, location: Location | None = None) -> None:
+    def __init__(self, shown: str, full: str) -> None:
         # as the file writes it, with `${NAME}`; if no file declares it, what may be a key is masked
         self.shown = shown
         self.full = full  # may hold a key; goes to the service and the receiver, nowhere else
-        self.location = location  # of the text in the file; None: it has no place there
         self.identity: str = normal_url(full)
 
     def to_json(self) -> object:
@@ -305,10 +304,7 @@ class _Compared:
 
 
 class DeclaredSubscription(PlainFields, _Compared):
-    """One declared subscription: a named entry of the file, with one of its triggers.
-
-    Until its variables are filled in, both forms of the URL are as written.
-    """
+    """One declared subscription: a named entry of the file, with one of its triggers."""
 
     tenancy: str
     name: str

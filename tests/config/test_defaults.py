@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 
-from hooksync.config.declarations import Declarations, name_values
+from hooksync.config.declarations import Declarations, WrittenSubscription, name_values
 from hooksync.config.document import read_tenancies
 from hooksync.config.files import Source
 from hooksync.config.resolve import check_as_written
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import DeclaredSubscription, SecretRef
+from hooksync.core.model import SecretRef
 
 DEFAULTS = """\
 version: 1
@@ -56,7 +56,7 @@ def folder(*tenancies: str, defaults: str = DEFAULTS) -> dict[str, str]:
     return {**files, "hooks/../defaults.yaml": defaults}
 
 
-def subscriptions_of(files: Mapping[str, str]) -> dict[str, DeclaredSubscription]:
+def subscriptions_of(files: Mapping[str, str]) -> dict[str, WrittenSubscription]:
     (tenancy,) = read(files)
     return {f"{entry.name}/{entry.trigger.short}": entry for entry in tenancy.subscriptions}
 
@@ -83,7 +83,7 @@ def test_each_tenancy_has_the_default_subscriptions_with_its_own_name_filled_in(
     urls = []
     for tenancy in read(files):
         for entry in tenancy.subscriptions:
-            urls.append(entry.url.full)
+            urls.append(entry.url.text)
             assert entry.secret == SecretRef(
                 "env", f"{name_values(tenancy.name)['TENANCY']}_HOOK_SECRET"
             )
@@ -99,7 +99,7 @@ def test_a_subscription_is_merged_over_the_default_one_of_its_name_field_by_fiel
     entries = subscriptions_of(folder(BLOCK + own))
     catalogue, alert = entries["catalogue/INDEXED"], entries["alert/MOVED"]
     assert len(entries) == 2
-    assert catalogue.url.full == "https://hooks.example.net/t-01/catalogue"
+    assert catalogue.url.text == "https://hooks.example.net/t-01/catalogue"
     assert catalogue.location.file == "hooks/1.yaml"
     assert not alert.enabled
     assert not alert.include_identifiers
@@ -218,4 +218,4 @@ def test_no_variable_is_read_that_has_the_name_of_a_placeholder(name: str) -> No
 
 def test_an_escaped_placeholder_is_text() -> None:
     text = BLOCK + "    subscriptions: {alert: {url: 'https://h/$${tenancy}'}}\n"
-    assert subscriptions_of(folder(text))["alert/MOVED"].url.full == "https://h/${tenancy}"
+    assert subscriptions_of(folder(text))["alert/MOVED"].url.literal == "https://h/${tenancy}"

@@ -52,7 +52,7 @@ def test_a_file_is_read_into_its_declarations() -> None:
     assert tenancy.server.text == "eu.preservica.com"
     assert subscription.name == "catalogue"
     assert subscription.location == Location("a.yaml", 9, 7)
-    assert subscription.url.shown == "https://fn.example.net/hook?code=${FN_KEY}"
+    assert subscription.url.text == "https://fn.example.net/hook?code=${FN_KEY}"
     assert subscription.url.location == Location("a.yaml", 10, 14)
     assert (subscription.trigger, other.trigger) == ("FULL_TEXT_INDEXED", "MOVED")
     assert subscription.secret == SecretRef("env", "HOOK_SECRET")
