@@ -43,9 +43,6 @@ class MemoryTerminal:
     def ask(self, question: str, expected: str = "yes") -> bool:
         raise AssertionError(question)
 
-    def be_quiet(self) -> None:
-        pass
-
     def watch(self, record: CallRecord) -> None:
         self.message(f"{record.peer} {record.request} -> {record.result}")
         self.after_call(record)

@@ -129,8 +129,7 @@ class CallOptions(EnvironmentOptions):
         MORE,
         number_between(float, 0.001, 3600),
         default=30.0,
-        variable="HOOKSYNC_TIMEOUT",
-        is_for_pipelines=True,
+        pipeline_variable="HOOKSYNC_TIMEOUT",
         repeated_by=LOGGING_IN,
     )
     is_verbose: bool = flag("-v, --verbose", "log each call on standard error", default=False)
@@ -172,8 +171,7 @@ class RunOptions(LogInOptions):
         "only these tenancies; repeatable",
         SELECT,
         default=(),
-        variable="HOOKSYNC_TENANCY",
-        is_for_pipelines=True,
+        pipeline_variable="HOOKSYNC_TENANCY",
         repeated_by=LOGGING_IN,
     )
     targets: Globs = flag(
@@ -181,8 +179,7 @@ class RunOptions(LogInOptions):
         "only tenancy/name/TRIGGER; repeatable",
         SELECT,
         default=(),
-        variable="HOOKSYNC_TARGET",
-        is_for_pipelines=True,
+        pipeline_variable="HOOKSYNC_TARGET",
         repeated_by=("plan", "apply", "list"),
     )
 
@@ -200,8 +197,7 @@ class Options(RunOptions):
         "replace these addresses; repeatable",
         SELECT,
         default=(),
-        variable="HOOKSYNC_REPLACE",
-        is_for_pipelines=True,
+        pipeline_variable="HOOKSYNC_REPLACE",
         repeated_by=PLANNING,
     )
     adopt: Globs = flag(
@@ -209,7 +205,6 @@ class Options(RunOptions):
         "adopt what is live there; repeatable",
         SELECT,
         default=(),
-        variable="HOOKSYNC_ADOPT",
-        is_for_pipelines=True,
+        pipeline_variable="HOOKSYNC_ADOPT",
         repeated_by=PLANNING,
     )

@@ -119,7 +119,6 @@ class _SilentTerminal:
     def message(self, *_: object) -> None:
         """Show nothing."""
 
-    be_quiet = message
     result = message
     show = message
     warn = message

@@ -126,7 +126,7 @@ class CommandLine:
 
 def variable_of(flag: Flag, kind: type[CommandOptions]) -> str:
     """Return the variable that sets a flag of a command; "" if none does."""
-    return flag.variable if kind.in_pipelines or not flag.is_for_pipelines else ""
+    return flag.pipeline_variable if kind.in_pipelines and flag.pipeline_variable else flag.variable
 
 
 def _lines(text: str, flag: Flag) -> list[str]:

@@ -10,7 +10,6 @@ import select
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -21,7 +20,6 @@ from hooksync.core.output import Output
 from hooksync.core.redaction import printable
 
 _POLL_SECONDS = 0.2  # seconds between two checks for a signal, during the wait for an answer
-_PROGRESS_INTERVAL = 5.0  # seconds between two lines, without a terminal
 _INTERRUPTED_TEXT = (
     b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
 )
@@ -58,15 +56,12 @@ class ConsoleTerminal:
     can be under way, the signal raises KeyboardInterrupt. A second signal ends the process at once.
     """
 
-    def __init__(self, output: Output, seconds: Callable[[], float] = time.monotonic) -> None:
-        """`seconds`: the time, for the progress of a run without a terminal."""
+    def __init__(self, output: Output) -> None:
         self._output = output
         self.result = output.result
         self.message = output.message
         self._is_coloured = wants_colour()
         self.is_verbose = False  # show each call
-        self._is_quiet = False  # show no progress without a terminal
-        self._seconds = seconds
         self.stop = threading.Event()  # set by a signal
         self.interrupt_code = ExitCode.INTERRUPTED  # of the signal that came
         # `stop` cannot tell this: a second signal may come while `stop` is being set
@@ -127,10 +122,6 @@ class ConsoleTerminal:
         finally:
             self.is_graceful = True
 
-    def be_quiet(self) -> None:
-        """Show no progress without a terminal."""
-        self._is_quiet = True
-
     def watch(self, record: CallRecord) -> None:
         """Log a call, with --verbose."""
         if self.is_verbose:
@@ -140,33 +131,22 @@ class ConsoleTerminal:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Advance]:
-        """Show how many calls are done, unless --verbose shows each.
-
-        Without a terminal, show a line at most every 5 seconds, and none with --quiet.
+        """Show on a terminal how many calls are done, unless --verbose shows each.
 
         The caller calls the function after each. From now on, an interrupt lets calls end.
         """
         self.is_graceful = True
-        is_live = sys.stderr.isatty()
-        is_shown = total > 0 and not (self.is_verbose or (self._is_quiet and not is_live))
-        show = self._output.progress if is_live else self.message
-        interval = 0.0 if is_live else _PROGRESS_INTERVAL
+        is_shown = total > 0 and not self.is_verbose and sys.stderr.isatty()
         numbers = count(1)
-        last_shown = self._seconds()
 
         def advance() -> None:
-            """Count one more, and show the count unless the last one was shown just now."""
-            nonlocal last_shown
-            text = f"{what} {next(numbers)}/{total}"
-            now = self._seconds()
-            if is_shown and now - last_shown >= interval:
-                last_shown = now
-                show(text)
+            if is_shown:
+                self._output.progress(f"{what} {next(numbers)}/{total}")
 
         try:
             yield advance
         finally:
-            if is_shown and is_live:
+            if is_shown:
                 self._output.message("", end="")
 
 

@@ -47,11 +47,10 @@ class WatchedOptions(Options):
         MORE,
         reference,
         default=None,
-        variable="HOOKSYNC_NOTIFY",
-        is_for_pipelines=True,
+        pipeline_variable="HOOKSYNC_NOTIFY",
     )
     notify_as: NoticeForm = flag(
-        "--notify-as KIND", "", default="json", variable="HOOKSYNC_NOTIFY_AS", is_for_pipelines=True
+        "--notify-as KIND", "", default="json", pipeline_variable="HOOKSYNC_NOTIFY_AS"
     )
     metrics: str | None = flag(
         "--metrics FILE", "write metrics for Prometheus's textfile collector", default=None

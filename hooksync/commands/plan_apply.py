@@ -52,8 +52,7 @@ class PlanOptions(WatchedOptions):
         "only what changed since BRANCH",
         SELECT,
         default=None,
-        variable="HOOKSYNC_SINCE",
-        is_for_pipelines=True,
+        pipeline_variable="HOOKSYNC_SINCE",
     )
     format: Format = FORMAT
     out: str | None = flag(
@@ -111,10 +110,8 @@ class RemoveOptions(ChangeOptions):
 
 def plan(options: PlanOptions, context: Context, open_run: OpenRun = open_run) -> ExitCode:
     """Make and show a plan. With --out, save what apply would carry out, and mark the rest."""
-    if options.is_quiet:
-        if options.format != "text":
-            raise UsageError(Problem("--quiet cannot be combined with --format", "leave out one"))
-        context.terminal.be_quiet()
+    if options.is_quiet and options.format != "text":
+        raise UsageError(Problem("--quiet cannot be combined with --format", "leave out one"))
     _check_outputs(options, {"out": options.out, "metrics": options.metrics})
     return watched("plan", partial(_plan, options, context, open_run), options, context)
 

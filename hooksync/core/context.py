@@ -46,9 +46,6 @@ class Terminal(Protocol):
     def ask(self, question: str, expected: str = "yes") -> bool:
         """Ask a question on the terminal. Returns whether the answer is the expected one."""
 
-    def be_quiet(self) -> None:
-        """Show no progress, unless on a terminal."""
-
     def watch(self, record: CallRecord) -> None:
         """Receive the record of each call, e.g. to log it."""
 

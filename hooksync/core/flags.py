@@ -47,7 +47,7 @@ class Flag(Record):
     read: Callable[[str], object] = str  # reads one value; raises ValueError
     default: object = REQUIRED
     variable: str = ""  # of the environment; sets it, unless the flag is given
-    is_for_pipelines: bool = False  # only `plan` and `apply` take the variable
+    pipeline_variable: str = ""  # the same, but only `plan` and `apply` take it
     repeated_by: Verbs = ()  # the printed commands that repeat it
     words: tuple[str, ...] = ()  # that it takes; (): any text
 
@@ -111,7 +111,9 @@ class CommandOptions:
     @property
     def selecting_variables(self) -> tuple[str, ...]:
         """The variables that select or request something, instead of flags."""
-        selecting = [flag.variable for flag in self.flags().values() if flag.group == SELECT]
+        selecting = [
+            flag.pipeline_variable for flag in self.flags().values() if flag.group == SELECT
+        ]
         return tuple(name for name in selecting if name in self.given)
 
 

@@ -276,17 +276,3 @@ def test_after_an_interrupt_the_terminal_asks_no_question(number: signal.Signals
     terminal.is_graceful = True
     terminal.handle(number)
     assert not terminal.ask("Really?")  # this reads nothing
-
-
-@pytest.mark.parametrize("is_quiet", [False, True])
-def test_without_a_terminal_a_long_run_shows_a_line_every_five_seconds(
-    is_quiet: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    times = iter([0.0, 4.9, 5.1, 6.0, 10.2])  # at the start, and after each call
-    terminal = ConsoleTerminal(Output(), lambda: next(times))
-    if is_quiet:
-        terminal.be_quiet()
-    with terminal.progress("reading", 4) as advance:
-        for _ in range(4):
-            advance()
-    assert capsys.readouterr().err == ("" if is_quiet else "reading 2/4\nreading 4/4\n")

@@ -11,7 +11,7 @@ from tests.site.parts import page_with
 def pages() -> dict[Path, str]:
     text = "| variable | flag |\n|---|---|\n"
     for flag in PlanOptions.flags().values():
-        if flag.is_for_pipelines:
+        if flag.pipeline_variable:
             exception = "" if flag in ApplyOptions.flags().values() else " (`plan` alone)"
-            text += f"| `{flag.variable}` | `{flag.name}`{exception} |\n"
+            text += f"| `{flag.pipeline_variable}` | `{flag.name}`{exception} |\n"
     return page_with("environment.md", variables=text)

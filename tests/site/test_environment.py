@@ -66,7 +66,8 @@ def test_the_page_names_exactly_the_variables_that_hooksync_reads(read: set[str]
 
 def test_the_page_names_the_flag_that_replaces_a_variable() -> None:
     flags = [flag for command in commands().values() for flag in load(command)[1].flags().values()]
-    replaced = {(flag.variable, flag.name) for flag in flags if flag.variable}
+    variables = [(flag.variable or flag.pipeline_variable, flag.name) for flag in flags]
+    replaced = {(variable, name) for variable, name in variables if variable}
     assert len(replaced) == 12
     for variable, name in replaced:
         row = re.search(rf"^\| `{variable}` .*$", PAGE, re.MULTILINE)
