@@ -21,7 +21,6 @@ from hooksync.core.flags import (
     number_between,
 )
 from hooksync.core.model import Globs, SecretRef, is_own
-from hooksync.core.run_flags import RunFlags, flags_to_repeat
 from hooksync.core.schema import is_reference
 
 
@@ -182,11 +181,6 @@ class RunOptions(LogInOptions):
         pipeline_variable="HOOKSYNC_TARGET",
         repeated_by=("plan", "apply", "list"),
     )
-
-    @property
-    def run_flags(self) -> RunFlags:
-        """The flags of this run that printed commands repeat."""
-        return flags_to_repeat(self)
 
 
 class Options(RunOptions):

@@ -301,7 +301,7 @@ def _make_planner(
         KeyRing(options.parallelism, derive, store.key if store else None),
         inputs.state,
         is_trusted=not options.policy or bool(store and store.key),
-        flags=options.run_flags,
+        flags=options,
         other=None if is_apply else _other_run(store),
     )
 
@@ -436,7 +436,7 @@ def _with_tenancies(inputs: Inputs, run: Run, plan: Plan, tenancies: TenancyPlan
     for tenancy in tenancies:
         warnings += tenancy.warnings
     warnings += [item.problem for item in found if not item.is_refused]
-    warnings += step_warnings(plan, inputs.options.run_flags)
+    warnings += step_warnings(plan, inputs.options)
     is_interrupted = inputs.context.stop.is_set() and not run.failures
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)), is_interrupted=is_interrupted)
 
@@ -451,7 +451,7 @@ def _undeclared(inputs: Inputs, run: Run, plans: TenancyPlans) -> list[Undeclare
         return [*no_longer_declared(inputs.former, former, places, state)]
     if selection.since or selection.tenancy or selection.target or inputs.receipt:
         return []
-    return [*in_state_alone(state, plans, inputs.options.run_flags)]
+    return [*in_state_alone(state, plans, inputs.options)]
 
 
 def _doubts(run: Run, tenancies: TenancyPlans) -> Iterator[Problem]:

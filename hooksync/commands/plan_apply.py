@@ -118,7 +118,8 @@ def plan(options: PlanOptions, context: Context, open_run: OpenRun = open_run) -
 
 def apply(options: ApplyOptions, context: Context, open_run: OpenRun = open_run) -> ExitCode:
     """Plan, ask, apply and verify. A saved plan needs no answer, but must equal the new plan."""
-    selecting = [name for name in options.run_flags.selecting if name in options.given]
+    selecting = [item.name for item in options.flags().values() if item.group == SELECT]
+    selecting = [name for name in selecting if name in options.given]
     if options.saved_plan and selecting:
         what = f"{', '.join(selecting)} cannot be combined with a saved plan"
         raise UsageError(Problem(what, "give such flags to `hooksync plan --out`"))
@@ -184,7 +185,7 @@ def _save(made: Plan, options: PlanOptions, path: str, context: Context) -> str:
         if tenancy.refusals or tenancy.errors:
             marked.append(f"{tenancy.name} ({'not planned' if tenancy.errors else 'refused'})")
         marked += [f"{address} (refused)" for address in tenancy.held]
-    applying = options.run_flags.command("apply", path, selects=False)
+    applying = options.command("apply", path, selects=False)
     exceptions = f", without {shortened(marked)}" if marked else ""
     return f"saved: `{applying}` carries out exactly this{exceptions}"
 
@@ -218,7 +219,7 @@ def _refuse_standing_order(options: ApplyOptions) -> None:
     requesting = sorted(options.given & {"HOOKSYNC_REPLACE", "HOOKSYNC_ADOPT"})
     if options.is_confirmed and requesting:
         names = " and ".join(requesting)
-        flags = options.run_flags.command("plan", "--out", "plan.json")
+        flags = options.command("plan", "--out", "plan.json")
         fix = f"`unset {' '.join(requesting)}`, or review a plan and apply that: `{flags}`"
         raise Refused(Problem(f"--yes does not do what {names} requests", fix))
 
@@ -252,7 +253,7 @@ def _refuse_wrong_ids(made: Plan, options: ChangeOptions) -> None:
         what = f"no live subscription has the id {' or '.join(sorted(missing))}"
         is_short = any(step.id.startswith(tuple(missing)) for step in made.steps)
         start = "write the id in full" if is_short else "it is removed already, or mistyped"
-        fix = f"{start}: `{options.run_flags.command('list')}` shows what is live"
+        fix = f"{start}: `{options.command('list')}` shows what is live"
         raise HooksyncError(*made.all_errors, Problem(what, fix))
 
 
@@ -260,12 +261,10 @@ def _no_terminal(made: Plan, options: ChangeOptions) -> Problem:
     """Report that nobody can be asked."""
     ids = made.selection.remove
     verb: Verb = "remove" if ids else "apply"
-    confirmed = options.run_flags.command(verb, *ids, "--yes")
+    confirmed = options.command(verb, *ids, "--yes")
     if any(step.needs_review for step in made.steps):  # --yes would leave these out
-        planned = options.run_flags.command("plan", "--out", "plan.json")
-        confirmed = (
-            f"{planned}`, then `{options.run_flags.command('apply', 'plan.json', selects=False)}"
-        )
+        planned = options.command("plan", "--out", "plan.json")
+        confirmed = f"{planned}`, then `{options.command('apply', 'plan.json', selects=False)}"
     fix = f"`{confirmed}` if the plan is what you want"
     return Problem("not confirmed: cannot prompt without a terminal", fix)
 

@@ -9,7 +9,8 @@ fields. A tuple takes any number of values, a `Literal` one of its words.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache
@@ -111,10 +112,48 @@ class CommandOptions:
     @property
     def selecting_variables(self) -> tuple[str, ...]:
         """The variables that select or request something, instead of flags."""
-        selecting = [
-            flag.pipeline_variable for flag in self.flags().values() if flag.group == SELECT
-        ]
-        return tuple(name for name in selecting if name in self.given)
+        flags = [flag for flag in self.flags().values() if flag.group == SELECT]
+        return tuple(
+            flag.pipeline_variable for flag in flags if flag.pipeline_variable in self.given
+        )
+
+    def command(
+        self,
+        verb: Verb,
+        *arguments: str,
+        selects: bool = True,
+        without: Collection[tuple[str, str]] = (),
+    ) -> str:
+        """Write a command for a message, so that it works as printed: with the flags of the run.
+
+        `selects`: whether it repeats the flags that select. `without`: flags with their values that
+        it does not repeat.
+        """
+        words = ["hooksync", *verb.split(), *arguments]
+        for field, flag in self.flags().items():
+            value = getattr(self, field)
+            is_repeated = verb in flag.repeated_by and (selects or flag.group != SELECT)
+            if not is_repeated or value == flag.default:
+                continue
+            if not flag.value:
+                words.append(flag.name)
+                continue
+            for text in value if flag.takes_several else [value]:
+                if (flag.name, text) not in without:
+                    words += [flag.names[0], str(text)]
+        return shlex.join(words)
+
+    def applying(self, replace: Collection[str], adopt: Iterable[str] = ()) -> str:
+        """Write the command that replaces and adopts subscriptions, all of them in one run."""
+        words = []
+        for address in adopt:
+            words += ["--adopt", address]
+        for address in replace:
+            words += ["--replace", address]
+        return self.command("apply", *words, without=[("--adopt", address) for address in replace])
+
+
+NO_FLAGS = CommandOptions()
 
 
 def duration(text: str) -> timedelta:

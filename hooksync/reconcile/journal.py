@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from hooksync.core.errors import Problem, shortened
+from hooksync.core.flags import NO_FLAGS
 from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscriptions,
@@ -21,7 +22,6 @@ from hooksync.core.model import (
     Tenancy,
 )
 from hooksync.core.record import Record, replace
-from hooksync.core.run_flags import NO_FLAGS
 from hooksync.reconcile.plan import NEXT_RUN, REQUESTED, Step, TenancyPlan, TenancyPlans, not_begun
 from hooksync.reconcile.run import Run, wanted_identities
 from hooksync.state.fingerprints import Salt, identity_digest

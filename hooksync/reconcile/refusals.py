@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import partial
 
 from hooksync.core.errors import Problem, Problems, shortened
+from hooksync.core.flags import CommandOptions
 from hooksync.core.model import (
     DeclaredSubscription,
     PlainSettings,
@@ -14,7 +15,6 @@ from hooksync.core.model import (
     UnsubscribeLimit,
 )
 from hooksync.core.record import replace
-from hooksync.core.run_flags import RunFlags
 from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import (
     NAMED_BY_REMOVE,
@@ -218,7 +218,7 @@ def _counts(step: Step, *, counts_paused: bool) -> bool:
 def refuse_unproven(
     plans: TenancyPlans,
     unproven: Mapping[str, Unproven],
-    flags: RunFlags,
+    flags: CommandOptions,
     *,
     recorded: Container[str],
     is_empty: bool,
@@ -261,7 +261,7 @@ def refuse_unproven(
 
 
 def refuse_paused(
-    plan: TenancyPlan, tenancy: Tenancy, flags: RunFlags, *, is_trusted: bool
+    plan: TenancyPlan, tenancy: Tenancy, flags: CommandOptions, *, is_trusted: bool
 ) -> TenancyPlan:
     """Refuse what is paused and live, and what no trusted state has: hooksync cannot remove it.
 
@@ -315,7 +315,9 @@ def list_unproven(plan: TenancyPlan, tried: Container[str]) -> Unproven:
     return unproven
 
 
-def _unproven_fix(globs: Unproven, adopted: list[str], flags: RunFlags, *, is_empty: bool) -> str:
+def _unproven_fix(
+    globs: Unproven, adopted: list[str], flags: CommandOptions, *, is_empty: bool
+) -> str:
     """Word what a person can do. `globs`: to replace; `adopted`: to adopt instead."""
     outside = globs[_OUTSIDE]
     unknown = globs[SECRET_UNKNOWN.text]
@@ -333,7 +335,7 @@ def _unproven_fix(globs: Unproven, adopted: list[str], flags: RunFlags, *, is_em
     return fix
 
 
-def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
+def step_warnings(plan: Plan, flags: CommandOptions) -> Iterator[Problem]:
     """Warn of duplicates that are left, and of open attempts."""
     if plan.state is None and plan.secret_unknown:
         what = f"secrets of {plan.secret_unknown} not compared: the run has no state"

@@ -23,6 +23,7 @@ from hooksync.core.errors import (
     problems_of,
     shortened,
 )
+from hooksync.core.flags import NO_FLAGS, CommandOptions
 from hooksync.core.model import (
     LiveSubscriptions,
     ReceiverResult,
@@ -34,7 +35,6 @@ from hooksync.core.model import (
     TenancyPlaces,
 )
 from hooksync.core.record import Record, field, replace
-from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.core.signing import is_same
 from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
 from hooksync.reconcile.plan import (
@@ -104,7 +104,7 @@ class Planner(Record):
     ring: KeyRing
     place: str | None = ""  # where the state is, for messages; None: the run has no state
     is_trusted: bool = True  # False: under a policy, the state is unsigned
-    flags: RunFlags = NO_FLAGS  # of the run, for printed commands
+    flags: CommandOptions = NO_FLAGS  # of the run, for printed commands
     other: Problem | None = None  # a different run holds the run lock
 
     @property

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from hooksync.config.declarations import Declarations
 from hooksync.core.errors import Problem, pluralised
+from hooksync.core.flags import CommandOptions
 from hooksync.core.model import TenancyPlaces
-from hooksync.core.run_flags import RunFlags
 from hooksync.reconcile.plan import TenancyPlans, UndeclaredTenancy
 from hooksync.state.model import State
 
@@ -18,7 +18,7 @@ _DISABLE_FIRST = (
 
 
 def in_state_alone(
-    state: State, plans: TenancyPlans, flags: RunFlags
+    state: State, plans: TenancyPlans, flags: CommandOptions
 ) -> Iterator[UndeclaredTenancy]:
     """Yield the tenancies that only the state has. `plans`: of all that is declared."""
     keys = {plan.key for plan in plans}

@@ -15,9 +15,9 @@ from threading import Event, RLock, Thread
 from hooksync.core.clock import Backoff
 from hooksync.core.context import Context
 from hooksync.core.errors import Problem, Refused, StateError
+from hooksync.core.flags import NO_FLAGS
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.core.run_flags import NO_FLAGS
 from hooksync.core.signing import PlanKey
 from hooksync.state.contract import (
     LOCK_EXPIRY,

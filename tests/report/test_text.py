@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 
 from hooksync.core.errors import Problem
+from hooksync.core.flags import NO_FLAGS
 from hooksync.core.model import HookUrl, Notes, SecretRef, Trigger
 from hooksync.core.output import Output
 from hooksync.core.record import replace
-from hooksync.core.run_flags import NO_FLAGS
 from hooksync.core.schema import read_schema
 from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Outcome, Plan, ReasonCode, Selection, TenancyPlan

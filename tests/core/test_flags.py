@@ -44,7 +44,7 @@ NEEDED = {
 
 @pytest.mark.parametrize("verb", get_args(Verb))
 def test_each_command_accepts_every_flag_that_it_repeats(verb: Verb) -> None:
-    words = shlex.split(OPTIONS.run_flags.command(verb, *NEEDED.get(verb, [])))
+    words = shlex.split(OPTIONS.command(verb, *NEEDED.get(verb, [])))
     _, given = read_arguments(words[1:], {})
     assert isinstance(given, RunOptions | StateOptions)
     assert (given.files, given.state) == (("my hooks.yaml", "b"), "git:state")
@@ -55,18 +55,18 @@ def test_each_command_accepts_every_flag_that_it_repeats(verb: Verb) -> None:
 
 
 def test_a_saved_plan_is_applied_without_the_flags_that_select() -> None:
-    words = shlex.split(OPTIONS.run_flags.command("apply", "p q.json", selects=False))
+    words = shlex.split(OPTIONS.command("apply", "p q.json", selects=False))
     _, given = read_arguments(words[1:], {})
     assert isinstance(given, ApplyOptions)
     assert (given.saved_plan, given.tenancies) == ("p q.json", ())
 
 
 def test_a_command_that_replaces_an_address_does_not_adopt_it_too() -> None:
-    flags = Options(files=("hooks.yaml",), adopt=("prod/a/MOVED", "prod/b/*")).run_flags
+    flags = Options(files=("hooks.yaml",), adopt=("prod/a/MOVED", "prod/b/*"))
     command = "hooksync apply --replace prod/a/MOVED --adopt 'prod/b/*'"
     assert flags.applying(["prod/a/MOVED"]) == command
 
 
 def test_a_run_without_flags_has_none_to_repeat() -> None:
-    flags = Options(files=("hooks.yaml",)).run_flags
+    flags = Options(files=("hooks.yaml",))
     assert flags.applying(["a/b/MOVED"]) == "hooksync apply --replace a/b/MOVED"
