@@ -192,72 +192,95 @@ def test_a_prefix_does_not_own_urls_that_only_look_similar(prefix: str, url: str
     assert not owns_url(frozenset([prefix]), url)
 
 
-PROTECTED = [  # all that some server or client may take for a URL under the prefix
-    ("https://vendor.example", "https://vendor.example@other/h"),
-    ("https://vendor.example", "https://vendor.example/h"),
-    ("https://vendor.example", "https://user:pw@vendor.example/h"),
-    ("https://vendor.example", "https://other@user@vendor.example/h"),
-    ("https://vendor.example", "https://vendor.example./h"),
-    ("https://vendor.example", "http://vendor.example/h"),
-    ("https://vendor.example", "HTTP://VENDOR.example:443/h"),
-    ("https://vendor.example", "https://vendor.example:0443/h"),
-    ("https://vendor.example", "https://vendor.example:/h"),
-    ("https://vendor.example", "https://vendor.example/a/../h"),
-    ("https://vendor.example", "https://vendor.example/./h"),
-    ("https://vendor.example", "https://vendor.example/h%2f..%2fx"),
-    ("https://vendor.example", "https://vendor.example\\h"),
-    ("https://vendor.example", "https://other\\@vendor.example/h"),
-    ("https://vendor.example", "https://vendor.example\\@other/h"),
-    ("https://vendor.example", "https:\\\\vendor.example/h"),
-    ("https://vendor.example", "https:vendor.example/h"),
-    ("https://vendor.example", "vendor.example/h"),
-    ("https://vendor.example", "ftp:///vendor.example/h"),
-    ("https://vendor.example", "https://vendor.example/h%0a"),
-    ("https://vendor.example", "https://vendor.example/.."),
-    ("https://vendor.example", "https://vendor.example/h\u200b"),
-    ("https://vendor.example", "https://vendor\u200b.example/h"),
-    ("https://vendor.example", "https://ven\ndor.example/h"),
-    ("https://vendor.example", "https://vendor%2Eexample/h"),
-    ("https://vendor.example", "https://vendor\u3002example/h"),
-    ("https://vendor.example", "https://\uff56endor.example/h"),
-    ("https://b\xfccher.example", "https://xn--bcher-kva.example/h"),
-    ("https://127.0.0.1", "https://127.1/h"),
-    ("https://127.0.0.1", "https://0x7f000001/h"),
-    ("https://[::ffff:127.0.0.1]:8443", "https://127.0.0.1:8443/h"),
-    ("https://[::1]", "https://[0:0::1]/h"),
-    # below a path: what is doubtful counts for the whole host
-    ("https://gateway/vendor", "https://gateway/vendor?x"),
-    ("https://gateway/vendor", "https://gateway/Vendor/h"),
-    ("https://gateway/vendor", "https://gateway//vendor/h"),
-    ("https://gateway/vendor", "https://gateway/vendor;x/h"),
-    ("https://gateway/vendor", "https://gateway/%76endor/h"),
-    ("https://gateway/vendor", "https://gateway/mine/%2e%2e/vendor"),
-    ("https://gateway/vendor", "https://gateway/mine%252f"),
-    ("https://gateway/vendor", "https://gateway/mine%u002e"),
-    ("https://gateway/vendor", "https://gateway/..;x/vendor"),
-    ("https://gateway/%2e%2e/x", "https://gateway/mine"),
-]
-NOT_PROTECTED = [
-    ("https://vendor.example", "https://vendor.example.org/h"),
-    ("https://vendor.example", "https://vendor.example:8443/h"),
-    ("https://vendor.example:8443", "https://vendor.example/h"),
-    ("https://vendor.example", "https://other/?u=https://vendor.example/"),
-    ("https://gateway/vendor", "https://gateway/a%20b/hook"),
-    ("https://gateway/vendor", "https://gateway/vendors"),
-    ("https://gateway/vendor", "https://gateway/mine/vendor?q=../"),
-    ("https://127.0.0.1", "https://127.0.0.2/h"),
-    ("https://vendor.example", ""),
-]
+PROTECTED = {  # by prefix: all that some server or client may take for a URL under it
+    "https://vendor.example": [
+        "https://vendor.example@other/h",
+        "https://vendor.example/h",
+        "https://user:pw@vendor.example/h",
+        "https://other@user@vendor.example/h",
+        "https://vendor.example./h",
+        "http://vendor.example/h",
+        "HTTP://VENDOR.example:443/h",
+        "https://vendor.example:0443/h",
+        "https://vendor.example:/h",
+        "https://vendor.example/a/../h",
+        "https://vendor.example/./h",
+        "https://vendor.example/h%2f..%2fx",
+        "https://vendor.example\\h",
+        "https://other\\@vendor.example/h",
+        "https://vendor.example\\@other/h",
+        "https:\\\\vendor.example/h",
+        "https:vendor.example/h",
+        "vendor.example/h",
+        "ftp:///vendor.example/h",
+        "https://vendor.example/h%0a",
+        "https://vendor.example/..",
+        "https://vendor.example/h\u200b",
+        "https://vendor\u200b.example/h",
+        "https://ven\ndor.example/h",
+        "https://vendor%2Eexample/h",
+        "https://vendor\u3002example/h",
+        "https://\uff56endor.example/h",
+    ],
+    "https://b\xfccher.example": [
+        "https://xn--bcher-kva.example/h",
+    ],
+    "https://127.0.0.1": [
+        "https://127.1/h",
+        "https://0x7f000001/h",
+    ],
+    "https://[::ffff:127.0.0.1]:8443": [
+        "https://127.0.0.1:8443/h",
+    ],
+    "https://[::1]": [
+        "https://[0:0::1]/h",
+    ],
+    "https://gateway/vendor": [
+        "https://gateway/vendor?x",
+        "https://gateway/Vendor/h",
+        "https://gateway//vendor/h",
+        "https://gateway/vendor;x/h",
+        "https://gateway/%76endor/h",
+        "https://gateway/mine/%2e%2e/vendor",
+        "https://gateway/mine%252f",
+        "https://gateway/mine%u002e",
+        "https://gateway/..;x/vendor",
+    ],
+    "https://gateway/%2e%2e/x": [
+        "https://gateway/mine",
+    ],
+}
+NOT_PROTECTED = {  # by prefix
+    "https://vendor.example": [
+        "https://vendor.example.org/h",
+        "https://vendor.example:8443/h",
+        "https://other/?u=https://vendor.example/",
+        "",
+    ],
+    "https://vendor.example:8443": [
+        "https://vendor.example/h",
+    ],
+    "https://gateway/vendor": [
+        "https://gateway/a%20b/hook",
+        "https://gateway/vendors",
+        "https://gateway/mine/vendor?q=../",
+    ],
+    "https://127.0.0.1": [
+        "https://127.0.0.2/h",
+    ],
+}
 
 
-@pytest.mark.parametrize(("prefix", "url"), PROTECTED)
-def test_protect_protects_in_doubt(prefix: str, url: str) -> None:
-    assert protects_url(frozenset(["https://other.example", prefix]), url)
+@pytest.mark.parametrize("prefix", PROTECTED)
+def test_protect_protects_in_doubt(prefix: str) -> None:
+    for url in PROTECTED[prefix]:
+        assert protects_url(frozenset(["https://other.example", prefix]), url), url
 
 
-@pytest.mark.parametrize(("prefix", "url"), NOT_PROTECTED)
-def test_protect_leaves_other_urls_to_their_owners(prefix: str, url: str) -> None:
-    assert not protects_url(frozenset([prefix]), url)
+@pytest.mark.parametrize("prefix", NOT_PROTECTED)
+def test_protect_leaves_other_urls_to_their_owners(prefix: str) -> None:
+    for url in NOT_PROTECTED[prefix]:
+        assert not protects_url(frozenset([prefix]), url), url
 
 
 hosts = st.from_regex(r"[a-z]{1,5}(\.[a-z]{1,3})?(:[1-9][0-9]{0,3})?", fullmatch=True)
