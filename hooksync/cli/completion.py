@@ -68,5 +68,4 @@ def _values(item: Flag) -> Mapping[str, Any]:
         return {"action": "store_true"}
     if "..." in item.form:
         return {"nargs": "*"}
-    is_repeatable = item.takes_several
-    return {"action": "append" if is_repeatable else "store", "choices": item.words or None}
+    return {"choices": item.words or None}

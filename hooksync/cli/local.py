@@ -25,7 +25,7 @@ from hooksync.core.errors import ExitCode, FileError, Problem, StartError, Usage
 from hooksync.core.flags import OUTPUT, CommandOptions, flag, number_between
 from hooksync.core.model import SecretRef, Variables
 from hooksync.core.urls import masked_url
-from hooksync.receivers.http_server import Log, PortError
+from hooksync.receivers.http_server import PortError
 from hooksync.receivers.listener import Listener, warn_unless_ready
 from hooksync.receivers.suite import Sender
 from hooksync.sandbox import demo as tour
@@ -222,7 +222,16 @@ def _start(
     """Start the sandbox and its receivers. Returns the text that tells the user how to use them."""
     log = partial(_log, context)
     account = Account(tenants=flags.tenants)
-    box = running.enter_context(Sandbox(_options(flags, account, log)))
+    options = SandboxOptions(
+        (account,),
+        flags.traits,
+        flags.faults,
+        port=flags.port,
+        list_lag_additions=flags.list_lag,
+        list_lag_removals=flags.list_lag,
+        log=log,
+    )
+    box = running.enter_context(Sandbox(options))
     shared = {name: (secret,) for name, (_, secret) in named.items()}
     server = running.enter_context(ReceiverServer(shared, flags.receiver_port, log))
     folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
@@ -232,26 +241,8 @@ def _start(
     exports = hooks.with_suffix(".env")
     _create(exports, _exports(box.url, account, named), context)
     _create(hooks, _hooks(server, named), context)
-    return "\n".join([*lines, "", _pasted(hooks, exports)])
-
-
-def _options(flags: SandboxFlags, account: Account, log: Log) -> SandboxOptions:
-    return SandboxOptions(
-        (account,),
-        flags.traits,
-        flags.faults,
-        port=flags.port,
-        list_lag_additions=flags.list_lag,
-        list_lag_removals=flags.list_lag,
-        log=log,
-    )
-
-
-def _pasted(hooks: Path, exports: Path) -> str:
-    """Return what the user pastes into a second terminal."""
-    hooks_path = shlex.quote(str(hooks))
-    exports_path = shlex.quote(str(exports))
-    return f"{_SECOND_TERMINAL}\n\nexport HOOKSYNC_FILE={hooks_path}\n. {exports_path}\n"
+    lines += ["", _SECOND_TERMINAL, "", f"export HOOKSYNC_FILE={shlex.quote(str(hooks))}"]
+    return "\n".join([*lines, f". {shlex.quote(str(exports))}\n"])
 
 
 def _exports(url: str, account: Account, named: ReceiverSecrets) -> str:

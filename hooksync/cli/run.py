@@ -120,10 +120,9 @@ def _write_failure(given: Given, output: Output, code: ExitCode, problems: Probl
 
 def _may_be_written(path: str) -> bool:
     """Whether an error may be written to a file: it may be a hooks file or the state."""
-    if path.endswith(YAML_ENDINGS):
-        return False
-    try:
+    with suppress(
+        OSError, ValueError
+    ):  # no file: or else the error of writing it is the better one
         data = read_file(path, MOST_BYTES)
-    except (OSError, ValueError):  # no file: or else the error of writing it is the better one
-        return True
-    return not data or b'"hooksync.report/' in data or b'"hooksync.error/' in data
+        return not data or b'"hooksync.report/' in data or b'"hooksync.error/' in data
+    return not path.endswith(YAML_ENDINGS)

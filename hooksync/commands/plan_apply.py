@@ -30,7 +30,6 @@ from hooksync.core.errors import (
     exit_of,
     internal_error,
     internal_error_text,
-    shortened,
 )
 from hooksync.core.flags import OUTPUT, READ, SAFETY, SELECT, Verb, flag
 from hooksync.core.model import Globs
@@ -174,19 +173,14 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
 def _save(made: Plan, options: PlanOptions, path: str, context: Context) -> str:
     """Save a plan, if a part of it can be applied, or if there is nothing to do.
 
-    Returns how to apply it, and which tenancies it leaves out; or that it was not saved.
+    Returns how to apply it, or that it was not saved.
     """
-    has_failed = bool(made.all_errors or made.all_refusals) and not made.ready_tenancies
-    if made.is_interrupted or made.refusals or has_failed:
+    has_failed = bool(made.all_errors or made.all_refusals)
+    if made.is_interrupted or made.refusals or (has_failed and not made.ready_tenancies):
         return f"not saved: {path} was not written: none of this can be applied"
     context.output.write_file(path, context.output.checked(plan_json(made), "the plan"))
-    marked = []
-    for tenancy in made.tenancies:
-        if tenancy.refusals or tenancy.errors:
-            marked.append(f"{tenancy.name} ({'not planned' if tenancy.errors else 'refused'})")
-        marked += [f"{address} (refused)" for address in tenancy.held]
     applying = options.command("apply", path, selects=False)
-    exceptions = f", without {shortened(marked)}" if marked else ""
+    exceptions = ", without what is refused or not planned" if has_failed else ""
     return f"saved: `{applying}` carries out exactly this{exceptions}"
 
 

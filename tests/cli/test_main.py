@@ -73,11 +73,11 @@ def test_one_tenancy_under_two_names_is_refused_after_the_log_in(place: Place) -
     place.write(TWO.replace("    tenant: TEST\n", ""))
     plan = place.run("plan", "--out", "plan.json")
     assert plan.code == 3
-    assert "prod and staging are the same tenancy" in plan.err
+    assert "prod and staging are one tenancy" in plan.err
     assert not (place.folder / "plan.json").exists()
     run = place.run("apply", "--yes")
     assert run.code == 3
-    assert "prod and staging are the same tenancy" in run.err
+    assert "prod and staging are one tenancy" in run.err
     assert place.box.subscriptions("DEMO") == ()
 
 

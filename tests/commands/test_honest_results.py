@@ -62,7 +62,7 @@ def test_an_unreadable_tenancy_outweighs_a_refused_one_in_the_exit_code(place: P
     place.environ["DOWN"] = "http://127.0.0.1:1"
     plan = place.run("plan", "--out", "plan.json", "--detailed-exitcode")
     assert plan.code == 1
-    assert plan.err.endswith("carries out exactly this, without staging (not planned)\n")
+    assert plan.err.endswith("carries out exactly this, without what is refused or not planned\n")
 
 
 def test_warnings_about_receivers_come_before_the_question_and_only_once(place: Place) -> None:

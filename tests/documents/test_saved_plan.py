@@ -318,7 +318,7 @@ def test_a_plan_is_saved_with_what_can_be_applied_and_marks_the_rest(place: Plac
     place.write(TWO.replace("tenant: OTHER", "tenant: NOBODY"))
     run = place.run("plan", "--out", "plan.json")
     assert run.code == 1
-    assert "carries out exactly this, without other (not planned)" in run.err
+    assert "carries out exactly this, without what is refused or not planned" in run.err
     document = json.loads((place.folder / "plan.json").read_text())
     assert [one["outcome"] for one in document["tenancies"]] == ["changes", "error"]
     run = place.run("apply", "plan.json", "--format", "json")
@@ -328,7 +328,7 @@ def test_a_plan_is_saved_with_what_can_be_applied_and_marks_the_rest(place: Plac
     place.write(owning(TWO).replace("[INDEXED, MOVED]", "[INDEXED]", 1))
     run = place.run("plan", "--out", "plan.json")
     assert run.code == 3
-    assert "without other (refused)" in run.err
+    assert "without what is refused or not planned" in run.err
     assert place.run("apply", "plan.json").code == 0
     assert len(place.box.subscriptions("DEMO")) == 1
 
