@@ -57,6 +57,7 @@ class PlanOptions(WatchedOptions):
     out: str | None = flag(
         "--out PLAN", "save the plan for `apply PLAN`, if apply may do it", OUTPUT, default=None
     )
+    report: str | None = REPORT
     has_detailed_exit_code: bool = flag(
         "--detailed-exitcode",
         "exit with 2 if live differs, or was not compared",
@@ -111,7 +112,8 @@ def plan(options: PlanOptions, context: Context, open_run: OpenRun = open_run) -
     """Make and show a plan. With --out, save what apply would carry out, and mark the rest."""
     if options.is_quiet and options.format != "text":
         raise UsageError(Problem("--quiet cannot be combined with --format", "leave out one"))
-    _check_outputs(options, {"out": options.out, "metrics": options.metrics})
+    outputs = {"out": options.out, "report": options.report, "metrics": options.metrics}
+    _check_outputs(options, outputs)
     return watched("plan", partial(_plan, options, context, open_run), options, context)
 
 
@@ -152,8 +154,10 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     with open_run(inputs) as run:
         made = library.make_plan(inputs, run, probes=options.probes)
     made = library.finished(made, context, is_detailed=options.has_detailed_exit_code)
-    if options.out or options.format in ("json", "html"):
+    if options.out or options.report or options.format in ("json", "html"):
         made = inputs.sealed(made)
+    if options.report:
+        context.output.write_file(options.report, plan_json(made))
     saved = ""
     if options.out:  # first: if this fails, that is the result
         saved = _save(made, options, options.out, context)
