@@ -155,8 +155,7 @@ def test_a_change_is_reviewed_merged_applied_and_compared_every_night(
 ) -> None:
     project.variables["NOTIFY_URL"] = {"*": watcher.url}
     project.variables["HOOKSYNC_PLAN_KEY"] = {"*": "k3y-that-signs-plans-0123456789"}
-    odd = project.remote.folder / "a $(touch gone) `touch gone`"
-    args = f'      notify-as: slack\n      args: "--metrics={odd}\\n--parallelism=2"\n'
+    args = "      notify: env:NOTIFY_URL\n      notify-as: slack\n"
     pipeline = (GITLAB / ".gitlab-ci.yml").read_text(encoding="utf-8")
     hooks = (place.folder / "hooks.yaml").read_text(encoding="utf-8")
     project.commit(
@@ -184,9 +183,9 @@ def test_a_change_is_reviewed_merged_applied_and_compared_every_night(
     base = f"--variable=CI_MERGE_REQUEST_DIFF_BASE_SHA={project.remote.head('main')}"
     review = dict.fromkeys(("hooksync:validate", "hooksync:preview"), "PASS")
     assert project.run("merge_request_event", own, base) == review, project.output
-    assert "Only prod" in project.output
+    assert "Only what differs from the merge base" in project.output
     assert "2 to subscribe" in project.output
-    assert (odd.exists(), [*project.folder.rglob("gone")]) == (True, [])
+    assert "<html" in (project.folder / "hooksync-plan" / "plan.html").read_text()
 
     project.commit("main", {"hooks.yaml": hooks})
     project.check_out()
@@ -195,11 +194,15 @@ def test_a_change_is_reviewed_merged_applied_and_compared_every_night(
     assert not place.box.subscriptions("DEMO")
     assert project.apply() == {"hooksync:apply": "PASS"}, project.output
     assert len(place.box.subscriptions("DEMO")) == 2
-    assert 'command="apply"' in odd.read_text()  # `args` reaches it, too
     assert project.remote.git("branch", "--list", "hooksync-state")
 
     project.check_out()
-    assert project.run("web") == merged, project.output
+    chosen = "--variable=HOOKSYNC_TENANCY=pr*\n$(touch gone)"
+    assert project.run("web", chosen)["hooksync:plan"] == "FAIL"
+    assert not [*project.folder.rglob("gone")]
+    # whoever starts a pipeline can set any variable, and changes neither policy nor state
+    chosen = "--variable=HOOKSYNC_POLICY=", "--variable=HOOKSYNC_STATE=other.json"
+    assert project.run("web", *chosen) == merged, project.output
     assert project.apply() == {"hooksync:apply": "PASS"}, project.output
     assert "Nothing to apply: the saved plan has no steps." in project.output
     project.commit("main", {"hooks.yaml": hooks.replace("[INDEXED, MOVED]", "[INDEXED]")})
@@ -253,7 +256,7 @@ def test_a_link_that_a_commit_makes_leads_no_job_to_write_elsewhere_or_to_run_wi
     project.commit("main", {"hooksync.policy.yaml": ""})
     project.check_out()
     assert project.run("web") == {"hooksync:plan": "FAIL"}
-    assert "has no policy" in project.output
+    assert "hooksync.policy.yaml" in project.output
 
 
 def test_the_apply_is_manual_exclusive_and_the_only_job_with_the_environment_of_production() -> (
