@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.command_line import ROOT
+from tests.command_line import ROOT, Run
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place, owning
 from tests.git_servers import PASSWORD as GIT_PASSWORD
 from tests.git_servers import Remote, missing_program, served
@@ -41,7 +41,6 @@ SINGLE = GITHUB / "workflows" / "hooksync.yml"
 WORKFLOWS = [SINGLE, *sorted((TWO / ".github" / "workflows").glob("*.yml"))]
 POLICIES = [folder / "policy.yaml" for folder in (GITHUB, GITLAB, JENKINSFILE.parent, KUBERNETES)]
 
-SELF = f"ORGANISATION/hooksync@{'0' * 40}"
 STATE = "git:hooksync-state"
 KEY = "k3y-that-signs-plans-0123456789"
 OTHER_SECRET = "a-secret-of-others-0123456789"
@@ -106,6 +105,8 @@ class Runner:
             "GH_FOLDER": str(self.folder),
             "FOLDER": str(self.results),
             "ARTIFACT": "hooksync-plan",
+            "PROBE": "",
+            "POLICY": "",
             "MAX_AGE": "7d",
         }
         self.remote.git("init", "--quiet", at=self.place.folder)
@@ -136,6 +137,10 @@ class Runner:
         for file in ("GITHUB_OUTPUT", "GITHUB_PATH"):
             (self.folder / file).write_text("", encoding="utf-8")
         return self.run(["bash", "-eo", "pipefail", "-c", steps()[name]["run"]], **more)
+
+    def command(self, name: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the action."""
+        return self.step("Run", COMMAND=name, **more)
 
     def outputs(self) -> dict[str, str]:
         lines = (self.folder / "GITHUB_OUTPUT").read_text(encoding="utf-8").splitlines()
@@ -211,20 +216,33 @@ def test_a_step_of_the_action_sets_the_variables_that_its_script_reads(step: str
     text = steps()[step]["run"]
     for script in re.findall(r"ci/github/([\w.]+)", text):
         text += (GITHUB / script).read_text(encoding="utf-8")
-    read = re.findall(r"""\$([A-Z_]+)|environ\["([A-Z_]+)"\]""", text)
+    read = re.findall(r"""\$([A-Z_]+)|environ(?:\.get\(|\[)"([A-Z_]+)"[\]),](?! =)""", text)
     names = {shell or python for shell, python in read}
     given = set(steps()[step].get("env", {}))
-    assert given >= {name for name in names if not name.startswith(("GITHUB_", "RUNNER_"))}
+    assert given >= {
+        name for name in names if not name.startswith(("GITHUB_", "RUNNER_", "COMMENT_AUTHOR"))
+    }
 
 
-def test_every_github_workflow_uses_a_policy() -> None:
+def test_every_github_workflow_uses_a_policy_and_has_the_history_that_its_command_needs() -> None:
     for path in WORKFLOWS:
-        jobs = load(path)["jobs"].values()
-        asked = [step["with"] for job in jobs for step in job["steps"] if step.get("uses") == SELF]
-        folder = ".github/hooksync.policy.yaml" if path == SINGLE else "policies/"
-        assert asked
-        for given in asked:
+        for job in load(path)["jobs"].values():
+            *before, step = [step for step in job.get("steps", ()) if "uses" in step] or [{}]
+            given = step.get("with", {"command": "show"})
+            folder = ".github/hooksync.policy.yaml" if path == SINGLE else "policies/"
             assert given["command"] == "show" or given["policy"].startswith(folder)
+            if given["command"] in ("plan", "apply", "drift"):
+                assert before[0]["with"]["fetch-depth"] == 0
+
+
+def test_a_further_environment_is_one_entry_that_copies_no_job() -> None:
+    caller = load(TWO / ".github" / "workflows" / "hooksync.yml")["jobs"]
+    called = load(TWO / ".github" / "workflows" / "environment.yml")
+    assert {job["uses"] for job in caller.values()} == {"./.github/workflows/environment.yml"}
+    taken = set(called[True]["workflow_call"]["inputs"])  # YAML 1.1 reads `on` as true
+    for name, job in caller.items():
+        assert job["with"]["environment"] == name
+        assert set(job["with"]) <= taken
 
 
 BOLD = """\
@@ -246,13 +264,25 @@ tenancies:
 def test_the_policy_of_every_pipeline_denies_what_it_does_not_mention(
     place: Place, policy: Path
 ) -> None:
-    hooks = str(KUBERNETES / "hooks.yaml")
-    assert place.run("validate", "--file", hooks, "--policy", str(policy)).code == 0
-    assert "CODEOWNERS" in policy.read_text(encoding="utf-8")
-    place.write(BOLD)
-    run = place.run("validate", "--policy", str(policy))
-    lines = [int(line) for line in re.findall(r"^hooks\.yaml:(\d+):", run.err, re.MULTILINE)]
-    assert lines == [3, 3, 3, 4, 5, 10, 10, 11]
+    text = policy.read_text(encoding="utf-8")
+    assert "CODEOWNERS" in text
+    folders = {"github": ".github", "gitlab": ".", "jenkins": "../secret", "kubernetes": "policy"}
+    copied = place.folder / folders[policy.parent.name] / "policy.yaml"
+    copied.parent.mkdir(exist_ok=True)
+    copied.write_text(text, encoding="utf-8")
+    (place.folder / ".git").mkdir()
+    folder = place.folder / ("hooksync" if policy.parent == KUBERNETES else ".")
+    folder.mkdir(exist_ok=True)
+    hooks = (KUBERNETES / "hooks.yaml").read_text(encoding="utf-8")
+
+    def validate(text: str, name: str = "hooks.yaml") -> Run:
+        (folder / name).write_text(text, encoding="utf-8")
+        return place.run("validate", "--file", str(folder / name), "--policy", str(copied))
+
+    assert validate(hooks).code == 0
+    assert validate(hooks, "other.yaml").code == 1
+    lines = re.findall(r"hooks\.yaml:(\d+):", validate(BOLD).err)
+    assert [*map(int, lines)] == [3, 3, 3, 4, 5, 10, 10, 11]
 
 
 # --- GitHub
@@ -262,42 +292,53 @@ def test_the_policy_of_every_pipeline_denies_what_it_does_not_mention(
 def test_the_steps_of_the_action_plan_show_apply_and_find_drift(
     runner: Runner, place: Place
 ) -> None:
-    assert steps()["Plan"]["env"]["FOLDER"] == "${{ runner.temp }}/hooksync"
-    odd = "a $(touch gone) `touch gone`"
-    (place.folder / "hooks.yaml").rename(place.folder / f"-{odd}.yaml")
+    given = steps()["Run"]["env"]
+    assert given["FOLDER"] == "${{ runner.temp }}/hooksync"
+    odd = "a $(touch gone) `touch gone`.yaml"
+    (place.folder / "hooks.yaml").rename(place.folder / odd)
     place.box.seed("DEMO", "https://old.example.org/\n::error::forged", "MOVED", OTHER_SECRET)
-    files, args = f"-{odd}.yaml\n", f"--metrics={runner.folder}/{odd}\n\n--parallelism=2\n"
-    given = {"FILES": files, "ARGS": args, "STATE": STATE, "PROBE": "true"}
-    shown = {**given, "ARGS": ""}
+    runner.environ |= {"HOOKSYNC_FILE": f"{odd}\n", "HOOKSYNC_STATE": STATE}
 
-    assert runner.step("Plan", **{**given, "PROBE": "no"}).returncode == 64
-    planned = runner.step("Plan", **given)
+    planned = runner.command("plan", PROBE="true")
     assert planned.returncode == 0, planned.stderr
     assert runner.outputs()["changes"] == "true"
-    assert runner.step("Show the plan", **shown).returncode == 0
-    assert runner.outputs() == {"changes": "true"}
+    assert runner.command("show").returncode == 0
+    assert runner.outputs()["changes"] == "true"
     assert live(place) == ["MOVED"]
-    applied = runner.step("Apply", **given)
+    applied = runner.command("apply")
     assert (applied.returncode, len(live(place))) == (0, 3), applied.stdout + applied.stderr
     assert runner.remote.git("branch", "--list", "hooksync-state")
-    assert runner.step("Look for drift", **given).returncode == 0
-    assert runner.outputs() == {"found": "nothing", "drift": "false"}
-    for done, group in ((planned, "Plan: 2 "), (applied, "Applied: 2 ")):
-        first, *lines, last = done.stdout.splitlines()
-        assert (first.startswith(f"::group::{group}"), last) == (True, "::endgroup::"), first
-        assert not [line for line in lines if line.lstrip().startswith("::")]
-        summary = Path(runner.environ["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
-        assert "\n".join(lines) in summary
-    assert (runner.folder / odd).exists()
+    assert runner.command("drift").returncode == 0
+    assert runner.outputs().items() >= {"found": "nothing", "drift": "false"}.items()
+    summary = Path(runner.environ["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
+    for done, words in ((planned, "Plan: 2 "), (applied, "Applied: 2 ")):
+        assert words in done.stdout
+        assert words in summary
+        assert not [line for line in done.stdout.splitlines() if line.lstrip().startswith("::")]
     assert not [*runner.folder.rglob("gone"), *place.folder.rglob("gone")]
 
     [moved] = [each for each in place.box.subscriptions("DEMO") if "INDEXED" in each.trigger]
     place.box.remove("DEMO", moved.id)
-    assert runner.step("Look for drift", **given).returncode == 2
-    assert runner.outputs() == {"found": "drift", "drift": "true"}
-    stale = runner.step("Apply", **given)
+    assert runner.command("drift").returncode == 2
+    assert runner.outputs().items() >= {"found": "drift", "drift": "true"}.items()
+    stale = runner.command("apply")
     assert (stale.returncode, len(live(place))) == (3, 2)
     assert "::error title=hooksync refused the plan::" in stale.stdout
+
+
+def test_the_nightly_job_of_github_pushes_its_metrics(
+    runner: Runner, place: Place, watcher: Wire
+) -> None:
+    *_, push = load(SINGLE)["jobs"]["drift"]["steps"]
+    meddled = runner.command("drift")
+    assert meddled.returncode == 2
+    metrics = str(runner.results / "hooksync.prom")
+    assert ACTION.read_text("utf-8").count("/hooksync/hooksync.prom") == 1
+    done = runner.run(["bash", "-ec", push["run"]], METRICS=metrics, PUSHGATEWAY_URL=watcher.url)
+    assert done.returncode == 0, done.stderr
+    head, _, body = watcher.requests[-1].partition(b"\r\n\r\n")
+    assert head.startswith(b"PUT /metrics/job/hooksync HTTP/1.1\r\n")
+    assert b"hooksync_exit_code" in body
 
 
 @pytest.mark.slow
@@ -305,13 +346,13 @@ def test_github_fails_if_a_plan_is_refused_or_a_tenancy_cannot_be_read(
     runner: Runner, place: Place
 ) -> None:
     over_the_limit(place)
-    refused = runner.step("Plan")
+    refused = runner.command("plan")
     assert "::error title=hooksync would refuse this plan::" in refused.stdout
     assert "limits.unsubscribe" in Path(runner.outputs()["markdown"]).read_text("utf-8")
-    assert (refused.returncode, runner.step("Look for drift").returncode) == (3, 3)
-    assert runner.outputs() == {"found": "refused"}
+    assert (refused.returncode, runner.command("drift").returncode) == (3, 3)
+    assert runner.outputs()["found"] == "refused"
     place.box.faults.add("status-500@list:*")
-    unread = runner.step("Plan")
+    unread = runner.command("plan")
     assert "::error title=hooksync could not plan::" in unread.stdout
     assert (unread.returncode, "changes" in runner.outputs()) == (1, False)
     assert not (runner.results / "plan.json").exists()
@@ -338,20 +379,21 @@ def two_tenancies(runner: Runner, place: Place) -> None:
 def test_github_reports_the_drift_of_all_tenancies_but_one_that_cannot_be_read(
     runner: Runner, place: Place
 ) -> None:
-    done = runner.step("Look for drift")
-    assert (done.returncode, runner.outputs()) == (1, {"found": "drift", "drift": "true"})
-    issue = (runner.results / "drift.md").read_text("utf-8")
+    done = runner.command("drift")
+    assert done.returncode == 1
+    assert runner.outputs().items() >= {"found": "drift", "drift": "true"}.items()
+    issue = (runner.results / "plan.md").read_text("utf-8")
     assert "2 to subscribe" in issue
     assert "**errors**\n\n- `locked: " in issue
     # by hand, all tenancies are planned: the plan leaves this one out
-    planned = runner.step("Plan")
+    planned = runner.command("plan")
     assert (planned.returncode, runner.outputs()["changes"]) == (0, "true"), planned.stdout
     assert "::warning title=Not all tenancies::" in planned.stdout
-    assert runner.step("Apply").returncode == 0
+    assert runner.command("apply").returncode == 0
     assert len(live(place)) == 2
     # the only difference is that nothing is known
-    done = runner.step("Look for drift")
-    assert (done.returncode, runner.outputs()) == (1, {"found": ""})
+    done = runner.command("drift")
+    assert (done.returncode, runner.outputs()["found"]) == (1, "")
 
 
 @pytest.mark.slow
@@ -360,14 +402,14 @@ def test_github_asks_nobody_to_approve_a_plan_whose_secrets_are_not_set(
 ) -> None:
     assert place.run("apply", "--yes").code == 0
     del runner.environ["CATALOGUE_SECRET"], runner.environ["HOOKSYNC_PLAN_KEY"]
-    planned = runner.step("Plan")
+    planned = runner.command("plan")
     assert "not compared: 2 secrets" in planned.stdout
     assert (planned.returncode, runner.outputs()["changes"]) == (0, "false")
-    assert runner.step("Show the plan").returncode == 0
-    assert runner.outputs() == {"changes": "false"}
+    assert runner.command("show").returncode == 0
+    assert runner.outputs()["changes"] == "false"
     # an earlier step has written them into a file
     (runner.folder / "hooks.env").write_text(f"CATALOGUE_SECRET={SECRET}\n")
-    planned = runner.step("Plan", HOOKSYNC_ENV_FILE=str(runner.folder / "hooks.env"))
+    planned = runner.command("plan", HOOKSYNC_ENV_FILE=str(runner.folder / "hooks.env"))
     assert "not compared" not in planned.stdout, planned.stdout
 
 
@@ -376,9 +418,9 @@ def test_github_validates_without_secrets_and_shows_problems_at_their_lines(
 ) -> None:
     for name in place.environ.keys() - {"PATH"}:
         del runner.environ[name]
-    assert runner.step("Validate").returncode == 0
+    assert runner.command("validate").returncode == 0
     place.write("version: 1\ntenancies: {}\nmore: 1\n")
-    wrong = runner.step("Validate")
+    wrong = runner.command("validate")
     assert wrong.returncode == 1
     assert f"::add-matcher::{GITHUB / 'problem-matcher.json'}\n" in wrong.stdout
     assert "\nhooks.yaml:3:1: " in wrong.stderr
@@ -401,18 +443,27 @@ def test_github_installs_hooksync_by_the_install_script_in_the_checkout_of_the_a
 def test_github_reads_the_policy_from_the_default_branch_as_it_is_now(
     runner: Runner, place: Place
 ) -> None:
-    runner.answer(("contents/policy.yaml", place.policy_text(servers=["other.example.org"])))
-    assert runner.step("Fetch the policy", POLICY="policy.yaml").returncode == 0
-    [(words, _)] = runner.asked()
-    assert "ref=" not in words
-    policy = runner.outputs()["file"]
+    def merge(text: str) -> None:
+        who = "committer Ada <ada@example.org> 1700000001 +0000"
+        file = f"M 100644 inline .github/policy.yaml\ndata {len(text.encode())}\n{text}\n"
+        change = f"commit refs/heads/main\n{who}\ndata 6\nPolicy\nfrom refs/heads/main^0\n{file}"
+        runner.remote.git("fast-import", "--quiet", data=change)
+
+    policy = {"POLICY": ".github/policy.yaml"}
+    missing = runner.command("plan", **policy)
+    assert (missing.returncode, "contains no policy .github/policy.yaml" in missing.stderr) == (
+        1,
+        True,
+    )
     place.policy()  # the pull request allows everything
-    assert runner.step("Plan", HOOKSYNC_POLICY=policy).returncode == 3
-    assert place.box.calls == ()
-    runner.answer(("contents", None))
-    missing = runner.step("Fetch the policy", POLICY="policy.yaml")
-    assert (missing.returncode, runner.outputs()) == (1, {})
-    assert "::error title=No policy::" in missing.stdout
+    merge(place.policy_text(servers=["other.example.org"]))
+    assert runner.command("plan", **policy).returncode == 3
+    for files, code in ((["../prod/*.yaml"], 3), (["../hooks.yaml"], 0)):
+        merge(place.policy_text(files=files))
+        done = runner.command("plan", **policy)
+        assert done.returncode == code, done.stderr
+    lost = runner.command("plan", GH_TOKEN="expired", **policy)
+    assert (lost.returncode, "::error title=No policy::" in lost.stdout) == (1, True)
 
 
 # --- GitHub: the comment, and the plan that was reviewed
@@ -504,7 +555,7 @@ def test_github_makes_one_comment_on_a_pull_request_and_then_updates_it(runner: 
 
 @pytest.mark.slow
 def test_github_keeps_one_issue_open_as_long_as_there_is_drift(runner: Runner) -> None:
-    drift = runner.results / "drift.md"
+    drift = runner.results / "plan.md"
     path = "repos/OWNER/REPOSITORY/issues"
     report = {"FILES": "hooks.yaml", "LABELS": "drift\n", "ASSIGNEES": "ada"}
 
@@ -611,11 +662,19 @@ def test_the_commands_that_set_up_the_example_with_two_environments_run_as_print
 
 
 def jenkins_scripts() -> dict[str, str]:
-    """Return the script of each stage."""
+    """Return the script of each stage. A folder beside the checkout is what Jenkins stashes."""
+    steps = {
+        "stash name": 'cp -R hooksync-plan "$STASH"',
+        "unstash": 'cp -R "$STASH" hooksync-plan',
+    }
     found = {}
     for part in JENKINSFILE.read_text(encoding="utf-8").split("stage('")[1:]:
-        scripts = re.findall(r"\bsh '''(.*?)'''|\bsh '([^'\n]+)'", part, re.DOTALL)
-        found[part.partition("'")[0]] = "".join(long or short for long, short in scripts)
+        lines = []
+        for long, short, step in re.findall(
+            r"\bsh '''(.*?)'''|\bsh '([^'\n]+)'|\b(stash name|unstash)\b", part, re.DOTALL
+        ):
+            lines.append(long or short or steps[step])
+        found[part.partition("'")[0]] = "\n".join(lines)
     return found
 
 
@@ -633,7 +692,10 @@ def jenkins_run(runner: Runner, stage: str, **more: str) -> subprocess.Completed
     """Run the script of a stage. The policy is outside the checkout, as a secret file is."""
     policy = runner.folder / "policy.yaml"
     log_in = ["PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "EXPIRED"]
-    policy.write_text(runner.place.policy_text(login_variables=log_in), encoding="utf-8")
+    policy.write_text(
+        runner.place.policy_text(login_variables=log_in, files=["${repository}/hooks.yaml"]),
+        encoding="utf-8",
+    )
     shared = JENKINSFILE.read_text(encoding="utf-8").partition("    stages {")[0]
     variables = {
         **dict(re.findall(r"^        (\w+) = '(.*)'$", shared, re.MULTILINE)),
@@ -642,7 +704,10 @@ def jenkins_run(runner: Runner, stage: str, **more: str) -> subprocess.Completed
         "PRESERVICA_USR": runner.environ["PRESERVICA_USERNAME"],
         "PRESERVICA_PSW": runner.environ["PRESERVICA_PASSWORD"],
         "HOOKSYNC_POLICY": str(policy),
+        "STASH": str(runner.folder / "stash"),
     }
+    if stage == "Plan":
+        shutil.rmtree(variables["STASH"], ignore_errors=True)
     script = jenkins_scripts()[stage].replace(" /metrics/", f" {runner.results}/")
     return runner.run(["sh", "-ec", script], **variables, **more)
 
@@ -664,7 +729,7 @@ def test_a_pipeline_plans_only_the_tenancies_that_a_change_changes(
 
     def plan() -> subprocess.CompletedProcess[str]:
         if platform == "github":
-            return runner.step("Plan", SINCE=base)
+            return runner.command("plan", HOOKSYNC_SINCE=base)
         return jenkins_run(runner, "Plan", CHANGE_TARGET="main")
 
     place.write((HOOKS + LOCKED).replace("[INDEXED, MOVED]", "[INDEXED]"))
@@ -693,7 +758,12 @@ def test_jenkins_plans_applies_and_finds_drift(runner: Runner, place: Place, wat
     ]
     metrics = {path.name: path.read_text("utf-8") for path in runner.results.iterdir()}
     assert metrics.keys() == {"hooksync-plan.prom", "hooksync-apply.prom"}
-    assert run("Plan", REPLACE="prod/*") == 0
+    assert run("Plan", HOOKSYNC_REPLACE="prod/*") == 0
+    (runner.place.folder / "hooksync-plan").rename(runner.folder / "kept")
+    (runner.place.folder / "hooksync-plan").symlink_to(runner.folder / "kept")
+    kept = (runner.folder / "kept" / "plan.json").read_text("utf-8")
+    assert run("Plan") == 0
+    assert (runner.folder / "kept" / "plan.json").read_text("utf-8") == kept
     over_the_limit(place)
     assert run("Plan") == 3
 

@@ -34,11 +34,15 @@ MAY_WRITE = {
 hooksync.yml plan pull-requests
 hooksync.yml apply contents
 hooksync.yml drift issues
-staging-and-production/hooksync.yml plan-staging pull-requests
-staging-and-production/hooksync.yml plan-production pull-requests
 staging-and-production/hooksync.yml staging contents
+staging-and-production/hooksync.yml staging issues
+staging-and-production/hooksync.yml staging pull-requests
 staging-and-production/hooksync.yml production contents
-staging-and-production/hooksync.yml drift issues
+staging-and-production/hooksync.yml production issues
+staging-and-production/hooksync.yml production pull-requests
+staging-and-production/environment.yml plan pull-requests
+staging-and-production/environment.yml apply contents
+staging-and-production/environment.yml drift issues
 lock.yml propose contents
 lock.yml propose pull-requests
 release.yml attest attestations
@@ -124,12 +128,14 @@ def test_a_workflow_starts_only_on_events_that_give_strangers_no_secret_or_writi
         "push",
         "schedule",
         "workflow_dispatch",
+        "workflow_call",
     }
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
 def test_every_job_has_a_timeout_of_at_most_30_minutes(path: Path) -> None:
-    assert not [name for name, job in jobs_of(path).items() if not 0 < job["timeout-minutes"] <= 30]
+    jobs = {name: job for name, job in jobs_of(path).items() if "uses" not in job}
+    assert not [name for name, job in jobs.items() if not 0 < job["timeout-minutes"] <= 30]
 
 
 def test_no_job_that_applies_is_cancelled_by_a_newer_run() -> None:

@@ -1,8 +1,8 @@
 """Keep one issue open as long as live differs from declared.
 
-FOUND is what drift.sh found. `drift`, `refused` and `new` open an issue or change the open one, and
+FOUND is what run.py found. `drift`, `refused` and `new` open an issue or change the open one, and
 `nothing` closes it. If it is empty, the job fails, and the issue does not change: nothing was found
-in the tenancies that could be read. FOLDER contains drift.md, which also names those that could
+in the tenancies that could be read. FOLDER contains plan.md, which also names those that could
 not. The first line of an issue identifies the comparison and its result, so the same drift is
 reported once, not every night.
 """
@@ -66,7 +66,7 @@ def main() -> None:
             gh("--method", "POST", f"{place}/comments", given=comment)
         return
 
-    _, _, shown = (Path(os.environ["FOLDER"]) / "drift.md").read_text("utf-8").partition("\n")
+    _, _, shown = (Path(os.environ["FOLDER"]) / "plan.md").read_text("utf-8").partition("\n")
     first = f"{marker}{digest(found, shown)} -->\n\n{ADVICE[found]} {WAY_OUT}\n\nFound by {link}.\n"
     text = {"title": f"Drift: {', '.join(checked)}", "body": f"{first}\n{shown}"}
     if not ours:
