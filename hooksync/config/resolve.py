@@ -37,6 +37,7 @@ from hooksync.core.template import Template, has_bare_dollar
 from hooksync.core.urls import (
     has_literal_key,
     is_plain_http,
+    masked_url,
     normal_url,
     owns_url,
     protects_url,
@@ -256,10 +257,10 @@ class _Resolver(Record):
 
     def _resolve_url(self, written: Template) -> HookUrl | None:
         """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
+        shown = written.text
         if has_literal_key(written.text):
-            what = (
-                "the query of the URL contains what looks like a key: whoever reads the file has it"
-            )
+            shown = masked_url(shown)
+            what = "the URL contains what looks like a key: whoever reads the file has it"
             fix = "write a variable instead, as in ?code=${FN_KEY}; a space in a part of it is %20"
             self.warnings.append(Problem(what, fix, written.location))
         text = self._fill(written, "URL")
@@ -273,7 +274,7 @@ class _Resolver(Record):
         if is_plain_http(text):
             what = f"{subject} is plain http: events can be read in transit"
             self.warnings.append(Problem(what, "use https", written.location))
-        return HookUrl(written.text, text)
+        return HookUrl(shown, text)
 
     def _fill(self, written: Template, noun: str) -> str | None:
         """Fill in a text. None: it is not known. A variable that is not set is noted."""

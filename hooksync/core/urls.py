@@ -60,6 +60,7 @@ _WORD = re.compile("[A-Za-z0-9]{7,}")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
 _TO_OR_FROM_DIGITS = re.compile("(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
 _VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
+_KEY_NAME = re.compile("code|key|password|secret|sig|token", re.IGNORECASE)
 _LONG_WORD = 12  # characters
 
 
@@ -91,10 +92,18 @@ def _masked_pair(pair: re.Match[str]) -> str:
 
 
 def has_literal_key(url: str) -> bool:
-    """Whether a value in the query of a written URL looks like a key. `${NAME}` does not."""
-    query = url.partition("?")[2]
-    pairs = _PAIR.findall(_VARIABLE.sub("", query)) if query else ()
-    return any(is_like_key(pair.partition("=")[2]) for pair in pairs)
+    """Whether a written URL has what looks like a key, or a value with the name of one.
+
+    `${NAME}` does not look like a key.
+    """
+    before, _, query = _VARIABLE.sub("", url).partition("?")
+    if any(map(is_like_key, before.split("/")[3:])):
+        return True
+    for pair in _PAIR.findall(query):
+        name, _, value = pair.partition("=")
+        if is_like_key(value) or (value and "$" not in value and _KEY_NAME.search(name)):
+            return True
+    return False
 
 
 def is_like_key(segment: str) -> bool:

@@ -30,6 +30,7 @@ from hooksync.reconcile.plan import (
     TenancyPlans,
     with_held,
 )
+from hooksync.state.model import TenancyRecords
 
 _DOES = {
     "max_unsubscribe": "remove or move",
@@ -52,6 +53,15 @@ _MOST_ADDRESSES = 2  # of a tenancy, that a fix names one by one if a glob can n
 Unproven = defaultdict[str, list[str]]  # addresses, by what is not known
 
 
+def emptied(plan: TenancyPlan, records: TenancyRecords) -> Iterator[Problem]:
+    """Warn if the list is empty, and was not when the state was written."""
+    number = len(records.entries) + len(records.foreign or ())
+    if number and plan.live_count == 0:
+        what = f"{plan.name}: the list is empty; the last apply saw {number}"
+        fix = "check `server`, `tenant` and the role of the user before you apply"
+        yield Problem(what, fix, plan.location)
+
+
 def judge_ids(comparison: Comparison) -> tuple[dict[str, Problem], list[Problem]]:
     """Judge the ids to adopt. Return wrong ones by address, and problems of ids that are ignored.
 
@@ -69,8 +79,8 @@ def judge_ids(comparison: Comparison) -> tuple[dict[str, Problem], list[Problem]
             what += f" ignored: {'the state has it' if found else 'it is not live'}"
             ignored.append(Problem(what, "remove the id from the file", declared.location))
         elif (declared.name, found.key) not in keys:
-            there = f"{found.url.shown} {found.trigger.shown}"
-            what += f" live as {there}, and {declared.url.shown} is declared"
+            there = f"{found.url.shown} {found.trigger!s}"  # as the service names it
+            what += f" live as {there}, and {declared.url.shown} {declared.trigger!s} is declared"
             problem = Problem(what, _WRONG_ID_FIX, declared.location)
             for other in comparison.tenancy.subscriptions:
                 if other.name == declared.name:

@@ -25,6 +25,7 @@ from hooksync.core.errors import (
 )
 from hooksync.core.flags import NO_FLAGS, CommandOptions
 from hooksync.core.model import (
+    DeclaredSubscription,
     LiveSubscriptions,
     ReceiverResult,
     SecretRef,
@@ -48,6 +49,7 @@ from hooksync.reconcile.plan import (
     with_held,
 )
 from hooksync.reconcile.refusals import (
+    emptied,
     judge_ids,
     limit_reasons,
     list_unproven,
@@ -205,6 +207,7 @@ class Planner(Record):
             return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
         wrong, ignored = judge_ids(comparison)
         warnings = (
+            *emptied(plan, (self.state or NO_STATE).of(tenancy.key)),
             *ignored,
             *raised_limit(tenancy, owned),
         )
@@ -457,9 +460,11 @@ def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult])
 
     Warn of other receivers that are not ready. `answers`: by declared address.
     """
-    refusals = {}
+    refusals: dict[str, Problem] = {}
     warnings = [*plan.warnings]
     steps = []
+    # by whether it holds the address, and what is wrong: each is one problem of the tenancy
+    not_ready = defaultdict[tuple[bool, str, str], list[DeclaredSubscription]](list)
     for step in plan.steps:
         answer = answers.get(step.address or "")
         # a duplicate has the address of a different step
@@ -470,16 +475,18 @@ def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult])
                 plan.probe == "require" or _is_risky(plan, step) or answer.state == "wrong-secret"
             )
             if answer.state != "ready":
-                new = step.declared_side
-                what = (
-                    f"{new.tenancy}/{new.name}: the receiver at {new.url.shown} is not ready:"
-                    f" {answer.detail}"
-                )
-                problem = Problem(what, answer.fix, new.location)
-                if is_refused:
-                    refusals[new.address] = problem
-                elif problem not in warnings:  # the triggers of a name have one receiver
-                    warnings.append(problem)
+                not_ready[is_refused, answer.detail, answer.fix].append(step.declared_side)
         steps.append(step)
+    for (is_refused, detail, fix), several in not_ready.items():
+        first = several[0]
+        names = list(dict.fromkeys(f"{declared.tenancy}/{declared.name}" for declared in several))
+        what = f"{names[0]}: the receiver at {first.url.shown} is not ready: {detail}"
+        if len(names) > 1:
+            what = f"the receivers of {shortened(names)} are not ready: {detail}"
+        problem = Problem(what, fix, first.location)
+        if is_refused:
+            refusals |= {declared.address: problem for declared in several}
+        else:
+            warnings.append(problem)
     plan = replace(plan, steps=tuple(steps), warnings=tuple(warnings))
     return with_held(plan, refusals)

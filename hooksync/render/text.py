@@ -228,6 +228,9 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
     if step.action == "subscribe":
         for name, value in step.declared_side.content.items():
             yield name, _value_words(value)
+    for name, value in step.declared.content.items() if step.removes and step.declared else ():
+        if step.live_side.content[name] is None:
+            yield name, f"not reported -> {_value_words(value)}"
     for change in step.changes:
         difference = f"{_value_words(change.live)} -> {_value_words(change.declared)}"
         if step.action == "adopt":

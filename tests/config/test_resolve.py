@@ -213,7 +213,7 @@ def test_plain_http_gives_one_warning_as_soon_as_the_url_is_known() -> None:
     [
         ("hook?code=$KEY", "the URL contains a $ without braces, which is sent as it is"),
         ("hook?code=${KEY}&b=$KEY", "the URL contains a $ without braces, which is sent as it is"),
-        ("hook?a=b&code=x7Jk29sdf8Lq0", "the query of the URL contains what looks like a key"),
+        ("hook?a=b&code=x7Jk29sdf8Lq0", "the URL contains what looks like a key"),
         ("hook?code=$$KEY", None),
         ("hook?code=${KEY}", None),
         ("hook?code=${KEY:-a1b2c3d4e5}&format=json&on=2026-01-01", None),
