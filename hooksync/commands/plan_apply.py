@@ -225,22 +225,21 @@ def _refuse_standing_order(options: ApplyOptions) -> None:
 def _apply(inputs: Inputs, options: ChangeOptions, open_run: OpenRun) -> Plan:
     """Plan, challenge, ask, apply, and show the result."""
     context = inputs.context
-    told: set[Problem] = set()
     is_confirmed = options.is_confirmed or inputs.receipt is not None
     with open_run(inputs, is_apply=True, lock_timeout=options.lock_timeout) as run:
-        asks = not is_confirmed and context.terminal.can_ask()
-        made = library.make_plan_for_apply(inputs, run, asks=asks)
+        can_ask = not is_confirmed and context.terminal.can_ask()
+        made = library.make_plan_for_apply(inputs, run, asks=can_ask)
         _refuse_wrong_ids(made, options)
         must_ask = bool(made.ready_tenancies) and not is_confirmed
-        if must_ask and not asks:
+        if must_ask and not can_ask:
             made = replace(made, refusals=(_no_terminal(made, options),))
         else:
             made = library.challenge(inputs, run, made)
-        made = _show_and_ask(made, options, context, told, must_ask=must_ask)
+        asked = _show_and_ask(made, options, context, must_ask=must_ask)
         is_reviewed = must_ask or inputs.receipt is not None
-        done = library.carry_out(inputs, run, made, is_reviewed=is_reviewed)
+        done = library.carry_out(inputs, run, asked, is_reviewed=is_reviewed)
     done = library.finished(done, context)
-    _show_result(done, run.failures, options, context, told)
+    _show_result(done, made, run.failures, options, context)
     return done
 
 
@@ -267,9 +266,7 @@ def _no_terminal(made: Plan, options: ChangeOptions) -> Problem:
     return Problem("not confirmed: cannot prompt without a terminal", fix)
 
 
-def _show_and_ask(
-    made: Plan, options: ChangeOptions, context: Context, told: set[Problem], *, must_ask: bool
-) -> Plan:
+def _show_and_ask(made: Plan, options: ChangeOptions, context: Context, *, must_ask: bool) -> Plan:
     """Show the plan of an apply and its problems, and prompt. Refuse what is not confirmed.
 
     Somebody has seen the steps of a saved plan: only its sum is shown. With --format json or
@@ -285,7 +282,7 @@ def _show_and_ask(
         context.terminal.show(lines)
     elif prompts:
         context.terminal.message(plain(lines))
-    show_problems(made, context, refused="refused", told=told)
+    show_problems(made, context, refused="refused")
     if not prompts or context.terminal.ask(question(made), expected_answer(made)):
         return made
     fix = f'answer "{expected_answer(made)}" to apply this'
@@ -294,15 +291,16 @@ def _show_and_ask(
 
 def _show_result(
     done: Plan,
+    made: Plan,
     failures: Sequence[Exception],
     options: ChangeOptions,
     context: Context,
-    told: set[Problem],
 ) -> None:
     """Show the internal errors that ended an apply early, write its report, and show the result.
 
-    `told`: the problems already shown.
+    `made`: the plan, whose problems were shown.
     """
+    told = {*made.warnings, *made.all_refusals, *made.all_errors}
     for failure in failures:
         if not isinstance(failure, HooksyncError):
             told.add(internal_error(failure))

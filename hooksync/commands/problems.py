@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from hooksync.core.context import Context
 from hooksync.core.errors import Interrupted, Problem, Refused, by_fix
 from hooksync.core.output import Format
@@ -22,11 +24,10 @@ def show_plan(plan: Plan, form: Format, context: Context, *, shows_kept: bool) -
 
 
 def show_problems(
-    plan: Plan, context: Context, *, refused: str, told: set[Problem] | None = None
+    plan: Plan, context: Context, *, refused: str, told: Collection[Problem] = ()
 ) -> None:
-    """Show problems, each with its fix. Those in `told` are skipped; the others are added to it."""
-    known = set() if told is None else told
-    known.update(filter(None, [plan.running]))  # reported before the plan
+    """Show problems, each with its fix. Those in `told` are skipped."""
+    known = {plan.running, *told}  # the run beside this one was reported before the plan
     found = {"warning": plan.warnings, refused: plan.all_refusals, "error": plan.all_errors}
     for what, problems in found.items():
         new = [problem for problem in problems if problem not in known]
