@@ -404,6 +404,15 @@ def test_show_writes_a_plan_into_a_file_in_any_format_and_through_no_link(
     assert kept.read_text() == "what nobody may change"
 
 
+def test_plan_writes_its_report_also_if_it_is_refused_or_fails(place: Place) -> None:
+    for policy, code in (({}, 0), ({"servers": ["other.example.org"]}, 3), ({"probe": "no"}, 1)):
+        (place.folder / "report.json").unlink(missing_ok=True)
+        report = ("--report", "report.json", "--policy", place.policy(**policy))
+        assert place.run("plan", *report).code == code
+        assert json.loads((place.folder / "report.json").read_text())["exit_code"] == code
+    assert place.run("plan", "--report", "hooks.yaml").code == 64
+
+
 def test_show_loads_neither_the_engine_nor_the_network(place: Place) -> None:
     save(place)
     run = run_python(["-c", LOADED], {}, place.folder)
