@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from glob import escape
@@ -34,7 +36,7 @@ from hooksync.config.declarations import (
 from hooksync.config.files import PYPRESERVICA, STDIN, follow_links, lies_in, read_named
 from hooksync.config.yaml_loader import YamlMap, write_yaml
 from hooksync.core import urls
-from hooksync.core.errors import FileError, Problem, UsageError, os_reason
+from hooksync.core.errors import FileError, Problem, UsageError
 from hooksync.core.git import FAILURES, find_git, find_repository
 from hooksync.core.model import (
     KEY_VARIABLE,
@@ -257,9 +259,8 @@ def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> Br
 def _stays_below(file: str, base: str) -> bool:
     """Whether a file is below the folder that its path names, and no link below `base` is on it."""
     folder = os.path.dirname(os.path.abspath(file))
-    real_folder = follow_links(folder)
-    is_same = os.path.relpath(folder, base) == os.path.relpath(real_folder, follow_links(base))
-    return is_same and follow_links(file).startswith(os.path.join(real_folder, ""))
+    place = os.path.join(follow_links(base), os.path.relpath(folder, base))
+    return follow_links(file).startswith(os.path.join(os.path.normpath(place), ""))
 
 
 def _server_breaches(rules: Rules, tenancy: TenancyDeclaration, environ: Environment) -> Breaches:
@@ -400,17 +401,14 @@ def _read_committed(name: str, environ: Variables) -> bytes:
         what = f"--policy {name} names no ref in full: a short name can mean a tag and a branch"
         fix = "write git:REF:PATH, with refs/... or the full id of a commit as REF"
         raise UsageError(Problem(what, fix))
+    ref, path = committed.groups()
     git = find_git(os.curdir, environ, _SECONDS)
-    if git is None:
-        what = f"--policy {name}: the working folder is in no clone of a repository"
-        raise UsageError(Problem(what, "run this in a clone"))
-    try:
-        data = git.read(committed["ref"], committed["path"])
-    except FAILURES as error:
-        what = f"--policy {name} cannot be read: git in {git.folder}: {os_reason(error)}"
-        raise FileError(Problem(what, "check that git works there")) from error
+    data = None
+    if git:
+        with suppress(*FAILURES):
+            data = git.read(ref, path)
     if data is None:
-        what = f"{committed['ref']} of {git.folder} contains no policy {committed['path']}"
-        fix = "merge the policy first; fetch the ref before each run"
-        raise FileError(Problem(what, fix))
+        what = f"git found no policy {path} in {ref}, in the clone that contains the working folder"
+        show = f"`git show {shlex.quote(f'{ref}:{path}')}`"
+        raise FileError(Problem(what, f"fetch the ref, and merge the policy first; {show} helps"))
     return data

@@ -74,7 +74,7 @@ def test_what_is_not_a_regular_file_of_that_commit_is_no_policy(
     # anybody who may push can make a tag with such a name
     remote.git("tag", "refs/hooksync/tagged", "HEAD", at=place.folder)
     run = place.run("plan", "--policy", f"git:{ref}:{path}")
-    assert (run.code, "contains no policy" in run.err) == (1, True), run.err
+    assert (run.code, "git found no policy" in run.err) == (1, True), run.err
     assert place.box.calls == ()
 
 

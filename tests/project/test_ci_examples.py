@@ -455,7 +455,7 @@ def test_github_reads_the_policy_from_the_default_branch_as_it_is_now(
 
     policy = {"POLICY": ".github/policy.yaml"}
     missing = runner.command("plan", **policy)
-    assert (missing.returncode, "contains no policy .github/policy.yaml" in missing.stderr) == (
+    assert (missing.returncode, "found no policy .github/policy.yaml" in missing.stderr) == (
         1,
         True,
     )
