@@ -137,10 +137,10 @@ def _plan(folder: Path, size: int, repeats: int, ways: Iterable[str]) -> dict[st
     write_hooks(folder / "hooks.yaml", size, differs=True)
     write_list(folder / "list.json", size)
     (folder / "the.state.json").unlink(missing_ok=True)
-    with start_box() as box:
+    with start_box(size) as box:
         environ = _environ(box.url)
-        create = (*HOOKSYNC, "apply", "--yes", "-f", "same.yaml")
-        run((*create, "--state", "the.state.json"), folder, environ)
+        adopt = (*HOOKSYNC, "apply", "--yes", "--adopt", "*", "-f", "same.yaml")
+        run((*adopt, "--state", "the.state.json"), folder, environ)
         least = (sys.executable, "-m", "tests.bench.least", "hooks.yaml", "list.json")
         subjects: dict[str, Callable[[], Measured]] = {LEAST: partial(run, least, folder, environ)}
         for way in ways:
