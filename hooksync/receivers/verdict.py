@@ -146,15 +146,20 @@ def _all_twice(verdict: _Verdict) -> Sequence[Trial]:
     return twice if len(twice) == len(worked) else []
 
 
-def _feature(feature: str) -> Condition:
-    """All events that have a feature, if all of them fail and the simplest other event passes."""
+def _feature(feature: str, *also: str) -> Condition:
+    """All events that have a feature, if all of them fail and the simplest other event passes.
+
+    `also`: features of failed events that then have the same cause.
+    """
 
     def find(verdict: _Verdict) -> Sequence[Trial]:
         having = [trial for trial in verdict.genuine if feature in trial.features]
         simplest = [trial for trial in verdict.genuine if feature not in trial.features][:1]
         left = [trial for trial in having if trial.name in verdict.rest]
         is_proof = any(trial.state != "failed" for trial in simplest)
-        return left if is_proof and all(trial.state == "failed" for trial in having) else []
+        if not (left and is_proof and all(trial.state == "failed" for trial in having)):
+            return []
+        return [*left, *[trial for trial in verdict.failed() if {*also} & {*trial.features}]]
 
     return find
 
@@ -163,7 +168,7 @@ def _status(statuses: Container[int | None], refused: Container[int | None]) -> 
     """Genuine events with the status of the first one, if forged ones get a different status."""
 
     def find(verdict: _Verdict) -> Sequence[Trial]:
-        failed = verdict.failed()
+        failed = [*verdict.failed(), *verdict.failed("forged")]
         status = verdict.genuine[0].status if verdict.genuine else None
         if status not in statuses or verdict.refused_with not in refused:
             return []
@@ -230,7 +235,7 @@ def _challenge(verdict: _Verdict) -> Sequence[Trial]:
 def _signature(verdict: _Verdict) -> Sequence[Trial]:
     """Events that are refused as forged ones are, because of a mistake that a search finds."""
     for trial in verdict.failed():
-        if trial.status == verdict.refused_with:
+        if trial.status == verdict.refused_with and len(trial.sent.body) < 2 * _LARGE:
             verdict.mistake = _find_mistake(verdict.sender, trial)
             if verdict.mistake:
                 same = [trial]
@@ -477,6 +482,7 @@ _CAUSES = (
         " {answer}",
         "give the receiver this secret, too, and accept events of both",
     ),
+    _Row(_signature, "the signature that it expects {mistake}"),
     _Row(
         _feature("of 150 kB"),
         "it takes no event of 150 kB: a limit, such as the 100 kB of Express: {answer}",
@@ -490,7 +496,6 @@ _CAUSES = (
     _Row(
         _feature("largest"), "it takes no event of the largest size: a limit: {answer}", _LIMIT_FIX
     ),
-    _Row(_signature, "the signature that it expects {mistake}"),
     _Row(
         _all_events(_REDIRECTS),
         "it redirects events: {answer}; nobody knows if Preservica follows",
@@ -549,14 +554,24 @@ _CAUSES = (
         _CONTENT_FIX,
     ),
     _Row(
-        _feature("at once"),
-        "it fails if the same event comes twice at once: {answer}",
+        _feature("list", "entity", "repeat", "at once"),
+        "it fails on an event that differs from an earlier one only in its list: {answer}",
+        _SAME_FIX,
+    ),
+    _Row(
+        _feature("entity"),
+        "it fails on an event that differs from an earlier one only in an entity: {answer}",
+        _SAME_FIX,
+    ),
+    _Row(
+        _feature("repeat", "at once"),
+        "it fails on an event that comes again: while a subscription is replaced, each does:"
+        " {answer}",
         _CONTENT_FIX,
     ),
     _Row(
-        _feature("repeat"),
-        "it fails on an event that comes again: while a subscription is replaced, each does:"
-        " {answer}",
+        _feature("at once"),
+        "it fails if the same event comes twice at once: {answer}",
         _CONTENT_FIX,
     ),
     _Row(
@@ -565,14 +580,6 @@ _CAUSES = (
         _CONTENT_FIX,
     ),
     _Row(_feature("time"), "it fails on an event that differs only in time: {answer}", _SAME_FIX),
-    _Row(
-        _feature("list"), "it fails on an event that differs only in its list: {answer}", _SAME_FIX
-    ),
-    _Row(
-        _feature("entity"),
-        "it fails on an event that differs only in its entity: {answer}",
-        _SAME_FIX,
-    ),
     _Row(_feature("spaced"), "it fails on JSON with spaces: {answer}", _CONTENT_FIX),
     # what no row above explains
     _Row(_each(_is_told), "{detail}"),

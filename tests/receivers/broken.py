@@ -399,6 +399,155 @@ def swallows(self: Good, event: Any) -> None:
     """Mark first; the work then fails, and nobody notices."""
 
 
+def compact(document: object) -> bytes:
+    return json.dumps(document, separators=COMPACT, ensure_ascii=False).encode()
+
+
+def plain(message: bytes, name: str = "sha256") -> str:
+    return hashlib.new(name, message).hexdigest()
+
+
+def cut_after(code: str) -> str:
+    return sign(SECRET, code[:64].encode())
+
+
+# what is expected as the signature of a body, and how the suite names it
+SIGNED: dict[str, tuple[Callable[[bytes], str], str]] = {
+    "prefix and space": (lambda body: sign(SECRET, PREFIX + b" " + body), "has a space between"),
+    "prefix and full stop": (lambda body: sign(SECRET, PREFIX + b"." + body), "has a full stop between"),
+    "prefix and colon": (lambda body: sign(SECRET, PREFIX + b":" + body), "has a colon between"),
+    "HMAC-MD5": (lambda body: sign(SECRET, PREFIX + body, "md5"), "is an HMAC-MD5"),
+    "plain MD5": (lambda body: plain(SECRET + PREFIX + body, "md5"), "is a plain MD5"),
+    "plain SHA-256, secret last": (lambda body: plain(PREFIX + body + SECRET), "is a plain SHA-256"),
+    "plain SHA-256 without secret": (lambda body: plain(PREFIX + body), "is a plain SHA-256"),
+    "HMAC of a digest": (lambda body: sign(SECRET, hashlib.sha256(PREFIX + body).digest()), "is an HMAC of a digest"),
+    "HMAC of a hex digest": (lambda body: sign(SECRET, plain(PREFIX + body).encode()), "is an HMAC of a digest"),
+    "digest of an HMAC": (lambda body: plain(sign(SECRET, PREFIX + body).encode()), "is the digest of an HMAC"),
+    "only the list": (
+        lambda body: sign(SECRET, PREFIX + compact(json.loads(body)["events"])), "is made of the list of events alone",
+    ),
+    "first 64 kB": (lambda body: sign(SECRET, PREFIX + body[:65536]), "is made of the first 64 kB of the body"),
+    "body in lower case": (lambda body: sign(SECRET, PREFIX + body.lower()), "is made of the body in lower case"),
+    "body in UTF-16": (
+        lambda body: sign(SECRET, PREFIX + body.decode().encode("utf-16-le")), "is made of the body in UTF-16",
+    ),
+    "indented by 4": (
+        lambda body: sign(SECRET, PREFIX + json_bug(indent=4)(body)), "written again as indented by 4 JSON",
+    ),
+    "sorted compact": (
+        lambda body: sign(SECRET, PREFIX + json_bug(sort_keys=True, separators=COMPACT)(body)),
+        "written again as sorted compact JSON",
+    ),
+    "sha256= before it": (lambda body: "sha256=" + sign(SECRET, PREFIX + body), "is right, but after `sha256=`"),
+    "nothing but the prefix": (lambda body: sign(SECRET, PREFIX), "is made of an empty body"),
+    "only the secret": (lambda body: sign(SECRET, b"anything"), UNREAD),
+}  # fmt: skip
+# the key of a receiver, and how the suite names it
+KEYS = {
+    "CR LF after the secret": (SECRET + b"\r\n", "and a line break at its end"),
+    "single quotes": (b"'" + SECRET + b"'", "in quotation marks"),
+    "UTF-16": (SECRET.decode().encode("utf-16"), "in UTF-16"),
+    "UTF-16 without a mark": (SECRET.decode().encode("utf-16-le"), "in UTF-16"),
+    "UTF-16, big end first": (SECRET.decode().encode("utf-16-be"), "in UTF-16"),
+    "cut to 16": (SECRET[:16], "cut to 16 bytes"),
+    "cut to 20": (SECRET[:20], "cut to 20 bytes"),
+    "cut to 24": (SECRET[:24], "cut to 24 bytes"),
+    "the secret of somebody else": (b"an older one", "it signs challenges with a different secret"),
+    "no secret": (b"", "it signs challenges with a different secret"),
+}
+FORM = "is not the hex of an HMAC-SHA256"
+# the challengeResponse to a code, and how the suite names it
+RESPONSES: dict[str, tuple[Callable[[str], str], str]] = {
+    "cut code": (cut_after, "is made of the first 64 bytes of the code"),
+    "lower case": (lambda code: sign(SECRET, code.lower().encode()), "is made of the code in lower case"),
+    "upper case": (lambda code: sign(SECRET, code.upper().encode()), "is made of the code in upper case"),
+    "something fixed": (lambda code: sign(SECRET, b"challenge"), "something other than the code"),
+    "HMAC-MD5": (lambda code: sign(SECRET, code.encode(), "md5"), "is an HMAC-MD5"),
+    "HMAC-SHA512": (lambda code: sign(SECRET, code.encode(), "sha512"), "is an HMAC-SHA512"),
+    "no key": (lambda code: plain(code.encode()), "is a plain SHA-256"),
+    "secret before": (lambda code: plain(SECRET + code.encode()), "is a plain SHA-256"),
+    "secret after": (lambda code: plain(code.encode() + SECRET), "is a plain SHA-256"),
+    "swapped": (lambda code: sign(code.encode(), SECRET), "is made with key and message swapped"),
+    "base64": (
+        lambda code: base64.b64encode(bytes.fromhex(sign(SECRET, code.encode()))).decode(), "is right, but in base64",
+    ),
+    "upper-case hex": (lambda code: sign(SECRET, code.encode()).upper(), "is right, but in upper case"),
+    "sha256=": (lambda code: "sha256=" + sign(SECRET, code.encode()), "is right, but after `sha256=`"),
+    "0x": (lambda code: "0x" + sign(SECRET, code.encode()), FORM),
+    "quoted": (lambda code: '"' + sign(SECRET, code.encode()) + '"', FORM),
+    "the secret of before": (lambda code: sign(b"the old secret", code.encode()), "with a different secret"),
+    "digest of a digest": (lambda code: plain(sign(SECRET, code.encode()).encode()), "is the digest of an HMAC"),
+}  # fmt: skip
+ANSWERS: dict[str, tuple[Reply, str]] = {
+    "a form": (Reply(200, b"challengeCode=a&challengeResponse=b"), NOT_JSON),
+    "nothing": (Reply(200), NOT_JSON),
+    "a list": (Reply(200, b"[]"), NOT_JSON),
+    "nested": (Reply(200, b'{"body": {}}'), NOT_JSON),
+    "a byte order mark": (Reply(200, b"\xef\xbb\xbf{}"), "begins with a byte order mark"),
+    "UTF-16": (Reply(200, "{}".encode("utf-16")), "begins with a byte order mark, or is UTF-16"),
+    "UTF-16 without a mark": (Reply(200, "{}".encode("utf-16-le")), "is UTF-16 or UTF-32"),
+    **{
+        str(status): (Reply(status), f"it answers {status}, not 200")
+        for status in (202, 301, 307, 401, 403, 404, 405)
+    },
+}
+# the status of all events, and how the suite names it
+STATUSES = {
+    301: "it redirects events", 302: "it redirects events", 307: "it redirects events", 308: "it redirects events",
+    401: UNREAD, 400: UNREAD, 403: "it answers 403 to all events", 404: "no route for events",
+    405: "no route for events", 411: "refuses how events are sent", 415: "refuses how events are sent",
+    500: "it fails before it verifies", 502: "as a proxy does", 503: "as a proxy does", 504: "as a proxy does",
+}  # fmt: skip
+# a genuine event that is refused, and how the suite names it
+REFUSED: dict[str, tuple[Callable[[Good, Any], bool], str]] = {
+    "emoji": (lambda self, event: "\N{PARTY POPPER}" in str(event), "it fails on characters of four bytes"),
+    "folders and content objects": (
+        lambda self, event: any(entity["entityType"] != "IO" for entity in event["events"]), "it fails on folders and",
+    ),
+    "duplicates": (lambda self, event: self.key(event) in self.seen, "it fails on an event that comes again"),
+    "the same time": (lambda self, event: event["timestamp"] in str(self.seen), "on an event that"),
+    "every event": (lambda self, event: True, ""),
+}  # fmt: skip
+
+
+def more_bugs() -> dict[str, tuple[type[Good], str]]:
+    """Make the receivers of the tables above, for the nightly campaign."""
+    made: dict[str, tuple[type[Good], str]] = {}
+    for name, (expected, sentence) in SIGNED.items():
+        parts: dict[str, Any] = {
+            "expected": lambda self, body, expected=expected: expected(body) if body else ""
+        }
+        made[f"signature: {name}"] = bug(**parts), sentence
+    for name, (key, sentence) in KEYS.items():
+        made[f"key: {name}"] = bug(secret=key), sentence
+    for name, (response, sentence) in RESPONSES.items():
+        parts = {"response": lambda self, code, request, response=response: response(code)}
+        made[f"challenge: {name}"] = bug(**parts), sentence
+    for name, (reply, sentence) in ANSWERS.items():
+        parts = {"challenged": lambda self, code, request, reply=reply: reply}
+        made[f"answer to a challenge: {name}"] = bug(**parts), sentence
+    for status, sentence in STATUSES.items():
+        reply = Reply(status)
+        parts = {
+            "is_genuine": lambda self, given, body: False,
+            "refused": lambda self, request, reply=reply: reply,
+        }
+        made[f"status: {status}"] = bug(**parts), sentence
+    for name, (is_refused, sentence) in REFUSED.items():
+        for status in (400, 409, 500):
+            parts = {
+                "check": lambda self, event, is_refused=is_refused, status=status: (
+                    status * is_refused(self, event)
+                )
+            }
+            if status == 500 or name != "every event":
+                words = sentence or "but its work fails"
+                made[f"refused with {status}: {name}"] = bug(**parts), words
+    said = Reply(200, b'{"success": false}')
+    made["success is false"] = bug(accepted=lambda self: said), '"success": false'
+    return made
+
+
 def assets_only(self: Good, event: Any) -> None:
     if all(entity["entityType"] == "IO" for entity in event["events"]):
         Good.do(self, event)

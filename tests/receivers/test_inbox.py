@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -24,7 +26,7 @@ from tests.command_line import ROOT
 SECRET = "the-new-secret-of-it"
 
 
-def event(number: int = 1) -> bytes:
+def event(number: object = 1) -> bytes:
     return json.dumps({"trigger": "MOVED", "events": [{"entityRef": str(number)}]}).encode()
 
 
@@ -298,6 +300,45 @@ def test_a_process_that_opens_the_file_twice_loses_nothing_if_others_open_it_and
     with closing(sqlite3.connect(path)) as connection:
         [[number]] = connection.execute("SELECT count(*) FROM events")
     assert number == 5
+
+
+KILLED = """
+import sys, threading
+from tests.receivers.test_inbox import Inbox, deliver, event
+boxes = [Inbox(sys.argv[1], tries=1000, first_wait=0, expiry=0) for _ in range(2)]
+threading.Thread(target=boxes[1].run, args=(lambda event: None,), daemon=True).start()
+for number in range(10**6):
+    answer = deliver(boxes[number % 2], event(f"{sys.argv[2]}-{number}"))
+    print(answer.key, flush=True)
+"""
+
+
+@pytest.mark.nightly
+def test_no_answered_event_is_lost_in_100_rounds_of_kill_9(tmp_path: Path) -> None:
+    """Two processes, each with two objects, while a third opens and closes the file."""
+    path = str(tmp_path / "events.sqlite")
+    answered: set[str] = set()
+    chance = random.Random(1)
+    for number in range(100):
+        commands = [[sys.executable, "-c", KILLED, path, f"{number}{name}"] for name in "ab"]
+        processes = [
+            subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            for command in commands
+        ]
+        for process in processes:
+            assert process.stdout
+            for _ in range(chance.randrange(1, 40)):
+                answered.add(process.stdout.readline().strip())
+            Inbox(path).given_up()
+            gc.collect()
+        for process in processes:
+            process.kill()
+            answered |= {*process.communicate()[0].split()}
+    box = Inbox(path, tries=1000)
+    work_off(box)
+    done = {key for (key,) in rows(box, "SELECT key FROM events WHERE event IS NULL")}
+    sys.stdout.write(f"{len(answered)} answered, {len(answered - done)} lost\n")
+    assert answered - done == set()
 
 
 def test_an_event_that_kills_its_process_each_time_is_given_up(tmp_path: Path) -> None:

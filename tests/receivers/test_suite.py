@@ -24,8 +24,18 @@ from hooksync.receivers.verdict import explain
 from hooksync.service.http import Response
 from tests.clocks import SteadyClock
 from tests.command_line import Run, hooksync
-from tests.lanes import sampled
-from tests.receivers.broken import BUGS, IN_THE_LOG, PREFIX, RIGHT, SECRET, Good, bug, sign
+from tests.lanes import nightly, sampled
+from tests.receivers.broken import (
+    BUGS,
+    IN_THE_LOG,
+    PREFIX,
+    RIGHT,
+    SECRET,
+    Good,
+    bug,
+    more_bugs,
+    sign,
+)
 from tests.receivers.conftest import EXAMPLES
 from tests.shipped_receiver import shipped_receiver
 
@@ -74,6 +84,19 @@ def test_the_suite_names_the_bug_of_a_receiver_once(name: str) -> None:
         for test in cause["tests"]
     }
     assert found["exit_code"] == bool(failed)
+
+
+MORE = more_bugs()
+
+
+@pytest.mark.parametrize("name", nightly(MORE))
+def test_the_suite_names_each_further_bug_and_no_wrong_one(name: str, tmp_path: Path) -> None:
+    receiver, sentence = MORE[name]
+    found = fire_with_log(receiver(), tmp_path)
+    whats = [cause["what"] for cause in found["causes"]]
+    assert sum(sentence in what for what in whats) == 1, whats
+    assert len(whats) == 1, whats
+    assert found["exit_code"] == 1
 
 
 @pytest.mark.parametrize("name", RIGHT)
