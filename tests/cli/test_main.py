@@ -68,19 +68,6 @@ def test_an_unreachable_tenancy_does_not_affect_the_other_tenancy(place: Place) 
     assert place.run("apply", "--yes").code == 1
 
 
-def test_one_tenancy_under_two_names_is_refused_after_the_log_in(place: Place) -> None:
-    place.environ["DOWN"] = place.box.url
-    place.write(TWO.replace("    tenant: TEST\n", ""))
-    plan = place.run("plan", "--out", "plan.json")
-    assert plan.code == 3
-    assert "prod and staging are one tenancy" in plan.err
-    assert not (place.folder / "plan.json").exists()
-    run = place.run("apply", "--yes")
-    assert run.code == 3
-    assert "prod and staging are one tenancy" in run.err
-    assert place.box.subscriptions("DEMO") == ()
-
-
 def seeded(place: Place, number: int) -> None:
     for index in range(number):
         place.box.seed("DEMO", f"https://old.example.org/{index}", "MOVED", "old-secret-0123456789")
