@@ -150,12 +150,11 @@ class Policy(Record):
         if not field.endswith("_variables"):
             return _FIX.format(field)
         rules = self.rules_for(tenancy.name)
-        names = [*self._data_for(tenancy.name).get(field, ())]
+        names = dict.fromkeys(self._data_for(tenancy.name).get(field, ()))
         for use in _judged_uses(tenancy, environ):
-            fields = [breach[0] for breach in _variable_breaches(rules, use)]
-            if field in fields and use.name not in names:
-                names.append(use.name)
-        line = write_yaml({field: names}, is_flow=True)[1:-2]
+            if field == f"{use.role}_variables" and _is_refused(rules, use):
+                names[use.name] = None
+        line = write_yaml({field: [*names]}, is_flow=True)[1:-2]
         return f"use a different one, or ask the owners of the policy to write `{line}`"
 
     def _outsiders(self, tenancy: TenancyDeclaration) -> Iterator[Problem]:
@@ -182,7 +181,9 @@ class Policy(Record):
             yield from _receiver_breaches(rules, subscription.url, environ)
         refs = []
         for use in _judged_uses(tenancy, environ):
-            yield from _variable_breaches(rules, use)
+            if _is_refused(rules, use):
+                what = f"this uses the variable {use.name}"
+                yield f"{use.role}_variables", what, use.where
             if use.ref:
                 refs.append(use.ref)
         yield from _source_breaches(rules, refs, self.file)
@@ -341,11 +342,9 @@ def _is_host(netloc: str, glob: str, scheme: str) -> bool:
     return netloc.isascii() and re.fullmatch(pattern, host) is not None
 
 
-def _variable_breaches(rules: Rules, use: VariableUse) -> Breaches:
-    """Judge the name of a variable by the list of its role."""
-    field = f"{use.role}_variables"
-    if use.name and not matches_any(use.name, getattr(rules, field)):
-        yield field, f"this uses the variable {use.name}", use.where
+def _is_refused(rules: Rules, use: VariableUse) -> bool:
+    """Whether the list of its role does not contain a variable."""
+    return bool(use.name) and not matches_any(use.name, getattr(rules, f"{use.role}_variables"))
 
 
 def _source_breaches(rules: Rules, refs: Iterable[SecretRef], policy: str) -> Breaches:

@@ -130,8 +130,6 @@ _NOT_IN_URL = re.compile("[ \u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb]")
 _DOUBTFUL = re.compile(
     r"/\.\.?(?:;[^/]*)?(?:/|\Z)|\\|%(?:2[5EF]|5C|[01][0-9A-F]|7F|(?![0-9A-F]{2}))", re.IGNORECASE
 )
-# browsers accept any number of slashes, and backslashes, before a host
-_BEFORE_HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*:(?=[/\\])|https?:)?[/\\]*", re.IGNORECASE)
 
 
 def url_fault(url: str) -> str | None:
@@ -259,7 +257,7 @@ def _possible_hosts(url: str) -> tuple[frozenset[str], str | None]:
     The path ends with a slash; None: it is doubtful.
     """
     visible = "".join(filter(str.isprintable, url.strip()))
-    _, netloc, tail = split_url("https://" + _BEFORE_HOST.sub("", visible, count=1))
+    _, netloc, tail = split_url(visible)
     hosts = frozenset(map(_one_spelling, re.split(r"[@\\]", netloc)))
     path = re.split("[?#]", tail, maxsplit=1)[0]
     if visible != url or _is_doubtful(netloc.replace("%", "") + path):

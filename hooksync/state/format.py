@@ -44,10 +44,9 @@ def read_state(text: str, path: str) -> State:
     try:
         state = convert(check_state(_parse(text, path)), State)
         _check_records(state)
-    except NewerDocument as error:
-        raise StateError(Problem(f"{path}: {error}", "upgrade hooksync")) from None
     except InvalidDocument as error:
-        raise StateError(Problem(f"{path}: {error}", _WAY_OUT)) from None
+        fix = "upgrade hooksync" if isinstance(error, NewerDocument) else _WAY_OUT
+        raise StateError(Problem(f"{path}: {error}", fix)) from None
     return state
 
 

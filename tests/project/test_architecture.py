@@ -28,7 +28,7 @@ LIBRARIES = {
     "urllib3": {"service.http"},
     "filelock": {"state.local"},
     "yaml": {"config.yaml_loader"},
-    "jsonschema": {"config.checked_yaml"},
+    "jsonschema": {"core.schema"},
     "deepdiff": {"reconcile.diff"},
     "shtab": {"cli.completion"},
     "pyotp": {"service.client"},
