@@ -94,15 +94,6 @@ def test_a_hooks_file_of_a_different_repository_is_refused(remote: Remote, place
         assert place.run("validate", "--file", file, *policy, given=text).code == 1
 
 
-def test_files_may_start_at_the_repository_if_the_policy_is_outside_of_it(
-    remote: Remote, place: Place
-) -> None:
-    policy = remote.folder / "policy.yaml"
-    for glob, code in (("${repository}/hooks.yaml", 0), ("${repository}/prod/*.yaml", 3)):
-        policy.write_text(place.policy_text(files=[glob]))
-        assert place.run("plan", "--policy", str(policy)).code == code
-
-
 def test_a_changed_policy_of_a_commit_selects_every_tenancy(remote: Remote, place: Place) -> None:
     remote.git("add", "--force", "hooks.yaml", at=place.folder)
     (place.folder / "policies" / "p.yaml").write_text(place.policy_text())
