@@ -112,6 +112,8 @@ Form = tuple[str, Delivery, Iterable[str]]
 class Trial(Record):
     """One test of a receiver, and its result."""
 
+    HIDDEN = ("works",)
+
     name: str
     kind: TrialKind
     state: TrialState

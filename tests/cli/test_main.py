@@ -134,13 +134,6 @@ def test_a_quiet_plan_prints_only_what_needs_a_person(place: Place) -> None:
     assert run.code == 64
 
 
-def test_a_missing_file_is_one_clear_error(place: Place) -> None:
-    run = place.run("plan", "-f", "nowhere.yaml")
-    assert (run.code, run.out) == (1, "")
-    assert "nowhere.yaml" in run.err
-    assert "fix:" in run.err
-
-
 @pytest.mark.parametrize(
     ("arguments", "needle"),
     [
