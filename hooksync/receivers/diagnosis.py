@@ -77,6 +77,11 @@ def _changed(body: bytes) -> Iterator[tuple[str, bytes]]:
         ("the body cut to ASCII", text.encode("ascii", "ignore")),
         ("the body cut to ASCII", text.encode("ascii", "replace")),
     )
+    yield from _written_again(body)
+
+
+def _written_again(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield descriptions and bodies of the same event, as programs write JSON."""
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         document = json.loads(body)
         for name, how in _JSON_FORMS.items():

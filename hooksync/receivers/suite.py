@@ -229,9 +229,7 @@ class Suite:
         is_proof = any(trial.state != "failed" for trial in simple)
         is_unproved = False  # 200 to an event proves nothing
         for name, sent in self._forged():
-            kind: TrialKind = "method" if sent.method == "GET" else "forged"
-            trial = self._sender.send(name, sent, kind)
-            trial = replace(trial, works=dict.fromkeys(TOKEN.findall(sent.body), 0))
+            trial = self._send_forged(name, sent)
             if trial.status in SUCCESS and name in (WRONG, WRONG_WHOLE):
                 is_unproved = True
             yield trial if is_proof else _doubted(trial)
@@ -276,9 +274,7 @@ class Suite:
         genuine = self._event()
         again = json.dumps(json.loads(genuine.body)).encode()
         yield "written again", replace(genuine, body=again)
-        letter = self._body(letter="é")
-        latin = EVENT_PREFIX + letter.decode().encode("latin-1")
-        yield LATIN, Delivery(letter, sign_challenge(key, latin))
+        yield LATIN, self._signed_in_latin()
         yield "sent with GET", Delivery(b"", "0" * 64, is_chunked=False, method="GET")
 
     def _forms(self, others: Mapping[str, Secret]) -> Iterator[Form]:
@@ -287,6 +283,12 @@ class Suite:
             if "other entity" not in features or self._events.is_made_up:
                 yield name, self._event(**how), features
         yield from self._odd_forms()
+        yield from self._large_forms()
+        for name, secret in others.items():
+            yield f"signed with {name}", signed(self._body(), secret), ["other secret"]
+
+    def _large_forms(self) -> Iterator[Form]:
+        """Yield events of each size, up to the largest one."""
         over: list[str] = []  # a size is special for larger events, too
         sizes = {name: number for name, number in _SIZES.items() if number < self._largest}
         sizes[f"of {self._largest / 1_000_000:g} MB"] = self._largest
@@ -295,8 +297,6 @@ class Suite:
             version = "x" * (number - len(self._body()))
             yield f"{size}, in chunks", self._event(version=version), over
             yield f"{size}, in one piece", self._event(version=version, **_WHOLE), over
-        for name, secret in others.items():
-            yield f"signed with {name}", signed(self._body(), secret), ["other secret"]
 
     def _odd_forms(self) -> Iterator[Form]:
         """Yield events whose white space or header a receiver may not expect."""
@@ -392,9 +392,21 @@ class Suite:
         how = "in chunks" if sent.is_chunked else "in one piece"
         return replace(trial, features=(how, *features), works=works)
 
+    def _send_forged(self, name: str, sent: Delivery) -> Trial:
+        """Send a forged event, which needs no work."""
+        kind: TrialKind = "method" if sent.method == "GET" else "forged"
+        trial = self._sender.send(name, sent, kind)
+        return replace(trial, works=dict.fromkeys(TOKEN.findall(sent.body), 0))
+
     def _event(self, *, is_chunked: bool = True, **how: Any) -> Delivery:
         """Make and sign a new event. `how`: arguments of `_body`."""
         return signed(self._body(**how), self._sender.secret, is_chunked=is_chunked)
+
+    def _signed_in_latin(self) -> Delivery:
+        """Make an event that is sent in UTF-8, and signed in Latin-1."""
+        body = self._body(letter="é")
+        message = EVENT_PREFIX + body.decode().encode("latin-1")
+        return Delivery(body, sign_challenge(key_of(self._sender.secret), message))
 
     def _signed(self, event: object) -> Delivery:
         """Sign a document."""

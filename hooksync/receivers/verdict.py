@@ -11,7 +11,7 @@ is its bug. The receiver's log shows how often it worked on each event.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import NamedTuple
 
 from hooksync.core.record import Record, replace
@@ -338,8 +338,35 @@ _LIMIT_FIX = (
     " platform has a limit"
 )
 _CONTENT_FIX = "answer 200 to each genuine event, whatever it holds"
+# what all failed events have -> the words
+_CONTENT = {
+    "unknown field": "it fails on a field that it does not know",
+    "unknown trigger": "it fails on a trigger that it does not know",
+    "letter outside Latin-1": "it fails on letters outside Latin-1",
+    "letter": "it fails on letters outside ASCII",
+    "emoji": "it fails on characters of four bytes",
+    "other entity": "it fails on folders and content objects",
+    "three entities": "it fails on an event of several entities",
+    "no entities": "it fails on an event without entities, as of INGEST_FAILED",
+    "ends": "it fails on white space at the ends of the body, or on its line breaks",
+}
+_LATER_CONTENT = {
+    "different": "it fails if two different events come at once",
+    "time": "it fails on an event that differs from an earlier one only in its time",
+    "spaced": "it fails on JSON with spaces",
+}
 _SAME_FIX = "take events for the same only if everything but subscriptionId is equal"
 _WORK_FIX = "answer 2xx only after the work, or after storing the event where it lasts"
+
+
+def _content_rows(words: Mapping[str, str]) -> list[_Row]:
+    """Make rows for events that fail because of what they hold."""
+    rows = []
+    for feature, what in words.items():
+        rows.append(_Row(_feature(feature), f"{what}: {{answer}}", _CONTENT_FIX))
+    return rows
+
+
 _CAUSES = (
     # forged events
     _Row(
@@ -518,41 +545,7 @@ _CAUSES = (
         "accept a body of application/json, in chunks and in one piece",
     ),
     # contents
-    _Row(
-        _feature("unknown field"),
-        "it fails on a field that it does not know: {answer}",
-        _CONTENT_FIX,
-    ),
-    _Row(
-        _feature("unknown trigger"),
-        "it fails on a trigger that it does not know: {answer}",
-        _CONTENT_FIX,
-    ),
-    _Row(
-        _feature("letter outside Latin-1"),
-        "it fails on letters outside Latin-1: {answer}",
-        _CONTENT_FIX,
-    ),
-    _Row(_feature("letter"), "it fails on letters outside ASCII: {answer}", _CONTENT_FIX),
-    _Row(_feature("emoji"), "it fails on characters of four bytes: {answer}", _CONTENT_FIX),
-    _Row(
-        _feature("other entity"), "it fails on folders and content objects: {answer}", _CONTENT_FIX
-    ),
-    _Row(
-        _feature("three entities"),
-        "it fails on an event of several entities: {answer}",
-        _CONTENT_FIX,
-    ),
-    _Row(
-        _feature("no entities"),
-        "it fails on an event without entities, as of INGEST_FAILED: {answer}",
-        _CONTENT_FIX,
-    ),
-    _Row(
-        _feature("ends"),
-        "it fails on white space at the ends of the body, or on its line breaks: {answer}",
-        _CONTENT_FIX,
-    ),
+    *_content_rows(_CONTENT),
     _Row(
         _feature("list", "entity", "repeat", "at once"),
         "it fails on an event that differs from an earlier one only in its list: {answer}",
@@ -574,13 +567,7 @@ _CAUSES = (
         "it fails if the same event comes twice at once: {answer}",
         _CONTENT_FIX,
     ),
-    _Row(
-        _feature("different"),
-        "it fails if two different events come at once: {answer}",
-        _CONTENT_FIX,
-    ),
-    _Row(_feature("time"), "it fails on an event that differs only in time: {answer}", _SAME_FIX),
-    _Row(_feature("spaced"), "it fails on JSON with spaces: {answer}", _CONTENT_FIX),
+    *_content_rows(_LATER_CONTENT),
     # what no row above explains
     _Row(_each(_is_told), "{detail}"),
     _Row(
@@ -660,9 +647,11 @@ def _fault(trial: Trial, counts: Counter[bytes]) -> str:
     """
     if trial.kind == "forged":
         name = "latin-1" if trial.name == LATIN else "forged"
-        return name if any(counts[token] for token in trial.works) else ""
+        is_worked_on = any(counts[token] for token in trial.works)
+        return name if is_worked_on else ""
     if trial.kind != "genuine" or trial.state == "failed":
         return ""
-    if any(counts[token] < times for token, times in trial.works.items()):
+    differences = [counts[token] - times for token, times in trial.works.items()]
+    if min(differences, default=0) < 0:
         return "lost" if counts else "silent"
-    return "twice" if any(counts[token] > times for token, times in trial.works.items()) else ""
+    return "twice" if max(differences, default=0) > 0 else ""
