@@ -9,7 +9,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from functools import cache, partial
+from functools import partial
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
@@ -395,32 +395,21 @@ def _plan_of(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> Plan:
         running=run.planner.other,
         refusals=run_reasons(tenancies, inputs.tenancies, inputs.run_limits),
     )
-    return _with_tenancies(inputs, run, plan, _warned_of_age(inputs, run, tenancies))
+    return _with_tenancies(inputs, run, plan, tenancies)
 
 
-def _policy_warnings(inputs: Inputs, run: Run) -> list[Problem]:
-    """Warn of a run without a policy, if the last apply had one."""
-    policy = (run.planner.state or NO_STATE).policy
-    if inputs.options.policy or not policy:
-        return []
-    what = f"the state was last written under the policy {policy}, and this run has none"
-    return [Problem(what, f"give --policy {quote(policy)}, or set HOOKSYNC_POLICY")]
-
-
-def _warned_of_age(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> TenancyPlans:
-    """Warn of changes to a tenancy whose last change is of a commit that the checkout lacks."""
+def _state_warnings(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> Iterator[Problem]:
+    """Warn of a last apply that had a policy, or a commit of the files, that this run lacks."""
     state = run.planner.state or NO_STATE
-    lacks = cache(partial(lacks_commit, inputs.options.files[0], run.context.environ))
-    warned = []
-    for tenancy in tenancies:
-        commit = state.of(tenancy.key).commit
-        if tenancy.has_changes and commit and lacks(commit):
+    if state.policy and not inputs.options.policy:
+        what = f"the state was last written under the policy {state.policy}, and this run has none"
+        yield Problem(what, f"give --policy {quote(state.policy)}, or set HOOKSYNC_POLICY")
+    commits = {state.of(tenancy.key).commit for tenancy in tenancies if tenancy.has_changes}
+    for commit in sorted(filter(None, commits)):
+        if lacks_commit(inputs.options.files[0], run.context.environ, commit):
             what = f"the checkout does not contain the commit {commit:.7}, which was applied last"
             fix = "update the checkout, for example by `git pull`, and plan again"
-            problem = Problem(f"{what}: this plan may undo its changes", fix)
-            tenancy = replace(tenancy, warnings=(*tenancy.warnings, problem))
-        warned.append(tenancy)
-    return warned
+            yield Problem(f"{what}: this plan may undo its changes", fix)
 
 
 def _with_tenancies(inputs: Inputs, run: Run, plan: Plan, tenancies: TenancyPlans) -> Plan:
@@ -432,7 +421,8 @@ def _with_tenancies(inputs: Inputs, run: Run, plan: Plan, tenancies: TenancyPlan
     undeclared = tuple(found) if is_certain else ()
     plan = replace(plan, tenancies=tuple(tenancies), undeclared=undeclared)
     warnings = [plan.running] if plan.running else []
-    warnings += [*inputs.warnings, *_policy_warnings(inputs, run), *_doubts(run, tenancies)]
+    warnings += inputs.warnings
+    warnings += [*_state_warnings(inputs, run, tenancies), *_doubts(run, tenancies)]
     for tenancy in tenancies:
         warnings += tenancy.warnings
     warnings += [item.problem for item in found if not item.is_refused]

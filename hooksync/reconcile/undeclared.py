@@ -21,12 +21,10 @@ def in_state_alone(
     state: State, plans: TenancyPlans, flags: CommandOptions
 ) -> Iterator[UndeclaredTenancy]:
     """Yield the tenancies that only the state has. `plans`: of all that is declared."""
-    keys = {plan.key for plan in plans}
-    # an unread tenancy may lack its tenant, which the log-in reports: only the server counts
-    unread = {plan.server for plan in plans if plan.live_count is None}
     for records in state.tenancies:
         key = records.key
-        if not records.entries or key in keys or key.server in unread:
+        # an unread tenancy may lack its tenant, which the log-in reports
+        if not (records.entries and all(plan.key.is_elsewhere(key) for plan in plans)):
             continue
         name = ", ".join(sorted(records.names))
         tenant = ("--tenant", key.tenant) if key.tenant else ()
