@@ -198,6 +198,13 @@ def _after_the_first(verdict: _Verdict) -> Sequence[Trial]:
     return failed if is_first and len(failed) == len(verdict.genuine) - 1 > 1 else []
 
 
+def _only_other_secret(verdict: _Verdict) -> Sequence[Trial]:
+    """All events under the first secret, if only those under further secrets pass."""
+    passed = [trial for trial in verdict.genuine if trial.state != "failed"]
+    is_other = all("other secret" in trial.features for trial in passed)
+    return verdict.failed() if passed and is_other else []
+
+
 def _lost_query(verdict: _Verdict) -> Sequence[Trial]:
     """Challenges that are refused as forged events are, although genuine events pass."""
     found = []
@@ -455,13 +462,6 @@ _CAUSES = (
         "its log shows more work for an event that came twice",
         "before the work, claim the event in one step that fails for the second delivery",
     ),
-    _Row(
-        _in_log("latin-1"),
-        "it works on an event that is signed in Latin-1, as pyPreservica's handlers do. Only who"
-        " knows the secret can sign one. But if Preservica signs bytes, it drops genuine events"
-        " with letters outside ASCII",
-        "verify the raw bytes of the body",
-    ),
     # answers to events
     _Row(
         _after_the_first,
@@ -509,7 +509,19 @@ _CAUSES = (
         " {answer}",
         "give the receiver this secret, too, and accept events of both",
     ),
+    _Row(
+        _only_other_secret,
+        "it takes only events that a further secret signed: {answer}",
+        "give the receiver the first secret, too, before Preservica signs with it",
+    ),
     _Row(_signature, "the signature that it expects {mistake}"),
+    _Row(
+        _in_log("latin-1"),
+        "it works on an event that is signed in Latin-1, as pyPreservica's handlers do. Only who"
+        " knows the secret can sign one. But if Preservica signs bytes, it drops genuine events"
+        " with letters outside ASCII",
+        "verify the raw bytes of the body",
+    ),
     _Row(
         _feature("of 150 kB"),
         "it takes no event of 150 kB: a limit, such as the 100 kB of Express: {answer}",

@@ -510,6 +510,43 @@ REFUSED: dict[str, tuple[Callable[[Good, Any], bool], str]] = {
 }  # fmt: skip
 
 
+OLD = b"the old secret of the receiver"
+
+
+def two_secrets(
+    make: Callable[[bytes, bytes], str], response: Callable[[bytes], str] | None = None
+) -> type[Good]:
+    """A receiver that verifies events under both secrets in the same way."""
+    parts: dict[str, Any] = {
+        "is_genuine": lambda self, given, body: given in (make(SECRET, body), make(OLD, body)),
+    }
+    if response is not None:
+        parts["response"] = lambda self, code, request: response(code.encode())
+    return bug(**parts)
+
+
+# receivers for a suite with two secrets and the log, and the one cause
+TWO_SECRETS = {
+    "no prefix": (two_secrets(sign), "is made of the body alone"),
+    "SHA-1 in both": (
+        two_secrets(lambda key, body: sign(key, PREFIX + body, "sha1"), lambda code: sign(SECRET, code, "sha1")),
+        "its challengeResponse is an HMAC-SHA1",
+    ),
+    "plain SHA-256 in both": (
+        two_secrets(lambda key, body: plain(PREFIX + body + key), lambda code: plain(code + SECRET)),
+        "its challengeResponse is a plain SHA-256",
+    ),
+    "Latin-1": (
+        two_secrets(lambda key, body: sign(key, PREFIX + body.decode().encode("latin-1", "replace"))), LATIN,
+    ),
+    "the new one only": (Good, "it refuses what a further secret signed"),
+    "the old one only": (
+        bug(is_genuine=lambda self, given, body: given == sign(OLD, PREFIX + body)),
+        "it takes only events that a further secret signed",
+    ),
+}  # fmt: skip
+
+
 def more_bugs() -> dict[str, tuple[type[Good], str]]:
     """Make the receivers of the tables above, for the nightly campaign."""
     made: dict[str, tuple[type[Good], str]] = {}

@@ -17,20 +17,24 @@ import pytest
 from pyPreservica.webHooksAPI import LambdaURLHandler
 
 from hooksync.core.model import HookUrl, ReceiverResult, Secret
+from hooksync.receivers.diagnosis import event_mistakes
 from hooksync.receivers.events import Delivery
 from hooksync.receivers.http_server import IncomingRequest, LoopbackServer, Reply
 from hooksync.receivers.suite import FIRST, WRONG, Sender, Trial
 from hooksync.receivers.verdict import explain
 from hooksync.service.http import Response
+from hooksync.service.signatures import name_mistake
 from tests.clocks import SteadyClock
 from tests.command_line import Run, hooksync
 from tests.lanes import nightly, sampled
 from tests.receivers.broken import (
     BUGS,
     IN_THE_LOG,
+    OLD,
     PREFIX,
     RIGHT,
     SECRET,
+    TWO_SECRETS,
     Good,
     bug,
     more_bugs,
@@ -48,7 +52,8 @@ def serving(receiver: Good) -> Iterator[str]:
 
 def fire(url: str, *arguments: str) -> Run:
     given = ["fire", "--url", url, "--secret", "env:HOOK_SECRET", *arguments]
-    environ, folder = {"HOOK_SECRET": SECRET.decode()}, Path(__file__).parent
+    environ = {"HOOK_SECRET": SECRET.decode(), "HOOK_SECRET_OLD": OLD.decode()}
+    folder = Path(__file__).parent
     return hooksync(given, environ, folder, clock=SteadyClock())  # on it, no receiver is slow
 
 
@@ -99,6 +104,22 @@ def test_the_suite_names_each_further_bug_and_no_wrong_one(name: str, tmp_path: 
     assert found["exit_code"] == 1
 
 
+@pytest.mark.parametrize("name", sampled(TWO_SECRETS, 6))
+def test_a_mistake_is_one_cause_with_two_secrets_and_the_log(name: str, tmp_path: Path) -> None:
+    receiver, sentence = TWO_SECRETS[name]
+    found = fire_with_log(receiver(), tmp_path, "--secret", "env:HOOK_SECRET_OLD")
+    [cause] = found["causes"]
+    assert sentence in cause["what"]
+
+
+def test_a_secret_that_is_decoded_as_base64_for_urls_is_named() -> None:
+    secret = "q-_q" * 8
+    given = sign(base64.urlsafe_b64decode(secret), PREFIX + b"{}")
+    mistake = name_mistake(given, event_mistakes(secret.encode(), b"{}"))
+    assert mistake
+    assert "with the secret read as base64" in mistake.what
+
+
 @pytest.mark.parametrize("name", RIGHT)
 def test_the_suite_passes_a_correct_receiver(name: str) -> None:
     found = fire_suite(RIGHT[name]())
@@ -118,9 +139,9 @@ class LogFile:
             file.write(f"{line}\n")
 
 
-def fire_with_log(receiver: Any, folder: Path) -> Any:
+def fire_with_log(receiver: Any, folder: Path, *arguments: str) -> Any:
     receiver.log = LogFile(folder / "receiver.log")
-    return fire_suite(receiver, "--log", str(receiver.log.path))
+    return fire_suite(receiver, "--log", str(receiver.log.path), *arguments)
 
 
 @pytest.mark.parametrize("name", sampled(IN_THE_LOG, 5))
