@@ -286,7 +286,7 @@ password is "sandbox-password".""",
 }
 ALL = Command("", "", "", actions=tuple(chain.from_iterable(GROUPS.values())))
 
-Run = Callable[[Any, Context], ExitCode]  # runs a command with its options
+CommandFunction = Callable[[Any, Context], ExitCode]  # runs a command with its options
 
 
 class AnyOptions(CommandOptions):
@@ -306,7 +306,7 @@ class HelpText(Exception):
 
 def read_arguments(
     words: Sequence[str], environ: Variables, given: Given | None = None
-) -> tuple[Run, CommandOptions]:
+) -> tuple[CommandFunction, CommandOptions]:
     """Read a command line. Returns the function that runs its command, and the options.
 
     Raises UsageError if the command line is wrong, or HelpText. `given`: gets the values of each
@@ -336,7 +336,7 @@ def help_text(name: str, command: Command) -> str:
     return help_of_all(GROUPS) if command is ALL else help_of(name, command, load(command)[1])
 
 
-def load(command: Command) -> tuple[Run | None, type[CommandOptions]]:
+def load(command: Command) -> tuple[CommandFunction | None, type[CommandOptions]]:
     """Import the function that runs a command, and the type of its options."""
     if not command.runs:
         return None, AnyOptions
