@@ -466,7 +466,7 @@ def at_most_two_are_unproven(run: Run) -> Iterator[str]:
 
 
 def a_saved_plan_does_what_it_shows(run: Run) -> Iterator[str]:
-    """A saved plan that is applied does what it showed, or nothing."""
+    """A saved plan that is applied does what it showed, without what it held, or nothing."""
     if run.promised is None or not run.result:
         return
     then, now = (
@@ -474,7 +474,7 @@ def a_saved_plan_does_what_it_shows(run: Run) -> Iterator[str]:
             one["name"]: {
                 (step["action"], step["address"], live_id(step))
                 for step in one["steps"]
-                if step["action"] in ACTIVE
+                if step["action"] in ACTIVE and not step["refusals"]
             }
             for one in document["tenancies"]
         }

@@ -50,8 +50,6 @@ _WRONG_ID_FIX = (
 )
 _MOST_ADDRESSES = 2  # of a tenancy, that a fix names one by one if a glob can name all
 
-Unproven = defaultdict[str, list[str]]  # addresses, by what is not known
-
 
 def emptied(plan: TenancyPlan, records: TenancyRecords) -> Iterator[Problem]:
     """Warn if the list is empty, and was not when the state was written."""
@@ -225,49 +223,45 @@ def _counts(step: Step, *, counts_paused: bool) -> bool:
     return step.action == "unsubscribe" and is_counted and NAMED_BY_REMOVE not in step.reasons
 
 
-def refuse_unproven(
+def hold_unproven(
     plans: TenancyPlans,
-    unproven: Mapping[str, Unproven],
+    tried: Mapping[str, Container[str]],
     flags: CommandOptions,
     *,
     recorded: Container[str],
     is_empty: bool,
 ) -> TenancyPlans:
-    """Hold the addresses of what is not known, by tenancy in `unproven`.
+    """Hold the addresses of what is not known. One command names all that need the same.
 
     If the state has no record of a tenancy with an unknown secret, the state may be a wrong one, so
-    the tenancy is refused. One command names all addresses with the same kinds of problems.
-    `recorded`: the names of the tenancies that the state has. `is_empty`: whether it has none.
+    the tenancy is refused. `tried`: the addresses under which too many attempts are open, by
+    tenancy. `recorded`: the tenancies that the state has. `is_empty`: whether it has none.
     """
-    alike = defaultdict[frozenset[str], Unproven](lambda: defaultdict(list))
-    declared = Counter[str]()
-    unknown = Counter[str]()
+    unproven: defaultdict[str, list[str]] = defaultdict(list)
     for plan in plans:
-        kinds = unproven[plan.name]
-        for why, addresses in kinds.items():
-            alike[frozenset(kinds)][why] += addresses
-        declared[plan.name] = plan.declared_count
-        unknown[plan.name] = plan.declared_count
-        if plan.live_count is not None:
-            unknown[plan.name] = len(kinds.get(SECRET_UNKNOWN.text, ()))
+        for why, addresses in _list_unproven(plan, tried.get(plan.name, ())).items():
+            unproven[why] += addresses
+    declared = Counter({plan.name: plan.declared_count for plan in plans})
+    # how many addresses --adopt would take: a tenancy that could not be read may have more
+    unknown = Counter(address.partition("/")[0] for address in unproven[SECRET_UNKNOWN.text])
+    unread = [plan for plan in plans if plan.live_count is None]
+    unknown += Counter({plan.name: plan.declared_count for plan in unread})
     fixes = {}
-    for whys, found in alike.items():
-        adopted = _smallest_globs(found[SECRET_UNKNOWN.text], +unknown)
-        for why, addresses in found.items():
-            found[why] = _smallest_globs(addresses, declared)
-        fixes[whys] = _unproven_fix(found, adopted, flags, is_empty=is_empty)
-    refused = []
+    for why, addresses in unproven.items():
+        adopted = _smallest_globs(addresses, unknown)
+        replaced = _smallest_globs(addresses, declared)
+        fixes[why] = _unproven_fix(why, adopted, replaced, flags, is_empty=is_empty)
+    held = []
     for plan in plans:
-        kinds = unproven[plan.name]
-        for why, addresses in kinds.items():
+        for why, addresses in _list_unproven(plan, tried.get(plan.name, ())).items():
             what = f"{plan.name}: {why}: {shortened(addresses)}"
-            problem = Problem(what, fixes[frozenset(kinds)], plan.location)
+            problem = Problem(what, fixes[why], plan.location)
             if why == SECRET_UNKNOWN.text and plan.name not in recorded:
                 plan = replace(plan, refusals=(*plan.refusals, problem))
             else:
                 plan = with_held(plan, dict.fromkeys(addresses, problem))
-        refused.append(plan)
-    return refused
+        held.append(plan)
+    return held
 
 
 def refuse_paused(
@@ -309,12 +303,9 @@ def _smallest_globs(addresses: list[str], counts: Counter[str]) -> list[str]:
     return list(dict.fromkeys(globs))
 
 
-def list_unproven(plan: TenancyPlan, tried: Container[str]) -> Unproven:
-    """List the addresses whose secrets are unknown, and those not to be created again.
-
-    `tried`: the addresses under which too many attempts are open.
-    """
-    unproven: Unproven = defaultdict(list)
+def _list_unproven(plan: TenancyPlan, tried: Container[str]) -> Mapping[str, list[str]]:
+    """List the addresses whose secrets are unknown, and those not to be created again."""
+    unproven = defaultdict(list)
     for step in plan.steps:
         if REPLACED_OUTSIDE in step.reasons:
             unproven[_OUTSIDE].append(step.declared_side.address)
@@ -326,22 +317,18 @@ def list_unproven(plan: TenancyPlan, tried: Container[str]) -> Unproven:
 
 
 def _unproven_fix(
-    globs: Unproven, adopted: list[str], flags: CommandOptions, *, is_empty: bool
+    why: str, adopted: list[str], replaced: list[str], flags: CommandOptions, *, is_empty: bool
 ) -> str:
-    """Word what a person can do. `globs`: to replace; `adopted`: to adopt instead."""
-    outside = globs[_OUTSIDE]
-    unknown = globs[SECRET_UNKNOWN.text]
-    tried = globs[_TRIED]
-    again = flags.applying([*outside, *unknown, *tried])
-    fix = f"`{again}` makes new subscriptions with the declared secrets"
-    if unknown:
-        adopting = flags.applying([*outside, *tried], adopted)
+    """Word what a person can do. `adopted`, `replaced`: globs of the same addresses."""
+    fix = f"`{flags.applying(replaced)}` makes new subscriptions with the declared secrets"
+    if why == _TRIED:
+        return f"look at what is live with `{flags.command('list')}`; then {fix}"
+    if why == SECRET_UNKNOWN.text:
+        adopting = flags.applying([], adopted)
         fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
-    if unknown and is_empty:
-        push = flags.command("state push", "FILE")
-        fix = f"if the state is elsewhere, `{push}` first; otherwise {fix}"
-    if tried:
-        fix = f"look at what is live with `{flags.command('list')}`; then {fix}"
+        if is_empty:
+            push = flags.command("state push", "FILE")
+            fix = f"if the state is elsewhere, `{push}` first; otherwise {fix}"
     return fix
 
 

@@ -50,13 +50,12 @@ from hooksync.reconcile.plan import (
 )
 from hooksync.reconcile.refusals import (
     emptied,
+    hold_unproven,
     judge_ids,
     limit_reasons,
-    list_unproven,
     policy_reasons,
     raised_limit,
     refuse_paused,
-    refuse_unproven,
     wrong_removals,
 )
 from hooksync.service.challenges import ProbeTarget, probe_all
@@ -118,20 +117,18 @@ class Planner(Record):
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
         comparisons = {comparison.tenancy.name: comparison for comparison in self.compare(fetched)}
         plans = []
-        unproven = {}
+        tried = {}
         recorded = set()
         for item in fetched:
             plan = empty_plan(item.tenancy, item.errors, item.refusals)
-            tried: Container[str] = ()
             if comparison := comparisons.get(plan.name):
                 plan = self._judged(comparison)
-                plan, tried = _with_attempts(comparison, plan, self.running)
+                plan, tried[plan.name] = _with_attempts(comparison, plan, self.running)
                 if comparison.history.records.subscriptions:
                     recorded.add(plan.name)
-            unproven[plan.name] = list_unproven(plan, tried)
             plans.append(plan)
         is_empty = not (self.state and self.state.addresses)
-        return refuse_unproven(plans, unproven, self.flags, recorded=recorded, is_empty=is_empty)
+        return hold_unproven(plans, tried, self.flags, recorded=recorded, is_empty=is_empty)
 
     def compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
         """Pair what is declared and live in each tenancy, and derive the keys of all secrets.

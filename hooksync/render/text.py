@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
-from hooksync.core.errors import by_fix, pluralised
+from hooksync.core.errors import by_fix, pluralised, shortened
 from hooksync.core.model import Notes
 from hooksync.core.record import fields_of
 from hooksync.core.redaction import printable
@@ -115,6 +115,9 @@ def tenancy_lines(plan: Plan, *, shows_kept: bool) -> Lines:
         shown = [*written_steps(steps, tenancy)]
         if not (shows_kept or plan.is_report):
             shown += _left_lines(tenancy)
+        if shows_kept and tenancy.idle_attempts:
+            addresses = shortened(tenancy.idle_attempts)
+            shown += unstyled([f"?   attempts of earlier runs that nobody needs: {addresses}"])
         lines += unstyled([head_of(tenancy), ""])
         lines += [*shown, ("", "")] if shown else []
     if lines and quiet:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-import pytest
-
-from hooksync.core.errors import HooksyncError, Problem
-from hooksync.core.model import DeclaredSubscription, Secret, TenancyKey
+from hooksync.core.errors import Problem
+from hooksync.core.model import Secret, TenancyKey
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import NEXT_RUN, Selection
 from tests.fakes import LIE, FakeService, lost, rejected
@@ -36,81 +34,7 @@ def test_an_apply_records_what_it_made_and_closes_its_attempts() -> None:
     assert tenant.state.serial == serial  # nothing changed, so nothing is written
 
 
-def test_a_rotation_is_noticed_and_only_a_success_response_proves_the_new_secret() -> None:
-    tenant = Tenant(tenancy(ONE))
-    tenant.apply()
-    tenant.value = NEW_VALUE
-    tenant.service.on_subscribe = deque([CUT])
-    assert told(tenant.plan()) == ["resubscribe new-1 secret-changed"]
-    assert results(tenant.apply()) == ["unsettled"]
-    [newest] = tenant.attempts
-    assert not newest.is_proven
-    assert told(tenant.plan()) == [
-        "resubscribe new-1 secret-changed",
-        f"unsubscribe {newest.id} duplicate",
-    ]
-    assert tenant.apply().is_as_declared
-    [entry] = tenant.records.entries
-    assert entry.fingerprint
-    assert list(tenant.service.live) == [entry.id]
-    assert tenant.attempts == ()
-
-
 # --- runs that are killed, and responses that are lost
-
-
-@pytest.mark.parametrize("is_made", [True, False])
-def test_the_next_run_finishes_a_killed_run(is_made: bool) -> None:
-    tenant = Tenant(tenancy(ONE, owns="made"))
-    tenant.apply(is_killed=True)
-    if not is_made:
-        tenant.service.live.clear()
-    assert len(tenant.attempts) == 1
-    expected = ["resubscribe new-1 unconfirmed"] if is_made else ["subscribe new"]
-    assert told(tenant.plan()) == expected
-    assert tenant.apply().is_as_declared
-    [entry] = tenant.records.entries
-    assert entry.fingerprint
-    assert list(tenant.service.live) == [entry.id]
-    tenant.apply()
-    assert tenant.records.subscriptions == (entry,)
-
-
-def test_an_attempt_is_open_until_a_list_shows_it_or_an_hour_after_a_newer_entry() -> None:
-    tenant = Tenant(tenancy(ONE))
-    tenant.service.on_subscribe = deque([lost()])
-    assert results(tenant.apply()) == ["unsettled"]
-    assert tenant.plan().open_attempts == (ADDRESS,)
-    tenant.service.live["late"] = live("late")
-    assert told(tenant.plan()) == ["resubscribe late unconfirmed"]
-    tenant.service.live.clear()
-    assert told(tenant.plan()) == ["subscribe new"]
-    assert tenant.apply().is_as_declared
-    assert len(tenant.attempts) == 1
-    assert tenant.plan().open_attempts == ()  # a newer entry exists
-    assert tenant.apply().is_as_declared
-    assert tenant.attempts == ()
-
-
-def test_of_two_subscriptions_for_one_attempt_one_is_found_and_the_other_is_foreign() -> None:
-    tenant = Tenant(tenancy(ONE, owns="made"))
-    tenant.service.on_subscribe = deque([lost()])
-    tenant.apply()
-    tenant.service.live = {name: live(name) for name in ("one", "two")}
-    assert told(tenant.plan()) == ["resubscribe one unconfirmed", "leave two duplicate"]
-
-
-def test_a_job_that_is_killed_again_and_again_makes_two_and_is_then_refused() -> None:
-    tenant = Tenant(tenancy(ONE, owns="made"), FakeService(on_subscribe=deque([CUT] * 2)))
-    for _ in range(5):
-        tenant.apply(is_killed=True)
-    assert len(tenant.service.live) == 2
-    [problem] = refused(tenant.plan())
-    assert f"two attempts are open, so it is not created again: {ADDRESS}" in problem.what
-    assert f"--replace {ADDRESS}" in problem.fix
-    tenant.options = REPLACING
-    assert tenant.apply().is_as_declared
-    assert len(tenant.service.live) == 1
 
 
 def test_after_two_lost_responses_nothing_is_created_until_replace() -> None:
@@ -132,31 +56,6 @@ def test_after_two_lost_responses_nothing_is_created_until_replace() -> None:
     assert (len(tenant.service.live), tenant.attempts) == (1, ())
 
 
-@pytest.mark.parametrize("without", [(replace(ONE, enabled=False),), ()])
-def test_what_was_paused_or_dropped_is_subscribed_again_without_its_old_attempts(
-    without: tuple[DeclaredSubscription, ...],
-) -> None:
-    tenant = Tenant(tenancy(ONE))
-    tenant.service.on_subscribe = deque([lost()] * 2)
-    for _ in range(2):
-        tenant.apply()
-    tenant.wanted = tenancy(*without)
-    tenant.apply()
-    assert tenant.attempts == ()
-    tenant.wanted = tenancy(ONE)
-    assert tenant.apply().is_as_declared
-
-
-def test_two_refused_responses_leave_no_attempt_and_no_refusal() -> None:
-    tenant = Tenant(tenancy(ONE))
-    tenant.service.on_subscribe = deque([rejected(400)] * 2)
-    for _ in range(2):
-        assert results(tenant.apply()) == ["failed"]
-        assert tenant.attempts == ()
-    assert refused(tenant.plan()) == ()
-    assert tenant.apply().is_as_declared
-
-
 def test_a_lost_response_whose_edit_is_reverted_is_neither_awaited_nor_refused() -> None:
     tenant = Tenant(tenancy(ONE))
     tenant.apply()
@@ -175,107 +74,7 @@ def test_a_lost_response_whose_edit_is_reverted_is_neither_awaited_nor_refused()
     assert tenant.apply().is_as_declared
 
 
-def test_an_attempt_that_a_list_shows_after_a_newer_one_is_removed_as_a_duplicate() -> None:
-    tenant = Tenant(tenancy(ONE, owns="none"))
-    tenant.service.on_subscribe = deque([CUT])
-    tenant.service.hidden = {"new-1"}
-    tenant.apply()
-    assert tenant.apply().is_as_declared
-    tenant.service.hidden.clear()
-    assert told(tenant.plan())[0] == "unsubscribe new-1 duplicate"
-    assert tenant.apply().is_as_declared
-    assert len(tenant.service.live) == 1
-
-
-def test_a_rotation_that_was_killed_leaves_no_old_subscription_whatever_is_owned() -> None:
-    tenant = Tenant(tenancy(ONE, owns="none"))
-    tenant.apply()
-    tenant.value = NEW_VALUE
-    tenant.service.on_unsubscribe = deque([rejected(400)])  # it is killed before this call
-    tenant.apply(is_killed=True)
-    assert len(tenant.service.live) == 2
-    assert tenant.apply().is_as_declared
-    assert [entry.id for entry in tenant.records.entries] == list(tenant.service.live)
-
-
 # --- responses without an id, and ids that prove nothing
-
-
-def no_ids(**settings: object) -> FakeService:
-    return FakeService(tells_ids=False, **settings)  # type: ignore[arg-type]
-
-
-def test_a_late_subscription_without_an_id_is_not_taken_for_the_one_after_a_rotation() -> None:
-    tenant = Tenant(tenancy(ONE), no_ids())
-    tenant.service.hidden = {"new-1", "new-4"}
-    assert results(tenant.apply()) == ["unsettled"]
-    tenant.value = NEW_VALUE
-    tenant.advance = lambda: tenant.service.hidden.discard("new-1")  # it appears now
-    assert results(tenant.apply()) == ["unsettled"]
-    assert tenant.records.entries == ()
-    assert [(one.id, one.is_proven) for one in tenant.attempts] == [("new-1", False), ("", False)]
-
-
-def test_two_attempts_that_lists_show_in_the_opposite_order_prove_no_secret() -> None:
-    tenant = Tenant(tenancy(ONE, owns="made"), no_ids())
-    for identifier in ("new-1", "new-4"):
-        tenant.service.hidden.add(identifier)
-        tenant.apply()
-    for identifier in ("new-4", "new-1"):
-        tenant.service.hidden.discard(identifier)
-        assert tenant.plan().steps[0].origin == "found"
-    assert "two attempts are open" in refused(tenant.plan())[0].what
-    tenant.options = REPLACING
-    assert tenant.apply().is_as_declared
-    assert len(tenant.service.live) == 1
-
-
-def test_the_id_of_a_subscription_that_exists_already_is_no_proof() -> None:
-    tenant = Tenant(tenancy(ONE), FakeService.holding([live("old")], is_upsert=True))
-    tenant.remember(made("old", ONE))
-    tenant.value = NEW_VALUE
-    assert results(tenant.apply()) == ["unsettled"]
-    assert told(tenant.plan()) == ["resubscribe old secret-changed"]
-    [entry] = tenant.records.entries
-    assert entry == made("old", ONE)
-
-
-def test_the_id_of_nothing_is_awaited_and_then_bounded() -> None:
-    tenant = Tenant(tenancy(ONE))
-    tenant.service.on_subscribe = deque([LIE, LIE, LIE])
-    for _ in range(2):
-        assert results(tenant.apply()) == ["unsettled"]
-    assert "two attempts are open" in refused(tenant.plan())[0].what
-    tenant.wanted = tenancy()  # the name is dropped
-    assert tenant.plan().steps == ()
-    tenant.apply()
-    assert len(tenant.attempts) == 2  # each claims its own id, and nothing else
-    assert tenant.plan().awaited == []
-
-
-def test_what_is_dropped_before_a_list_shows_it_is_removed_when_a_list_shows_it() -> None:
-    tenant = Tenant(tenancy(ONE, owns="made"))
-    tenant.service.hidden = {"new-1"}
-    assert results(tenant.apply()) == ["unsettled"]
-    tenant.wanted = tenancy(owns="made")
-    tenant.apply()
-    assert (tenant.plan().steps, tenant.plan().open_attempts) == ((), ())
-    tenant.service.hidden.clear()
-    assert told(tenant.plan()) == ["unsubscribe new-1 undeclared"]
-
-
-@pytest.mark.parametrize("failure", [rejected(400), rejected(409), lost()])
-def test_a_found_subscription_stays_if_its_replacement_fails(failure: HooksyncError) -> None:
-    tenant = Tenant(tenancy(ONE, owns="none"))
-    tenant.service.on_subscribe = deque([CUT])
-    tenant.apply()
-    tenant.service.on_subscribe = deque([failure])
-    assert not tenant.apply().is_as_declared
-    assert list(tenant.service.live) == ["new-1"]
-    tenant.options = REPLACING
-    assert tenant.apply().is_as_declared
-    [entry] = tenant.records.entries
-    assert list(tenant.service.live) == [entry.id]
 
 
 def test_what_a_list_shows_after_a_conflict_is_found_and_not_foreign() -> None:

@@ -15,7 +15,6 @@ from hooksync.reconcile.diff import is_owned
 from hooksync.reconcile.plan import Selection, not_begun
 from hooksync.reconcile.run import FEW_SALTS, MOST_SALTS, FetchedTenancy
 from hooksync.state.fingerprints import Key, KeyRing, Salt, SecretWithSalt
-from hooksync.state.model import SubscriptionRecord, TenancyRecords
 from tests.makers import HERE, declared, live, tenancy
 from tests.reconcile.planning import (
     NOTHING,
@@ -25,12 +24,10 @@ from tests.reconcile.planning import (
     planner,
     refused,
     told,
-    tried,
 )
-from tests.state_makers import SALT, attempt, records, state
+from tests.state_makers import SALT, records, state
 
 ONE = declared()
-TRIED = [tried(ONE, run=1), tried(ONE, run=2)]
 
 
 def reasons(limit: UnsubscribeLimit, removed: int, kept: int, **settings: object) -> list[str]:
@@ -86,39 +83,6 @@ def test_unknown_secrets_are_refused_and_the_fix_names_adopt_and_replace() -> No
     assert "state push" in problem.fix
 
 
-@pytest.mark.parametrize(
-    ("made_before", "there", "replaces", "is_refused"),
-    [
-        (TRIED[:1], False, False, False),
-        (TRIED, False, False, True),
-        ([*TRIED, tried(ONE, run=3)], False, False, True),
-        (TRIED, False, True, False),  # --replace allows one more try
-        (TRIED, True, False, True),  # one is found
-        ([*TRIED, made("1", ONE, run=3)], True, False, False),  # nothing is created
-        ([*TRIED, made("gone", ONE, run=3)], False, False, False),  # an entry is newer
-        (
-            [records(*(attempt(run=run) for run in (1, 2)), tenant="other")],
-            False,
-            False,
-            False,
-        ),  # different tenancy
-    ],
-)
-def test_under_two_open_attempts_an_address_is_created_again_only_by_replace(
-    made_before: list[SubscriptionRecord | TenancyRecords],
-    there: bool,
-    replaces: bool,
-    is_refused: bool,
-) -> None:
-    options = Selection(replace=(ONE.address,) if replaces else ())
-    plan = planned(tenancy(ONE), [live("1")] if there else [], *made_before, options=options)
-    whats = [problem.what for problem in refused(plan)]
-    what = "prod: two attempts are open, so it is not created again: prod/catalogue/MOVED"
-    assert whats == ([what] if is_refused else [])
-    if is_refused:
-        assert "--replace prod/catalogue/MOVED" in refused(plan)[0].fix
-
-
 def test_a_list_of_many_addresses_ends_with_the_number_of_the_others() -> None:
     assert shortened(["a", "b", "c", "d", "e"]) == "a, b, c, d, e"
     assert shortened(["a", "b", "c", "d", "e", "f", "g"]) == "a, b, c, d, e and 2 more"
@@ -141,17 +105,6 @@ def test_each_refusal_has_a_place_and_a_fix_that_names_owns_before_the_limit() -
 def test_a_plan_that_removes_all_while_none_is_declared_is_refused(removed: int) -> None:
     said = f"prod: would unsubscribe all it owns ({removed}), since none is declared"
     assert reasons(UnsubscribeLimit(number=5), removed, 0) == [said]
-
-
-def test_one_command_replaces_all_that_is_refused_in_a_tenancy() -> None:
-    names = ("outside", "unknown", "catalogue")
-    one, two, three = (declared(f"https://h.example/{name}", name=name) for name in names)
-    owner = tenancy(one, two, three)
-    there = [live("1", one.url.full), live("2", two.url.full)]
-    plan = planned(owner, there, made("gone", one), *(tried(three, run=run) for run in (1, 2)))
-    again = "`hooksync apply " + " ".join(f"--replace prod/{name}/MOVED" for name in names) + "`"
-    assert len(refused(plan)) == 3
-    assert all(again in problem.fix for problem in refused(plan))
 
 
 def test_one_command_names_the_tenancies_with_the_same_problem_and_no_other() -> None:
