@@ -75,13 +75,14 @@ def state_sentences(plan: Plan) -> list[str]:
     """Report that there is no state, and whether it may be lost."""
     if plan.is_report or not plan.state_missing:
         return []
-    missing = f"There is no state at {plan.state}, although"
-    if plan.secret_unknown:
-        live = pluralised(plan.secret_unknown, "declared subscription")
-        return [f"{missing} {live} are live."]
+    live = sum(step.address is not None and step.live is not None for step in plan.steps)
+    if live:
+        found = pluralised(live, "declared subscription")
+        return [f"There is no state at {plan.state}; already live: {found}."]
     if plan.state_used:
         push = f"`hooksync state push FILE --state {quote(plan.state or '')}`"
-        return [f"{missing} a run has used this place: if somebody deleted it, {push} first."]
+        missing = f"There is no state at {plan.state}, although a run has used this place"
+        return [f"{missing}: if somebody deleted it, {push} first."]
     text = f"No state yet ({plan.state}): the first apply creates it."
     counts = plan.counts()
     return [text, _MOVED_UNSEEN] if counts["subscribe"] and counts["leave"] else [text]

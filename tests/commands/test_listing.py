@@ -116,7 +116,7 @@ def test_a_live_url_of_many_short_segments_does_not_make_a_command_hang(
         ({"CATALOGUE_SECRET": "another-secret-0123456789abcdef"}, (), "secrets: 2 changed."),
         ({"CATALOGUE_SECRET": ""}, (), "secrets: 2 not set."),
         ({}, ("--no-state",), "secrets: 2 unknown."),
-        ({}, ("--state", "other.state.json"), "no state at other.state.json, although 2 declared subscriptions are live"),
+        ({}, ("--state", "other.state.json"), "no state at other.state.json; already live: 2 declared subscriptions"),
         ({}, ("--target", "*/MOVED"), "List: 1 live in 1 tenancy, 1 of them declared; secrets: 1 same."),
         ({"FN_KEY": "another-key-0123456789abcdef"}, (), "    url changed, "),
     ],

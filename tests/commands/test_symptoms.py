@@ -201,7 +201,7 @@ def test_a_lost_state_beside_live_subscriptions_is_not_taken_for_a_new_one(place
     (place.folder / "hooks.state.json").rename(place.folder / "old.json")
     run = place.run("plan")
     assert "No state yet" not in run.text
-    said = "no state at hooks.state.json, although 2 declared subscriptions are live"
+    said = "no state at hooks.state.json; already live: 2 declared subscriptions"
     assert said in run.out
     [push, *_] = re.findall("`(hooksync [^`]*)`", run.err)
     words = [word.replace("FILE", "old.json") for word in shlex.split(push)]
