@@ -60,7 +60,7 @@ from hooksync.service.http import Caller, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost
 from hooksync.state.fingerprints import Derive, KeyRing, derive_key
-from hooksync.state.model import NO_STATE, State
+from hooksync.state.model import NO_STATE
 from hooksync.state.store import OpenStore, StateStore, load_state, open_store, run_lock
 
 __all__ = [
@@ -292,10 +292,19 @@ def _make_planner(
     """Read the state. Raises UsageError for globs that match no known address."""
     state = load_state(store, writes=is_apply) if store else None
     options = inputs.options
+    selection = inputs.selection
     if not inputs.receipt:  # a saved plan is compared tenancy by tenancy
-        _refuse_unmatched(inputs, state or NO_STATE)
+        selected: list[str] = []
+        others = [*(state or NO_STATE).addresses]
+        for tenancy in inputs.tenancies:
+            selected += [subscription.address for subscription in tenancy.subscriptions]
+            others += [subscription.address for subscription in tenancy.not_selected]
+        known = [*selected, *others]
+        declarations.refuse_unmatched("--target", selection.target, known, "address")
+        declarations.refuse_unmatched("--replace", selection.replace, selected, "address")
+        declarations.refuse_unmatched("--adopt", selection.adopt, selected, "address")
     return Planner(
-        inputs.selection,
+        selection,
         state,
         secrets,
         KeyRing(options.parallelism, derive, store.key if store else None),
@@ -304,20 +313,6 @@ def _make_planner(
         flags=options,
         other=None if is_apply else _other_run(store),
     )
-
-
-def _refuse_unmatched(inputs: Inputs, state: State) -> None:
-    """Raise UsageError for globs that match no address of the files or of the state."""
-    selection = inputs.selection
-    selected: list[str] = []
-    others = [*state.addresses]
-    for tenancy in inputs.tenancies:
-        selected += [subscription.address for subscription in tenancy.subscriptions]
-        others += [subscription.address for subscription in tenancy.not_selected]
-    known = [*selected, *others]
-    declarations.refuse_unmatched("--target", selection.target, known, "address")
-    declarations.refuse_unmatched("--replace", selection.replace, selected, "address")
-    declarations.refuse_unmatched("--adopt", selection.adopt, selected, "address")
 
 
 def make_plan(inputs: Inputs, run: Run, *, probes: bool = False) -> Plan:

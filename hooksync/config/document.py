@@ -277,7 +277,9 @@ class _TenancyReader:
         if missing or written is None:
             return
         secret = self._reference(fields, "secret")
-        plain = _plain_fields(fields)
+        plain = given_fields(model.PlainFields, fields)
+        adopted = fields.get("adopt", ())
+        plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
         if not self._is_enabled:
             plain["enabled"] = False
         for trigger in triggers:
@@ -346,11 +348,3 @@ class _TenancyReader:
 
     def _note(self, what: str, fix: str, where: model.Location) -> None:
         self._problems.append(Problem(what, fix, where))
-
-
-def _plain_fields(fields: YamlMap) -> dict[str, Any]:
-    """Return the fields of a subscription that the plan takes unchanged; one id is a tuple, too."""
-    plain = given_fields(model.PlainFields, fields)
-    adopted = fields.get("adopt", ())
-    plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
-    return plain

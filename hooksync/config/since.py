@@ -22,7 +22,6 @@ from hooksync.config.policy import policy_path
 from hooksync.core.errors import FileError, Problem, Problems, UsageError, os_reason
 from hooksync.core.git import FAILURES, Git, find_git
 from hooksync.core.model import Location, Notes, Variables
-from hooksync.core.programs import ProgramOutput
 from hooksync.core.record import Record, asdict, replace
 from hooksync.core.redaction import Redactor, printable
 
@@ -93,17 +92,21 @@ class _MergeBase:
     def __init__(self, git: Git, folder: str, ref: str) -> None:
         """`folder`: of the first hooks file. Raises UsageError if there is no such commit."""
         self._git = git
-        self._ref = printable(ref)
         # the folder of the repository, as the path of the hooks files names it
         self._root = git.folder
         for place in PurePath(folder, "x").parents:
             if os.path.samefile(place, git.folder):
                 self._root = str(place)
-        code, out, errors = self._run("merge-base", "HEAD", "--end-of-options", ref)
+        start = f"--since {printable(ref)}"
+        try:
+            code, out, errors = git.run("merge-base", "HEAD", "--end-of-options", ref)
+        except FAILURES as error:
+            what = f"{start}: `git merge-base` in {git.folder}: {os_reason(error)}"
+            raise UsageError(Problem(what, "check that git works there")) from None
         if code:
             reason = Redactor().quote(errors.decode("utf-8", "replace"))
-            reason = reason or f"this clone has no common commit of HEAD and {self._ref}"
-            raise self._error(reason, _REF_FIX)
+            reason = reason or "this clone has no common commit of HEAD and it"
+            raise UsageError(Problem(f"{start}: {reason}", _REF_FIX))
         self._commit = os.fsdecode(out).strip()
 
     def differs(self, path: str) -> bool:
@@ -153,23 +156,14 @@ class _MergeBase:
         Git follows no link on the way to them.
         """
         place = self._name(path) + path[len(path.rstrip(os.sep)) :]
-        _, out, _ = self._run("ls-tree", "-z", "--name-only", self._commit, "--", place)
+        out = b""
+        with suppress(*FAILURES):
+            _, out, _ = self._git.run("ls-tree", "-z", "--name-only", self._commit, "--", place)
         return [os.path.basename(name) for name in os.fsdecode(out).split("\0")[:-1]]
 
     def _name(self, path: str) -> str:
         """Return the path of a file within the repository; outside of it, it begins with `..`."""
         return os.path.relpath(os.path.abspath(path), self._root)
-
-    def _run(self, *arguments: str) -> ProgramOutput:
-        """Run git. Raises an error that names the command and the folder if git cannot run."""
-        try:
-            return self._git.run(*arguments)
-        except FAILURES as error:
-            reason = f"`git {arguments[0]}` in {self._git.folder}: {os_reason(error)}"
-            raise self._error(reason, "check that git works there") from None
-
-    def _error(self, reason: str, fix: str) -> UsageError:
-        return UsageError(Problem(f"--since {self._ref}: {reason}", fix))
 
 
 def _comparable(tenancy: TenancyDeclaration) -> object:
