@@ -50,7 +50,7 @@ def attempt(name: str = "catalogue", *, run: int = 1, **fields: object) -> Attem
     made = Attempt(
         f"prod/{name}/MOVED", run, AT, DECLARED, {"include_identifiers": True}, seen=("2" * 32,)
     )
-    return replace(made.sent_with(KEY, SALT, PROD), **fields)
+    return replace(made.made_with(KEY, SALT, PROD), **fields)
 
 
 def records(*made: SubscriptionRecord, tenant: str = "brama") -> TenancyRecords:

@@ -292,7 +292,7 @@ class Journal:
                 is_requested = REQUESTED in step.reasons
                 attempt = Attempt(**self._fields(step, state), seen=seen, is_requested=is_requested)
                 proof = self._keys[step.declared_side.secret]
-                attempts.append(attempt.sent_with(*proof, plan.key))
+                attempts.append(attempt.made_with(*proof, plan.key))
             if step.is_due and step.removes:
                 marks.add(step.id)
         return replace(records, attempts=tuple(attempts), marks=tuple(marks))

@@ -164,7 +164,11 @@ class Planner(Record):
         """Pair what is declared and live in a tenancy, with what the state has about it."""
         state = self.state or NO_STATE
         live = item.live or ()
-        history = self._history(state, item.tenancy, live)
+        history = replace(
+            history_of(state, item.tenancy, live),
+            is_trusted=self.is_trusted,
+            has_state=self.place is not None,
+        )
         pairs = pair(item.tenancy, live, history)
         secrets = {}
         tagged = set()
@@ -180,14 +184,6 @@ class Planner(Record):
                 secrets[entry.id] = secret, state.salts_by_id[entry.salt]
         return Comparison(
             item.tenancy, live, self.selection, history, pairs, self.ring, tagged, secrets, no_value
-        )
-
-    def _history(self, state: State, tenancy: Tenancy, live: LiveSubscriptions) -> History:
-        """Gather what the state contains about a tenancy, and how far this run trusts it."""
-        return replace(
-            history_of(state, tenancy, live),
-            is_trusted=self.is_trusted,
-            has_state=self.place is not None,
         )
 
     def _judged(self, comparison: Comparison) -> TenancyPlan:

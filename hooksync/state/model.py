@@ -48,8 +48,12 @@ class SubscriptionRecord(Record):
         return hmac.compare_digest(self.fingerprint, fingerprint(key, tenancy, self.id))
 
     def made_with(self, key: Key, salt: Salt, tenancy: TenancyKey) -> Self:
-        """Add the fingerprint of a secret. `key`: of that secret, derived with `salt`."""
-        return replace(self, salt=salt.id, fingerprint=fingerprint(key, tenancy, self.id))
+        """Add the fingerprint of a secret. `key`: of that secret, derived with `salt`.
+
+        It is bound to the id, or to the identity as long as there is no id.
+        """
+        bound = fingerprint(key, tenancy, self.id or self.identity)
+        return replace(self, salt=salt.id, fingerprint=bound)
 
 
 class StateEntry(SubscriptionRecord, rename={"is_adopted": "adopted"}):
@@ -82,11 +86,6 @@ class Attempt(SubscriptionRecord, rename={"is_proven": "proven", "is_requested":
             return True
         mine = (self.salt, self.fingerprint, self.content)
         return mine == (other.salt, other.fingerprint, other.content)
-
-    def sent_with(self, key: Key, salt: Salt, tenancy: TenancyKey) -> Attempt:
-        """Add the fingerprint of the secret to be sent."""
-        sent = fingerprint(key, tenancy, self.identity)
-        return replace(self, salt=salt.id, fingerprint=sent)
 
     def proven(self, identifier: str, key: Key, salt: Salt, tenancy: TenancyKey) -> Attempt:
         """Add the id of a response, which proves the secret."""

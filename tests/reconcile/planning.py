@@ -51,7 +51,7 @@ def tried(one: DeclaredSubscription, *, run: int = 1, **fields: object) -> Attem
     """Return an attempt to make a subscription, of which neither a response nor a list said more."""
     digest = identity_digest(URL_SALT, one.key)
     attempt = Attempt(one.address, run, AT, digest, one.content)
-    sent = attempt.sent_with(derive((Secret(VALUE), SALT)), SALT, PROD)
+    sent = attempt.made_with(derive((Secret(VALUE), SALT)), SALT, PROD)
     return replace(sent, **fields)
 
 

@@ -53,18 +53,6 @@ def test_an_undeclared_subscription_is_removed_only_after_a_list_shows_the_new_o
     assert tenant.service.calls == [CREATE, "list", "unsubscribe gone", "list"]
 
 
-def test_remove_first_creates_each_subscription_right_after_its_removal() -> None:
-    wanted = [declared(f"https://h.example/{name}", name=name) for name in "ab"]
-    there = [live(name, f"https://h.example/{name}", include_identifiers=False) for name in "ab"]
-    tenant = Tenant(tenancy(*wanted, replacement="remove-first"), FakeService.holding(there))
-    tenant.remember_live()
-    tenant.width = 1  # one call at a time
-    assert tenant.apply().is_as_declared
-    for name in "ab":
-        first = tenant.service.calls.index(f"unsubscribe {name}")
-        assert tenant.service.calls[first + 1] == f"subscribe https://h.example/{name}"
-
-
 ENDS = {  # service | replacement | result, reason and fix | live ids afterwards
     "a conflict": (
         FakeService.holding([OLD], refuses_duplicates=True),

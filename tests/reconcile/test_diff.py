@@ -171,16 +171,6 @@ def test_a_forged_state_pairs_no_subscription_with_a_different_declaration() -> 
     assert told(plan)[0] == "unsubscribe x undeclared"
 
 
-def test_subscriptions_with_new_or_swapped_names_are_kept() -> None:
-    renamed = declared(name="renamed")
-    assert told(planned(tenancy(renamed), [live("a")], made("a", ONE))) == ["keep a"]
-    one = declared("https://h.example/a", name="a")
-    two = declared("https://h.example/b", name="b")
-    there = [live("1", "https://h.example/b"), live("2", "https://h.example/a")]
-    swapped = [made("1", replace(two, name="a")), made("2", replace(one, name="b"))]
-    assert told(planned(tenancy(one, two), there, *swapped)) == ["keep 2", "keep 1"]
-
-
 # --- moves
 
 
@@ -202,13 +192,6 @@ def test_a_move_replaces_only_what_this_file_owns(owns: object, expected: list[s
     there = live("old", OLD_URL, include_identifiers=False)
     entry = made("old", BEFORE, value="the-secret-before-it-was-rotated")
     assert told(planned(tenancy(ONE, owns=owns), [there], entry)) == expected
-
-
-def test_of_two_old_urls_the_newer_is_replaced_and_the_older_is_removed() -> None:
-    older = replace(ONE, url=declared("https://older.example/a").url)
-    there = [live("old", OLD_URL), live("older", older.url.full)]
-    plan = planned(tenancy(ONE), there, made("older", older, run=1), made("old", BEFORE, run=2))
-    assert told(plan) == ["resubscribe old url-changed", "unsubscribe older duplicate"]
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 
-from hooksync.core.errors import Problem
 from hooksync.core.model import Secret, TenancyKey
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import NEXT_RUN, Selection
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
 from tests.reconcile.planning import PLAIN, VALUE, derive, made, refused, told
-from tests.reconcile.tenants import Tenant, outcomes, results, said
+from tests.reconcile.tenants import Tenant, results, said
 from tests.state_makers import PROD, SERVER, attempt, records
 
 ONE = declared()
@@ -94,24 +93,6 @@ def test_what_hooksync_removed_first_was_not_removed_outside() -> None:
 
 
 # --- lists that lag, and changes outside hooksync
-
-
-def test_an_id_from_a_response_is_not_live_until_a_list_shows_it() -> None:
-    tenant = Tenant(tenancy(ONE))
-    tenant.service.hidden = {"new-1"}
-    [made_now] = outcomes(tenant.apply())
-    assert made_now.result == "unsettled"
-    [attempt] = tenant.attempts
-    assert (attempt.id, attempt.is_proven) == ("new-1", True)
-    plan = tenant.plan()
-    assert (told(plan), plan.awaited) == (["subscribe new"], [ADDRESS])
-    assert replace(plan, refusals=(Problem("over the limit", ""),)).awaited == []
-    tenant.service.hidden.clear()
-    assert told(tenant.plan()) == ["keep new-1"]
-    assert tenant.apply().is_as_declared
-    assert tenant.records.subscriptions == (attempt.entry(),)
-    tenant.service.live.clear()  # a list has shown the id: it was removed outside hooksync
-    assert told(tenant.plan()) == ["subscribe removed-outside"]
 
 
 def test_a_replaced_subscription_that_is_still_listed_is_removed_by_the_next_apply() -> None:
