@@ -221,9 +221,9 @@ class Journal:
         url_salt = self._state.url_salt
         wanted = wanted_identities(self._tenancies[plan.name], url_salt, plan)
         closing = {}
-        for attempt in needless_attempts(records, {live.id for live in plan.live}, wanted):
-            is_right = wanted.get(attempt.identity, False)
-            closing[attempt.run, attempt.identity] = attempt.is_requested and is_right
+        needless = needless_attempts(records, {live.id for live in plan.live}, wanted)
+        for key, attempt in needless.items():
+            closing[key] = attempt.is_requested and wanted.get(attempt.identity, False)
         named = set()
         for step in plan.steps:
             if REQUESTED in step.reasons:

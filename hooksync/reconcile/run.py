@@ -266,7 +266,7 @@ def _with_attempts(
     numbers = Counter[str]()
     for attempt in open_attempts(records, history.shown):
         address = declared.get(attempt.identity, attempt).address
-        if attempt in needless:
+        if (attempt.run, attempt.identity) in needless:
             idle.update([] if attempt.id else [address])
             continue
         numbers[address] += 1

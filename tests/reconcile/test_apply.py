@@ -247,6 +247,16 @@ def test_a_duplicate_stays_while_the_declared_subscription_is_missing() -> None:
     assert list(service.live) == ["twin"]
 
 
+def test_what_is_undeclared_stays_while_an_address_is_held() -> None:
+    other = declared("https://hooks.example.org/b", name="b")
+    service = FakeService.holding([live("a"), live("b", other.url.full)])
+    tenant = Tenant(tenancy(ONE, owns="made"), service).remember(made("b", other))
+    outcome = tenant.apply()  # the secret of what is declared is unknown
+    assert (outcome.held, results(outcome)) == ([ONE.address], ["not-attempted", "unchanged"])
+    assert "it stays until these certainly exist: " + ONE.address in said(outcome)[0][0]
+    assert sorted(service.live) == ["a", "b"]
+
+
 # --- what the verification finds
 
 

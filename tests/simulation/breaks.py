@@ -136,8 +136,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "close an attempt at once",
         "reconcile/journal.py",
-        "        for attempt in needless_attempts(records, {live.id for live in plan.live}, wanted):\n",
-        "        for attempt in records.attempts:\n",
+        "        for key, attempt in needless.items():\n",
+        "        for key, attempt in [((it.run, it.identity), it) for it in records.attempts]:\n",
         begin=None,
     ),
     Break(
@@ -158,6 +158,13 @@ BREAKS: tuple[Break, ...] = (
         "reconcile/diff.py",
         "return self.history.is_trusted and self.history.record(live.id) is not None",
         "return self.history.is_marked(live) or self.history.record(live.id) is not None",
+    ),
+    Break(
+        "hold too little",
+        "reconcile/plan.py",
+        "        if address in refusals:\n",
+        "        if address in refusals and not step.creates:\n",
+        begin=None,
     ),
     Break(
         "replace twice in a run",
