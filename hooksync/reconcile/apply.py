@@ -21,7 +21,7 @@ from hooksync.core.context import Advance
 from hooksync.core.errors import HooksyncError, Problem, ServiceError, shortened
 from hooksync.core.model import LiveSubscriptions
 from hooksync.core.record import replace
-from hooksync.reconcile.journal import AppliedTenancy, Journal, Ledger
+from hooksync.reconcile.journal import Journal, Ledger
 from hooksync.reconcile.plan import NEXT_RUN, Step, TenancyPlan, TenancyPlans, not_begun
 from hooksync.reconcile.run import FetchedTenancy, Run
 from hooksync.reconcile.step_runner import StepRunner
@@ -43,60 +43,60 @@ def apply_plans(
     """
     journal = Journal(run, commit)
     ready = [plan for plan in plans if plan.is_ready]
-    applied: list[AppliedTenancy] = []
+    ledgers: list[Ledger] = []
     try:
         if ready:
             journal.begin(ready)
             run.context.begun.set()
-            applied = _apply_side_by_side(ready, run, journal, is_reviewed=is_reviewed)
+            ledgers = _apply_side_by_side(ready, run, journal, is_reviewed=is_reviewed)
         for plan in plans:
             if not (plan.has_changes or plan.refusals or plan.errors):
-                applied.append(journal.without_calls(plan))
-        applied = journal.write(applied)
+                ledgers.append(journal.without_calls(plan))
+        journal.write(ledgers)
     except Exception as error:
-        if not applied and not isinstance(error, HooksyncError):
+        if not ledgers and not isinstance(error, HooksyncError):
             raise  # what was done is not known
         run.failures.append(error)
         why = "the state could not be settled"
-        applied = [_unverified(tenancy, why) for tenancy in applied]
-    ended = {tenancy.plan.name: tenancy.plan for tenancy in applied}
+        for ledger in ledgers:
+            ledger.plan = replace(ledger.plan, not_verified=why, differences=())
+    ended = {ledger.plan.name: ledger.plan for ledger in ledgers}
     return [ended.get(plan.name) or not_begun(plan) for plan in plans]
-
-
-def _unverified(tenancy: AppliedTenancy, why: str) -> AppliedTenancy:
-    return replace(tenancy, plan=replace(tenancy.plan, not_verified=why, differences=()))
 
 
 def _apply_side_by_side(
     plans: TenancyPlans, run: Run, journal: Journal, *, is_reviewed: bool
-) -> list[AppliedTenancy]:
+) -> list[Ledger]:
     """Apply the tenancies at the same time."""
     steps = [step for plan in plans for step in plan.steps if step.outcome is None]
     calls = sum(step.creates + step.removes for step in steps)
     with run.context.terminal.progress("applying", calls) as advance:
 
-        def apply_plan(plan: TenancyPlan) -> AppliedTenancy:
-            execution = Execution(plan, run, journal.ledger(plan), advance, is_reviewed=is_reviewed)
+        def apply_plan(plan: TenancyPlan) -> Ledger:
+            ledger = journal.ledger(plan)
+            execution = Execution(run, ledger, advance, is_reviewed=is_reviewed)
             try:
-                return execution.run_phases()
+                execution.run_phases()
             except Exception as error:
-                return execution.unverified(run.give_up(error).what)
+                execution.finish(None, run.give_up(error).what)
+            return ledger
 
         # These threads only wait for calls. They have a stop event of their own, so that every plan
         # gets an outcome even after an interrupt.
         with run.pool.coordinators() as coordinators:
             found = coordinators.run([partial(apply_plan, plan) for plan in plans])
-    return [applied for applied in found if applied is not None]
+    return [ledger for ledger in found if ledger is not None]
 
 
 class Execution:
     """The execution of one plan. Errors of the service are put into the outcomes, not raised."""
 
-    def __init__(
-        self, plan: TenancyPlan, run: Run, ledger: Ledger, advance: Advance, *, is_reviewed: bool
-    ) -> None:
+    def __init__(self, run: Run, ledger: Ledger, advance: Advance, *, is_reviewed: bool) -> None:
         """`advance`: called after each POST or DELETE."""
+        plan = ledger.plan
         self.plan = plan
+        [tenancy] = [item for item in run.tenancies if item.name == plan.name]
+        self.tenancy = run.located(tenancy)
         self.run = run
         self.ledger = ledger
         self.advance = advance
@@ -105,7 +105,7 @@ class Execution:
         self.due = [runner for runner in self.runners if runner.step.is_due]
         self.given_up: Runners = []  # a whole wait has shown nothing of them
 
-    def run_phases(self) -> AppliedTenancy:
+    def run_phases(self) -> None:
         """Create, plan, remove, plan."""
         self._create()
         self._remove()
@@ -113,26 +113,24 @@ class Execution:
             live = self._poll_list()
             third = self._plan_again(live)
         except HooksyncError as error:
-            return self.unverified(error.summary)
+            self.finish(None, error.summary)
+            return
+        self.finish(live)
         differences = tuple(_still_different(self.plan, third))
-        plan = replace(self._finish(live), live_after=len(live), differences=differences)
-        return AppliedTenancy(plan, self.ledger, live)
+        self.ledger.plan = replace(self.ledger.plan, differences=differences)
 
-    def unverified(self, why: str) -> AppliedTenancy:
-        """Return what is known so far. `why`: the reason why no list could verify it."""
-        plan = replace(self._finish(None), not_verified=why)
-        return AppliedTenancy(plan, self.ledger)
-
-    def _finish(self, live: LiveSubscriptions | None) -> TenancyPlan:
-        """Fill in the outcomes. `live`: the last list."""
+    def finish(self, live: LiveSubscriptions | None, why: str = "") -> None:
+        """Fill in the outcomes. `live`: the last list; None: `why` no list could verify them."""
         listed = None if live is None else {subscription.id for subscription in live}
         steps = tuple(runner.finish(listed) for runner in self.runners)
-        return replace(self.plan, steps=steps)
+        count = None if live is None else len(live)
+        self.ledger.plan = replace(self.plan, steps=steps, live_after=count, not_verified=why)
+        self.ledger.listed = live
 
     def _plan_again(self, live: LiveSubscriptions) -> TenancyPlan:
         """Plan the tenancy again, by a list that has settled the records."""
         planner = replace(self.run.planner, state=self.ledger.state)
-        [comparison] = planner.compare([FetchedTenancy(self.ledger.tenancy, live)])
+        [comparison] = planner.compare([FetchedTenancy(self.tenancy, live)])
         going = {runner.step.id for runner in self.due if runner.step.removes}
         history = replace(comparison.history, run=self.ledger.run, going=going)
         return replace(comparison, history=history).plan()

@@ -19,9 +19,8 @@ from hooksync.core.model import (
     LiveSubscriptions,
     SecretRef,
     SubscriptionKey,
-    Tenancy,
 )
-from hooksync.core.record import Record, replace
+from hooksync.core.record import replace
 from hooksync.reconcile.plan import NEXT_RUN, REQUESTED, Step, TenancyPlan, TenancyPlans, not_begun
 from hooksync.reconcile.run import Run, wanted_identities
 from hooksync.state.fingerprints import Salt, identity_digest
@@ -47,18 +46,22 @@ AnyRecord = TypeVar("AnyRecord", StateEntry, Attempt)
 
 
 class Ledger:
-    """The records of one tenancy while a run changes it: responses and lists settle attempts."""
+    """The records of one tenancy while a run changes it: responses and lists settle attempts.
+
+    In the end, it has the plan with the outcomes, and the last list.
+    """
 
     def __init__(
         self,
-        tenancy: Tenancy,
+        plan: TenancyPlan,
         records: TenancyRecords,
         state: State,
         run: int,
         keys: Mapping[SecretRef, Proof],
     ) -> None:
         """Make the ledger of a run. `keys`: of the declared secrets, with their salts."""
-        self.tenancy = tenancy
+        self.plan = plan
+        self.listed: LiveSubscriptions | None = None  # None: the last list could not be read
         self.run = run
         self.shown: set[str] = set()  # the ids in the last list
         self.marks: set[str] = set()  # the ids for which this run has sent a DELETE
@@ -135,24 +138,23 @@ class Ledger:
         replacing = self.flags.applying([step.declared_side.address])
         return f"look at what is live with `{self.flags.command('list')}`; then `{replacing}`"
 
-    def close_needless(self) -> list[str]:
-        """Close what nobody needs any more. Returns the addresses to report."""
-        reported = []
+    def close_needless(self) -> None:
+        """Close what nobody needs any more.
+
+        Reports once what an interrupted --replace did not replace.
+        """
+        reported: list[str] = []
         for key, is_reported in self.closing.items():
             attempt = self._attempts.get(key)
             if attempt and not attempt.id:
                 del self._attempts[key]
                 is_replaced = attempt.identity in self._made
                 reported += [attempt.address] if is_reported and not is_replaced else []
-        return reported
-
-
-class AppliedTenancy(Record):
-    """A plan with its outcomes, and what the apply has found out."""
-
-    plan: TenancyPlan
-    ledger: Ledger
-    listed: LiveSubscriptions | None = None  # the last list; None: no list could be read
+        if reported:
+            what = f"an interrupted run did not replace what --replace named: {shortened(reported)}"
+            fix = f"`{self.flags.applying(reported)}` if they are still to be replaced"
+            problem = Problem(what, fix, self.plan.location)
+            self.plan = replace(self.plan, warnings=(*self.plan.warnings, problem))
 
 
 class Journal:
@@ -208,7 +210,7 @@ class Journal:
         records = replace(records, entries=entries, marks=marks)
         salts = {salt.id: salt for salt in self._salts()}
         state = replace(self._state, salts=tuple(salts.values()))
-        ledger = Ledger(tenancy, records, state, self._run, self._keys)
+        ledger = Ledger(plan, records, state, self._run, self._keys)
         ledger.closing = self._closing(records, plan)
         ledger.flags = self._planner.flags
         return ledger
@@ -233,29 +235,26 @@ class Journal:
                 closing[attempt.run, attempt.identity] = False
         return closing
 
-    def without_calls(self, plan: TenancyPlan) -> AppliedTenancy:
+    def without_calls(self, plan: TenancyPlan) -> Ledger:
         """Apply a plan with nothing to do, from the list that it was made from."""
-        plan = replace(not_begun(plan), live_after=plan.live_count)
-        return AppliedTenancy(plan, self.ledger(plan), plan.live)
+        ledger = self.ledger(plan)
+        ledger.plan = replace(not_begun(plan), live_after=plan.live_count)
+        ledger.listed = plan.live
+        return ledger
 
-    def write(self, applied: Sequence[AppliedTenancy]) -> list[AppliedTenancy]:
-        """Write what was made and what was removed. Raises StateError.
-
-        The returned tenancies also report what an interrupted --replace did not replace.
-        """
-        done = []
-        for tenancy in applied:
-            left = tenancy.ledger.close_needless() if tenancy.listed is not None else []
-            done.append(self._reported(tenancy, left))
+    def write(self, ledgers: Sequence[Ledger]) -> None:
+        """Write what was made and what was removed. Raises StateError."""
+        for ledger in ledgers:
+            if ledger.listed is not None:
+                ledger.close_needless()
 
         def change(state: State) -> State:
             if not state.serial and self._state.url_salt:  # new, and `begin` had nothing to write
                 state = replace(state, url_salt=self._state.url_salt)
-            ended = [self._records_after(tenancy, state) for tenancy in applied]
+            ended = [self._records_after(ledger, state) for ledger in ledgers]
             return state.with_records(ended, self._salts())
 
-        update(self._store, change, f"{self._start}: {_changes(applied)}")
-        return done
+        update(self._store, change, f"{self._start}: {_changes(ledgers)}")
 
     def _salts(self) -> Iterator[Salt]:
         """Yield the salts of all records of this run.
@@ -314,29 +313,19 @@ class Journal:
             "content": step.declared_side.content,
         }
 
-    def _reported(self, applied: AppliedTenancy, left: list[str]) -> AppliedTenancy:
-        """Report once what an interrupted --replace did not replace."""
-        if not left:
-            return applied
-        plan = applied.plan
-        what = f"an interrupted run did not replace what --replace named: {shortened(left)}"
-        fix = f"`{self._planner.flags.applying(left)}` if they are still to be replaced"
-        plan = replace(plan, warnings=(*plan.warnings, Problem(what, fix, plan.location)))
-        return replace(applied, plan=plan)
-
-    def _records_after(self, applied: AppliedTenancy, state: State) -> TenancyRecords:
+    def _records_after(self, ledger: Ledger, state: State) -> TenancyRecords:
         """Return what the state contains about a tenancy after this run."""
-        tenancy = applied.ledger.tenancy
+        tenancy = self._tenancies[ledger.plan.name]
         declared = declared_by_identity(tenancy, state.url_salt)
-        records = applied.ledger.records
-        entries = tuple(self._tagged(records.entries, applied.plan, declared))
+        records = ledger.records
+        entries = tuple(self._tagged(records.entries, ledger.plan, declared))
         records = replace(records, entries=entries)
-        if applied.listed is not None:
-            shown = {live.id for live in applied.listed}
+        if ledger.listed is not None:
+            shown = {live.id for live in ledger.listed}
             enabled = {digest for digest, wanted in declared.items() if wanted.enabled}
             records = without_needless(records, shown, enabled)
             records = replace(records, foreign=tuple(sorted(shown - records.ids)))
-        if applied.plan.may_have_changed and self._commit:
+        if ledger.plan.may_have_changed and self._commit:
             records = replace(records, commit=self._commit)
 
         def named(record: AnyRecord) -> AnyRecord:
@@ -371,15 +360,15 @@ _DONE_WORDS: Mapping[str, str] = {
 }
 
 
-def _changes(applied: Iterable[AppliedTenancy]) -> str:
+def _changes(ledgers: Iterable[Ledger]) -> str:
     """Name the tenancies in which something was done, and count it."""
     parts = []
-    for tenancy in applied:
+    for ledger in ledgers:
         done = Counter[str]()
-        for step in tenancy.plan.steps:
+        for step in ledger.plan.steps:
             if step.outcome and step.outcome.result == "done":
                 done[_DONE_WORDS[step.action]] += 1
         if done:
             counts = ", ".join(f"{number} {word}" for word, number in done.items())
-            parts.append(f"{tenancy.plan.name} {counts}")
+            parts.append(f"{ledger.plan.name} {counts}")
     return shortened(parts) or "no subscription changed"

@@ -96,13 +96,12 @@ class Tenant:
             if plan.is_ready:
                 journal.begin([plan])
                 ledger = journal.ledger(plan)
-                execution = Execution(plan, run, ledger, self.advance, is_reviewed=True)
-                applied = execution.run_phases()
+                Execution(run, ledger, self.advance, is_reviewed=True).run_phases()
             else:
-                applied = journal.without_calls(plan)
+                ledger = journal.without_calls(plan)
         if not (is_killed or plan.refusals):
-            return journal.write([applied])[0].plan
-        return applied.plan
+            journal.write([ledger])
+        return ledger.plan
 
     def begin(self) -> None:
         """Plan and write the attempts, as an apply that is killed before its first change."""
