@@ -150,7 +150,6 @@ def states(draw: st.DrawFn) -> State:
         fingerprint=DIGESTS,
         seen=seen,
         is_proven=flags,
-        is_requested=flags,
     )
     tenancies = st.builds(
         TenancyRecords,

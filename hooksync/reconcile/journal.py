@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from hooksync.core.errors import Problem, shortened
+from hooksync.core.errors import shortened
 from hooksync.core.flags import NO_FLAGS
 from hooksync.core.model import (
     DeclaredSubscription,
@@ -65,9 +65,8 @@ class Ledger:
         self.run = run
         self.shown: set[str] = set()  # the ids in the last list
         self.marks: set[str] = set()  # the ids for which this run has sent a DELETE
-        # attempts of earlier runs that this run closes if they still have no id, and whether it
-        # reports them
-        self.closing: dict[AttemptKey, bool] = {}
+        # attempts of earlier runs that this run closes if they still have no id
+        self.closing: set[AttemptKey] = set()
         self.flags = NO_FLAGS  # of the run, for printed commands
         self._state = state
         self._keys = keys
@@ -132,29 +131,17 @@ class Ledger:
         if not step.creates:
             return NEXT_RUN
         digest = identity_digest(self._state.url_salt, step.declared_side.key)
-        keys = [key for key in self._attempts.keys() - self.closing.keys() if key[1] == digest]
+        keys = [key for key in self._attempts.keys() - self.closing if key[1] == digest]
         if len(keys) < MOST_OPEN:
             return NEXT_RUN
         replacing = self.flags.applying([step.declared_side.address])
         return f"look at what is live with `{self.flags.command('list')}`; then `{replacing}`"
 
     def close_needless(self) -> None:
-        """Close what nobody needs any more.
-
-        Reports once what an interrupted --replace did not replace.
-        """
-        reported: list[str] = []
-        for key, is_reported in self.closing.items():
-            attempt = self._attempts.get(key)
-            if attempt and not attempt.id:
+        """Close what nobody needs any more, unless the last list has shown it."""
+        for key in self.closing & self._attempts.keys():
+            if not self._attempts[key].id:
                 del self._attempts[key]
-                is_replaced = attempt.identity in self._made
-                reported += [attempt.address] if is_reported and not is_replaced else []
-        if reported:
-            what = f"an interrupted run did not replace what --replace named: {shortened(reported)}"
-            fix = f"`{self.flags.applying(reported)}` if they are still to be replaced"
-            problem = Problem(what, fix, self.plan.location)
-            self.plan = replace(self.plan, warnings=(*self.plan.warnings, problem))
 
 
 class Journal:
@@ -215,24 +202,18 @@ class Journal:
         ledger.flags = self._planner.flags
         return ledger
 
-    def _closing(self, records: TenancyRecords, plan: TenancyPlan) -> dict[AttemptKey, bool]:
-        """Return the attempts of earlier runs that nobody needs, or whose addresses are replaced.
-
-        If an interrupted --replace left one, and the subscription is as declared, it is reported.
-        """
+    def _closing(self, records: TenancyRecords, plan: TenancyPlan) -> set[AttemptKey]:
+        """Return the attempts of earlier runs that nobody needs, or that --replace makes good."""
         url_salt = self._state.url_salt
         wanted = wanted_identities(self._tenancies[plan.name], url_salt, plan)
-        closing = {}
-        needless = needless_attempts(records, {live.id for live in plan.live}, wanted)
-        for key, attempt in needless.items():
-            closing[key] = attempt.is_requested and wanted.get(attempt.identity, False)
+        closing = {*needless_attempts(records, {live.id for live in plan.live}, wanted)}
         named = set()
         for step in plan.steps:
             if REQUESTED in step.reasons:
                 named.add(identity_digest(url_salt, step.declared_side.key))
         for attempt in records.attempts:
             if attempt.identity in named and attempt.run != self._run:
-                closing[attempt.run, attempt.identity] = False
+                closing.add((attempt.run, attempt.identity))
         return closing
 
     def without_calls(self, plan: TenancyPlan) -> Ledger:
@@ -288,8 +269,7 @@ class Journal:
         for step in plan.steps:
             if step.is_due and step.creates:
                 seen = tuple(ids[step.declared_side.key])
-                is_requested = REQUESTED in step.reasons
-                attempt = Attempt(**self._fields(step, state), seen=seen, is_requested=is_requested)
+                attempt = Attempt(**self._fields(step, state), seen=seen)
                 proof = self._keys[step.declared_side.secret]
                 attempts.append(attempt.made_with(*proof, plan.key))
             if step.is_due and step.removes:

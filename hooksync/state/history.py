@@ -178,7 +178,7 @@ def open_attempts(records: TenancyRecords, shown: Collection[str]) -> Attempts:
 
 def needless_attempts(
     records: TenancyRecords, shown: Collection[str], wanted: Mapping[str, bool]
-) -> dict[AttemptKey, Attempt]:
+) -> set[AttemptKey]:
     """Return the attempts that nobody needs.
 
     Their identities are undeclared, paused or live as declared, or have a newer entry that is
@@ -186,11 +186,11 @@ def needless_attempts(
     declared.
     """
     newest = _newest_runs(entry for entry in records.entries if entry.id in shown)
-    needless = {}
+    needless = set()
     for attempt in records.attempts:
         is_wanted = wanted.get(attempt.identity) is False
         if not is_wanted or attempt.run < newest.get(attempt.identity, 0):
-            needless[attempt.run, attempt.identity] = attempt
+            needless.add((attempt.run, attempt.identity))
     return needless
 
 

@@ -65,7 +65,7 @@ class StateEntry(SubscriptionRecord, rename={"is_adopted": "adopted"}):
     tag: str | UnsetType = UNSET  # of the secret, by `KeyRing.tag`, if that made one
 
 
-class Attempt(SubscriptionRecord, rename={"is_proven": "proven", "is_requested": "requested"}):
+class Attempt(SubscriptionRecord, rename={"is_proven": "proven"}):
     """A subscription whose creation is not proven, or that no list has shown yet.
 
     Its id comes from a response, which proves the secret, or from a list, which does not. Until a
@@ -75,7 +75,6 @@ class Attempt(SubscriptionRecord, rename={"is_proven": "proven", "is_requested":
     # the ids that were live under its identity before
     seen: tuple[str, ...] = ()
     is_proven: bool = False
-    is_requested: bool = False  # by --replace
 
     def is_like(self, other: Attempt) -> bool:
         """Whether it does not matter which of two attempts made a subscription.

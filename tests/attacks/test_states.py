@@ -90,7 +90,7 @@ def test_attempts_of_an_unsigned_state_make_no_run_wait_under_a_policy(place: Pl
 # --- rotations that a forged state tries to hide
 
 
-ATTEMPTED = {"proven": True, "requested": False, "seen": []}
+ATTEMPTED = {"proven": True, "seen": []}
 
 
 def forged_attempts(document: dict[str, Any]) -> None:

@@ -73,6 +73,18 @@ def test_a_lost_response_whose_edit_is_reverted_is_neither_awaited_nor_refused()
     assert tenant.apply().is_as_declared
 
 
+def test_the_next_run_finishes_an_interrupted_replace() -> None:
+    tenant = Tenant(tenancy(ONE))
+    tenant.apply()
+    tenant.options = REPLACING
+    tenant.begin()  # it is killed before its first change
+    tenant.options = PLAIN
+    assert told(tenant.plan()) == ["resubscribe new-1 unconfirmed"]  # it is marked
+    assert tenant.apply().is_as_declared
+    assert "new-1" not in tenant.service.live
+    assert tenant.records.marks == ()
+
+
 # --- responses without an id, and ids that prove nothing
 
 

@@ -136,8 +136,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "close an attempt at once",
         "reconcile/journal.py",
-        "        for key, attempt in needless.items():\n",
-        "        for key, attempt in [((it.run, it.identity), it) for it in records.attempts]:\n",
+        "closing = {*needless_attempts(records, {live.id for live in plan.live}, wanted)}",
+        "closing = {(it.run, it.identity) for it in records.attempts}",
         begin=None,
     ),
     Break(
