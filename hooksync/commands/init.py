@@ -148,33 +148,11 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
 
     If the command line names an env file, it gets the keys of the declared URLs.
     """
-    env_files = options.env_files if "--env-file" in options.given else ()
-    for path in env_files:
-        if takes_file(path, context.environ):
-            fix = f"write {os.path.basename(path)} into .gitignore, or leave out --env-file"
-            raise FileError(Problem(f"Git tracks {path} or would add it, and keys are secret", fix))
+    key_file = options.env_files[-1] if "--env-file" in options.given else ""
+    if key_file and takes_file(key_file, context.environ):
+        fix = f"write {os.path.basename(key_file)} into .gitignore, or leave out --env-file"
+        raise FileError(Problem(f"Git tracks {key_file} or would add it, and keys are secret", fix))
     plan = _read_live(options, context)
-    _refuse_wrong_prefixes(plan, prefixes)
-    name = options.name or slug(plan.tenant or "", plan.name).lower()
-    draft = Draft(name, plan.live, prefixes)
-    _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
-    context.terminal.warn(*draft.warnings)
-    if env_files and draft.keys:
-        lines = [f"export {variable}={_quoted(key)}\n" for variable, key in draft.keys.items()]
-        context.output.add_variables(env_files[-1], "".join(lines))
-        number = pluralised(len(lines), "variable")
-        context.terminal.message(f"added {number} of URLs to {printable(env_files[-1])}")
-        for variable in draft.keys:
-            del draft.needs[variable]
-    if draft.needs:
-        width = max(map(len, draft.needs))
-        lines = [f"  {variable:{width}}  {what}" for variable, what in draft.needs.items()]
-        context.terminal.message("\n".join((_VARIABLES, *lines)))
-    return ExitCode.DONE
-
-
-def _refuse_wrong_prefixes(plan: TenancyPlan, prefixes: Sequence[str]) -> None:
-    """Raise UsageError for prefixes that match nothing, before a file is written."""
     problems = []
     for prefix in prefixes:
         if not any(owns_url(frozenset([prefix]), hook.url.full) for hook in plan.live):
@@ -182,6 +160,22 @@ def _refuse_wrong_prefixes(plan: TenancyPlan, prefixes: Sequence[str]) -> None:
             problems.append(Problem(f"no live subscription is under {prefix}", fix))
     if problems:
         raise UsageError(*problems)
+    name = options.name or slug(plan.tenant or "", plan.name).lower()
+    draft = Draft(name, plan.live, prefixes)
+    _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
+    context.terminal.warn(*draft.warnings)
+    if key_file and draft.keys:
+        lines = [f"export {variable}={_quoted(key)}\n" for variable, key in draft.keys.items()]
+        context.output.add_variables(key_file, "".join(lines))
+        number = pluralised(len(lines), "variable")
+        context.terminal.message(f"added {number} of URLs to {printable(key_file)}")
+        for variable in draft.keys:
+            del draft.needs[variable]
+    if draft.needs:
+        width = max(map(len, draft.needs))
+        lines = [f"  {variable:{width}}  {what}" for variable, what in draft.needs.items()]
+        context.terminal.message("\n".join((_VARIABLES, *lines)))
+    return ExitCode.DONE
 
 
 def _quoted(value: str) -> str:
@@ -357,20 +351,17 @@ def _url_and_content(subscription: LiveSubscription) -> tuple[str, str]:
 
 
 def _hidden_values(masked: str, url: str) -> list[str]:
-    """Return what `***` hides in a URL; [] if the rest of the URL is not as it was."""
+    """Return what `***` hides in a URL; [] if the URL itself contains that."""
+    if _MASK in url:
+        return []
     first, *literals = masked.split(_MASK)
     position = len(first)
     values = []
-    for literal in literals:
-        end = url.find(literal, position + 1) if literal else len(url)
-        if end < 0:
-            return []
+    for literal in literals:  # each begins with a delimiter that no hidden value contains
+        end = url.index(literal, position) if literal else len(url)
         values.append(url[position:end])
         position = end + len(literal)
-    parts = [first]
-    for value, literal in zip(values, literals, strict=True):
-        parts += [value, literal]
-    return values if "".join(parts) == url else []
+    return values
 
 
 def slug(text: str, otherwise: str) -> str:

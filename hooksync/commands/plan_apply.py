@@ -248,9 +248,8 @@ def _refuse_wrong_ids(made: Plan, options: ChangeOptions) -> None:
     missing = set(made.selection.remove).difference(step.id for step in made.steps)
     if missing and not made.unread:
         what = f"no live subscription has the id {' or '.join(sorted(missing))}"
-        is_short = any(step.id.startswith(tuple(missing)) for step in made.steps)
-        start = "write the id in full" if is_short else "it is removed already, or mistyped"
-        fix = f"{start}: `{options.command('list')}` shows what is live"
+        listed = f"`{options.command('list')}` shows each id in full"
+        fix = f"it is removed already, mistyped or incomplete: {listed}"
         raise HooksyncError(*made.all_errors, Problem(what, fix))
 
 

@@ -39,7 +39,6 @@ Format = Literal["text", "json", "markdown", "html"]
 _COMMAND = re.compile(r"^( *):(?=:)")
 _DIM, _RED, _GREEN, _YELLOW = 2, 31, 32, 33  # codes of ECMA-48
 _COLOURS = {  # by what a line reports
-    "heading": _DIM,
     "subscribe": _GREEN,
     "resubscribe": _YELLOW,
     "unsubscribe": _RED,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from html import escape
@@ -231,10 +231,10 @@ def _last_successes(ending: RunSummary, before: str) -> dict[str, str]:
 def _add_tenancy(tenancy: TenancyPlan, add: Callable[..., None]) -> None:
     """Add the metrics of one tenancy."""
     if tenancy.live_count is not None:
-        pending = tenancy.counts()
+        pending = Counter[str]()
         for step in tenancy.steps:
-            if step.outcome and step.outcome.result in ("done", "unchanged"):
-                pending[step.action] -= 1
+            if step.outcome is None or step.outcome.result != "done":
+                pending[step.action] += 1
         for action in CHANGES:
             add("hooksync_pending_steps", pending[action], action=action)
         live = tenancy.live_count if tenancy.live_after is None else tenancy.live_after

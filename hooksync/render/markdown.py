@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from hooksync.core.errors import ProblemsByFix
 from hooksync.core.redaction import cut, printable
-from hooksync.reconcile.plan import Plan, outcome_of
+from hooksync.reconcile.plan import Plan
 from hooksync.render.sentences import (
     CHANGES,
     counted,
@@ -25,9 +25,9 @@ from hooksync.render.sentences import (
 from hooksync.render.text import (
     Line,
     Lines,
-    table_lines,
     tenancy_lines,
     unread_lines,
+    unstyled,
     verification,
 )
 
@@ -35,7 +35,7 @@ LIMIT = 65_536  # bytes of UTF-8 that a comment on GitHub may have
 # bytes for our text: a workflow adds lines of its own, and Windows ends each line with two bytes
 _ROOM = LIMIT - 4_096
 
-_FEW_TENANCIES = 5  # with more tenancies, a table sums them up
+_MANY_TENANCIES = 5  # with so many, a line for each sums it up
 _PROBLEMS_ROOM = 14_000  # bytes of each list of problems
 _LONGEST = 1_000  # characters of a line or of a problem
 _REPLACED_MARK = "!   "
@@ -56,7 +56,7 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     verified = [*verification(plan)]
     if verified:
         verified.append(("", ""))
-    steps = [*unread_lines(plan), *_table(plan), *verified]
+    steps = [*unread_lines(plan), *_sums(plan), *verified]
     steps += tenancy_lines(plan, shows_kept=shows_kept)
     texts = "\n".join(map(_line, steps)).rstrip().splitlines()
     if texts:
@@ -65,14 +65,13 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _table(plan: Plan) -> Lines:
-    """Write a line for each tenancy that differs, if there are many: steps may be left out."""
-    rows = [("tenancy", "outcome", "")]
+def _sums(plan: Plan) -> Lines:
+    """Sum up each tenancy that differs, if there are many: steps may be left out."""
+    texts = []
     for tenancy in plan.tenancies:
         if tenancy.has_changes:
-            changes = counted(tenancy.counts(), CHANGES)
-            rows.append((tenancy.name, outcome_of(tenancy), changes))
-    return [*table_lines(rows), ("", "")] if len(rows) > _FEW_TENANCIES else []
+            texts.append(f"{tenancy.name}: {counted(tenancy.counts(), CHANGES)}")
+    return unstyled([*texts, ""]) if len(texts) >= _MANY_TENANCIES else []
 
 
 def _problem_list(fixes: ProblemsByFix) -> list[str]:

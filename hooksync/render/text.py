@@ -66,13 +66,6 @@ def plain(lines: Iterable[Line]) -> str:
     return "".join(f"{printable(text)}\n" for _, text in lines)
 
 
-def table_lines(rows: Sequence[Sequence[str]]) -> Lines:
-    """Write a table. Its first row is the head."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    texts = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return [("heading", texts[0]), *unstyled(texts[1:])]
-
-
 def unstyled(texts: Iterable[str]) -> Lines:
     """Return lines without a colour."""
     return [("", text) for text in texts]
@@ -228,12 +221,12 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
     yield "url", step.url
     if URL_CHANGED in step.reasons:
         yield "replaces_url", step.live_side.url.shown
-    if step.action == "subscribe":
+    if step.creates:
         for name, value in step.declared_side.content.items():
-            yield name, _value_words(value)
-    for name, value in step.declared.content.items() if step.removes and step.declared else ():
-        if step.live_side.content[name] is None:
-            yield name, f"not reported -> {_value_words(value)}"
+            if step.live is None:
+                yield name, _value_words(value)
+            elif step.live.content[name] is None:
+                yield name, f"not reported -> {_value_words(value)}"
     for change in step.changes:
         difference = f"{_value_words(change.live)} -> {_value_words(change.declared)}"
         if step.action == "adopt":

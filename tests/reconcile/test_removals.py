@@ -362,7 +362,7 @@ def test_remove_with_the_short_id_of_a_plan_asks_for_the_whole_id(place: Place) 
     theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
     run = place.run("remove", "--yes", theirs[:8])
     what = f"no live subscription has the id {theirs[:8]}"
-    fix = "write the id in full: `hooksync list` shows what is live"
+    fix = "it is removed already, mistyped or incomplete: `hooksync list` shows each id in full"
     assert run.err.endswith(f"error: {what}\n  fix: {fix}\n")
     assert len(place.box.subscriptions("DEMO")) == 1
 
