@@ -40,7 +40,6 @@ from tests.unreliable import Unreliable
 
 CONTAINER = "hooksync-tests"  # a bucket or container, empty at first
 S3_KEY, S3_SECRET = "hooksync", base64.b64encode(os.urandom(24)).decode()
-READER_KEY = "reader"  # an S3 key with the same secret that may only read
 AZURE_ACCOUNT, AZURE_KEY = "hooksync", base64.b64encode(os.urandom(32)).decode()
 
 _PATIENCE = timedelta(seconds=250)  # until a server must answer; a start makes two such requests
@@ -83,16 +82,12 @@ class Servers:
         an error of obstore if it does not start.
         """
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        keys = ((S3_KEY, ["Admin", "Read", "Write", "List"]), (READER_KEY, ["Read", "List"]))
-        identities = [
-            {
-                "name": key,
-                "credentials": [{"accessKey": key, "secretKey": S3_SECRET}],
-                "actions": actions,
-            }
-            for key, actions in keys
-        ]
-        (folder / "s3.json").write_text(json.dumps({"identities": identities}))
+        identity = {
+            "name": S3_KEY,
+            "credentials": [{"accessKey": S3_KEY, "secretKey": S3_SECRET}],
+            "actions": ["Admin", "Read", "Write", "List"],
+        }
+        (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
         ports = _free_ports(2 * len(_WEED_PORTS))
         names = [*_WEED_PORTS, *(f"{each}.grpc" for each in _WEED_PORTS)]
         self._start(

@@ -1,7 +1,6 @@
-"""Tests of the structure: the layers, the modules that may import each library, write files or
-reveal secrets, and the limits of size.
+"""Tests of the structure: the modules that may write files or reveal secrets, and the limits of size.
 
-The layers are contracts of import-linter in pyproject.toml; .ci/quick and .ci/run check them.
+import-linter checks the layers, and ruff which modules may import each library (pyproject.toml).
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -18,24 +16,8 @@ from tests.command_line import ROOT
 from tests.project.size import LIMITS, TESTS_LIMIT, measure
 
 PACKAGE = ROOT / "hooksync"
-MOST_PARAMETERS = 5
 
 ALWAYS_THERE = {"__future__"} | sys.stdlib_module_names
-# Only these modules import each library. system/test_startup checks which commands load it.
-LIBRARIES = {
-    # the sandbox is the other end: it challenges receivers
-    "requests": {"service.http", "service.responses", "sandbox.receiver"},
-    "urllib3": {"service.http"},
-    "filelock": {"state.local"},
-    "yaml": {"config.yaml_loader"},
-    "jsonschema": {"core.schema"},
-    "deepdiff": {"reconcile.diff"},
-    "shtab": {"cli.completion"},
-    "pyotp": {"service.client"},
-    "dotenv": {"config.files"},
-    "obstore": {"state.cloud"},
-    "msgspec": {"render.json_text", "core.record", "core.schema"},
-}
 # what opens, writes or moves a file, writes to a stream, or starts a log
 DOORS = re.compile(
     r"(?<![\w.])(?:print|open|breakpoint)(?=\()"
@@ -101,20 +83,6 @@ def foreign_imports(module: str) -> set[str]:
     return {name.split(".")[0] for name in imports(module)} - ALWAYS_THERE - {"hooksync"}
 
 
-def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (
-        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
-
-
-def test_only_the_modules_in_the_table_import_each_library() -> None:
-    found: dict[str, set[str]] = {}
-    for name in modules():
-        for library in foreign_imports(name):
-            found.setdefault(library, set()).add(name)
-    assert found == LIBRARIES
-
-
 def test_only_the_modules_in_the_table_write_to_streams_and_files() -> None:
     found = {name: set(DOORS.findall(ast.unparse(tree))) for name, tree in modules().items()}
     assert {name: doors for name, doors in found.items() if doors} == WRITING
@@ -142,17 +110,6 @@ def test_the_page_on_the_architecture_names_only_modules_and_functions_that_exis
         text = (PACKAGE / path).read_text(encoding="utf-8")
         for part in filter(None, name.split(".")):
             assert re.search(rf"^ *(?:async def|def|class) {part}\b", text, re.MULTILINE), part
-
-
-def test_no_function_takes_more_than_five_positional_parameters() -> None:
-    wrong = []
-    for name, tree in modules().items():
-        for function in functions(tree):
-            given = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
-            parameters = [argument for argument in given if argument not in ("self", "cls")]
-            if len(parameters) > MOST_PARAMETERS:
-                wrong.append(f"{name}.{function.name}: {len(parameters)} parameters")
-    assert not wrong
 
 
 def test_the_tests_are_no_larger_than_their_limit() -> None:

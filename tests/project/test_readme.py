@@ -80,16 +80,6 @@ def test_each_promise_of_the_readme_links_to_a_proof() -> None:
     assert all(re.search(r"\]\((docs|tests)/", promise) for promise in promises)
 
 
-def test_the_demo_and_the_test_command_of_the_readme_are_one_line_that_begins_with_a_venv() -> None:
-    demo, tests = blocks("sh", text_of(README))
-    for command in (demo, tests):
-        setup = command.split(" && ")[0]
-        assert setup == "python3 -m venv .venv"
-        assert command.count("\n") == 1
-    assert demo.endswith(".venv/bin/hooksync demo\n")
-    assert tests.endswith(".venv/bin/python -m pytest -n auto\n")
-
-
 def test_hooksync_prints_the_plan_that_the_readme_and_the_first_page_show(tmp_path: Path) -> None:
     [file], [plan] = (blocks(language, text_of(README)) for language in ("yaml", "diff"))
     with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:

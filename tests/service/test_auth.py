@@ -219,11 +219,6 @@ def test_a_second_factor_that_fails_for_a_different_reason_is_not_tried_again(
     assert names(box) == ["login", "complete-2fa"]
 
 
-def test_a_missing_seed_is_an_error_that_names_its_variable(clients: Clients, start: Start) -> None:
-    error = failure_of(clients.client(start(totp_seed=SEED).url).list_subscriptions)
-    assert "TOTP seed env:PRESERVICA_2FA_TOKEN is not set" in error.summary
-
-
 def test_without_pyotp_a_second_factor_is_an_error_that_names_the_extra_to_install(
     clients: Clients, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

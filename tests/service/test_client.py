@@ -160,11 +160,6 @@ def test_a_refused_list_is_not_repeated(clients: Clients, start: Start, status: 
     assert names(box) == ["login", "list"]
 
 
-def test_a_call_waits_for_the_seconds_of_retry_after(clients: Clients, start: Start) -> None:
-    clients.client(start("retry-after-7@list", "busy-9@list").url).list_subscriptions()
-    assert clients.waits == [7.0, 9.0]
-
-
 def test_after_a_stop_no_call_is_repeated(clients: Clients, start: Start) -> None:
     box = start("status-503@list:*")
     clients.stop.set()

@@ -7,7 +7,6 @@ import ssl
 import threading
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -327,14 +326,3 @@ def test_a_bundle_that_cannot_be_used_is_an_error_that_names_it(
     )
     assert not isinstance(error, AnswerLost)
     assert f"the certificate bundle {bundle} of REQUESTS_CA_BUNDLE cannot be used" in error.summary
-
-
-def test_all_connections_share_one_tls_context(
-    make: Make, serve: Serve, certificate: Certificate
-) -> None:
-    wire = serve(saying(OK), certificate.server)
-    transport = make(environ={"REQUESTS_CA_BUNDLE": str(certificate.pem)})
-    with ThreadPoolExecutor(8) as threads:
-        found = [*threads.map(lambda _: transport.send(get(wire.url)).status, range(24))]
-    assert found == [200] * 24
-    assert wire.connections <= 4  # each context would have its own pool

@@ -11,7 +11,6 @@ import select
 import shutil
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -86,29 +85,6 @@ def test_a_state_written_in_one_clone_is_read_in_a_different_clone(by_path: Remo
     assert other.get() == (BackendData(TWO.state), third)
     assert by_path.log() == ["hooksync: state written by Ada", "hooksync: two written by Ada"]
     assert by_path.git("log", "-1", "--format=%an <%ae>", BRANCH) == "Ada <ada@example.org>"
-
-
-def test_concurrent_writers_lose_nothing(by_path: Remote) -> None:
-    clones = [by_path.clone(f"clone-{number}") for number in range(3)]
-
-    def write(number: int) -> None:
-        backend, done = open_at(clones[number], by_path), 0
-        while done < 4:
-            found = backend.get()
-            lines = (found[0].state or "") if found else ""
-            try:
-                backend.put(
-                    BackendData(f"{lines}{number}.{done}\n"), found[1] if found else None, "a line"
-                )
-                done += 1
-            except (Changed, StateError):  # the server may be busy with another push
-                pass
-
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(write, range(3)))
-    lines = by_path.git("show", f"{BRANCH}:hooks.state.json").split()
-    assert sorted(lines) == sorted(f"{number}.{count}" for number in range(3) for count in range(4))
-    assert len(by_path.log()) == 12
 
 
 def test_a_deleted_branch_counts_as_no_state(by_path: Remote) -> None:
@@ -378,12 +354,6 @@ def test_a_folder_outside_any_repository_is_one_clear_error(by_path: Remote) -> 
     assert "keep the hooks file in a clone" in told
     (by_path.folder / ".git").mkdir()
     assert "not a git repository" in refusal(open_at(by_path.folder / "none", by_path))
-
-
-def test_a_repository_with_two_remotes_and_no_default_is_one_clear_error(by_path: Remote) -> None:
-    clone = by_path.clone("one", "--origin", "a")
-    by_path.git("remote", "add", "b", by_path.url, at=clone)
-    assert "No such remote 'origin'" in refusal(open_at(clone, by_path))
 
 
 def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:

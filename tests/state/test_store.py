@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hooksync.core.errors import HooksyncError, StateError
 from hooksync.core.record import replace
@@ -23,49 +18,16 @@ from hooksync.state.local import LocalStore
 from hooksync.state.model import State
 from hooksync.state.store import state_place
 from hooksync.state.store import update as update_store
-from tests.command_line import ROOT
-from tests.state_makers import adding, elsewhere, entry, ids_of, state
+from tests.command_line import run_python
+from tests.state_makers import adding, elsewhere, entry, state
 from tests.state_makers import load as load_store
 
 WHOLE = state(entry(), elsewhere("test"))
-
-# Adds entries of a tenant, one for each write, and prints each number.
-# Arguments: PATH TENANT HOW-MANY.
-WRITER = """
-import sys
-from hooksync.state.contract import Holder
-from hooksync.state.local import LocalStore
-from hooksync.state.store import run_lock, update
-from tests.memory_terminal import make_context
-from tests.state_makers import adding, elsewhere
-
-path, tenant, how_many = sys.argv[1], sys.argv[2], int(sys.argv[3])
-holder = Holder(tenant)
-for number in range(how_many):
-    store = LocalStore(path)
-    with run_lock(store, 60, make_context(), holder):
-        update(store, adding(elsewhere(tenant, str(number))))
-    print(number, flush=True)
-"""
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     return str(tmp_path / "hooks.state.json")
-
-
-@contextmanager
-def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a process that runs Python code, and kill it at the end of the block."""
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code, *arguments]
-    with subprocess.Popen(
-        command, env=environ, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def update(path: str, change: Callable[[State], State]) -> State:
@@ -274,8 +236,7 @@ try:
 except StateError as error:
     print(error)
 """
-    with python(code, path) as process:
-        said, _ = process.communicate()
+    said = run_python(["-c", code, path], {}).out
     assert said.startswith(
         "the state hooks.state.json cannot be locked: permission denied\n  fix: "
     )
@@ -286,28 +247,3 @@ def test_a_reader_does_not_wait_for_the_lock(path: str) -> None:
     update(path, put_whole)
     with LocalStore(path).hold(Holder("archivist")):
         assert load(path) == WHOLE
-
-
-# --- many writers
-
-
-@settings(max_examples=8, deadline=None)
-@given(acknowledged=st.integers(0, 5), readings=st.integers(0, 20))
-@pytest.mark.slow
-def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new_state(
-    tmp_path_factory: pytest.TempPathFactory, acknowledged: int, readings: int
-) -> None:
-    path = str(tmp_path_factory.mktemp("killed") / "hooks.state.json")
-    before = tuple(entry(identifier=f"old-{number}") for number in range(1000))
-    update(path, adding(*before))
-    with python(WRITER, path, "new", "1000000") as process:
-        assert process.stdout is not None
-        last = [process.stdout.readline() for _ in range(acknowledged + 1)][-1]
-        for _ in range(readings):
-            assert load(path) is not None  # the state is complete at every moment of a write
-        process.kill()
-    after = update(path, adding(elsewhere("third")))
-    assert len(ids_of(after, "brama")) == len(before)
-    new = ids_of(after, "new")
-    assert new == set(map(str, range(len(new))))
-    assert len(new) > int(last)  # the state has every entry that the writer printed

@@ -10,7 +10,7 @@ import pytest
 
 from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
-from tests.conftest import HOOKS, Place
+from tests.conftest import Place
 from tests.lanes import sampled
 
 pytestmark = pytest.mark.usefixtures("real_scrypt")
@@ -104,18 +104,6 @@ def test_commands_that_change_nothing_take_no_lock(place: Place) -> None:
         assert place.run("check").code == 0
         assert place.run("list").code == 0
     assert not (place.folder / "hooks.state.json").exists()
-
-
-def test_an_apply_with_a_folder_in_place_of_its_lock_changes_nothing(place: Place) -> None:
-    assert place.run(*APPLY).code == 0
-    lock = place.folder / "hooks.state.json.lock"
-    lock.unlink()
-    lock.mkdir()
-    place.write(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED]"))
-    run = place.run(*APPLY)
-    assert run.code == 1
-    assert "hooks.state.json.lock is not a regular file" in run.err
-    assert len(place.box.subscriptions("DEMO")) == 2
 
 
 @pytest.mark.parametrize("seconds", ["-1", "nan", "86401", "soon"])
