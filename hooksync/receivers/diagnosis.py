@@ -20,6 +20,8 @@ _RAW_FIX = (
 )
 _PREFIX = EVENT_PREFIX.decode()
 _PREFIX_FIX = f"sign the text {_PREFIX}, followed at once by the raw bytes of the body"
+# between prefix and body
+_SEPARATORS = {"a line break": b"\n", "a colon": b":", "a space": b" ", "a full stop": b"."}
 # how programs write JSON, as arguments of json.dumps
 _JSON_FORMS: dict[str, dict[str, Any]] = {
     "compact": {"separators": (",", ":")},
@@ -36,7 +38,10 @@ def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
     right = EVENT_PREFIX + body
     messages = (
         (f"is made of the body alone, without {_PREFIX} before it", body),
-        *_separated(body),
+        *(
+            (f"has {name} between {_PREFIX} and the body", EVENT_PREFIX + separator + body)
+            for name, separator in _SEPARATORS.items()
+        ),
         ("has the prefix in different letters", b"Preservica-Webhook-Auth" + body),
         ("has the prefix after the body", body + EVENT_PREFIX),
     )
@@ -44,17 +49,6 @@ def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
     changed = ((f"is made of {what}", EVENT_PREFIX + other) for what, other in _changed(body))
     yield from wrong_messages(secret, right, changed, _RAW_FIX)
     yield from usual_mistakes(secret, right)
-
-
-def _separated(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield what is signed if something is between the prefix and the body."""
-    for name, separator in {
-        "a line break": b"\n",
-        "a colon": b":",
-        "a space": b" ",
-        "a full stop": b".",
-    }.items():
-        yield f"has {name} between {_PREFIX} and the body", EVENT_PREFIX + separator + body
 
 
 def _changed(body: bytes) -> Iterator[tuple[str, bytes]]:
@@ -77,11 +71,6 @@ def _changed(body: bytes) -> Iterator[tuple[str, bytes]]:
         ("the body cut to ASCII", text.encode("ascii", "ignore")),
         ("the body cut to ASCII", text.encode("ascii", "replace")),
     )
-    yield from _written_again(body)
-
-
-def _written_again(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield descriptions and bodies of the same event, as programs write JSON."""
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         document = json.loads(body)
         for name, how in _JSON_FORMS.items():

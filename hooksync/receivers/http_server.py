@@ -31,8 +31,7 @@ Log = Callable[[str, str, object], None]
 
 MAX_BODY = 16 * 1024 * 1024  # bytes of a request's body; a longer one is refused
 MAX_CONNECTIONS = 64  # fewer than the open files that a process may have (256 on macOS)
-_LONGEST_LINE = 256  # bytes of a line with the size of a chunk, or with a trailer
-_MOST_TRAILERS = 100  # lines
+_LONGEST_LINE = 256  # bytes of a line with the size of a chunk
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~]*)?\r\n")
 _POLL = 0.02  # seconds between two checks whether the server must stop
 
@@ -245,10 +244,9 @@ def _read_body(stream: io.BufferedIOBase, headers: Mapping[str, str]) -> bytes:
         body += _read_exactly(stream, size, MAX_BODY - len(body))
         if stream.read(2) != b"\r\n":
             raise Refusal(400, "a chunk is not as long as its size says")
-    for _ in range(_MOST_TRAILERS):
-        if stream.readline(_LONGEST_LINE) in (b"\r\n", b""):
-            return bytes(body)
-    raise Refusal(431, f"the body has more than {_MOST_TRAILERS} trailers")
+    if stream.read(2) != b"\r\n":
+        raise Refusal(400, "the body has trailers")
+    return bytes(body)
 
 
 def _read_exactly(stream: io.BufferedIOBase, size: int, most: int) -> bytes:

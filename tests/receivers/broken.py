@@ -390,7 +390,10 @@ BUGS: dict[str, tuple[type[Good], str]] = {
     "answers 204": (bug(accepted=lambda self: Reply(204)), "it answers 204"),
     "answers HTML with 200": (bug(accepted=lambda self: Reply(200, b"<p>ok</p>", "text/html")), "it answers 200 text/html"),
     "answers GET": (
-        bug(proxy=lambda self, request: replace(request, method="POST")), "it answers 2xx to GET",
+        bug(answer=lambda self, connection, request: (
+            Reply(200) if request.method == "GET" else Good.answer(self, connection, request)
+        )),
+        "it answers 2xx to GET",
     ),
 }  # fmt: skip
 
@@ -624,14 +627,14 @@ IN_THE_LOG: dict[str, tuple[type[Good], str]] = {
         bug(do=lambda self, event: [Good.do(self, event) for _ in "ab"]), "of every event more than once",
     ),
     "takes events of the same time for the same": (
-        bug(key=lambda self, event: event["timestamp"]), "differs from an earlier one only in its list or in an entity",
+        bug(key=lambda self, event: event["timestamp"]), "differs from an earlier one only in its time, list or entity",
     ),
     "takes events of the same list for the same": (
-        bug(key=lambda self, event: str(event["events"])), "differs from an earlier one only in its timestamp",
+        bug(key=lambda self, event: str(event["events"])), "differs from an earlier one only in its time, list or entity",
     ),
     "takes events of the same identifiers and time for the same": (
         bug(key=lambda self, event: event["timestamp"] + str([entity["identifiers"] for entity in event["events"]])),
-        "differs from an earlier one only in its list or in an entity",
+        "differs from an earlier one only in its time, list or entity",
     ),
     "works on assets only": (bug(do=assets_only), "it works only on some types of entities"),
     "drops one of two at once": (Crowded, "of two different events that come at once, it drops one"),

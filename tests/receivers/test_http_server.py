@@ -95,7 +95,7 @@ REFUSED = {
     "a chunk size with a prefix": (400, CHUNKED + "0x2\r\nhi\r\n0\r\n\r\n"),
     "a chunk size with a bare LF": (400, CHUNKED + "2\nhi\r\n0\r\n\r\n"),
     "a chunk extension that is too long": (400, CHUNKED + "2;" + "x" * 254),
-    "trailers without end": (431, CHUNKED + "0\r\n" + "X: 1\r\n" * 200),
+    "a trailer": (400, CHUNKED + "0\r\nX: 1\r\n\r\n"),
     "a chunk that is longer than its size": (400, CHUNKED + "2\r\nhi there\r\n0\r\n\r\n"),
 }
 
@@ -116,8 +116,8 @@ def test_ambiguous_or_endless_framing_is_refused(status: int, sent: str) -> None
 TAKEN = {
     "a length": head("Connection: close", "content-length:2 \t") + "hi",
     "HTTP/1.0": "POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi",
-    "chunks, an extension and a trailer": head("Connection: Close", "Transfer-Encoding: Chunked")
-    + "1\r\nh\r\n01;a=b\r\ni\r\n0\r\nX: 1\r\n\r\n",
+    "chunks and an extension": head("Connection: Close", "Transfer-Encoding: Chunked")
+    + "1\r\nh\r\n01;a=b\r\ni\r\n0\r\n\r\n",
     "expect": head("Connection: close", "Content-Length: 2", "Expect: 100-Continue") + "hi",
 }
 
@@ -156,7 +156,6 @@ def test_a_connection_that_falls_silent_ends(sent: str) -> None:
         (head("Content-Length: 1000"), "x"),
         (CHUNKED + "1000\r\n", "x"),
         (CHUNKED, "1\r\nx\r\n"),
-        (CHUNKED + "0\r\nX: ", "x"),
     ],
 )
 def test_a_request_that_arrives_byte_by_byte_ends_at_its_deadline(sent: str, piece: str) -> None:
