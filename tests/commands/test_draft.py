@@ -13,9 +13,6 @@ from hooksync.commands.init import (
     Draft,
     InitOptions,
     init,
-    name_of_url,
-    slug,
-    variable_name,
 )
 from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.core.context import Context
@@ -231,13 +228,6 @@ def test_a_duplicate_is_declared_once_with_a_warning() -> None:
     made = Draft("prod", twins)
     assert len(made.entries) == 1
     assert "it is live more than once, and in the file once" in made.warnings[0].what
-
-
-def test_names_in_a_draft_are_readable_and_unique() -> None:
-    assert name_of_url("https://Fn.example.net:8443/api/hook?code=x") == "fn-example-net-api-hook"
-    assert name_of_url("https://é/") == "hook"
-    assert slug("  ", "x") == "x"
-    assert variable_name("0-a", "url", "") == "HOOK_0_A_URL"
 
 
 def test_no_variable_of_a_draft_gets_a_reserved_name() -> None:

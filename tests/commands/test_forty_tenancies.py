@@ -151,34 +151,6 @@ def test_one_expired_password_of_forty_takes_twelve_lines_and_no_variable_a_line
     assert (unset.code, len(unset.text.splitlines())) == (1, 41), unset.text
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        (
-            "https://a.example.org/', trigger: MOVED",
-            "https://a.example.org/?p=${T02_PASSWORD}', trigger: MOVED",
-        ),
-        ("trigger: MOVED", "trigger: MOVED, secret: {env: T02_HOOK}"),
-        (
-            "    tenant: t01",
-            "    tenant: t01\n    credentials: {username: {env: T02_USER}, password: {env: T02_PASSWORD}}",
-        ),
-        ("  t01:", "  t02:"),
-    ],
-    ids=["a password in a URL", "the secret of t02", "the log-in of t02", "the tenancy t02"],
-)
-def test_the_file_of_t01_can_do_nothing_as_t02(forty: Forty, old: str, new: str) -> None:
-    assert forty.run("plan", "--policy", "policy.yaml").code == 0
-    if new == "  t02:":
-        forty.file("t02").unlink()
-    forty.edit("t01", old, new)
-    refused = forty.run("plan", "--policy", "policy.yaml")
-    assert "hooks/t01.yaml:" in refused.err
-    assert (refused.code, "policy.yaml:" in refused.err) == (3, True)
-    if "?p=" in new:  # an error without a policy, too: a credential in a URL
-        assert "T02_PASSWORD contains a secret" in forty.run("plan").err
-
-
 def test_a_policy_limits_what_all_tenancies_of_a_run_lose_and_replace(forty: Forty) -> None:
     forty.environ["HOOKSYNC_PLAN_KEY"] = "a-key-of-the-plans-0123456789abcdef"  # signs the state
     assert forty.run("apply", "--yes", "--policy", "policy.yaml").code == 0

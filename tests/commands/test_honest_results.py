@@ -45,26 +45,6 @@ def test_plan_exits_with_3_and_saves_nothing_if_apply_would_refuse(
     assert saved(place).exists()
 
 
-def test_plan_with_probe_warns_of_a_receiver_that_cannot_be_reached(place: Place) -> None:
-    place.environ["RECEIVER"] = "http://127.0.0.1:1/catalogue"
-    plan = place.run("plan", "--probe", "--format", "json")
-    assert plan.code == 0
-    assert (
-        "warning: hooks.yaml:7:7: prod/catalogue: the receiver at ${RECEIVER}?code=${FN_KEY} is not"
-        " ready" in plan.err
-    )
-    assert len(plan.json["warnings"]) == 1
-
-
-def test_an_unreadable_tenancy_outweighs_a_refused_one_in_the_exit_code(place: Place) -> None:
-    over_the_limit(place)
-    place.write(HOOKS + "  staging: {server: '${DOWN}', tenant: TEST, subscriptions: {}}\n")
-    place.environ["DOWN"] = "http://127.0.0.1:1"
-    plan = place.run("plan", "--out", "plan.json", "--detailed-exitcode")
-    assert plan.code == 1
-    assert plan.err.endswith("carries out exactly this, without what is refused or not planned\n")
-
-
 def test_warnings_about_receivers_come_before_the_question_and_only_once(place: Place) -> None:
     place.environ["RECEIVER"] = "http://127.0.0.1:1/catalogue"
     terminal = Terminal(place, "apply")
@@ -80,17 +60,6 @@ def test_warnings_about_receivers_come_before_the_question_and_only_once(place: 
     assert terminal.seen.count(warning) == 1
     assert "refused: not confirmed" in terminal.seen
     assert place.box.subscriptions("DEMO") == ()
-
-
-def test_a_missing_secret_is_reported_with_its_line_instead_of_a_question(place: Place) -> None:
-    del place.environ["CATALOGUE_SECRET"]
-    terminal = Terminal(place, "apply")
-    assert terminal.finish() == 1
-    assert "Type yes" not in terminal.seen
-    assert (
-        terminal.seen.count("error: prod: hooks.yaml:10:17: secret env:CATALOGUE_SECRET is not set")
-        == 1
-    )
 
 
 def test_without_a_terminal_and_without_yes_no_receiver_is_challenged(place: Place) -> None:

@@ -28,14 +28,6 @@ def two(place: Place) -> Place:
 
 
 @pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
-def test_check_and_apply_use_only_the_selected_tenancies(two: Place) -> None:
-    checked = two.run("check", "--tenancy", "m*", "--format", "json")
-    assert [tenancy["name"] for tenancy in checked.json["tenancies"]] == ["museum"]
-    assert two.run("apply", "--yes", "--tenancy", "m*").code == 0
-    assert [len(two.box.subscriptions(tenant)) for tenant in ("DEMO", "MUSEUM")] == [0, 2]
-
-
-@pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
 def test_a_run_forgets_vanished_subscriptions_only_in_its_selected_tenancies(two: Place) -> None:
     assert two.run("apply", "--yes").code == 0
     before = {entry["id"]: entry["address"] for entry in written(two.state, "entries")}

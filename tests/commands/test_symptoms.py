@@ -164,19 +164,6 @@ def test_a_lost_state_and_a_moved_url_are_not_planned_without_a_word(place: Plac
     assert "does not recognise a moved URL" in place.run("plan").out
 
 
-def test_under_a_policy_a_moved_url_counts_as_removed(place: Place) -> None:
-    place.environ["HOOKSYNC_PLAN_KEY"] = "key-of-the-plans-0123456789"
-    assert place.run("apply", "--yes").code == 0
-    before = urls(place)
-    place.write(unprobed(HOOKS.replace("${RECEIVER}", "${RECEIVER}/dead")))
-    policy = place.policy(max_unsubscribe=1)
-    run = place.run("apply", "--yes", "--policy", policy)
-    assert (run.code, urls(place)) == (3, before)
-    assert "would remove or move 2 of the 2 it owns: the policy has max_unsubscribe: 1" in run.err
-    wider = place.policy(max_unsubscribe=2)
-    assert place.run("apply", "--yes", "--policy", wider).code != 3
-
-
 def test_under_a_policy_two_names_of_one_server_are_refused_if_their_lists_share_an_id(
     place: Place,
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.command_line import PASSWORD, USERNAME
-from tests.conftest import HOOKS, SECRET, URL_KEY, Place, unprobed
+from tests.conftest import HOOKS, URL_KEY, Place, unprobed
 from tests.terminals import Terminal
 
 REMOVE_FIRST = HOOKS.replace("tenant: DEMO", "tenant: DEMO\n    replacement: remove-first")
@@ -79,11 +79,6 @@ def test_an_error_of_the_command_line_is_not_written_over_a_hooks_file(place: Pl
     assert (place.folder / "hooks.yaml").read_text() == HOOKS
 
 
-def test_the_json_of_an_apply_has_the_exit_code_of_a_lost_report(place: Place) -> None:
-    run = place.run("apply", "--yes", "--format", "json", "--report", "missing/report.json")
-    assert (run.code, run.json["exit_code"]) == (4, 4)
-
-
 def test_an_address_to_replace_that_no_target_selects_is_a_usage_error(place: Place) -> None:
     run = place.run("plan", "--target", "*/INDEXED", "--replace", MOVED)
     assert run.code == 64
@@ -147,9 +142,3 @@ def test_a_plan_without_a_secret_warns_that_apply_would_stop(place: Place) -> No
     applied = place.run("apply", "--yes")
     assert (applied.code, f"error: prod: {what}\n" in applied.err) == (1, True)
     assert ("would stop" in applied.err, place.changing_calls) == (False, [])
-
-
-def test_a_list_counts_a_secret_that_a_person_vouched_for_as_adopted(place: Place) -> None:
-    place.box.seed("DEMO", live_url(place), "MOVED", SECRET)
-    assert place.run("apply", "--yes", "--adopt", "*", "--target", MOVED).code == 0
-    assert place.run("list").out.endswith("; secrets: 1 same, as adopted.\n")

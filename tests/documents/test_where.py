@@ -19,25 +19,6 @@ from tests.makers import declared, tenancy
 from tests.reconcile.planning import planned
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("command", ["plan", "apply"])
-@pytest.mark.parametrize("form", ["text", "markdown", "json"])
-@pytest.mark.parametrize("tenant", ["tenant: DEMO", "tenant: ${TENANT}", "# none"])
-def test_plan_and_apply_name_the_real_server_and_tenant(
-    place: Place, command: str, form: str, tenant: str
-) -> None:
-    place.write(HOOKS.replace("tenant: DEMO", tenant))
-    place.environ["TENANT"] = "DEMO"
-    run = place.run(command, "--format", form, *(["--yes"] if command == "apply" else []))
-    assert run.code == 0, run.err
-    if form == "json":
-        [found] = run.json["tenancies"]
-        assert (found["server"], found["tenant"]) == (place.box.url, "DEMO")
-    else:
-        assert f"{place.box.url} / DEMO" in run.out
-        assert "${BOX}" not in run.out
-
-
 def test_check_names_the_tenant_that_the_log_in_returned(place: Place) -> None:
     place.write(HOOKS.replace("    tenant: DEMO\n", ""))
     assert place.run("check").out.startswith(f"prod   {place.box.url} / DEMO\n")
@@ -116,17 +97,6 @@ def test_a_plan_made_for_staging_is_refused_if_the_variable_points_at_production
 
 
 @pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
-def test_a_plan_is_refused_if_the_declared_tenant_is_a_different_one(
-    place: Place, key: str | None
-) -> None:
-    place.write(HOOKS.replace("tenant: DEMO", "tenant: ${TENANT}"))
-    place.environ["TENANT"] = "DEMO"
-    save(place)
-    place.environ["TENANT"] = "OTHER"
-    assert f"{STALE}{place.box.url} / DEMO, and would change" in refusal(place)
-
-
-@pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
 def test_a_plan_is_refused_if_the_log_in_leads_to_a_different_tenant(place: Place) -> None:
     place.write(HOOKS.replace("    tenant: DEMO\n", ""))
     save(place)
@@ -147,6 +117,3 @@ def test_the_digest_of_a_tenancy_depends_on_plan_key_address_and_url() -> None:
     }
     assert len(made) == 18
     assert tenancy_digest(plans[0], plans[0], first, None) in made
-
-
-# --- the expiry and the id of a plan

@@ -13,7 +13,7 @@ from hooksync.core.model import LiveSubscription, Trigger
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Outcome, Plan, Selection, TenancyPlan, not_begun
-from hooksync.render.markdown import LIMIT, fence, markdown
+from hooksync.render.markdown import LIMIT, markdown
 from hooksync.render.text import plain, tenancy_lines
 from tests.lanes import sampled
 from tests.makers import MOVED, declared, live, tenancy
@@ -217,11 +217,6 @@ def test_one_very_long_text_leaves_room_for_the_others(text: str) -> None:
         assert "\n```" in written
 
 
-def test_a_fence_is_longer_than_any_run_of_backticks() -> None:
-    assert fence("a ```` b\n`") == "`````"
-    assert fence("") == "```"
-
-
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=12))
 @pytest.mark.slow
@@ -248,13 +243,3 @@ def test_a_plan_too_long_for_a_comment_begins_with_a_line_for_each_tenancy() -> 
     assert "more lines left out here." in text
     steps = text.partition("```diff\n")[2]
     assert re.findall(r"(?m)^(t\d\d): .* to subscribe", steps) == names
-
-
-def test_a_mail_can_be_read_without_markdown_and_names_the_tenancies() -> None:
-    several = [
-        empty_plan(tenancy(name=name), [Problem("hooks.yaml:3: no", "x")]) for name in ("a", "b_c")
-    ]
-    text = markdown(run_of(*several))
-    assert "\n### `hooksync plan: a, b_c`\n" in text
-    assert "\n- `a: hooks.yaml:3: no`\n" in text
-    assert "&#" not in text

@@ -309,12 +309,6 @@ def test_every_form_of_a_plan_names_what_was_selected() -> None:
     assert f"<p>{line}</p>" in html(part)
 
 
-def test_a_tenancy_that_was_read_does_not_count_as_not_planned_if_a_secret_is_missing() -> None:
-    missing = (Problem("env:ALERT_SECRET is not set", "set it"),)
-    text = plain(plan_lines(run_of(replace(a_plan(), errors=missing))))
-    assert "not planned" not in text
-
-
 def test_without_a_state_a_plan_never_says_who_made_a_subscription() -> None:
     plan = make_plan(tenancy(owns="made"), [live()], Selection(), replace(NOTHING, has_state=False))
     text = plain(plan_lines(run_of(plan), shows_kept=True))
