@@ -51,6 +51,7 @@ _VARIABLES = "set these before you use the file (--env-file FILE adds the parts 
 _HERE = Location("the environment", 1, 1)
 
 _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # the pattern of a trigger in the schema
+_NAME = re.compile("[A-Za-z0-9_-]+")  # the pattern of a name in the schema
 _LONGEST = 60  # characters of a name, without the number that makes it unique
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
 _PORT = re.compile(":[0-9]*$")
@@ -86,7 +87,8 @@ _OTHERS = """\
 
 Section = dict[str, object]  # as in the file
 Entries = dict[str, Section]  # by name
-Needs = dict[str, str]  # variables, and what they are
+# variables, what each is, and the value of one that is a part of a URL
+Needs = dict[str, tuple[str, str]]
 
 
 class InitOptions(LogInOptions):
@@ -120,20 +122,12 @@ class InitOptions(LogInOptions):
 
 
 def init(options: InitOptions, context: Context) -> ExitCode:
-    """Write a first hooks file. Raises FileError if it exists already.
-
-    Raises UsageError for what is no prefix of a URL, such as the path of a file.
-    """
+    """Write a first hooks file. Raises FileError if it exists already."""
     if options.path != "-" and os.path.lexists(options.path):  # before any call to Preservica
         raise FileError(_exists(options.path))
-    if options.name and slug(options.name, "") != options.name:
-        raise UsageError(Problem(f'"{options.name}" is no name', "write letters, digits and -"))
+    if options.name and not _NAME.fullmatch(options.name):
+        raise UsageError(Problem(f'"{options.name}" is no name', "write letters, digits, - and _"))
     if options.from_live is not None:
-        fix = "write a URL such as https://fn.example.net/api; --file names the file to write"
-        for prefix in options.from_live:
-            fault = "has a query (?)" if "?" in prefix else url_fault(prefix)
-            if fault:
-                raise UsageError(Problem(f"--from-live {prefix}: this prefix {fault}", fix))
         return _init_from_live(options, options.from_live, context)
     with open(os.path.join(os.path.dirname(__file__), "starter.yaml"), encoding="utf-8") as starter:
         _write(options.path, starter.read(), context)
@@ -156,7 +150,10 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
     problems = []
     for prefix in prefixes:
         if not any(owns_url(frozenset([prefix]), hook.url.full) for hook in plan.live):
-            fix = "correct the prefix: `hooksync init --from-live --file -` prints what is live"
+            fix = (
+                "write a URL such as https://fn.example.net/api (--file names the file to write):"
+                " `hooksync init --from-live --file -` prints what is live"
+            )
             problems.append(Problem(f"no live subscription is under {prefix}", fix))
     if problems:
         raise UsageError(*problems)
@@ -164,24 +161,22 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
     draft = Draft(name, plan.live, prefixes)
     _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
     context.terminal.warn(*draft.warnings)
-    if key_file and draft.keys:
-        lines = [f"export {variable}={_quoted(key)}\n" for variable, key in draft.keys.items()]
-        context.output.add_variables(key_file, "".join(lines))
-        number = pluralised(len(lines), "variable")
+    added = []
+    unset = []
+    width = max(map(len, draft.needs), default=0)
+    for variable, (what, value) in draft.needs.items():
+        if key_file and value:
+            quoted = value.replace("\\", "\\\\").replace("'", "\\'")  # as python-dotenv reads it
+            added.append(f"export {variable}='{quoted}'\n")
+        else:
+            unset.append(f"  {variable:{width}}  {what}")
+    if added:
+        context.output.add_variables(key_file, "".join(added))
+        number = pluralised(len(added), "variable")
         context.terminal.message(f"added {number} of URLs to {printable(key_file)}")
-        for variable in draft.keys:
-            del draft.needs[variable]
-    if draft.needs:
-        width = max(map(len, draft.needs))
-        lines = [f"  {variable:{width}}  {what}" for variable, what in draft.needs.items()]
-        context.terminal.message("\n".join((_VARIABLES, *lines)))
+    if unset:
+        context.terminal.message("\n".join((_VARIABLES, *unset)))
     return ExitCode.DONE
-
-
-def _quoted(value: str) -> str:
-    """Write the value of a variable as shells and python-dotenv read it."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
@@ -241,7 +236,6 @@ class Draft:
         self.entries: Entries = {}
         self.others: Entries = {}  # what is not declared
         self.needs: Needs = {}  # what the user has to set
-        self.keys: Needs = {}  # the values of those that are parts of declared URLs
         self.warnings: list[Problem] = []  # about subscriptions that no file can declare
         self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
         # names of entries and variables that are in use, case-folded
@@ -278,8 +272,10 @@ class Draft:
     def _add_entry(self, live: Sequence[LiveSubscription], entries: Entries, needs: Needs) -> None:
         """Add the entry of subscriptions with the same URL and content."""
         url = live[0].url
-        name = self._unique(name_of_url(url.shown), "-")
-        secret = self._need(needs, name, "the secret", "secret")
+        _, host, tail = split_url(normal_url(url.shown))
+        named = slug(_PORT.sub("", host) + tail.partition("?")[0], "hook")
+        name = self._unique(named, "-")
+        secret = self._need(needs, name, "the secret", "", "secret")
         triggers = sorted(subscription.trigger.short for subscription in live)
         entry: Section = {
             "url": self._write_url(needs, name, url.full),
@@ -301,18 +297,18 @@ class Draft:
             """Put a variable in the place of a part of the URL that may be a key."""
             key = hidden[1] or ""
             what = f'the value of "{printable(key)}" in the URL' if key else "a part of the URL"
-            needed = self._need(needs, name, what, "url", key)
-            value = next(values, "")
-            if value and needed in self.needs:  # the URL is declared
-                self.keys[needed] = value
+            needed = self._need(needs, name, what, next(values, ""), "url", key)
             return f"{hidden[0].removesuffix(_MASK)}${{{needed}}}"
 
         return _HIDDEN.sub(variable, escape(masked))
 
-    def _need(self, needs: Needs, name: str, what: str, *words: str) -> str:
+    def _need(self, needs: Needs, name: str, what: str, value: str, *words: str) -> str:
         """Add a variable for a part of the entry `name`. Returns its name."""
-        variable = self._unique(variable_name(name, *words), "_")
-        needs[variable] = f"{what} of {self.tenancy}/{name}"
+        written = _NOT_A_WORD.sub("_", "_".join((name, *words))).strip("_").upper()
+        if not written[:1].isalpha():
+            written = f"HOOK_{written}".rstrip("_")
+        variable = self._unique(written, "_")
+        needs[variable] = (f"{what} of {self.tenancy}/{name}", value)
         return variable
 
     def _unique(self, name: str, separator: str) -> str:
@@ -367,15 +363,3 @@ def _hidden_values(masked: str, url: str) -> list[str]:
 def slug(text: str, otherwise: str) -> str:
     """Make a name of letters, digits and hyphens from any text."""
     return _NOT_A_WORD.sub("-", text).strip("-")[:_LONGEST].strip("-") or otherwise
-
-
-def name_of_url(url: str) -> str:
-    """Name a receiver by its host and path, as a URL shows them."""
-    _, host, tail = split_url(normal_url(url))
-    return slug(_PORT.sub("", host) + tail.partition("?")[0], "hook")
-
-
-def variable_name(*words: str) -> str:
-    """Make the name of an environment variable."""
-    name = _NOT_A_WORD.sub("_", "_".join(words)).strip("_").upper()
-    return name if name[:1].isalpha() else f"HOOK_{name}".rstrip("_")

@@ -7,7 +7,6 @@ import stat
 import subprocess
 from pathlib import Path
 
-import pytest
 import yaml
 from dotenv import dotenv_values
 
@@ -117,10 +116,3 @@ def test_from_live_writes_nothing_if_the_tenancy_cannot_be_read(place: Place) ->
     run = place.run("init", "--file", "live.yaml", "--from-live")
     assert (run.code, run.out) == (1, "")
     assert not (place.folder / "live.yaml").exists()
-
-
-@pytest.mark.parametrize("prefix", ["live.yaml", "https://h.example/?a=b", "ftp://h.example"])
-def test_from_live_takes_only_prefixes_of_urls(place: Place, prefix: str) -> None:
-    run = place.run("init", "--file", "new.yaml", "--from-live", prefix)
-    assert (run.code, f"--from-live {prefix}: this prefix" in run.err) == (64, True)
-    assert not place.box.calls
