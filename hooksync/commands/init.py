@@ -186,13 +186,13 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     """
     from hooksync.api import run as library  # 100 ms, for requests
     from hooksync.api.inputs import Inputs, hold_to_policy
-    from hooksync.config.declarations import TenancyDeclaration, set_fix
+    from hooksync.config.declarations import SET_FIX, TenancyDeclaration
     from hooksync.config.resolve import resolve
     from hooksync.reconcile.plan import Selection
 
     if not context.environ.get("PRESERVICA_SERVER"):
         what = "no variable names the server: PRESERVICA_SERVER is not set"
-        raise UsageError(Problem(what, set_fix()))
+        raise UsageError(Problem(what, SET_FIX))
     name = options.name or slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy").lower()
     entries = [TenancyDeclaration(name, (), _HERE)]
     hold_to_policy(options, entries, context)
