@@ -264,14 +264,7 @@ class Comparison(Record):
     ) -> Iterator[Step]:
         """Decide the steps of a declared subscription and of its duplicates, or of a paused one."""
         if not declared.enabled:
-            if not found or self.tenancy.is_handed_over:
-                yield self._step("keep", declared, None, [PAUSED])
-            for live in found:
-                if self.tenancy.is_handed_over:
-                    yield self._undeclared_step(live)
-                    continue
-                action: Action = "unsubscribe" if self._is_recorded(live) else "leave"
-                yield self._step(action, declared, live, [PAUSED])
+            yield from self._paused_steps(declared, found)
             return
         requested = self._requested(declared, found)
         kept = found[0] if found else None
@@ -283,8 +276,21 @@ class Comparison(Record):
         for live in found[1:] if kept else found:
             is_free = bool(requested) or is_owned(self.tenancy, live, self.history)
             is_free = is_free or live.id in self.history.going or self._is_recorded(live)
-            action = "unsubscribe" if stays and is_free else "leave"
+            action: Action = "unsubscribe" if stays and is_free else "leave"
             yield self._step(action, declared, live, [DUPLICATE, *requested])
+
+    def _paused_steps(
+        self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
+    ) -> Iterator[Step]:
+        """Decide the steps of a paused subscription."""
+        if not found or self.tenancy.is_handed_over:
+            yield self._step("keep", declared, None, [PAUSED])
+        for live in found:
+            if self.tenancy.is_handed_over:
+                yield self._undeclared_step(live)
+                continue
+            action: Action = "unsubscribe" if self._is_recorded(live) else "leave"
+            yield self._step(action, declared, live, [PAUSED])
 
     def _requested(
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]

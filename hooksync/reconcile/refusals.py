@@ -241,16 +241,7 @@ def hold_unproven(
     for plan in plans:
         for why, addresses in _list_unproven(plan, tried.get(plan.name, ())).items():
             unproven[why] += addresses
-    declared = Counter({plan.name: plan.declared_count for plan in plans})
-    # how many addresses --adopt would take: a tenancy that could not be read may have more
-    unknown = Counter(address.partition("/")[0] for address in unproven[SECRET_UNKNOWN.text])
-    unread = [plan for plan in plans if plan.live_count is None]
-    unknown += Counter({plan.name: plan.declared_count for plan in unread})
-    fixes = {}
-    for why, addresses in unproven.items():
-        adopted = _smallest_globs(addresses, unknown)
-        replaced = _smallest_globs(addresses, declared)
-        fixes[why] = _unproven_fix(why, adopted, replaced, flags, is_empty=is_empty)
+    fixes = _unproven_fixes(plans, unproven, flags, is_empty=is_empty)
     held = []
     for plan in plans:
         for why, addresses in _list_unproven(plan, tried.get(plan.name, ())).items():
@@ -262,6 +253,29 @@ def hold_unproven(
                 plan = with_held(plan, dict.fromkeys(addresses, problem))
         held.append(plan)
     return held
+
+
+def _unproven_fixes(
+    plans: TenancyPlans,
+    unproven: Mapping[str, list[str]],
+    flags: CommandOptions,
+    *,
+    is_empty: bool,
+) -> Mapping[str, str]:
+    """Word a fix for each kind of what is not known. `unproven`: addresses by kind."""
+    declared = Counter({plan.name: plan.declared_count for plan in plans})
+    # how many addresses --adopt would take: a tenancy that could not be read may have more
+    unknown = Counter(
+        address.partition("/")[0] for address in unproven.get(SECRET_UNKNOWN.text, ())
+    )
+    unread = [plan for plan in plans if plan.live_count is None]
+    unknown += Counter({plan.name: plan.declared_count for plan in unread})
+    fixes = {}
+    for why, addresses in unproven.items():
+        adopted = _smallest_globs(addresses, unknown)
+        replaced = _smallest_globs(addresses, declared)
+        fixes[why] = _unproven_fix(why, adopted, replaced, flags, is_empty=is_empty)
+    return fixes
 
 
 def refuse_paused(

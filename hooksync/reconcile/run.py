@@ -71,7 +71,7 @@ from hooksync.state.history import (
     needless_attempts,
     open_attempts,
 )
-from hooksync.state.model import NO_STATE, State
+from hooksync.state.model import NO_STATE, State, TenancyRecords
 from hooksync.state.store import StateStore
 
 # a state may ask scrypt to work on MOST_SALTS salts for each declared reference, and on FEW_SALTS
@@ -245,6 +245,12 @@ def _beside_run(plan: TenancyPlan, history: History, running: int) -> TenancyPla
     return replace(plan, steps=tuple(steps))
 
 
+def _without_run(records: TenancyRecords, run: int) -> TenancyRecords:
+    """Leave out the attempts of a run."""
+    attempts = tuple(attempt for attempt in records.attempts if attempt.run != run)
+    return replace(records, attempts=attempts)
+
+
 def _with_attempts(
     comparison: Comparison, plan: TenancyPlan, running: int
 ) -> tuple[TenancyPlan, Container[str]]:
@@ -253,9 +259,7 @@ def _with_attempts(
     Also returns the addresses under which too many attempts that somebody needs are open.
     """
     history = comparison.history
-    records = history.records
-    earlier = [attempt for attempt in records.attempts if attempt.run != running]
-    records = replace(records, attempts=tuple(earlier))
+    records = _without_run(history.records, running)
     if not records.attempts or comparison.tenancy.is_handed_over:
         return plan, ()
     declared = declared_by_identity(comparison.tenancy, history.url_salt)
@@ -448,6 +452,16 @@ def _is_risky(plan: TenancyPlan, step: Step) -> bool:
     return step.action == "resubscribe" and plan.replacement == "remove-first"
 
 
+def _not_ready(several: Sequence[DeclaredSubscription], detail: str, fix: str) -> Problem:
+    """Name the receivers with the same fault."""
+    first = several[0]
+    names = list(dict.fromkeys(f"{declared.tenancy}/{declared.name}" for declared in several))
+    what = f"{names[0]}: the receiver at {first.url.shown} is not ready: {detail}"
+    if len(names) > 1:
+        what = f"the receivers of {shortened(names)} are not ready: {detail}"
+    return Problem(what, fix, first.location)
+
+
 def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult]) -> TenancyPlan:
     """Hold an address if its receiver has a different secret, or must be ready and is not.
 
@@ -471,12 +485,7 @@ def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult])
                 not_ready[is_refused, answer.detail, answer.fix].append(step.declared_side)
         steps.append(step)
     for (is_refused, detail, fix), several in not_ready.items():
-        first = several[0]
-        names = list(dict.fromkeys(f"{declared.tenancy}/{declared.name}" for declared in several))
-        what = f"{names[0]}: the receiver at {first.url.shown} is not ready: {detail}"
-        if len(names) > 1:
-            what = f"the receivers of {shortened(names)} are not ready: {detail}"
-        problem = Problem(what, fix, first.location)
+        problem = _not_ready(several, detail, fix)
         if is_refused:
             refusals |= {declared.address: problem for declared in several}
         else:

@@ -129,15 +129,9 @@ def settled(
     for live in listed:
         if live.id not in known:
             new[identity_digest(url_salt, live.key)].append(live.id)
-    attempts = []
-    for attempt in sorted(records.attempts, key=attrgetter("run")):
-        proof = proofs.get((attempt.run, attempt.identity))
-        if proof and len(_unseen(attempt, new)) == 1:
-            attempt = attempt.proven(_take_oldest(attempt, new), *proof, records.key)
-        attempts.append(attempt)
     entries = [entry for entry in records.entries if entry.id not in gone]
     still_open = []
-    for attempt in attempts:
+    for attempt in _with_proofs(records, new, proofs):
         if _unseen(attempt, new):
             attempt = replace(attempt, id=_take_oldest(attempt, new))
         if attempt.id in shown and attempt.is_proven:
@@ -147,6 +141,17 @@ def settled(
             still_open.append(attempt)
     marks = tuple(mark for mark in records.marks if mark in shown)
     return replace(records, entries=tuple(entries), attempts=tuple(still_open), marks=marks)
+
+
+def _with_proofs(records: TenancyRecords, new: NewIds, proofs: Proofs) -> Attempts:
+    """Return the attempts, oldest first. A proof is that of a single new subscription alone."""
+    attempts = []
+    for attempt in sorted(records.attempts, key=attrgetter("run")):
+        proof = proofs.get((attempt.run, attempt.identity))
+        if proof and len(_unseen(attempt, new)) == 1:
+            attempt = attempt.proven(_take_oldest(attempt, new), *proof, records.key)
+        attempts.append(attempt)
+    return attempts
 
 
 def _unseen(attempt: Attempt, new: NewIds) -> list[str]:

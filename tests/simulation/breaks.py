@@ -42,8 +42,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove every duplicate",
         "reconcile/diff.py",
-        'action = "unsubscribe" if stays and is_free else "leave"',
-        'action = "unsubscribe"',
+        'action: Action = "unsubscribe" if stays and is_free else "leave"',
+        'action: Action = "unsubscribe"',
         begin=1100,
     ),
     Break(
@@ -61,8 +61,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove a duplicate of something unproven",
         "reconcile/diff.py",
-        'action = "unsubscribe" if stays and is_free else "leave"',
-        'action = "unsubscribe" if is_free else "leave"',
+        'action: Action = "unsubscribe" if stays and is_free else "leave"',
+        'action: Action = "unsubscribe" if is_free else "leave"',
     ),
     Break(
         "exit 0 always",
