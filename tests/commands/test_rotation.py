@@ -59,21 +59,6 @@ def test_the_state_flag_overrides_the_state_that_the_environment_names(made: Pla
     assert made.run("plan", "--format", "json").json["state"] == "hooks.state.json"
 
 
-def test_a_receiver_with_the_old_secret_makes_apply_refuse_before_any_change(made: Place) -> None:
-    made.rotate(receiver=False)
-    before = len(made.box.calls)
-    run = made.run("apply", "--yes", "--format", "json")
-    assert run.code == 3
-    assert calls_since(made, before) == ["POST login", "GET list"]
-    [step] = run.json["tenancies"][0]["steps"]
-    assert (step["outcome"]["result"], step["receiver"]["state"]) == (
-        "not-attempted",
-        "wrong-secret",
-    )
-    assert "a different secret" in run.err
-    assert "fix: give the receiver the declared secret" in run.err
-
-
 def test_plan_challenges_receivers_only_with_probe(made: Place) -> None:
     made.rotate(receiver=False)
     challenges = made.receiver.answers["catalogue", "challenge"]

@@ -333,27 +333,6 @@ def test_a_plan_is_saved_with_what_can_be_applied_and_marks_the_rest(place: Plac
     assert len(place.box.subscriptions("DEMO")) == 1
 
 
-def test_a_plan_with_every_kind_of_step_does_exactly_what_it_shows(place: Place) -> None:
-    owns = f"    owns: [{place.environ['RECEIVER'].rpartition('/')[0]}, 'https://ours.example']\n"
-    place.write(HOOKS.replace("    subscriptions:", owns + "    subscriptions:"))
-    url = f"{place.environ['RECEIVER']}?code={URL_KEY}"
-    flagged = place.box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
-    double = place.box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
-    gone = place.box.seed("DEMO", "https://ours.example/gone", "MOVED", SECRET)
-    vendor = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
-    kept = place.box.seed("DEMO", url, "FULL_TEXT_INDEXED", SECRET)
-    save(place, "--replace", "*/MOVED", "--adopt", "*/INDEXED")
-    run = place.run("apply", "plan.json", "--format", "json")
-    assert run.code == 0, run.err
-    assert_fits(run.json, "plan")
-    [tenancy] = run.json["tenancies"]
-    actions = [step["action"] for step in tenancy["steps"]]
-    assert actions == ["resubscribe", "unsubscribe", "unsubscribe", "adopt", "leave"]
-    left = {one.id for one in place.box.subscriptions("DEMO")}
-    assert {vendor, kept} < left
-    assert not left & {flagged, double, gone}
-
-
 def test_a_forged_plan_does_nothing_that_the_hooks_file_does_not_require(
     place: Place,
 ) -> None:

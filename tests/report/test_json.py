@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import HookUrl, Secret, SecretRef
-from hooksync.core.record import convert, read_shown, replace
+from hooksync.core.record import replace
 from hooksync.reconcile.plan import Plan
 from hooksync.render.json_text import canonical, to_text
-from hooksync.render.renderers import RENDERERS, plan_json
+from hooksync.render.renderers import RENDERERS
 from tests.makers import HERE, declared, live, tenancy
 from tests.reconcile.planning import VALUE, made, planned, run_of
-from tests.schemas import assert_fits
 
 KEY = "c4nary-of-a-url-0123456789"
 FOLDER = "/c4nary/of/a/folder"
@@ -57,11 +53,3 @@ def test_a_value_without_a_form_that_may_be_shown_is_never_written(value: object
     with pytest.raises(NotImplementedError) as raised:
         canonical({"of": value})
     assert KEY not in str(raised.value)
-
-
-def test_json_is_read_back_as_the_same_record() -> None:
-    plan = a_plan()
-    document: dict[str, Any] = json.loads(plan_json(plan))
-    assert_fits(document, "plan")
-    again = convert(document, Plan, dec_hook=read_shown)
-    assert plan_json(again) == plan_json(plan)

@@ -12,7 +12,7 @@ from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Trigger
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import empty_plan
-from hooksync.reconcile.plan import Outcome, Plan, Selection, TenancyPlan, not_begun
+from hooksync.reconcile.plan import Outcome, Plan, Selection, TenancyPlan
 from hooksync.render.markdown import LIMIT, markdown
 from hooksync.render.text import plain, tenancy_lines
 from tests.lanes import sampled
@@ -142,11 +142,6 @@ def test_a_failed_apply_has_the_expected_markdown() -> None:
     applied = replace(plan, steps=(failed,), differences=plan.steps)
     assert markdown(run_of(applied, format="hooksync.report/1")) == FAILED
     assert_well_formed(FAILED)
-
-
-def test_a_step_that_was_not_tried_does_not_look_done() -> None:
-    text = markdown(run_of(not_begun(the_plan()), format="hooksync.report/1"))
-    assert text.count("!     outcome              not tried\n") == 3
 
 
 def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> None:
