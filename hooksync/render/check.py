@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
@@ -9,7 +10,7 @@ from hooksync.core.errors import pluralised
 from hooksync.core.model import NO_VALUE
 from hooksync.core.record import Record
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
-from hooksync.render.sentences import counted, state_counts
+from hooksync.render.sentences import counted
 from hooksync.render.text import Line, name_width, secret_state, unstyled
 from hooksync.service.challenges import doubt
 
@@ -65,10 +66,10 @@ def has_failed(plan: Plan) -> bool:
 
 def check_lines(plan: Plan) -> Iterator[Line]:
     """Write a check for people."""
-    counts = []
+    counts = Counter[str]()
     for tenancy in plan.tenancies:
         found = [*findings_of(tenancy)]
-        counts += found
+        counts.update(finding.state for finding in found)
         if tenancy.name:
             yield from unstyled([f"{tenancy.name}   {tenancy.where}", ""])
         width = name_width(finding.subject for finding in found)
@@ -77,7 +78,7 @@ def check_lines(plan: Plan) -> Iterator[Line]:
             if finding.fix:
                 yield "", f"{'':<10}  fix: {finding.fix}"
         yield "", ""
-    yield "", f"Check: {counted(state_counts(counts, _WORDS), _WORDS, ('ok', 'failed'))}."
+    yield "", f"Check: {counted(counts, _WORDS, ('ok', 'failed'))}."
     adopted = sum(step.evidence == "adopted" for step in plan.steps)
     if adopted:
         yield "", f"{pluralised(adopted, 'secret')} as adopted: only an event proves it."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from html import escape
 from typing import Any, Literal
@@ -196,7 +196,10 @@ def metrics_text(ending: RunSummary, run: str, before: str = "") -> str:
 
     def add(name: str, value: object, **labels: str) -> None:
         labels |= {"command": ending.command, "run": run}
-        values[name].append(f"{name}{_labels(labels)} {value}")
+        pairs = []
+        for label, text in labels.items():  # JSON escapes backslashes and quotes as it should be
+            pairs.append(f"{label}={json.dumps(printable(text), ensure_ascii=False)}")
+        values[name].append(f"{name}{{{','.join(pairs)}}} {value}")
 
     for tenancy in ending.plan.tenancies if ending.plan else ():
         _add_tenancy(tenancy, partial(add, tenancy=tenancy.name))
@@ -245,11 +248,3 @@ def _add_tenancy(tenancy: TenancyPlan, add: Callable[..., None]) -> None:
         add("hooksync_steps", number, reason=code)
     add("hooksync_declared_subscriptions", tenancy.declared_count)
     add("hooksync_tenancy_outcome", 1, outcome=outcome_of(tenancy))
-
-
-def _labels(values: Mapping[str, str]) -> str:
-    """Return labels as Prometheus reads them."""
-    pairs = []
-    for name, text in values.items():  # it escapes backslashes and quotation marks as JSON does
-        pairs.append(f"{name}={json.dumps(printable(text), ensure_ascii=False)}")
-    return f"{{{','.join(pairs)}}}"

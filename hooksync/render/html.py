@@ -28,29 +28,23 @@ def html(plan: Plan, *, shows_kept: bool = True) -> str:
     made = f"Plan {plan.id}, made at {plan.created_at} from {plan.sources}"
     if plan.commit:
         made += f" at the commit {plan.commit}"
+    problems = ""
+    for title, fixes in problem_groups(plan).items():
+        problems += f"<h2>{_text(title)}</h2><ul>"
+        for fix, alike in fixes.items():
+            problems += _each("li", [*(problem.headline for problem in alike), f"fix: {fix}"])
+        problems += "</ul>\n"
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:
         template = Template(page.read())
     return template.substitute(
         title=_text(headline(plan)),
         made=_text(f"{made}."),
         summary=_each("p", [*selection_sentences(plan), *summaries(plan)]),
-        problems=_problems(plan),
+        problems=problems,
         tenancies=_each("option", [tenancy.name for tenancy in plan.tenancies]),
         actions=_each("option", plan.counts()),
         sections="\n".join(map(_section, plan.tenancies)),
     )
-
-
-def _problems(plan: Plan) -> str:
-    """Write a list under each title that has problems."""
-    lists = ""
-    for title, fixes in problem_groups(plan).items():
-        lists += f"<h2>{_text(title)}</h2><ul>"
-        for fix, alike in fixes.items():
-            texts = [*(problem.headline for problem in alike), f"fix: {fix}"]
-            lists += _each("li", texts)
-        lists += "</ul>\n"
-    return lists
 
 
 def _text(text: str) -> str:

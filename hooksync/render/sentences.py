@@ -5,14 +5,13 @@ Each sentence is one template, filled with counts, names and places.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from shlex import quote
 from typing import Any
 
 from hooksync.core.errors import Problem, ProblemsByFix, by_fix, pluralised, shortened
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import IN_PROGRESS, PAUSED, Counts, Plan, Step, TenancyPlan
+from hooksync.reconcile.plan import IN_PROGRESS, PAUSED, Plan, Step, TenancyPlan
 
 CHANGES = {
     "subscribe": "to subscribe",
@@ -45,11 +44,6 @@ def counted(
         if counts.get(name) or name in always:
             parts.append(f"{counts.get(name, 0)} {word}")
     return ", ".join(parts)
-
-
-def state_counts(records: Iterable[Any], words: Mapping[str, str]) -> Counts:
-    """Count records by their state. A state of `words` that no record has counts 0."""
-    return {**dict.fromkeys(words, 0), **Counter(record.state for record in records)}
 
 
 def headline(plan: Plan) -> str:
@@ -222,8 +216,12 @@ def verified_sentences(plan: Plan) -> Iterator[str]:
     for tenancy in plan.tenancies:
         if tenancy.not_verified:
             yield f"Not verified: {tenancy.name}: {tenancy.not_verified}"
-        elif tenancy.may_have_changed and not _is_doubtful(tenancy):
-            verified.append(tenancy.name)
+        elif tenancy.may_have_changed:
+            # a different sentence names these
+            is_open = tenancy.results()["unsettled"] or tenancy.open_attempts or tenancy.held
+            is_wrong = tenancy.differences or tenancy.left_drift or tenancy.secret_unknown
+            if not (is_open or is_wrong):
+                verified.append(tenancy.name)
     what = "live matches declared"
     if plan.selection.target:
         what = "the targeted subscriptions match declared"
@@ -233,9 +231,3 @@ def verified_sentences(plan: Plan) -> Iterator[str]:
         what = f"{shortened(verified)}: {what}"
     if verified:
         yield f"Verified: {what}."
-
-
-def _is_doubtful(tenancy: TenancyPlan) -> bool:
-    """Whether a different sentence names something of a tenancy that is not as declared."""
-    is_open = tenancy.results()["unsettled"] or tenancy.open_attempts or tenancy.secret_unknown
-    return bool(tenancy.differences or tenancy.left_drift or tenancy.held or is_open)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ from hooksync.core.redaction import printable
 from hooksync.receivers.suite import Trial
 from hooksync.receivers.verdict import Cause
 from hooksync.render.json_text import result_json
-from hooksync.render.sentences import counted, state_counts
+from hooksync.render.sentences import counted
 from hooksync.render.text import Line, Lines, unstyled
 
 FORMAT = "hooksync.suite/1"
@@ -43,7 +44,8 @@ def cause_lines(causes: Sequence[Cause]) -> Lines:
 
 def summary(trials: Sequence[Trial]) -> str:
     """Count the tests by their states."""
-    return f"Suite: {counted(state_counts(trials, _WORDS), _WORDS, ('passed', 'failed'))}."
+    counts = Counter(trial.state for trial in trials)
+    return f"Suite: {counted(counts, _WORDS, ('passed', 'failed'))}."
 
 
 def suite_json(
@@ -55,7 +57,9 @@ def suite_json(
 ) -> str:
     """Write the suite as JSON. `created_at`: RFC 3339."""
     tests = []
+    counts = dict.fromkeys(_WORDS, 0)
     for trial in trials:
+        counts[trial.state] += 1
         shown = {name: getattr(trial, name) for name in ("name", "state", "status", "detail")}
         tests.append({**shown, "seconds": round(trial.seconds, 3)})
     return result_json(
@@ -65,7 +69,7 @@ def suite_json(
         tests=tests,
         causes=causes,
         untested=untested,
-        summary=state_counts(trials, _WORDS),
+        summary=counts,
     )
 
 

@@ -196,22 +196,14 @@ def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str, 
         challenge = "" if tenancy.probe == "never" else " after a challenge"
         note = f"adopts it{challenge}: hooksync owns it from now on"
     elif step.action in ("unsubscribe", "forget", "leave"):
-        note = ", ".join(_facts(step, name))
+        reasons = [reason.text for reason in step.reasons]
+        facts = [fact for fact in (*reasons, origin_words(step)) if fact not in name.split(", ")]
+        if step.is_new:
+            facts.append("new")
+        if step.needs_review:
+            facts.append("removed only after a review")
+        note = ", ".join(filter(None, facts))
     return symbol, name, printable(step.shown.trigger.shown), identifier, note
-
-
-def _facts(step: Step, name: str) -> Iterator[str]:
-    """List why a live subscription is removed or left, and how the state has it.
-
-    `name`: the name of the step, which may be some of its reasons.
-    """
-    for fact in (*(reason.text for reason in step.reasons), origin_words(step)):
-        if fact not in ("", *name.split(", ")):
-            yield fact
-    if step.is_new:
-        yield "new"
-    if step.needs_review:
-        yield "removed only after a review"
 
 
 def step_fields(step: Step) -> Iterator[tuple[str, str]]:
