@@ -59,12 +59,6 @@ BREAKS: tuple[Break, ...] = (
         "        entry = self.record(identifier)\n        return entry is not None and",
     ),
     Break(
-        "remove a duplicate of something unproven",
-        "reconcile/diff.py",
-        'action: Action = "unsubscribe" if stays and is_free else "leave"',
-        'action: Action = "unsubscribe" if is_free else "leave"',
-    ),
-    Break(
         "exit 0 always",
         "reconcile/plan.py",
         "    if plan.may_have_changed:\n        return ExitCode.PARTLY_APPLIED",
