@@ -6,8 +6,6 @@ whether its secret is the same.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from hooksync.core.errors import pluralised
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
@@ -35,7 +33,7 @@ def live_only(plan: Plan) -> Plan:
 
 
 def list_lines(plan: Plan) -> Lines:
-    """Write the list, and sum up what is declared and what is known of secrets."""
+    """Write the list, and count what is live and what of it is declared."""
     lines: list[str] = []
     for tenancy in plan.tenancies:
         lines.append(head_of(tenancy))
@@ -45,14 +43,8 @@ def list_lines(plan: Plan) -> Lines:
     counts = plan.counts()
     declared = counts["keep"] + counts["resubscribe"] + counts["adopt"]
     places = pluralised(len(plan.tenancies) - plan.unread, "tenancy")
-    parts = [f"List: {len(plan.steps)} live in {places}, {declared} of them declared"]
-    states = Counter(secret_state(step) for step in plan.steps if step.secret)
-    if states:
-        secrets = (f"{number} {state}" for state, number in sorted(states.items()))
-        parts.append(f"secrets: {', '.join(secrets)}")
-    if plan.unread:
-        parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
-    return unstyled([*lines, f"{'; '.join(parts)}.", *state_sentences(plan)])
+    summary = f"List: {len(plan.steps)} live in {places}, {declared} of them declared."
+    return unstyled([*lines, summary, *state_sentences(plan)])
 
 
 def _lines_of(step: Step) -> list[str]:

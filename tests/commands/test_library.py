@@ -14,7 +14,6 @@ from tests.command_line import ROOT, run_python
 from tests.conftest import HIDDEN, HOOKS, Place
 
 NO_OPTIONS = Options()
-OTHER = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]")
 
 
 def load(place: Place, options: Options = NO_OPTIONS, **more: Any) -> hooksync.Inputs:
@@ -83,14 +82,6 @@ def test_a_plan_is_applied_exactly_or_refused(place: Place) -> None:
     stale = hooksync.apply(load(place), second)
     assert (stale.exit_code, live(place)) == (3, 2)
     assert "prod: the saved plan is stale: " in stale.all_refusals[0].what
-
-
-def test_a_plan_follows_the_settings_of_load(place: Place) -> None:
-    assert hooksync.apply(load(place)).exit_code == 0
-    place.write(OTHER)
-    part = hooksync.plan(load(place, Options(targets=("*/INDEXED",), tenancies=("prod",))))
-    assert part.counts() == {"keep": 1, "leave": 1}
-    assert hooksync.plan(load(place, Options(uses_state=False))).secret_unknown == 1
 
 
 @pytest.mark.parametrize(

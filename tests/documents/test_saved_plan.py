@@ -333,26 +333,6 @@ def test_a_plan_is_saved_with_what_can_be_applied_and_marks_the_rest(place: Plac
     assert len(place.box.subscriptions("DEMO")) == 1
 
 
-def test_a_forged_plan_does_nothing_that_the_hooks_file_does_not_require(
-    place: Place,
-) -> None:
-    receiver = place.environ["RECEIVER"]
-    vendor = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
-    owns = f"    owns: ['{receiver}']\n    subscriptions:"
-    place.write(HOOKS.replace("    subscriptions:", owns))
-
-    def change(document: dict[str, Any]) -> None:
-        step = document["tenancies"][0]["steps"][-1]
-        assert step["action"] == "leave"
-        step["action"] = "unsubscribe"
-
-    alter(save(place), change)
-    run = place.run("apply", "plan.json")
-    assert run.code == 3
-    assert f"it would no longer unsubscribe {vendor}" in run.err
-    assert place.changing_calls == []
-
-
 LOADED = """\
 import sys
 from hooksync.cli.main import main

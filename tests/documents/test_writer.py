@@ -67,12 +67,6 @@ def assert_fit_to_be_kept(done: Run, kind: str) -> None:
     assert not [hidden for hidden in HIDDEN if hidden in done.out + done.err]
 
 
-def outcomes(document: dict[str, Any]) -> dict[str, str]:
-    return {
-        step["address"]: step["outcome"]["result"] for step in document["tenancies"][0]["steps"]
-    }
-
-
 @pytest.mark.parametrize("verb", [("plan",), ("apply",), ("apply", "--yes")])
 @pytest.mark.parametrize(
     ("environ", "is_refused", "codes", "said"),
@@ -100,15 +94,6 @@ def test_every_result_of_plan_and_apply_is_valid_and_contains_its_reason(
     assert done.code == document["exit_code"] == codes[len(verb) + (verb[0] == "apply") - 1]
     assert_fit_to_be_kept(done, "plan")
     assert said in done.out
-
-
-def test_the_report_of_a_failed_step_is_valid_and_complete(box: Sandbox, command: Command) -> None:
-    box.faults.add("echo@subscribe")
-    done, document = command("apply", "--yes", "--parallelism", "1")
-    assert done.code == 4
-    assert_fit_to_be_kept(done, "plan")
-    assert sorted(outcomes(document).values()) == ["done", "done", "failed"]
-    assert [step["action"] for step in document["tenancies"][0]["differences"]] == ["subscribe"]
 
 
 def refuse(box: Sandbox, folder: Path) -> None:
