@@ -7,7 +7,7 @@ from typing import Literal
 
 from hooksync.api.inputs import prepare
 from hooksync.api.options import FORMAT, RunOptions
-from hooksync.api.run import challenge, make_plan, open_run
+from hooksync.api.run import challenge, finished, make_plan, open_run
 from hooksync.commands.problems import show_problems
 from hooksync.commands.receiving import SECRETS, URL, named_receiver, open_receiver
 from hooksync.core.clock import rfc3339
@@ -15,7 +15,7 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import Environ, SecretRef, Variables
 from hooksync.core.record import replace
-from hooksync.reconcile.plan import NEW, Plan, Selection, Step, TenancyPlan, completed, exit_code_of
+from hooksync.reconcile.plan import NEW, Plan, Selection, Step, TenancyPlan, completed
 from hooksync.render.check import check_lines, has_failed
 from hooksync.render.renderers import plan_json
 from hooksync.service.challenges import challenge as challenge_one
@@ -31,17 +31,15 @@ class CheckOptions(RunOptions):
 
 def check(options: CheckOptions, context: Context) -> ExitCode:
     """Check each tenancy and each receiver; with --url, only that receiver."""
-    checked = replace(_checked(options, context), format="hooksync.check/1")
-    code = ExitCode.ERROR if has_failed(checked) else exit_code_of(checked)
-    if checked.is_interrupted:
-        code = context.terminal.interrupt_code
-    checked = completed(checked, code)
+    checked = finished(replace(_checked(options, context), format="hooksync.check/1"), context)
+    if has_failed(checked) and not checked.is_interrupted:
+        checked = completed(checked, ExitCode.ERROR)
     if options.format == "text":
         context.terminal.show([*check_lines(checked)])
     else:
         context.terminal.result(plan_json(checked), "json")
     show_problems(checked, context, refused="apply would refuse")
-    return code
+    return ExitCode(checked.exit_code)
 
 
 def _checked(options: CheckOptions, context: Context) -> Plan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hooksync.core.errors import pluralised
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import Plan, Step, origin_words
+from hooksync.reconcile.plan import NEEDS_DECLARED, Plan, Step, origin_words
 from hooksync.render.sentences import state_sentences
 from hooksync.render.text import Lines, head_of, secret_state, unstyled
 
@@ -40,8 +40,7 @@ def list_lines(plan: Plan) -> Lines:
         for step in tenancy.steps:
             lines += _lines_of(step)
         lines.append("")
-    counts = plan.counts()
-    declared = counts["keep"] + counts["resubscribe"] + counts["adopt"]
+    declared = sum(step.action in NEEDS_DECLARED for step in plan.steps)
     places = pluralised(len(plan.tenancies) - plan.unread, "tenancy")
     summary = f"List: {len(plan.steps)} live in {places}, {declared} of them declared."
     return unstyled([*lines, summary, *state_sentences(plan)])

@@ -5,13 +5,14 @@ Each sentence is one template, filled with counts, names and places.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from shlex import quote
 from typing import Any
 
 from hooksync.core.errors import Problem, ProblemsByFix, by_fix, pluralised, shortened
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import IN_PROGRESS, PAUSED, Plan, Step, TenancyPlan
+from hooksync.reconcile.plan import PAUSED, Plan, Step, TenancyPlan
 
 CHANGES = {
     "subscribe": "to subscribe",
@@ -133,11 +134,10 @@ def summary(plan: Plan) -> str:
 
 def _rest(plan: Plan) -> str:
     """Count what needs no change. What other sentences count is left out."""
-    counts = plan.counts()
-    counts["paused"] = sum(step.action == "keep" and PAUSED in step.reasons for step in plan.steps)
-    counts["keep"] -= plan.secret_unknown + counts["paused"]
-    counts.subtract(step.action for step in plan.steps if IN_PROGRESS in step.reasons)
-    counts["leave"] -= len(plan.left_drift)
+    counts = Counter[str]()
+    for step in plan.steps:
+        if not step.differs:
+            counts["paused" if PAUSED in step.reasons else step.action] += 1
     return counted(counts, _REST, ("keep",))
 
 
