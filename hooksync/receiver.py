@@ -568,7 +568,7 @@ class Receiver:
         of the same event is answered with 503.
 
         Raises TypeError if there is neither `work` nor an inbox, or both; if `work` or the memory
-        is asynchronous; or if an argument has a wrong type.
+        is asynchronous; or if the body is not bytes, or a header is not text.
         """
         answer = self._judge(method, query, headers, body)
         steps = self._deliver(answer, work, _called)
@@ -625,7 +625,10 @@ class Receiver:
         self, method: str, query: str | bytes, headers: Mapping[str, str], body: bytes
     ) -> Answer:
         """Return the answer to a request, as if every event were new."""
-        _check_types(query, headers, body)
+        if not all(isinstance(text, str) for header in headers.items() for text in header):
+            raise TypeError("names and values of headers must be text")
+        if not isinstance(body, bytes):
+            raise TypeError("body must be the raw bytes of the request")
         if method != "POST":
             return _answer("refused", 405, {"message": "only POST is answered"}, Allow="POST")
         text = query.decode("latin-1") if isinstance(query, bytes) else query
@@ -690,18 +693,6 @@ def _key(name: str, secret: str | bytes, shortest: int) -> bytes:
             f"{name} is shorter than {shortest} bytes; `openssl rand -hex 32` makes one"
         )
     return key
-
-
-def _check_types(query: object, headers: Any, body: object) -> None:
-    """Raise TypeError if a framework gave something else than text and bytes."""
-    if not isinstance(query, (str, bytes)):
-        raise TypeError("query must be the text or bytes after the question mark, as sent")
-    if not isinstance(body, bytes):
-        raise TypeError("body must be the raw bytes of the request")
-    if not hasattr(headers, "items"):
-        raise TypeError("headers must be a mapping from names to values")
-    if not all(isinstance(text, str) for header in headers.items() for text in header):
-        raise TypeError("names and values of headers must be text")
 
 
 async def _called(function: Callable[..., object], *values: object) -> object:

@@ -94,7 +94,8 @@ class Listener(LoopbackServer):
                 answer, passed = _forward(target, request, answer)
                 passed_on = [f"passed on: {passed}"]
         elif answer.status == _WRONG_SIGNATURE:
-            reason = self._reason(request)
+            signature = request.headers.get(SIGNATURE.lower(), "")
+            reason = explain_signature(self._known, request.body, signature)
         with self._sending:  # so that requests are shown in the order of the answers
             try:
                 self._show(request, answer, reason, passed_on)
@@ -134,11 +135,6 @@ class Listener(LoopbackServer):
 
     def _shown(self, text: str) -> str:
         return printable(self._context.output.redactor.clean(text))
-
-    def _reason(self, request: IncomingRequest) -> str:
-        """Say why no secret fits a signature, as far as that is known."""
-        signature = request.headers.get(SIGNATURE.lower(), "")
-        return explain_signature(self._known, request.body, signature)
 
     def _record(self, request: IncomingRequest, kind: str, at: str) -> Iterator[str]:
         """Write an event and its headers, if it is to be recorded. Yields a line that says so."""

@@ -158,29 +158,23 @@ def _feature(feature: str, *also: str) -> Condition:
     return find
 
 
-def _status(statuses: Container[int | None], refused: Container[int | None]) -> Condition:
-    """Genuine events with the status of the first one, if forged ones get a different status."""
+def _status(
+    statuses: Container[int | None], refused: Container[int | None] | None = None
+) -> Condition:
+    """Events with the status of the first genuine one, if forged ones get one of `refused`.
 
-    def find(verdict: _Verdict) -> Sequence[Trial]:
-        failed = [*verdict.failed(), *verdict.failed("forged")]
-        status = verdict.genuine[0].status if verdict.genuine else None
-        if status not in statuses or verdict.refused_with not in refused:
-            return []
-        return [trial for trial in failed if trial.status == status]
-
-    return find
-
-
-def _all_events(statuses: Container[int | None]) -> Condition:
-    """All events, forged and genuine, if all are answered with the same of these statuses."""
+    `refused`: None: no genuine event passes, and forged ones get the same status.
+    """
 
     def find(verdict: _Verdict) -> Sequence[Trial]:
         failed = verdict.failed()
-        status = verdict.refused_with
-        is_same = all(trial.status == status for trial in failed)
-        if not (failed and verdict.is_all and is_same and status in statuses):
+        status = verdict.genuine[0].status if failed else None
+        fits = verdict.is_all and verdict.refused_with == status
+        if refused is not None:
+            fits = verdict.refused_with in refused
+        if status not in statuses or not fits:
             return []
-        return [*failed, *[trial for trial in verdict.failed("forged") if trial.status == status]]
+        return [e for e in (*failed, *verdict.failed("forged")) if e.status == status]
 
     return find
 
@@ -507,23 +501,23 @@ _CAUSES = (
         _feature("largest"), "it takes no event of the largest size: a limit: {answer}", _LIMIT_FIX
     ),
     _Row(
-        _all_events(_REDIRECTS),
+        _status(_REDIRECTS),
         "it redirects events: {answer}; nobody knows if Preservica follows",
         "subscribe the URL to which it redirects",
     ),
     _Row(
-        _all_events((403,)),
+        _status((403,)),
         "it answers 403 to all events, forged or genuine: the platform forbids them before the"
         " code runs, or the code reads no signature",
         "let the platform pass a POST without credentials, or put its key into the URL",
     ),
     _Row(
-        _all_events((404, 405)),
+        _status((404, 405)),
         "it has challenges at this URL, and no route for events: {answer}",
         "let the same function take a POST with and without challengeCode",
     ),
     _Row(
-        _all_events((411, 415)),
+        _status((411, 415)),
         "its server refuses how events are sent: {answer}",
         "accept a body of application/json, in chunks and in one piece",
     ),
@@ -561,7 +555,7 @@ _CAUSES = (
         _REFUSE_FIX,
     ),
     _Row(
-        _all_events(_SERVER_ERRORS),
+        _status(_SERVER_ERRORS),
         "{answer}: it fails before it verifies; perhaps the framework gives it no raw body",
         "Express: express.raw({ type: () => true }); the body is undefined without it",
     ),

@@ -94,7 +94,14 @@ def run_demo(announce: Callable[[str], None]) -> None:
         Sandbox() as box,
         ReceiverServer({"catalogue": [secret], "alerts": [secret]}) as receiver,
     ):
-        environ = clean_environ() | {
+        environ = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.upper().startswith(_LEFT_OUT)
+        }
+        environ |= {
+            "PYTHONIOENCODING": "utf-8",
+            "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
             "FORCE_COLOR": "0",
             "SANDBOX": box.url,
             "PRESERVICA_USERNAME": USERNAME,
@@ -103,33 +110,27 @@ def run_demo(announce: Callable[[str], None]) -> None:
         }
         text = _HOOKS.format(receivers=f"http://127.0.0.1:{receiver.port}")
         run = partial(_run, announce, folder, environ)
-        _give(announce, run, text, Path(folder, "hooks.yaml"), box)
+        box.seed(TENANT, "https://vendor.example/hook", "MOVED", secrets.token_hex(32))
+        hooks = Path(folder, "hooks.yaml")
+        hooks.write_text(text, encoding="utf-8")
+        announce(_THE_FILE)
+        announce(textwrap.indent(text, _INDENT))
+        run("validate")
+        announce(_PLAN)
+        run("plan")
+        announce(_APPLY)
+        run("apply --yes")
+        announce(_AGAIN)
+        run("plan")
+        for live in box.subscriptions(TENANT):
+            if live.trigger == "FULL_TEXT_INDEXED":
+                box.remove(TENANT, live.id)
+        hooks.write_text(text.partition("      alerts:")[0], encoding="utf-8")
+        announce(_DRIFT)
+        run("plan --detailed-exitcode", 2)
+        announce(_REPAIR)
+        run("apply --yes")
     announce(_END)
-
-
-def _give(
-    announce: Callable[[str], None], run: Callable[..., None], text: str, hooks: Path, box: Sandbox
-) -> None:
-    """Give the tour. Between its parts, somebody changes the tenancy and the file."""
-    box.seed(TENANT, "https://vendor.example/hook", "MOVED", secrets.token_hex(32))
-    hooks.write_text(text, encoding="utf-8")
-    announce(_THE_FILE)
-    announce(textwrap.indent(text, _INDENT))
-    run("validate")
-    announce(_PLAN)
-    run("plan")
-    announce(_APPLY)
-    run("apply --yes")
-    announce(_AGAIN)
-    run("plan")
-    for live in box.subscriptions(TENANT):
-        if live.trigger == "FULL_TEXT_INDEXED":
-            box.remove(TENANT, live.id)
-    hooks.write_text(text.partition("      alerts:")[0], encoding="utf-8")
-    announce(_DRIFT)
-    run("plan --detailed-exitcode", 2)
-    announce(_REPAIR)
-    run("apply --yes")
 
 
 def _run(
@@ -164,11 +165,3 @@ def _run(
         raise SandboxError(f"`hooksync {command}` ended with exit code {done.returncode}")
     if code:
         announce(f"{_INDENT}(exit code {code})")
-
-
-def clean_environ() -> dict[str, str]:
-    """Return the environment for commands: the user's, without tenancies and proxies."""
-    environ = os.environ.items()
-    kept = {name: value for name, value in environ if not name.upper().startswith(_LEFT_OUT)}
-    path = os.pathsep.join(map(os.path.abspath, sys.path))
-    return kept | {"PYTHONIOENCODING": "utf-8", "PYTHONPATH": path}

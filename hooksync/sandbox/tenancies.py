@@ -227,19 +227,7 @@ class LocalService:
         return Reply(200, text.encode(), "application/xml")
 
     def _subscribe(self, tenant: str, body: bytes) -> Reply:
-        """Challenge the receiver, and add a subscription."""
-        wanted = self._read_subscription(body)
-        if "no-challenge" not in self._options.traits:
-            reason = self._challenge(wanted.url, wanted.secret)
-            if reason is not None:
-                raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
-        document = self.describe(self.add(tenant, wanted))
-        if "answer-without-id" in self._options.traits:
-            del document["id"]
-        return json_answer(200, document)
-
-    def _read_subscription(self, body: bytes) -> Subscription:
-        """Read the JSON of a new subscription. Raises `Refusal` if it is invalid."""
+        """Read a subscription, challenge its receiver, and add it."""
         try:
             document = json.loads(body)
             url, trigger, secret = (
@@ -251,4 +239,12 @@ class LocalService:
         if not is_valid:
             raise Refusal(400, "url, triggerType or secret is missing or invalid")
         has_identifiers = document.get("includeIdentifiers") in ("true", True)
-        return Subscription(url, trigger, secret, has_identifiers)
+        wanted = Subscription(url, trigger, secret, has_identifiers)
+        if "no-challenge" not in self._options.traits:
+            reason = self._challenge(url, secret)
+            if reason is not None:
+                raise Refusal(400, f"the receiver at {url} failed the challenge: {reason}")
+        made = self.describe(self.add(tenant, wanted))
+        if "answer-without-id" in self._options.traits:
+            del made["id"]
+        return json_answer(200, made)
