@@ -13,7 +13,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hooksync.api.options import LogInOptions, RunOptions
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 
 _WRITE = "what to write"  # a title in the help text
 _VARIABLES = "set these before you use the file (--env-file FILE adds the parts of URLs to FILE):"
-# the place of settings from variables; only messages of a policy show it
+# the place of settings from variables
 _HERE = Location("the environment", 1, 1)
 
 _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # the pattern of a trigger in the schema
@@ -186,13 +185,10 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     """
     from hooksync.api import run as library  # 100 ms, for requests
     from hooksync.api.inputs import Inputs, hold_to_policy
-    from hooksync.config.declarations import SET_FIX, TenancyDeclaration
+    from hooksync.config.declarations import TenancyDeclaration
     from hooksync.config.resolve import resolve
     from hooksync.reconcile.plan import Selection
 
-    if not context.environ.get("PRESERVICA_SERVER"):
-        what = "no variable names the server: PRESERVICA_SERVER is not set"
-        raise UsageError(Problem(what, SET_FIX))
     name = options.name or slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy").lower()
     entries = [TenancyDeclaration(name, (), _HERE)]
     hold_to_policy(options, entries, context)
@@ -251,8 +247,8 @@ class Draft:
     def _declarable(self, live: Iterable[LiveSubscription]) -> Iterator[LiveSubscription]:
         """Yield what a file can declare, and warn of each subscription that is left out."""
         keys = set()
-        by_trigger = sorted(live, key=attrgetter("trigger"))  # the list is in no fixed order
-        for subscription in sorted(by_trigger, key=_url_and_content):
+        # the list is in no fixed order
+        for subscription in sorted(live, key=lambda item: (_url_and_content(item), item.trigger)):
             fault = ""
             if url_problem := url_fault(subscription.url.full):
                 fault = f"its URL {url_problem}"

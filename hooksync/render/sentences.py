@@ -123,13 +123,11 @@ def summary(plan: Plan) -> str:
     if plan.selection.remove:
         return "Nothing is removed."
     matching = _matching(len(plan.tenancies))
-    if plan.undeclared:  # "No changes" would be wrong
-        return f"{matching} {plan.sources}; {rest}."
     if plan.selection.target:
         tenancies = pluralised(len(plan.tenancies), "tenancy")
-        targeted = f"The targeted subscriptions of {tenancies} match {plan.sources}"
-        return f"No changes. {targeted}; {rest}."
-    return f"No changes. {matching} {plan.sources}; {rest}."
+        matching = f"The targeted subscriptions of {tenancies} match"
+    start = "" if plan.undeclared else "No changes. "
+    return f"{start}{matching} {plan.sources}; {rest}."
 
 
 def _rest(plan: Plan) -> str:

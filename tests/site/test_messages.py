@@ -75,7 +75,6 @@ MESSAGES: dict[str, Provocation] = {
     # command line
     '--tenancy "…" matches no tenancy': run("plan --tenancy nobody"),
     "there is no file …": run("plan --file none.yaml"),
-    "no variable names the server": run("init --file new.yaml --from-live"),
     "… exists already, and was left as it is": run("init"),
     "no live subscription has the id …": run("remove 9495ddbf --yes"),
     # the hooks file
