@@ -77,6 +77,11 @@ class Sandbox(server.Sandbox):
         with self.lock:
             return tuple(self._calls)
 
+    @property
+    def call_names(self) -> list[str]:
+        """The name of every request so far."""
+        return [call.name for call in self.calls]
+
     def fire(self, trigger: str, events: Sequence[object] = (MOVED,)) -> list[int]:
         """Send an event to each subscription of DEMO for a trigger, and return the statuses of the
         answers. As at Preservica, the event is signed and sent in chunks.

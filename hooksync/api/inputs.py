@@ -104,7 +104,6 @@ def prepare(
             selection = replace(selection, tenancy=tuple(entry.name for entry in entries))
             uses_state = options.uses_state and bool(entries or changes.former)
             options = options.changed(uses_state=uses_state)
-    mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context)
     tenancies, warnings = resolve(entries, context.environ, needs_login=needs_login)
     selected = {entry.name for entry in entries}
@@ -172,11 +171,6 @@ def read_files(options: FileOptions, context: Context) -> Declarations:
     return read_tenancies(sources, [let_policy_refuse])
 
 
-def mask_url_variables(entries: Declarations, context: Context) -> None:
-    """Let the redactor learn what the environment adds to URLs."""
-    context.output.redactor.learn(url_environment_values(entries, context.environ))
-
-
 def hold_to_policy(
     options: FileOptions,
     entries: Declarations,
@@ -184,9 +178,10 @@ def hold_to_policy(
 ) -> Policy | None:
     """Raise Refused if the files name something that is not allowed.
 
-    The policy decides what is allowed; without a policy, the command line does.
-    Returns the policy, if there is one.
+    The policy decides what is allowed; without a policy, the command line does. The redactor
+    learns what the environment adds to URLs. Returns the policy, if there is one.
     """
+    context.output.redactor.learn(url_environment_values(entries, context.environ))
     policy = None
     breaches = [] if options.allows_commands else [*declarations.command_problems(entries)]
     if options.policy:

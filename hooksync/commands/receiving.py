@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from hooksync.api.inputs import (
     Inputs,
     hold_to_policy,
-    mask_url_variables,
     private_receivers,
     read_files,
 )
@@ -73,7 +72,6 @@ def find_secrets(options: FileOptions, refs: Sequence[SecretRef], context: Conte
     declared: list[SecretRef] = []
     if options.names_files or not refs:
         entries = read_files(options, context)
-        mask_url_variables(entries, context)
         hold_to_policy(options, entries, context)
         for tenancy in entries:
             declared += [subscription.secret for subscription in tenancy.subscriptions]
@@ -94,7 +92,6 @@ def open_receiver(
     """Open a run for the first receiver of a tenancy. Raises FileError or Refused."""
     if problems := list(declarations.reference_problems([tenancy])):
         raise FileError(*problems)
-    mask_url_variables([tenancy], context)
     private = private_receivers(hold_to_policy(options, [tenancy], context))
     only = replace(tenancy, subscriptions=tenancy.subscriptions[:1])
     [declared] = resolve_subscriptions(only, context.environ)

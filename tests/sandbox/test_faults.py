@@ -48,7 +48,7 @@ def test_each_kind_of_fault_has_its_own_effect_on_a_subscribe(
         with pytest.raises(outcome):
             client.subscribe(URL)
     assert len(box.subscriptions("DEMO")) == is_done
-    assert [call.name for call in box.calls] == ["login", "subscribe"]
+    assert box.call_names == ["login", "subscribe"]
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,6 @@ def start(stack: ExitStack) -> Start:
     return start
 
 
-def names(box: Sandbox) -> list[str]:
-    return [call.name for call in box.calls]
-
-
 # by password
 
 
@@ -91,7 +87,7 @@ def test_a_wrong_password_is_tried_once_by_all_threads_together(
     with ThreadPoolExecutor(16) as threads:
         errors = set(threads.map(fail, range(16)))
     errors.add(str(failure_of(client.list_subscriptions, "wr0ng-password")))
-    assert names(box) == ["login"]
+    assert box.call_names == ["login"]
     [error] = errors
     assert "POST /api/accesstoken/login -> 401: " in error
     assert (
@@ -110,7 +106,7 @@ def test_a_log_in_answer_without_a_token_is_an_error_and_not_repeated(
         error = failure_of(client.list_subscriptions)
         assert "POST /api/accesstoken/login -> 200: " in error.summary
         assert "check that `server` is a Preservica server" in str(error)
-    assert names(box) == ["login"]
+    assert box.call_names == ["login"]
 
 
 @pytest.mark.parametrize("fault", ["status-503", "cut"])
@@ -132,7 +128,7 @@ def test_a_missing_password_is_an_error_that_names_its_variable(
     assert isinstance(error, SecretError)
     assert "password env:PRESERVICA_PASSWORD is not set" in error.summary
     assert "validate needs no credentials" in error.problems[0].fix
-    assert names(box) == []
+    assert box.call_names == []
 
 
 # with a second factor
@@ -168,7 +164,7 @@ def test_an_invalid_seed_is_an_error_that_names_its_variable(
         error = failure_of(client.list_subscriptions, *filter(str.strip, [seed]))
         assert isinstance(error, SecretError)
         assert "env:PRESERVICA_2FA_TOKEN is not a base32 seed" in error.summary
-    assert names(box) == ["login"]
+    assert box.call_names == ["login"]
 
 
 def test_a_code_that_was_used_by_the_run_before_is_followed_by_the_next_code(
@@ -196,7 +192,7 @@ def test_after_an_interrupt_no_second_code_is_tried(clients: Clients, start: Sta
     clients.stop.set()
     box = start(totp_seed=SEED)
     failure_of(clients.client(box.url).list_subscriptions)
-    assert names(box) == ["login", "complete-2fa"]
+    assert box.call_names == ["login", "complete-2fa"]
 
 
 def test_a_wrong_seed_is_tried_once_more_with_the_next_code(clients: Clients, start: Start) -> None:
@@ -206,7 +202,7 @@ def test_a_wrong_seed_is_tried_once_more_with_the_next_code(clients: Clients, st
     for _ in range(3):
         error = failure_of(client.list_subscriptions)
         assert "check the TOTP seed env:PRESERVICA_2FA_TOKEN and this machine's clock" in str(error)
-    assert names(box) == ["login", "complete-2fa"] * 2
+    assert box.call_names == ["login", "complete-2fa"] * 2
 
 
 @pytest.mark.parametrize("status", [404, 423])
@@ -216,7 +212,7 @@ def test_a_second_factor_that_fails_for_a_different_reason_is_not_tried_again(
     clients.environ = WITH_SEED
     box = start(f"status-{status}@complete-2fa:*", totp_seed=SEED)
     failure_of(clients.client(box.url).list_subscriptions)
-    assert names(box) == ["login", "complete-2fa"]
+    assert box.call_names == ["login", "complete-2fa"]
 
 
 def test_without_pyotp_a_second_factor_is_an_error_that_names_the_extra_to_install(
@@ -237,7 +233,7 @@ def test_a_second_factor_that_is_not_set_up_is_an_error_that_refers_to_a_browser
     for _ in range(2):
         error = failure_of(client.list_subscriptions)
         assert "in a browser once, and set up the second factor" in str(error)
-    assert names(box) == ["login"]
+    assert box.call_names == ["login"]
 
 
 def test_the_tokens_of_a_second_factor_are_hidden(clients: Clients, start: Start) -> None:

@@ -65,10 +65,6 @@ def failure_of(call: Callable[[], object]) -> HooksyncError:
     return shared.failure_of(call, *hidden)
 
 
-def names(box: Sandbox) -> list[str]:
-    return [call.name for call in box.calls]
-
-
 # calls that succeed
 
 
@@ -118,7 +114,7 @@ def test_a_log_in_and_a_list_are_repeated_up_to_four_times(
 ) -> None:
     box = start(f"{fault}@{call}:4")
     assert clients.client(box.url).list_subscriptions() == ()
-    assert names(box).count(call) == 5
+    assert box.call_names.count(call) == 5
     assert len(clients.waits) == 4
 
 
@@ -129,7 +125,7 @@ def test_a_removal_is_repeated_and_succeeds_if_the_subscription_is_already_gone(
     box = start(f"{fault}@unsubscribe:4")
     clients.client(box.url).unsubscribe(box.seed("DEMO", URL, "MOVED", "whatever-secret"))
     assert box.subscriptions("DEMO") == ()
-    assert names(box).count("unsubscribe") == 5
+    assert box.call_names.count("unsubscribe") == 5
 
 
 @pytest.mark.parametrize(
@@ -157,7 +153,7 @@ def test_a_refused_list_is_not_repeated(clients: Clients, start: Start, status: 
     error = failure_of(clients.client(box.url).list_subscriptions)
     assert isinstance(error, Rejected)
     assert error.status == status
-    assert names(box) == ["login", "list"]
+    assert box.call_names == ["login", "list"]
 
 
 def test_after_a_stop_no_call_is_repeated(clients: Clients, start: Start) -> None:
@@ -165,7 +161,7 @@ def test_after_a_stop_no_call_is_repeated(clients: Clients, start: Start) -> Non
     clients.stop.set()
     error = failure_of(clients.client(box.url).list_subscriptions)
     assert "503" in error.summary
-    assert names(box) == ["login", "list"]
+    assert box.call_names == ["login", "list"]
 
 
 # no subscribe is made twice
@@ -184,7 +180,7 @@ def test_a_subscribe_whose_answer_is_lost_is_not_repeated(
     box = start(f"{fault}@subscribe")
     client = clients.client(box.url)
     assert isinstance(failure_of(lambda: client.subscribe(WANTED, SECRET)), AnswerLost)
-    assert names(box) == ["login", "subscribe"]
+    assert box.call_names == ["login", "subscribe"]
     assert len(box.subscriptions("DEMO")) == (fault in ("commit-cut", "commit-502", "half-body"))
 
 
@@ -215,7 +211,7 @@ def test_a_subscribe_is_repeated_after_429_only(clients: Clients, start: Start) 
     box = start("retry-after-3@subscribe:4")
     assert clients.client(box.url).subscribe(WANTED, SECRET)
     assert len(box.subscriptions("DEMO")) == 1
-    assert names(box).count("subscribe") == 5
+    assert box.call_names.count("subscribe") == 5
     assert clients.waits[0] == 3.0
     # once, however often the call is repeated
     [said] = [line for line in clients.said if "busy" in line]
@@ -227,7 +223,7 @@ def test_a_call_is_repeated_within_two_minutes_only(clients: Clients, start: Sta
     box = start("retry-after-50@subscribe:*")
     clients.clock = cast(Clock, JumpingClock())
     failure_of(lambda: clients.client(box.url).subscribe(WANTED, SECRET))
-    assert names(box).count("subscribe") == 3  # a third pause would end after 150 s
+    assert box.call_names.count("subscribe") == 3  # a third pause would end after 150 s
 
 
 @pytest.mark.parametrize(
@@ -258,7 +254,7 @@ def test_a_refused_token_is_replaced_and_the_call_is_repeated(
 ) -> None:
     box = start("expired-token@subscribe")
     assert clients.client(box.url).subscribe(WANTED, SECRET)
-    assert names(box) == ["login", "subscribe", "login", "subscribe"]
+    assert box.call_names == ["login", "subscribe", "login", "subscribe"]
 
 
 def test_a_token_that_expired_costs_one_log_in_for_sixteen_threads(
@@ -269,14 +265,14 @@ def test_a_token_that_expired_costs_one_log_in_for_sixteen_threads(
     client.list_subscriptions()
     with ThreadPoolExecutor(16) as threads:
         assert list(threads.map(lambda _: client.list_subscriptions(), range(64))) == [()] * 64
-    assert names(box).count("login") == 2
+    assert box.call_names.count("login") == 2
     assert box.connections <= 8
 
 
 def test_a_fresh_token_that_is_refused_too_is_an_error(clients: Clients, start: Start) -> None:
     box = start("status-401@unsubscribe:*")
     error = failure_of(lambda: clients.client(box.url).unsubscribe("1"))
-    assert names(box) == ["login", "unsubscribe"] * 2
+    assert box.call_names == ["login", "unsubscribe"] * 2
     assert isinstance(error, Rejected)
     assert "the service refused a new token" in str(error)
 

@@ -86,11 +86,6 @@ def test_the_state_of_a_folder_of_hooks_files_is_kept_in_that_folder(tmp_path: P
 # --- reading and writing
 
 
-def test_a_missing_file_means_that_there_is_no_state(path: str) -> None:
-    assert load(path) is None
-    assert left_in(path) == []
-
-
 def test_a_new_state_has_a_salt_of_its_own(tmp_path: Path) -> None:
     found = [update(str(tmp_path / name), adding(entry())) for name in ("a", "b")]
     assert found[0].serial == 1
@@ -241,9 +236,3 @@ except StateError as error:
         "the state hooks.state.json cannot be locked: permission denied\n  fix: "
     )
     assert left_in(path) == []
-
-
-def test_a_reader_does_not_wait_for_the_lock(path: str) -> None:
-    update(path, put_whole)
-    with LocalStore(path).hold(Holder("archivist")):
-        assert load(path) == WHOLE

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("real_scrypt")
 NUMBER = len(WAYS) * len(SIGNALS)
 
 
-@pytest.mark.parametrize("kill", sampled(draw(NUMBER, "hooksync"), 28, 4), ids=str)
+@pytest.mark.parametrize("kill", sampled(draw(NUMBER, "hooksync"), 16, 4), ids=str)
 def test_the_next_run_finishes_what_a_killed_run_began(kill: Kill) -> None:
     assert carry_out(kill).broken == ()
 
