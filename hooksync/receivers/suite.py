@@ -293,6 +293,12 @@ class Suite:
         sent = self._event()
         upper = replace(sent, signature=(sent.signature or "").upper())
         yield "with hex in upper case", upper, ["upper-case hex"]
+        yield from self._large_forms()
+        for name, secret in others.items():
+            yield f"signed with {name}", signed(self._body(), secret), ["other secret"]
+
+    def _large_forms(self) -> Iterator[Form]:
+        """Yield events of each size, up to the largest one."""
         over: list[str] = []  # a size is special for larger events, too
         sizes = {name: number for name, number in _SIZES.items() if number < self._largest}
         sizes[f"of {self._largest / 1_000_000:g} MB"] = self._largest
@@ -301,8 +307,6 @@ class Suite:
             version = "x" * (number - len(self._body()))
             yield f"{size}, in chunks", self._event(version=version), over
             yield f"{size}, in one piece", self._event(version=version, **_WHOLE), over
-        for name, secret in others.items():
-            yield f"signed with {name}", signed(self._body(), secret), ["other secret"]
 
     def _repeated(self) -> Iterator[Trial]:
         """Deliver an event twice: one after the other, under two ids, and at once."""

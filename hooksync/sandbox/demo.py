@@ -94,14 +94,7 @@ def run_demo(announce: Callable[[str], None]) -> None:
         Sandbox() as box,
         ReceiverServer({"catalogue": [secret], "alerts": [secret]}) as receiver,
     ):
-        environ = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.upper().startswith(_LEFT_OUT)
-        }
-        environ |= {
-            "PYTHONIOENCODING": "utf-8",
-            "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+        environ = _clean_environ() | {
             "FORCE_COLOR": "0",
             "SANDBOX": box.url,
             "PRESERVICA_USERNAME": USERNAME,
@@ -165,3 +158,11 @@ def _run(
         raise SandboxError(f"`hooksync {command}` ended with exit code {done.returncode}")
     if code:
         announce(f"{_INDENT}(exit code {code})")
+
+
+def _clean_environ() -> dict[str, str]:
+    """Return the environment for commands: the user's, without tenancies and proxies."""
+    environ = os.environ.items()
+    kept = {name: value for name, value in environ if not name.upper().startswith(_LEFT_OUT)}
+    path = os.pathsep.join(map(os.path.abspath, sys.path))
+    return kept | {"PYTHONIOENCODING": "utf-8", "PYTHONPATH": path}
