@@ -26,7 +26,6 @@ def _laughs(item: str) -> str:
 
 BOMBS = {
     "a billion laughs": _laughs("[lol]"),
-    "a billion laughs of mappings": _laughs("{a: b}"),
     "a billion merges": (
         "version: 1\n"
         + "x-0: &m0 {a: 1}\n"
@@ -40,49 +39,26 @@ BOMBS = {
     "a merge of itself": "version: 1\ntenancies: &a\n  <<: *a\n",
     "an alias of nothing": "version: 1\ntenancies: *nothing\n",
     "many aliases": "version: 1\nx-a: &a [1]\ntenancies: [" + "*a, " * 200_000 + "*a]\n",
-    "many anchors": (
-        "version: 1\n" + "".join(f"x-{n}: &a{n} 1\n" for n in range(100_000)) + "tenancies: 1\n"
-    ),
     "deep lists": "version: 1\ntenancies: " + "[" * 50_000,
-    "deep lists, closed": "version: 1\ntenancies: " + "[" * 5_000 + "]" * 5_000 + "\n",
     "deep mappings": "version: 1\ntenancies: " + "{a: " * 50_000,
     "deep blocks": "version: 1\ntenancies:\n" + "".join(" " * n + "a:\n" for n in range(1, 2_000)),
-    "deep sequences": "version: 1\ntenancies:\n" + "- " * 20_000 + "a\n",
-    "deep keys": "version: 1\n" + "? " * 5_000 + "a\n",
     "many tag directives": (
         "".join(f"%TAG !{n}! tag:example,{n}:\n" for n in range(100_000)) + "---\n" + _GOOD
     ),
     "a version directive": "%YAML 1.1\n---\n" + _GOOD,
     "an unknown directive": "%EVIL x\n---\n" + _GOOD,
     "many documents": "---\n" * 100_000,
-    "a long line": f"version: 1\ntenancies: {'x' * 5_000_000}\n",
     "a long name": f"version: 1\ntenancies: {{{'x' * 1000}: 1}}\n",
     "many keys": "version: 1\ntenancies:\n" + "".join(f"  t{n}: 1\n" for n in range(100_000)),
-    "a long key": f"version: 1\n? {'x' * 2_000_000}\n: 1\n",
-    "many comments": "# c\n" * 500_000 + "nothing: 1\n",
-    "much white space": "version: 1\n" + " " * 2_000_000 + "\ntenancies: 1\n",
     "a huge number": f"version: {'9' * 1_000_000}\n",
-    "a number in base 60": "version: " + ":".join(["59"] * 20_000) + "\n",
 }
 TAGS = {
     name: f"version: 1\ntenancies: {text}\n"
     for name, text in {
         "a call": '!!python/object/apply:os.system ["touch owned"]',
-        "an object": "!!python/object/new:os.system [touch owned]",
-        "a module": "!!python/module:os",
-        "a name": "!!python/name:os.system",
-        "a tuple": "!!python/tuple [a]",
-        "a class in full": (
-            '!<tag:yaml.org,2002:python/object/apply:subprocess.call> [["touch", "owned"]]'
-        ),
         "an include": "!include /etc/passwd",
         "a value of the environment": "!env CATALOGUE_SECRET",
-        "a reference of another tool": "!Ref AWS::Region",
         "binary": "!!binary aGVsbG8=",
-        "a set": "!!set {a}",
-        "an ordered map": "!!omap [a: 1]",
-        "a time": "!!timestamp 2001-12-14",
-        "a text that is a list": "!!seq a",
     }.items()
 }
 TWO_MEANINGS = {
@@ -116,7 +92,6 @@ TWO_MEANINGS = {
     "no desired state": "version: 1\n",
 }
 FILES = {**BOMBS, **TAGS, **TWO_MEANINGS}
-_BY_VALIDATE_ALONE = {"many keys", "many anchors"}  # these take seconds
 COMMANDS = {
     "validate": ("validate",),
     "plan": ("plan", "--no-state"),
@@ -124,35 +99,17 @@ COMMANDS = {
     "check": ("check",),
     "list": ("list", "-f", "hooks.yaml"),
 }
-AT_NIGHT = {  # other files find every defect of the reader that these find
-    *(
-        "a billion laughs of mappings",
-        "many anchors",
-        "deep lists, closed",
-        "deep sequences",
-        "deep keys",
-    ),
-    *("many comments", "much white space", "a long key", "a long line", "a number in base 60"),
-    *(
-        name
-        for name in TAGS
-        if name not in ("a call", "an include", "a value of the environment", "binary")
-    ),
-}
 ATTACKS = [
     (file, command)
     for file, command in product(FILES, COMMANDS)
-    if command == "validate" or file not in _BY_VALIDATE_ALONE
+    if command == "validate" or file != "many keys"  # it takes seconds
 ]
 PLACE = re.compile(r"^(?:error: )?hooks\.yaml(?::\d+:\d+)?: ", re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     ("file", "command"),
-    [
-        *covering([each for each in ATTACKS if each[0] not in AT_NIGHT], every=2),
-        *nightly(each for each in ATTACKS if each[0] in AT_NIGHT),
-    ],
+    covering(ATTACKS, every=2),
 )
 def test_a_harmful_hooks_file_is_refused_at_its_line_before_anything_is_sent(
     file: str, command: str

@@ -58,14 +58,7 @@ MISTAKES = [
     ),
     ("version: 1", "x-version: 1", "1:1", "the top level has no version / write version: 1"),
     ("version: 1", "version: 1\nverzion: 1", "2:1", "did you mean version?"),
-    ("tenancies:", "tenancy:", "4:1", "did you mean tenancies?"),
     ("  include_identifiers: false", "  url: https://h", "3:3", 'unknown key "url"'),
-    (
-        "  include_identifiers: false",
-        "  includeIdentifiers: false",
-        "3:3",
-        "did you mean include_identifiers?",
-    ),
     (
         "  include_identifiers: false",
         "  include_identifiers: 'no'",
@@ -108,12 +101,6 @@ MISTAKES = [
         "subscriptions must be a mapping / write subscriptions: {catalogue: {url: ",
     ),
     ("  prod:\n", "  - prod:\n", "5:3", "tenancies must be a mapping"),
-    (
-        "server: eu.preservica.com",
-        "server: 12:30:45",
-        "6:13",
-        "YAML reads this as a number",
-    ),
     ("server: eu.preservica.com", "server:", "6:12", "server is empty"),
     ("server: eu.preservica.com", "server: {env: SERVER}", "6:13", "server must be text"),
     (
@@ -135,17 +122,13 @@ MISTAKES = [
         "6:13",
         "plain http: the password can be read in transit / use https",
     ),
-    ("server: eu.preservica.com", "server: http://localhost.example.org", "6:13", "plain http"),
     (
         "server: eu.preservica.com",
         "server: ${SERVER",
         "6:13",
         "server has a `${` that begins neither",
     ),
-    ("server: eu.preservica.com", "sever: eu.preservica.com", "6:5", "did you mean server?"),
-    ("tenant: BRAMA", "tenant: 0123", "7:13", "a number"),
     ("tenant: BRAMA", "tenant: off", "7:13", "YAML reads this as true or false"),
-    ("tenant: BRAMA", "tenant: 2024-01-01", "7:13", "YAML reads this as a date"),
     ("tenant: BRAMA", "tenant: ~", "7:13", "tenant is empty"),
     ("tenant: BRAMA", 'tenant: "A\\nB"', "7:13", "has a line break"),
     ("tenant: BRAMA", "allow_http: 'true'", "7:17", "allow_http must be true or false"),
@@ -211,12 +194,6 @@ MISTAKES = [
     ),
     (
         "tenant: BRAMA",
-        f"credentials: {{method: {LITERAL}}}",
-        "7:19",
-        "unknown key under credentials",
-    ),
-    (
-        "tenant: BRAMA",
         f"credentials: {{x-note: {LITERAL}}}",
         "7:19",
         "unknown key under credentials",
@@ -225,7 +202,6 @@ MISTAKES = [
     # owns and limits
     ("owns: [https://fn.example.net]", "owns: some", "8:11", "must be made, all, none or a list"),
     ("owns: [https://fn.example.net]", "owns: []", "8:11", "owns is empty"),
-    ("owns: [https://fn.example.net]", "owns: [5]", "8:12", "an item of owns must be text"),
     (
         "owns: [https://fn.example.net]",
         "owns: [https://h, fn.example.net]",
@@ -256,17 +232,14 @@ MISTAKES = [
     ("unsubscribe: 50%", "unsubscribe: -1", "9:27", "must be at least 0"),
     ("unsubscribe: 50%", "unsubscribe: 5.0", "9:27", "must be text or a whole number"),
     ("{unsubscribe: 50%}", "50%", "9:13", "limits must be a mapping"),
-    ("{unsubscribe: 50%}", "{subscribe: 5}", "9:14", "did you mean unsubscribe?"),
     ("tenant: BRAMA", "consistency_wait: 0", "7:5", "unknown key"),
     # a subscription
     ("catalogue:", "cata logue:", "11:7", "this is not a valid name"),
-    ("catalogue:", "2024-01-01:", "11:7", "YAML reads this one as a date"),
     ("catalogue:", "empty:\n      catalogue:", "11:13", 'subscription "empty" is empty'),
     (f"        url: {URL}\n", "", "11:7", '"catalogue" has no url'),
     ("url:", "uri:", "12:9", "did you mean url?"),
     (URL, f"\u201c{URL}\u201d", "12:14", "a typographic quotation mark"),
     (URL, f'"{URL}', "12:14", "close the quotation mark or bracket that begins here"),
-    (URL, "*hook", "12:14", "this alias (`*name`) refers to no anchor"),
     (URL, f"https://me:{LITERAL}@fn.example.net/", "12:14", "contains user information"),
     (URL, "https://fn.example.net/#x", "12:14", "has a fragment"),
     (URL, "https://fn.example.net/a b", "12:14", "white space"),
@@ -300,7 +273,6 @@ MISTAKES = [
         "2:17",
         "extra_triggers must not have more than 100 items",
     ),
-    ("trigger: INDEXED", "triggers: [INDEXED, 5]", "13:29", "an item of triggers must be text"),
     (
         "trigger: INDEXED",
         "trigger: INDEXED\n        triggers: [MOVED]",
@@ -311,21 +283,9 @@ MISTAKES = [
     ("trigger: INDEXED", "trigger: INDEXED\n        owner: me", "14:9", 'unknown key "owner"'),
     (
         "trigger: INDEXED",
-        "trigger: INDEXED\n        description: 5",
-        "14:22",
-        "description must be text",
-    ),
-    (
-        "trigger: INDEXED",
         "trigger: INDEXED\n        description: ''",
         "14:22",
         "description is empty, or has a line break",
-    ),
-    (
-        "trigger: INDEXED",
-        'trigger: INDEXED\n        description: "a\\u202eb"',
-        "14:22",
-        "or a control character",
     ),
     (
         "trigger: INDEXED",
@@ -343,20 +303,12 @@ MISTAKES = [
     # a secret
     ("secret: {env: HOOK_SECRET}", "x-secret: A", "11:7", '"catalogue" has no secret'),
     ("{env: HOOK_SECRET}", LITERAL, "14:17", "a secret is never written into the file"),
-    ("{env: HOOK_SECRET}", f"'{LITERAL}'", "14:17", "{env: NAME}"),
-    (
-        "{env: HOOK_SECRET}",
-        f"|\n          {LITERAL}",
-        "14:17",
-        "a secret is never written into the file",
-    ),
     ("{env: HOOK_SECRET}", "", "14:16", "secret is empty"),
     ("{env: HOOK_SECRET}", f"[{LITERAL}]", "14:17", "secret must be a mapping"),
     ("{env: HOOK_SECRET}", "env:HOOK_SECRET", "14:17", "name its source instead: {env: NAME}"),
     ("{env: HOOK_SECRET}", f"env:{LITERAL}", "14:17", "a secret is never written into the file"),
     ("{env: HOOK_SECRET}", "{command: op read x}", "14:27", "command must be a list"),
     ("{env: HOOK_SECRET}", "{command: []}", "14:27", "command is empty"),
-    ("{env: HOOK_SECRET}", "{command: [op, 5]}", "14:32", "an item of command must be text"),
     (
         "{env: HOOK_SECRET}",
         '{command: [op, "a\\nb"]}',
@@ -372,23 +324,13 @@ MISTAKES = [
         "is not the name of an environment variable",
     ),
     ("{env: HOOK_SECRET}", "{env: '${A}'}", "14:23", "digits, _ and ${TENANCY}"),
-    ("{env: HOOK_SECRET}", "{env: A, env: B}", "14:26", 'duplicate key "env"'),
     ("{env: HOOK_SECRET}", f"{{{LITERAL}: A, {LITERAL}: B}}", "14:38", "duplicate key, first"),
-    ("catalogue:", "h2: {}\n      h2: {}\n      catalogue:", "12:7", 'duplicate key "h2"'),
-    ("{env: HOOK_SECRET}", "{env: 12345678}", "14:23", "env must be text"),
     ("{env: HOOK_SECRET}", f"{{env: [{LITERAL}]}}", "14:23", "env must be text"),
-    ("{env: HOOK_SECRET}", f"{{value: {LITERAL}}}", "14:18", "unknown key under secret"),
-    ("{env: HOOK_SECRET}", f"{{{LITERAL}}}", "14:18", "unknown key under secret"),
     ("{env: HOOK_SECRET}", f"{{x-{LITERAL}: 1}}", "14:18", "unknown key under secret"),
     ("{env: HOOK_SECRET}", f"{{env:{LITERAL}}}", "14:18", "unknown key under secret"),
     ("{env: HOOK_SECRET}", f"{{env:{LITERAL}}}", "14:18", "write a colon and a space after it"),
-    ("{env: HOOK_SECRET}", f"{{? [{LITERAL}] : 1}}", "14:20", "a key must be text"),
     ("{env: HOOK_SECRET}", "{file: ''}", "14:24", "is empty, or has a line break"),
     ("{env: HOOK_SECRET}", f'{{file: "{LITERAL}\\n"}}', "14:24", "is empty, or has a line break"),
-    ("{env: HOOK_SECRET}", f"!env {LITERAL}", "14:17", "tags"),
-    ("{env: HOOK_SECRET}", f"!{LITERAL} x", "14:17", "tags"),
-    ("{env: HOOK_SECRET}", f"*{LITERAL}", "14:17", "no anchor"),
-    ("{env: HOOK_SECRET}", f"@{LITERAL}", "14:17", "not valid YAML"),
     ("secret: {env: HOOK_SECRET}", f"secret:{LITERAL}", "14:9", "or write `: ` after the name"),
     ("secret: {env: HOOK_SECRET}", f"secert: {LITERAL}", "14:9", "did you mean secret?"),
     ("secret: {env: HOOK_SECRET}", f"secret = {LITERAL}: x", "14:9", "unknown key"),
@@ -471,7 +413,6 @@ def test_an_alias_bomb_in_place_of_the_tenancies_gives_a_short_message() -> None
     assert wrong.what == "tenancies must be a mapping"
 
 
-LINES = GOOD.splitlines()
 words = st.text(st.sampled_from("ab: -?[]{},&*!|>'\"%@`#\n<0=~.$\\"), max_size=8)
 
 

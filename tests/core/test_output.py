@@ -234,12 +234,6 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["plan.json"]
 
 
-def test_a_written_file_holds_no_command_to_a_runner(tmp_path: Path) -> None:
-    target = tmp_path / "report.json"
-    Output().write_file(str(target), '{"id": "##vso[x] \u202e"}\n')
-    assert target.read_text() == '{"id": "##vso\\u005bx] \\u202e"}\n'
-
-
 def test_the_mode_of_a_file_does_not_depend_on_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o277)
     try:
@@ -247,14 +241,6 @@ def test_the_mode_of_a_file_does_not_depend_on_the_umask(tmp_path: Path) -> None
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "plan.json").stat().st_mode) == 0o600
-
-
-def test_a_file_in_the_current_folder_needs_no_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Output().write_file("plan.json", "x")
-    assert os.listdir(tmp_path) == ["plan.json"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes there")

@@ -274,10 +274,6 @@ def test_the_schemas_of_files_have_only_keywords_that_the_quick_check_knows(
             assert schema.keys() <= ANNOTATIONS | {"$ref"}, path
 
 
-def test_the_schema_does_not_use_the_slow_keyword_unique_items() -> None:
-    assert all("uniqueItems" not in schema for _, schema in every_schema(SCHEMA))
-
-
 @pytest.mark.parametrize(
     ("kind", "name", "record"),
     [
