@@ -318,17 +318,6 @@ def test_two_events_have_the_same_key_only_if_they_differ_in_the_subscription_id
     )
 
 
-def test_work_that_failed_is_done_when_the_event_comes_again(receiver: Receiver) -> None:
-    def fail(_: Event) -> None:
-        raise OSError("the catalogue is down")
-
-    with pytest.raises(OSError, match="catalogue"):
-        deliver(receiver, work=fail)
-    worked: list[Event] = []
-    assert deliver(receiver, work=worked.append).kind == "event"
-    assert worked == [EVENT]
-
-
 # Arguments
 
 
