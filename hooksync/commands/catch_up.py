@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -17,7 +16,7 @@ from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised
 from hooksync.core.flags import flag
 from hooksync.core.model import Globs, Tenancy
 from hooksync.receivers.catch_up import LIMITS, send_again, updated_entities
-from hooksync.receivers.suite import Sender, Trial
+from hooksync.receivers.suite import Sender
 from hooksync.receivers.verdict import Cause
 from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.run import Run
@@ -85,20 +84,15 @@ def _moment(since: str, now: float) -> str:
 def _send_missed(
     run: Run, tenancy: Tenancy, moment: str, entities: list[tuple[str, str]]
 ) -> ExitCode:
-    """Send an event for each entity, signed with the declared secret."""
+    """Send an event for each entity, signed with the declared secret. Show those refused."""
     [subscription] = tenancy.subscriptions
     secret = run.secrets.find_all((subscription.secret,))[subscription.secret]
     sender = Sender(subscription.url, secret, run.caller)
     tenant = run.clients[tenancy.name].tenant or ""
-    return _show_refused(send_again(sender, tenant, moment, entities), sender, len(entities))
-
-
-def _show_refused(trials: Iterable[Trial], sender: Sender, number: int) -> ExitCode:
-    """Send events, and show those that the receiver refused. `number`: of all events."""
-    context = sender.caller.context
+    context = run.caller.context
     failed = 0
-    with context.terminal.progress("sending", number) as advance:
-        for trial in trials:
+    with context.terminal.progress("sending", len(entities)) as advance:
+        for trial in send_again(sender, tenant, moment, entities):
             advance()
             if trial.state == "failed":
                 failed += 1
@@ -106,7 +100,7 @@ def _show_refused(trials: Iterable[Trial], sender: Sender, number: int) -> ExitC
                 context.terminal.show([trial_line(trial), *cause_lines(causes)])
             if context.stop.is_set():
                 return context.terminal.interrupt_code
-    unsent = number - sender.sent
+    unsent = len(entities) - sender.sent
     rest = f", {unsent} not sent" if unsent else ""
     taken = sender.sent - failed
     context.terminal.result(f"{taken} answered with success, {failed} failed{rest}.\n")
