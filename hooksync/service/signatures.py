@@ -107,17 +107,12 @@ def usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
     for what, key in _secrets(secret):
         signature = sign_challenge(key, message)
         yield Mistake(f"is made with the secret {what}", _SECRET_FIX, signature, is_secret=True)
-    for what, signature in _wrong_signatures(secret, message):
-        yield Mistake(what, FORM_FIX, signature)
-
-
-def _wrong_signatures(secret: bytes, message: bytes) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a signature of the right message, and the signature."""
     right = sign_challenge(secret, message)
     digest = hashlib.sha256(message)
     for name in ("MD5", "SHA1", "SHA512"):
-        yield f"is an HMAC-{name}", hmac.new(secret, message, name.lower()).hexdigest()
-    yield from (
+        signature = hmac.new(secret, message, name.lower()).hexdigest()
+        yield Mistake(f"is an HMAC-{name}", FORM_FIX, signature)
+    for what, signature in (
         ("is made with key and message swapped", sign_challenge(message, secret)),
         ("is a plain MD5, and no HMAC", hashlib.md5(secret + message).hexdigest()),  # noqa: S324  # nosec B324
         ("is an HMAC of a digest", sign_challenge(secret, digest.digest())),
@@ -133,4 +128,5 @@ def _wrong_signatures(secret: bytes, message: bytes) -> Iterator[tuple[str, str]
         ("is right, but in upper case", right.upper()),
         ("is right, but after `sha256=`", f"sha256={right}"),
         ("is right, but in base64", base64.b64encode(bytes.fromhex(right)).decode()),
-    )
+    ):
+        yield Mistake(what, FORM_FIX, signature)
