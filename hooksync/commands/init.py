@@ -160,10 +160,16 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
     draft = Draft(name, plan.live, prefixes)
     _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
     context.terminal.warn(*draft.warnings)
+    _report_needs(draft.needs, key_file, context)
+    return ExitCode.DONE
+
+
+def _report_needs(needs: Needs, key_file: str, context: Context) -> None:
+    """Add the keys of URLs to a file of variables, if one is named, and name what is to be set."""
     added = []
     unset = []
-    width = max(map(len, draft.needs), default=0)
-    for variable, (what, value) in draft.needs.items():
+    width = max(map(len, needs), default=0)
+    for variable, (what, value) in needs.items():
         if key_file and value:
             quoted = value.replace("\\", "\\\\").replace("'", "\\'")  # as python-dotenv reads it
             added.append(f"export {variable}='{quoted}'\n")
@@ -175,7 +181,6 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
         context.terminal.message(f"added {number} of URLs to {printable(key_file)}")
     if unset:
         context.terminal.message("\n".join((_VARIABLES, *unset)))
-    return ExitCode.DONE
 
 
 def _read_live(options: InitOptions, context: Context) -> TenancyPlan:

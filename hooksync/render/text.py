@@ -216,9 +216,9 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
             if step.live is None:
                 yield name, _value_words(value)
             elif step.live.content[name] is None:
-                yield name, f"not reported -> {_value_words(value)}"
+                yield name, _difference(None, value)
     for change in step.changes:
-        difference = f"{_value_words(change.live)} -> {_value_words(change.declared)}"
+        difference = _difference(change.live, change.declared)
         if step.action == "adopt":
             yield "then", f"the next apply resubscribes it: {change.field} {difference}"
         else:
@@ -234,6 +234,11 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
         yield "refused", "held, for the reason below"
     if step.outcome and step.outcome.result != "unchanged":
         yield "outcome", RESULT_WORDS[step.outcome.result]
+
+
+def _difference(live: object, declared: object) -> str:
+    """Write both values of a compared field."""
+    return f"{_value_words(live)} -> {_value_words(declared)}"
 
 
 def _value_words(value: object) -> str:
