@@ -35,6 +35,7 @@ from hooksync.render.sentences import (
 
 Line: TypeAlias = tuple[str, str]  # what it reports, by which it is coloured, and its text
 Lines: TypeAlias = list[Line]
+Field: TypeAlias = tuple[str, str]  # the name of what is shown of a step, and its value
 
 _COLUMNS = 80  # of a terminal
 _SYMBOLS: dict[Action, str] = {
@@ -206,7 +207,7 @@ def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str, 
     return symbol, name, printable(step.shown.trigger.shown), identifier, note
 
 
-def step_fields(step: Step) -> Iterator[tuple[str, str]]:
+def step_fields(step: Step) -> Iterator[Field]:
     """Name the fields of a step that are shown, and their values."""
     yield "url", step.url
     if URL_CHANGED in step.reasons:
