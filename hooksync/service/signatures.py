@@ -110,7 +110,7 @@ def usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
     right = sign_challenge(secret, message)
     digest = hashlib.sha256(message)
     for name in ("MD5", "SHA1", "SHA512"):
-        signature = hmac.new(secret, message, name.lower()).hexdigest()
+        signature = hmac.new(secret, message, name).hexdigest()
         yield Mistake(f"is an HMAC-{name}", FORM_FIX, signature)
     for what, signature in (
         ("is made with key and message swapped", sign_challenge(message, secret)),
