@@ -142,7 +142,6 @@ class SecretError(HooksyncError):
     """A secret or a credential is missing or cannot be used."""
 
 
-# why a call got no answer
 class ServiceError(HooksyncError):
     """The service could not be reached, refused, or gave an answer that cannot be understood."""
 
