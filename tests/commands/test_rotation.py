@@ -124,3 +124,18 @@ def test_the_probe_setting_decides_how_apply_handles_an_unreachable_receiver(
     assert ("\nwarning: " in f"\n{run.err}") == (text == ONE)
     assert ("\nrefused: " in f"\n{run.err}") == (text == REQUIRE)
     assert URL_KEY not in run.err
+
+
+def test_a_receiver_with_the_old_secret_makes_apply_refuse_before_any_change(made: Place) -> None:
+    made.rotate(receiver=False)
+    before = len(made.box.calls)
+    run = made.run("apply", "--yes", "--format", "json")
+    assert run.code == 3
+    assert calls_since(made, before) == ["POST login", "GET list"]
+    [step] = run.json["tenancies"][0]["steps"]
+    assert (step["outcome"]["result"], step["receiver"]["state"]) == (
+        "not-attempted",
+        "wrong-secret",
+    )
+    assert "a different secret" in run.err
+    assert "fix: give the receiver the declared secret" in run.err

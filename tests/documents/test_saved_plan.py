@@ -500,3 +500,44 @@ def test_a_report_that_cannot_be_written_is_an_error_and_the_result_is_shown(
     assert_fits(run.json, "plan")
     assert "nowhere/report.json" in run.err
     assert "fix: " in run.err
+
+
+def test_a_plan_with_every_kind_of_step_does_exactly_what_it_shows(place: Place) -> None:
+    owns = f"    owns: [{place.environ['RECEIVER'].rpartition('/')[0]}, 'https://ours.example']\n"
+    place.write(HOOKS.replace("    subscriptions:", owns + "    subscriptions:"))
+    url = f"{place.environ['RECEIVER']}?code={URL_KEY}"
+    flagged = place.box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
+    double = place.box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
+    gone = place.box.seed("DEMO", "https://ours.example/gone", "MOVED", SECRET)
+    vendor = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    kept = place.box.seed("DEMO", url, "FULL_TEXT_INDEXED", SECRET)
+    save(place, "--replace", "*/MOVED", "--adopt", "*/INDEXED")
+    run = place.run("apply", "plan.json", "--format", "json")
+    assert run.code == 0, run.err
+    assert_fits(run.json, "plan")
+    [tenancy] = run.json["tenancies"]
+    actions = [step["action"] for step in tenancy["steps"]]
+    assert actions == ["resubscribe", "unsubscribe", "unsubscribe", "adopt", "leave"]
+    left = {one.id for one in place.box.subscriptions("DEMO")}
+    assert {vendor, kept} < left
+    assert not left & {flagged, double, gone}
+
+
+def test_a_forged_plan_does_nothing_that_the_hooks_file_does_not_require(
+    place: Place,
+) -> None:
+    receiver = place.environ["RECEIVER"]
+    vendor = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    owns = f"    owns: ['{receiver}']\n    subscriptions:"
+    place.write(HOOKS.replace("    subscriptions:", owns))
+
+    def change(document: dict[str, Any]) -> None:
+        step = document["tenancies"][0]["steps"][-1]
+        assert step["action"] == "leave"
+        step["action"] = "unsubscribe"
+
+    alter(save(place), change)
+    run = place.run("apply", "plan.json")
+    assert run.code == 3
+    assert f"it would no longer unsubscribe {vendor}" in run.err
+    assert place.changing_calls == []
