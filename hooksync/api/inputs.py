@@ -94,16 +94,11 @@ def prepare(
     without a tenancy that differs needs no state.
     """
     declared = entries or read_files(options, context)
-    changes = BranchChanges()
-    if receipt:
-        names = {tenancy.name for tenancy in receipt.ready_tenancies}
-        entries = [entry for entry in declared if entry.name in names]
-    else:
-        entries, changes = _choose(declared, selection, options, context)
-        if selection.since:
-            selection = replace(selection, tenancy=tuple(entry.name for entry in entries))
-            uses_state = options.uses_state and bool(entries or changes.former)
-            options = options.changed(uses_state=uses_state)
+    entries, changes = _choose(declared, selection, options, context, receipt)
+    if selection.since and not receipt:
+        selection = replace(selection, tenancy=tuple(entry.name for entry in entries))
+        uses_state = options.uses_state and bool(entries or changes.former)
+        options = options.changed(uses_state=uses_state)
     policy = hold_to_policy(options, entries, context)
     tenancies, warnings = resolve(entries, context.environ, needs_login=needs_login)
     selected = {entry.name for entry in entries}
@@ -123,12 +118,19 @@ def prepare(
 
 
 def _choose(
-    declared: Declarations, selection: Selection, options: RunOptions, context: Context
+    declared: Declarations,
+    selection: Selection,
+    options: RunOptions,
+    context: Context,
+    receipt: Plan | None,
 ) -> tuple[Declarations, BranchChanges]:
-    """Choose the tenancies by the flags, and then by --since: those that are, or were, declared.
+    """Choose the tenancies of a saved plan, or else by the flags, and then by --since.
 
-    Raises UsageError for a glob that matches nothing.
+    With --since, they are, or were, declared. Raises UsageError for a glob that matches nothing.
     """
+    if receipt:
+        names = {tenancy.name for tenancy in receipt.ready_tenancies}
+        return [entry for entry in declared if entry.name in names], BranchChanges()
     changes = BranchChanges(tuple(entry.name for entry in declared))
     if selection.since:
         changes = changes_since(

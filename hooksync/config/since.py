@@ -65,14 +65,7 @@ def changes_since(
         what = f"--since needs a clone of the repository: {folder} is in none"
         raise UsageError(Problem(what, "run this in a clone, or leave --since out"))
     base = _MergeBase(git, folder, ref)
-    former: Declarations = ()
-    reason = ""
-    try:
-        former = read_tenancies(base.sources(files), read=base.read, identify=os.path.normpath)
-        if policy and base.differs(policy_path(policy)):
-            reason = f"{policy} differs, or is or was a link"
-    except FileError as error:
-        reason = f"the files of the merge base cannot be compared: {error.summary}"
+    former, reason = base.declarations(files, policy)
     before = {declaration.name: _comparable(declaration) for declaration in former}
     names = []
     for tenancy in tenancies:
@@ -107,6 +100,17 @@ class _MergeBase:
             reason = reason or "this clone has no common commit of HEAD and it"
             raise UsageError(Problem(f"{start}: {reason}", _REF_FIX))
         self._commit = os.fsdecode(out).strip()
+
+    def declarations(self, files: Sequence[str], policy: str | None) -> tuple[Declarations, str]:
+        """Return what it declares, and why every tenancy counts as different; "" if none does."""
+        former: Declarations = ()
+        try:
+            former = read_tenancies(self.sources(files), read=self.read, identify=os.path.normpath)
+            if policy and self.differs(policy_path(policy)):
+                return former, f"{policy} differs, or is or was a link"
+        except FileError as error:
+            return former, f"the files of the merge base cannot be compared: {error.summary}"
+        return former, ""
 
     def differs(self, path: str) -> bool:
         """Whether a policy differs from the merge base. A file outside the repository does not.
