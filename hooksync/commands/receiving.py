@@ -17,7 +17,7 @@ from hooksync.api.inputs import (
 from hooksync.api.options import CallOptions, FileOptions, RunOptions, reference
 from hooksync.api.run import open_run
 from hooksync.config import declarations
-from hooksync.config.resolve import URL_FIX, resolve_subscriptions
+from hooksync.config.resolve import resolve_subscriptions, url_problem
 from hooksync.config.secret_sources import sources_of
 from hooksync.core.context import Context
 from hooksync.core.errors import (
@@ -39,7 +39,7 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import replace
 from hooksync.core.template import parse_template
-from hooksync.core.urls import masked_url, split_url, url_fault
+from hooksync.core.urls import masked_url, split_url
 from hooksync.reconcile.plan import Selection
 from hooksync.reconcile.run import Run
 
@@ -150,8 +150,8 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
     except ValueError as error:
         fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
         raise UsageError(Problem(f"--url contains {error}", fix)) from None
-    if template.literal is not None and (fault := url_fault(template.literal)):
-        raise UsageError(Problem(f"--url {fault}", URL_FIX))
+    if template.literal is not None and (problem := url_problem(template.literal, "--url", None)):
+        raise UsageError(problem)
     _, name, _ = split_url(masked_url(url))
     entries = []
     for ref in secrets:  # the first signs events; the others are judged as well

@@ -159,6 +159,9 @@ def _rule(violation: Violation) -> str:
     return _RULES[keyword].format(argument)
 
 
+_LONGEST_EXAMPLE = 160  # characters
+
+
 def _fix(kind: SchemaKind, violation: Violation, path: Keys, *, is_private: bool) -> str:
     """Return a fix, if possible with an example from the schema."""
     if is_private and path[-1] != "credentials":
@@ -174,4 +177,9 @@ def _fix(kind: SchemaKind, violation: Violation, path: Keys, *, is_private: bool
         return f"`hooksync schema --kind {kind}` describes it"
     if violation.schema.get("type") == "boolean":
         return f"write {path[-1]}: true, or {path[-1]}: false"
-    return f"write {write_yaml({path[-1]: examples[0]}, is_flow=True)[1:-2]}"
+    example = write_yaml({path[-1]: examples[0]}, is_flow=True)[1:-2]
+    return (
+        f"write {example}"
+        if len(example) <= _LONGEST_EXAMPLE
+        else "see what `hooksync init --file -` prints"
+    )

@@ -11,6 +11,7 @@ variable, or a text with variables: `Template.subject` names it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
@@ -20,10 +21,11 @@ from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError, shortened, suggestion
 from hooksync.core.model import Variables
 from hooksync.core.record import Record, asdict
+from hooksync.core.redaction import printable
 from hooksync.core.template import Template, parse_template
 from hooksync.core.urls import split_url
 
-# names no variable, so that it is shown once below several
+_USUAL_ENV_FILE = "hooks.env"  # as the documentation and the sandbox name it
 SET_FIX = "export each variable, or set it in a file that --env-file names"
 ON_DEVICE = (
     "leads to a file of the system itself (/proc, /dev, /sys)",
@@ -46,6 +48,10 @@ class WrittenSubscription(model.PlainFields):
     def address(self) -> str:
         """Its name in commands and reports, e.g. `archive-prod/catalogue/INDEXED`."""
         return f"{self.tenancy}/{self.name}/{self.trigger.short}"
+
+    def with_url(self, url: model.HookUrl) -> model.DeclaredSubscription:
+        """Return the subscription whose URL is filled in."""
+        return model.DeclaredSubscription(**(asdict(self) | {"url": url}))
 
 
 class TenancyDeclaration(model.PlainSettings):
@@ -89,12 +95,19 @@ def unset_words(name: str, environ: Variables) -> tuple[str, str]:
         for field, variable in PYPRESERVICA.items():
             if variable == name:
                 state += f", and {environ.credentials} has no {field}"
-    return state, SET_FIX
+    return state, set_fix()
+
+
+def set_fix() -> str:
+    """Say how to set what is not set. It names no variable: so it is shown once below several."""
+    if os.path.lexists(_USUAL_ENV_FILE):
+        return f"set each variable in {_USUAL_ENV_FILE}, and name that file by --env-file"
+    return SET_FIX
 
 
 def unset_problem(subjects: Iterable[str], where: model.Location | None) -> Problem:
     """Return one problem of all that is not set in a tenancy."""
-    return Problem(f"not set: {', '.join(subjects)}", SET_FIX, where)
+    return Problem(f"not set: {', '.join(subjects)}", set_fix(), where)
 
 
 def name_values(name: str) -> Variables:
@@ -154,12 +167,13 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
 
     `flag`: the flag or argument that gave the globs; `noun`: what the candidates are.
     """
-    some = shortened(list(dict.fromkeys(candidates)), 3)
+    # addresses from the state may contain any characters, so they are escaped
+    some = printable(shortened(list(dict.fromkeys(candidates)), 3))
     advice = f"known: {some}" if some else f"there is no {noun} to choose"
     problems = []
     for glob in globs:
         if not any(fnmatchcase(candidate, glob) for candidate in candidates):
-            fix = suggestion(glob, candidates, advice)
+            fix = suggestion(glob, [*map(printable, candidates)], advice)
             problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
     if problems:
         raise UsageError(*problems)

@@ -28,6 +28,8 @@ from hooksync.core.errors import MOST_PROBLEMS, FileError, Problem, suggestion
 from hooksync.core.record import given_fields, replace
 from hooksync.core.template import Template, fill_in, parse_template
 
+_MOST_EXTRA = 100  # extra triggers of all files; `schemas/hooks.schema.json` has it for one file
+
 Judge = Callable[[Declarations], Iterable[Problem]]
 Read = Callable[[str], Source]
 
@@ -170,6 +172,11 @@ class _Triggers:
         extra: set[str] = set()
         for data in files:
             extra.update(data.get("extra_triggers", []))
+            if len(extra) > _MOST_EXTRA:
+                what = f"all files together have more than {_MOST_EXTRA} extra_triggers"
+                where = data.place("extra_triggers")
+                problems.append(Problem(what, "remove those that no subscription uses", where))
+                break
         self._problems = problems
         self._known = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values(), *sorted(extra)]
         self._accepted = set(self._known)

@@ -66,7 +66,9 @@ def read_sources(
         try:
             if identity not in sources:
                 fix = f"correct {named_by}"
-                if path == DEFAULT_FILE:
+                if os.path.lexists(os.path.join(os.pardir, path)):
+                    fix = f"change to the folder above, which has {path}"
+                elif path == DEFAULT_FILE:
                     fix = (
                         "change to the folder of your hooks file, or name the file with --file; if"
                         " you have none yet, `hooksync init` writes a first one"
@@ -137,6 +139,15 @@ def follow_links(path: str) -> str:
         return os.path.realpath(path)
     except (OSError, ValueError):  # ValueError: a null character, or half of a surrogate pair
         return path
+
+
+def lies_in(ref: SecretRef, folder: str, policy: str) -> bool:
+    """Whether a secret's file is below a folder that a policy names, after following links.
+
+    `folder`: relative paths start at the folder of `policy`, which is the policy's path.
+    """
+    real_folder = real_path(SecretRef("file", folder, None, os.path.dirname(policy)))
+    return real_path(ref).startswith(os.path.join(real_folder, ""))
 
 
 def is_device(path: str) -> bool:

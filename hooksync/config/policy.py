@@ -33,7 +33,7 @@ from hooksync.config.declarations import (
     name_values,
     uses_of,
 )
-from hooksync.config.files import PYPRESERVICA, STDIN, follow_links, read_named, real_path
+from hooksync.config.files import PYPRESERVICA, STDIN, follow_links, lies_in, read_named
 from hooksync.config.yaml_loader import YamlMap, write_yaml
 from hooksync.core import urls
 from hooksync.core.errors import FileError, Problem, UsageError
@@ -348,17 +348,12 @@ def _is_refused(rules: Rules, use: VariableUse) -> bool:
 
 
 def _source_breaches(rules: Rules, refs: Iterable[SecretRef], policy: str) -> Breaches:
-    """Judge the sources of secrets and credentials.
-
-    A relative path in `secret_folders` starts at the folder of the policy.
-    """
-    base = os.path.dirname(policy_path(policy))
-    folders = [real_path(SecretRef("file", path, None, base)) for path in rules.secret_folders]
+    """Judge the sources of secrets and credentials."""
     for ref in dict.fromkeys(refs):  # each source once: following links reads the disk
         if ref.kind not in rules.secret_kinds:
             yield "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`", ref.location
         elif ref.kind == "file" and not any(
-            real_path(ref).startswith(os.path.join(folder, "")) for folder in folders
+            lies_in(ref, folder, policy_path(policy)) for folder in rules.secret_folders
         ):
             yield "secret_folders", f"{ref} leads to a folder", ref.location
 

@@ -7,23 +7,23 @@ Messages name variables; they never quote what variables hold.
 from __future__ import annotations
 
 from hooksync.config.declarations import (
-    SET_FIX,
     Declarations,
     TenancyDeclaration,
     WrittenSubscription,
     in_order,
     reference_problem,
     refs_of,
+    set_fix,
     unset_problem,
     unset_words,
 )
 from hooksync.core.errors import FileError, Problem, Problems, limited
 from hooksync.core.model import (
     CREDENTIALS,
-    DeclaredSubscription,
     DeclaredSubscriptions,
     Environ,
     HookUrl,
+    Location,
     PlainSettings,
     Server,
     SubscriptionKey,
@@ -32,7 +32,7 @@ from hooksync.core.model import (
     TenancyPlaces,
     Variables,
 )
-from hooksync.core.record import Record, asdict, fields_of, replace
+from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.template import Template, has_bare_dollar
 from hooksync.core.urls import (
     has_literal_key,
@@ -49,7 +49,7 @@ from hooksync.core.urls import (
 Missing = dict[str, Problem]  # variables that are not set, by what they are for
 
 _LOGIN = {CREDENTIALS["username"], CREDENTIALS["password"]}  # every log-in needs both
-URL_FIX = (
+_URL_FIX = (
     "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}; in it, a space is %20"
 )
 _SERVER_FIX = (
@@ -164,6 +164,27 @@ def url_environment_values(declarations: Declarations, environ: Variables) -> se
     return {environ.get(name, "") for name in used - shown} - {""}
 
 
+def url_problem(
+    url: str, subject: str, where: Location | None, settings: PlainSettings | None = None
+) -> Problem | None:
+    """Return what is wrong with the URL of a receiver, or None.
+
+    If `owns` of its tenancy is a set of prefixes, one of them must cover the URL, because hooksync
+    may remove the subscription later. No prefix of `protect` may cover it.
+    """
+    if fault := url_fault(url):
+        return Problem(f"{subject} {fault}", _URL_FIX, where)
+    if settings and isinstance(settings.owns, frozenset) and not owns_url(settings.owns, url):
+        fix = "add a prefix of it to `owns`, or change the URL"
+        return Problem(f"{subject} is outside `owns` of its tenancy", fix, where)
+    if settings and protects_url(settings.protect, url):
+        fix = "remove the subscription from the file, or change the URL"
+        return Problem(
+            f"{subject} is, or may be, under a prefix in `protect` of its tenancy", fix, where
+        )
+    return None
+
+
 class _Resolver(Record):
     """Fills in and judges one tenancy, and adds problems and warnings to the lists of its caller.
 
@@ -225,7 +246,7 @@ class _Resolver(Record):
             identity = normal_url(subscription.url.text)
             if url := urls[subscription.name]:
                 identity = url.identity
-                subscriptions.append(DeclaredSubscription(**asdict(subscription) | {"url": url}))
+                subscriptions.append(subscription.with_url(url))
             key = SubscriptionKey(identity, subscription.trigger)
             first = seen.setdefault(key, subscription)
             if first is not subscription:
@@ -235,11 +256,7 @@ class _Resolver(Record):
         return tuple(subscriptions)
 
     def _resolve_url(self, written: Template) -> HookUrl | None:
-        """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted).
-
-        If `owns` is a set of prefixes, one of them must cover the URL, because hooksync may remove
-        the subscription later. No prefix of `protect` may cover it.
-        """
+        """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
         shown = written.text
         if has_literal_key(written.text):
             shown = masked_url(shown)
@@ -250,17 +267,9 @@ class _Resolver(Record):
         if text is None:
             return None
         subject = written.subject("the URL")
-        owns = self.declaration.owns
-        fault = url_fault(text)
-        fix = URL_FIX
-        if fault is None and isinstance(owns, frozenset) and not owns_url(owns, text):
-            fault = "is outside `owns` of its tenancy"
-            fix = "add a prefix of it to `owns`, or change the URL"
-        elif fault is None and protects_url(self.declaration.protect, text):
-            fault = "is, or may be, under a prefix in `protect` of its tenancy"
-            fix = "remove the subscription from the file, or change the URL"
-        if fault:
-            self.problems.append(Problem(f"{subject} {fault}", fix, written.location))
+        problem = url_problem(text, subject, written.location, self.declaration)
+        if problem:
+            self.problems.append(problem)
             return None
         if is_plain_http(text):
             what = f"{subject} is plain http: events can be read in transit"
@@ -278,7 +287,7 @@ class _Resolver(Record):
         text, missing = written.fill(self.environ)
         where = written.location or self.declaration.location
         for name in missing:
-            fix = f"{SET_FIX}; validate needs none of this"
+            fix = f"{set_fix()}; validate needs none of this"
             subject = f"{noun} variable ${{{name}}}"
             self.missing[subject] = Problem(f"{subject} is not set", fix, where)
         return None if missing else text

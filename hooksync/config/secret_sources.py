@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from threading import Event, Lock
+from typing import assert_never
 
 from hooksync.config.declarations import ON_DEVICE, reference_problem, unset_problem, unset_words
 from hooksync.config.files import is_device, real_path
@@ -122,12 +123,17 @@ class SecretSources:
 
     def _read(self, ref: SecretRef) -> str:
         """Read a secret from its source. Raises _Unusable."""
-        if ref.kind == "env":
-            value = self._environ.get(ref.name, "")
-            if not value:
-                raise _Unusable(*unset_words(ref.name, self._environ))
-        else:
-            value = _from_file(ref) if ref.kind == "file" else self._from_command(ref)
+        match ref.kind:
+            case "env":
+                value = self._environ.get(ref.name, "")
+                if not value:
+                    raise _Unusable(*unset_words(ref.name, self._environ))
+            case "file":
+                value = _from_file(ref)
+            case "command":
+                value = self._from_command(ref)
+            case _:
+                assert_never(ref.kind)
         if _NOT_TEXT.search(value):
             raise _Unusable("is not UTF-8 text", "write the secret as printable ASCII")
         return value

@@ -21,11 +21,12 @@ from hooksync.config.files import STDIN, Source, is_hooks_file, read_named
 from hooksync.config.policy import policy_path
 from hooksync.core.errors import FileError, Problem, Problems, UsageError, os_reason
 from hooksync.core.git import FAILURES, Git, find_git
-from hooksync.core.model import Location, Variables
-from hooksync.core.record import Record, replace
-from hooksync.core.redaction import Redactor
+from hooksync.core.model import Location, Notes, Variables
+from hooksync.core.record import Record, asdict, replace
+from hooksync.core.redaction import Redactor, printable
 
 _NOWHERE = Location("", 0, 0)
+_NO_NOTES = asdict(Notes())
 _SECONDS = 60.0  # time limit for one command of git
 _REF_FIX = (
     "name a commit or branch that this clone has, and fetch it with its history, for example by"
@@ -62,20 +63,20 @@ def changes_since(
     folder = os.path.dirname(os.path.abspath(files[0]))
     git = find_git(folder, environ, _SECONDS)
     if git is None:
-        what = f"--since needs a clone of the repository: {folder} is in none"
+        what = f"--since needs a clone of the repository: {printable(folder)} is in none"
         raise UsageError(Problem(what, "run this in a clone, or leave --since out"))
     base = _MergeBase(git, folder, ref)
     former, reason = base.declarations(files, policy)
     before = {declaration.name: _comparable(declaration) for declaration in former}
-    names = []
+    names = {}
     for tenancy in tenancies:
         is_linked = any(map(base.is_linked, tenancy.files))
         if reason or is_linked or before.get(tenancy.name) != _comparable(tenancy):
-            names.append(tenancy.name)
+            names[tenancy.name] = tenancy
     places = {(tenancy.server, tenancy.tenant) for tenancy in tenancies}
     gone = [item for item in former if (item.server, item.tenant) not in places]
-    warning = Problem(f"--since selects every tenancy: {reason}", _ALL_FIX)
-    return BranchChanges(names, gone, (warning,) if reason else ())
+    warnings = [Problem(f"--since selects every tenancy: {printable(reason)}", _ALL_FIX)]
+    return BranchChanges(names, gone, tuple(warnings) if reason else ())
 
 
 class _MergeBase:
@@ -89,7 +90,7 @@ class _MergeBase:
         for place in PurePath(folder, "x").parents:
             if os.path.samefile(place, git.folder):
                 self._root = str(place)
-        start = f"--since {ref}"
+        start = f"--since {printable(ref)}"
         try:
             code, out, errors = git.run("merge-base", "HEAD", "--end-of-options", ref)
         except FAILURES as error:
@@ -173,5 +174,5 @@ def _comparable(tenancy: TenancyDeclaration) -> object:
     """Return what a plan depends on: everything but places, order and notes."""
     subscriptions = set()
     for subscription in tenancy.subscriptions:
-        subscriptions.add(replace(subscription, location=_NOWHERE, description=None))
+        subscriptions.add(replace(subscription, location=_NOWHERE, **_NO_NOTES))
     return replace(tenancy, subscriptions=(), location=_NOWHERE, files=()), subscriptions

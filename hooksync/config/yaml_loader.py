@@ -55,6 +55,7 @@ _MOST_NODES = 1_500_000  # names and values in one file; 10,000 subscriptions ta
 # nodes, with one more for each character of the file; nodes that aliases repeat count, too
 _BASE_NODE_LIMIT = 200_000
 _DEEPEST = 100  # levels of nesting
+_CONFLICT = re.compile("^(<{7} |={7}$|>{7} |[|]{7} )", re.MULTILINE)  # markers of Git
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _BITS = 32  # of the second of two positions in one number; a file is far smaller
 _MASK = (1 << _BITS) - 1
@@ -195,6 +196,10 @@ def _syntax_problem(lines: Lines, error: Any) -> Problem:
         # if it stopped at a colon, it read the line as part of a text that began in the line above
         what = "the indentation contains a tab"
         return Problem(what, "indent with spaces only", replace(where, column=tab + 1))
+    if marker := _CONFLICT.search(lines.text):
+        what = f"not valid YAML: Git left the conflict marker {marker[0][:7]} here"
+        fix = "choose one of the two versions, and delete the lines with the markers"
+        return Problem(what, fix, lines.location(marker.start()))
     fix = "look at this line and the one above: indentation, quotes, colons"
     return Problem("not valid YAML", fix, where)
 

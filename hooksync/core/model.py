@@ -263,10 +263,15 @@ class HookUrl(Shown):
         return cls(data, data)
 
 
-class PlainFields(Record, kw_only=True):
+class Notes(Record, kw_only=True):
+    """Remarks of a file about a subscription: shown, never compared with what is live."""
+
+    description: str | None = None
+
+
+class PlainFields(Notes, kw_only=True):
     """The fields of a subscription that the plan takes unchanged from the file."""
 
-    description: str | None = None  # shown, never compared with what is live
     include_identifiers: bool = True
     enabled: bool = True  # False: paused; it stays declared, but must not be live
     adopt: tuple[str, ...] = ()  # the ids of live subscriptions that have the declared secret

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from hooksync.core.errors import by_fix, pluralised, shortened
+from hooksync.core.model import Notes
+from hooksync.core.record import fields_of
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import (
     URL_CHANGED,
@@ -229,8 +231,10 @@ def step_fields(step: Step) -> Iterator[Field]:
         yield "reason", ", ".join(reasons)
     if step.secret:
         yield "secret", _secret_words(step)
-    if step.declared and step.declared.description:
-        yield "description", step.declared.description
+    if step.declared:
+        for name, note in fields_of(Notes, step.declared).items():
+            if note:
+                yield name, note
     if step.is_held:
         yield "refused", "held, for the reason below"
     if step.outcome and step.outcome.result != "unchanged":

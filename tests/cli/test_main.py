@@ -12,7 +12,7 @@ from hooksync.cli.terminal import ConsoleTerminal
 from hooksync.core.output import Output
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
-from tests.command_line import Run
+from tests.command_line import Run, hooksync
 from tests.conftest import HOOKS, SECRET, Place
 from tests.lanes import sampled
 from tests.terminals import Terminal
@@ -102,6 +102,10 @@ def test_the_fix_for_a_missing_file_names_the_variable_that_may_name_it(place: P
     assert place.run("plan", "-f", "gone.yaml").err.endswith("\n  fix: correct --file\n")
     place.environ["HOOKSYNC_FILE"] = "gone.yaml"
     assert place.run("plan").err.endswith("\n  fix: correct HOOKSYNC_FILE\n")
+    (place.folder / "below").mkdir()
+    place.write("", "gone.yaml")
+    above = hooksync(["plan"], place.environ, place.folder / "below")
+    assert above.err.endswith("\n  fix: change to the folder above, which has gone.yaml\n")
 
 
 def test_an_environment_variable_can_name_a_file_of_variables(place: Place) -> None:

@@ -229,6 +229,17 @@ def test_wire_names_and_extra_triggers_of_any_file_are_accepted() -> None:
     assert [entry.trigger for entry in subscriptions] == ["FULL_TEXT_INDEXED", "ENTITY_DELETED"]
 
 
+def test_all_files_together_may_name_100_extra_triggers() -> None:
+    def naming(*names: str) -> str:
+        return f"version: 1\nextra_triggers: [{', '.join(names)}]\n"
+
+    names = [f"NEW{number}" for number in range(100)]
+    assert read(GOOD, naming(*names), naming(*names))
+    [problem] = problems_of(GOOD, naming(*names), naming("ONE_MORE"))
+    assert str(problem.where) == "c.yaml:2:17"
+    assert problem.what == "all files together have more than 100 extra_triggers"
+
+
 def test_an_unknown_trigger_is_reported_once_whoever_names_it() -> None:
     text = "version: 1\nx-a: &t [NEW, NEWER]\ntenancies:\n"
     for name in "ab":

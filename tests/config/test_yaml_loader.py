@@ -188,6 +188,7 @@ BAD = [
     ("a: &x [*x]\n", "1:8", "no anchor"),
     ("a: {<<: 5}\n", "1:9", "takes a mapping or a list of mappings"),
     ("a: 1\n  b: hunter2\n", "2:4", "not valid YAML"),
+    ("a: 1\n<<<<<<< HEAD\nb: 2\n=======\nb: 3\n>>>>>>> x\n", "2:1", "conflict marker <<<<<<< here"),
     ("a: [1, 2\n", "1:4", "not valid YAML"),
     ('a: "hunter2\n', "1:4", "not valid YAML"),
     ("a: b\nc: 'hunter2\nd: e\nf: 1", "2:4", "not valid YAML"),

@@ -11,7 +11,7 @@ import pytest
 
 from hooksync.core.errors import Problem
 from hooksync.core.flags import NO_FLAGS
-from hooksync.core.model import HookUrl, SecretRef, Trigger
+from hooksync.core.model import HookUrl, Notes, SecretRef, Trigger
 from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.schema import read_schema
@@ -100,13 +100,14 @@ def test_a_plan_has_the_expected_text() -> None:
     assert plain(plan_lines(run_of(plan))) == PLAN
 
 
-def test_the_description_of_a_subscription_is_shown_also_of_a_paused_one() -> None:
-    told = declared("https://ours.example/new", name="new")
-    told = replace(told, description="for the\ncatalogue")
+def test_every_note_of_a_declared_subscription_is_shown_also_of_a_paused_one() -> None:
+    notes = dict.fromkeys(Notes.__struct_fields__, "for the\ncatalogue")
+    told = replace(declared("https://ours.example/new", name="new"), **notes)
     paused = replace(told, name="paused", enabled=False, description="team A")
     shown = run_of(make_plan(tenancy(told, paused), (), history=replace(NOTHING, has_state=False)))
     text = plain(plan_lines(shown, shows_kept=True))
-    assert "      description          for the\\ncatalogue\n" in text
+    for name in notes:
+        assert f"      {name:20} for the\\ncatalogue\n" in text
     assert "      description          team A\n" in text
 
 
