@@ -161,7 +161,8 @@ def assert_the_rotation_is_reported(place: Place) -> None:
     assert {step["secret"] for step in steps if step["secret"]} <= {"changed", "unknown"}
     kept = [step["address"] for step in steps if step["action"] == "keep"]
     assert run.json["summary"]["secret_unknown"] == len(kept)
-    said = str([run.json["warnings"], run.json["tenancies"][0]["refusals"]])
+    refusals = [run.json["tenancies"][0]["refusals"], *(step["refusals"] for step in steps)]
+    said = str([run.json["warnings"], refusals])
     assert not kept or "secret unknown: " in said or "no list shows" in said
 
 

@@ -136,7 +136,7 @@ REFUSALS = {
     "replaced outside and unknown": Refusal(
         replaced_and_unknown,
         "hooksync with a different state): prod/catalogue/MOVED",
-        "--replace prod/catalogue/MOVED --replace prod/catalogue/INDEXED",
+        "--replace prod/catalogue/MOVED",  # the other address has a fix of its own
     ),
     "tried twice": Refusal(
         tried_twice,
@@ -270,7 +270,8 @@ def test_each_printed_fix_works_as_printed(flagged: Flagged, refusal: Refusal) -
             continue  # it shows what to look at
         again = flagged.run(*refusal.command.split())
         assert problem not in again.err
-        if command.startswith("hooksync apply"):
+        is_whole = not any(other in again.err for other, _ in commands)  # of several addresses
+        if command.startswith("hooksync apply") and is_whole:
             assert (fixed.code, again.code) == (0, 0), fixed.err + again.err
             assert flagged.run("plan", "--detailed-exitcode").code == 0
 
