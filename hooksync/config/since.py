@@ -68,15 +68,15 @@ def changes_since(
     base = _MergeBase(git, folder, ref)
     former, reason = base.declarations(files, policy)
     before = {declaration.name: _comparable(declaration) for declaration in former}
-    names = {}
+    names = []
     for tenancy in tenancies:
         is_linked = any(map(base.is_linked, tenancy.files))
         if reason or is_linked or before.get(tenancy.name) != _comparable(tenancy):
-            names[tenancy.name] = tenancy
+            names.append(tenancy.name)
     places = {(tenancy.server, tenancy.tenant) for tenancy in tenancies}
     gone = [item for item in former if (item.server, item.tenant) not in places]
-    warnings = [Problem(f"--since selects every tenancy: {printable(reason)}", _ALL_FIX)]
-    return BranchChanges(names, gone, tuple(warnings) if reason else ())
+    warning = Problem(f"--since selects every tenancy: {reason}", _ALL_FIX)
+    return BranchChanges(names, gone, (warning,) if reason else ())
 
 
 class _MergeBase:

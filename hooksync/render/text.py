@@ -214,18 +214,7 @@ def step_fields(step: Step) -> Iterator[Field]:
     yield "url", step.url
     if URL_CHANGED in step.reasons:
         yield "replaces_url", step.live_side.url.shown
-    if step.creates:
-        for name, value in step.declared_side.content.items():
-            if step.live is None:
-                yield name, _value_words(value)
-            elif step.live.content[name] is None:
-                yield name, _difference(None, value)
-    for change in step.changes:
-        difference = _difference(change.live, change.declared)
-        if step.action == "adopt":
-            yield "then", f"the next apply resubscribes it: {change.field} {difference}"
-        else:
-            yield change.field, difference
+    yield from _compared_fields(step)
     reasons = [reason.text for reason in step.reasons if reason.code not in _SHOWN_OTHERWISE]
     if reasons and step.action not in _REASON_FIRST:
         yield "reason", ", ".join(reasons)
@@ -239,6 +228,22 @@ def step_fields(step: Step) -> Iterator[Field]:
         yield "refused", "held, for the reason below"
     if step.outcome and step.outcome.result != "unchanged":
         yield "outcome", RESULT_WORDS[step.outcome.result]
+
+
+def _compared_fields(step: Step) -> Iterator[Field]:
+    """Name the compared fields that a step sets or changes, and their values."""
+    if step.creates:
+        for name, value in step.declared_side.content.items():
+            if step.live is None:
+                yield name, _value_words(value)
+            elif step.live.content[name] is None:
+                yield name, _difference(None, value)
+    for change in step.changes:
+        difference = _difference(change.live, change.declared)
+        if step.action == "adopt":
+            yield "then", f"the next apply resubscribes it: {change.field} {difference}"
+        else:
+            yield change.field, difference
 
 
 def _difference(live: object, declared: object) -> str:
