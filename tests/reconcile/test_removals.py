@@ -9,11 +9,13 @@ import pytest
 from hooksync.core.model import DeclaredSubscription, Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Selection
+from hooksync.reconcile.run import FetchedTenancy
 from hooksync.render.text import plain, plan_lines
 from hooksync.state.model import StateEntry
 from tests.conftest import HOOKS, SECRET, Place
 from tests.makers import INDEXED, declared, live, tenancy
-from tests.reconcile.planning import made, planned, run_of, told, tried
+from tests.reconcile.planning import made, planned, planner, run_of, told, tried
+from tests.state_makers import records, state
 from tests.terminals import Terminal
 
 ONE = declared()
@@ -279,6 +281,22 @@ def test_a_paused_subscription_needs_no_secret(place: Place) -> None:
     place.write(HOOKS.replace("secret:", "enabled: false\n        secret:"))
     del place.environ["CATALOGUE_SECRET"]
     assert place.run("apply", "--yes").code == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lines"),
+    [
+        (tenancy(ONE), ["subscribe new", "leave a duplicate"]),
+        (tenancy(PAUSED), ["leave a paused"]),
+        (tenancy(), ["leave a undeclared"]),
+    ],
+)
+def test_a_mark_alone_is_no_reason_to_remove_anything(wanted: Tenancy, lines: list[str]) -> None:
+    marked = replace(records(), marks=("a",))  # a run was going to remove what somebody else made
+    known = replace(state(), tenancies=(marked,))
+    fetched = FetchedTenancy(replace(wanted, owns="made"), (live("a"),))
+    [plan] = planner(known).plan([fetched])
+    assert told(plan) == lines
 
 
 # --- remove

@@ -107,6 +107,7 @@ BREAKS: tuple[Break, ...] = (
         "state/history.py",
         "        if _unseen(attempt, new):\n",
         "        if False:\n",
+        begin=None,
     ),
     Break(
         "remove what nothing new replaces",
@@ -146,12 +147,6 @@ BREAKS: tuple[Break, ...] = (
         "reconcile/diff.py",
         '            known["secret"] = "marked"\n',
         "            pass\n",
-    ),
-    Break(
-        "take the mark for a reason to remove",
-        "reconcile/diff.py",
-        "return self.history.is_trusted and self.history.record(live.id) is not None",
-        "return self.history.is_marked(live) or self.history.record(live.id) is not None",
     ),
     Break(
         "hold too little",
