@@ -54,8 +54,6 @@ _WITH_HOST = (
 _HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,11}|[a-z0-9._-]{0,6}))*")
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 _PAIR = re.compile("[^?&;]+")
-# a value in a query; a pair without a name is a value
-QUERY_VALUE = re.compile(r"(?<=[?&;=])[^?&;=]*={0,2}(?=[&;]|\Z)")
 _WORD = re.compile("[A-Za-z0-9]{7,}")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
 _TO_OR_FROM_DIGITS = re.compile("(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")

@@ -73,7 +73,8 @@ class Ledger:
         self._proofs: dict[AttemptKey, Proof] = {}
         self._set(records)
         # other attempts without an id, whose subscriptions may still appear
-        self._others = [one for one in records.attempts if one.run != run and not one.id]
+        earlier = [attempt for attempt in records.attempts if attempt.run != run]
+        self._others = [attempt for attempt in earlier if not attempt.id]
 
     def _set(self, records: TenancyRecords) -> None:
         """Take new records, and index them by identity and id."""
