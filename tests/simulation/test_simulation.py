@@ -11,7 +11,6 @@ import pytest
 from tests.attacks.breaks import BREAKS as DEFENCES
 from tests.command_line import ROOT
 from tests.lanes import sampled
-from tests.laws import IDLE, LAWS
 from tests.simulation.breaks import BREAKS, Break, copy_broken, find_broken_law
 from tests.simulation.history import Command, Edit, History, make_history
 from tests.simulation.play import play
@@ -54,12 +53,6 @@ def test_a_deliberate_break_is_found(each: Break, tmp_path: Path) -> None:
     copy_broken(each, tmp_path)
     found = "breaks" if each.begin is not None else "AssertionError: seed "
     assert found in find_broken_law(tmp_path, each.begin)
-
-
-def test_the_page_on_the_simulation_lists_every_law_with_its_docstring() -> None:
-    page = (ROOT / "docs" / "internals" / "simulation.md").read_text(encoding="utf-8")
-    for law in {*LAWS, *IDLE}:
-        assert f"| `{law.__name__}` | {' '.join(str(law.__doc__).split())} |" in page
 
 
 def test_the_text_that_a_break_changes_occurs_once_in_the_code() -> None:
