@@ -46,7 +46,6 @@ STATE = ROOT / "docs" / "state.md"
 TAKING_OVER = ROOT / "docs" / "taking-over.md"
 TEST_TENANCY = ROOT / "docs" / "test-tenancy.md"
 TWO_COMPUTERS = ROOT / "docs" / "two-computers.md"
-WHERE = ROOT / "docs" / "where-the-state-lives.md"
 NAMED_TEST = re.compile(r"`([a-z_/]+\.py)::(test_\w+)`")
 COMMAND = r"(?:^|[(;|] ?|\b[A-Z]+ \d )hooksync ([a-z][^;&)|#>]*)"
 # the addresses of the sandbox and of the receivers on the pages
@@ -425,8 +424,7 @@ def test_the_commands_that_take_over_a_tenancy_print_what_the_page_shows(stage: 
     check(TAKING_OVER, stage)
 
 
-@pytest.mark.parametrize("page", [STATE, WHERE], ids=lambda page: page.stem)
-def test_the_commands_of_a_page_on_the_state_print_what_it_shows(page: Path, stage: Stage) -> None:
+def test_the_commands_of_the_page_on_the_state_print_what_it_shows(stage: Stage) -> None:
     secret = "a-shared-secret-of-tests"
     stage.receiver.set_secret("catalogue", secret)
     stage.environ |= {
@@ -443,7 +441,7 @@ def test_the_commands_of_a_page_on_the_state_print_what_it_shows(page: Path, sta
     assert refused.code == 3
     assert refused.err.replace(str(stage.folder), "...") in blocks("output", text_of(STATE))
     assert hooksync(["apply", "--yes"], stage.environ, stage.folder).code == 0
-    check(page, stage)
+    check(STATE, stage)
 
 
 def run_line(line: str, stage: Stage) -> str:

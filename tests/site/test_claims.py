@@ -18,7 +18,7 @@ TABLE = EVIDENCE.partition("\n## Claims\n")[2].partition("\n## ")[0]
 CLAIMS = re.findall(r"^\| (.+?) \| `.+::test_.+` \|$", TABLE, re.MULTILINE)
 ABSOLUTE = re.compile(r"(?<!-)\b(never|always|every|only)\b", re.IGNORECASE)
 # guides and concepts to which the pages in the navigation lead
-LED_TO = ("github", "gitlab", "jenkins", "kubernetes", "where-the-state-lives")
+LED_TO = ("github", "gitlab", "jenkins", "kubernetes")
 PARTS = ("Start", "Guides", "Concepts")
 CODE = re.compile(r"`[^`]*`")
 PROOF = re.compile(r" \(\[\w+\]\([^)]*\)\)")  # of a promise of the README
