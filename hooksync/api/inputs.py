@@ -83,13 +83,11 @@ def prepare(
     selection: Selection,
     context: Context,
     *,
-    needs_login: bool = True,
     receipt: Plan | None = None,
     entries: Declarations = (),
 ) -> Inputs:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
-    `needs_login`: also raise if no tenancy can log in; the error names all missing variables.
     `receipt`: a saved plan, which chooses the tenancies. `entries`: of the files, if read. A run
     without a tenancy that differs needs no state.
     """
@@ -100,7 +98,7 @@ def prepare(
         uses_state = options.uses_state and bool(entries or changes.former)
         options = options.changed(uses_state=uses_state)
     policy = hold_to_policy(options, entries, context)
-    tenancies, warnings = resolve(entries, context.environ, needs_login=needs_login)
+    tenancies, warnings = resolve(entries, context.environ)
     selected = {entry.name for entry in entries}
     others = [entry for entry in declared if entry.name not in selected]
     return Inputs(

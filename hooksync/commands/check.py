@@ -55,7 +55,7 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
         )
         return Plan((tenancy,), rfc3339(context.clock.now()), token_hex(16))
     selection = Selection(options.tenancies, options.targets)
-    inputs = prepare(options, selection, context, needs_login=False)
+    inputs = prepare(options, selection, context)
     for declared in inputs.tenancies:
         username = _source(declared.credentials.username, context.environ)
         password = _source(declared.credentials.password, context.environ)

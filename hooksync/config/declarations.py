@@ -6,7 +6,7 @@ the sources of secrets that a tenancy names, and `reference_problems` those that
 A place is a server, a tenant, a username or the host of a URL. hooksync shows places, and the DNS
 and proxies see hosts. Preservica lists whole URLs, and receivers see them. So no place and no URL
 may use a variable that holds a secret or a credential. Messages never quote the value of a
-variable, or a text with variables: `Template.subject` names it.
+variable, or a text with variables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
-from hooksync.config.files import PYPRESERVICA, climbs, is_device, real_path
+from hooksync.config.files import climbs, is_device, real_path
 from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError, shortened, suggestion
 from hooksync.core.model import Variables
@@ -79,35 +79,32 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
-    """Return the problem of a secret or a credential. It names the source, never the value.
-
-    For a credential, the fix also names the command that needs no credentials.
-    """
-    if ref.noun != "secret":
-        fix = f"{fix}; validate needs no credentials"
+    """Return the problem of a secret or a credential. It names the source, never the value."""
     return Problem(f"{ref.subject} {state}", fix, ref.location)
 
 
-def unset_words(name: str, environ: Variables) -> tuple[str, str]:
-    """Return what is wrong with a variable that is empty or not set, and how to fix it."""
-    state = "is empty" if name in environ else "is not set"
-    if isinstance(environ, model.Environ) and environ.credentials:
-        for field, variable in PYPRESERVICA.items():
-            if variable == name:
-                state += f", and {environ.credentials} has no {field}"
-    return state, set_fix()
+def is_unset(ref: model.SecretRef, environ: Variables) -> bool:
+    """Whether a reference needs a variable that is not set. Few log-ins need a TOTP seed."""
+    is_needed = ref.location or ref.noun != model.CREDENTIALS["totp"]
+    return bool(is_needed and ref.variable and not environ.get(ref.variable))
 
 
-def set_fix() -> str:
+def set_fix(environ: Variables) -> str:
     """Say how to set what is not set. It names no variable: so it is shown once below several."""
+    fix = SET_FIX
     if os.path.lexists(_USUAL_ENV_FILE):
-        return f"set each variable in {_USUAL_ENV_FILE}, and name that file by --env-file"
-    return SET_FIX
+        fix = f"set each variable in {_USUAL_ENV_FILE}, and name that file by --env-file"
+    if isinstance(environ, model.Environ) and environ.credentials:
+        fix = f"{fix}; {environ.credentials}, which has log-ins, has none of them"
+    return f"{fix}; validate needs none of them"
 
 
-def unset_problem(subjects: Iterable[str], where: model.Location | None) -> Problem:
+def unset_problem(
+    subjects: Iterable[str], environ: Variables, where: model.Location | None
+) -> Problem:
     """Return one problem of all that is not set in a tenancy."""
-    return Problem(f"not set: {', '.join(subjects)}", set_fix(), where)
+    names = dict.fromkeys(subjects)
+    return Problem(f"not set: {', '.join(names)}", set_fix(environ), where)
 
 
 def name_values(name: str) -> Variables:

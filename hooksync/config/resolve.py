@@ -6,20 +6,19 @@ Messages name variables; they never quote what variables hold.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hooksync.config.declarations import (
     Declarations,
     TenancyDeclaration,
     WrittenSubscription,
     in_order,
-    reference_problem,
+    is_unset,
     refs_of,
-    set_fix,
     unset_problem,
-    unset_words,
 )
 from hooksync.core.errors import FileError, Problem, Problems, limited
 from hooksync.core.model import (
-    CREDENTIALS,
     DeclaredSubscriptions,
     Environ,
     HookUrl,
@@ -32,7 +31,7 @@ from hooksync.core.model import (
     TenancyPlaces,
     Variables,
 )
-from hooksync.core.record import Record, fields_of, replace
+from hooksync.core.record import fields_of
 from hooksync.core.template import Template, has_bare_dollar
 from hooksync.core.urls import (
     has_literal_key,
@@ -46,9 +45,6 @@ from hooksync.core.urls import (
     url_fault,
 )
 
-Missing = dict[str, Problem]  # variables that are not set, by what they are for
-
-_LOGIN = {CREDENTIALS["username"], CREDENTIALS["password"]}  # every log-in needs both
 _URL_FIX = (
     "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}; in it, a space is %20"
 )
@@ -61,45 +57,39 @@ def check_as_written(warnings: list[Problem], declarations: Declarations) -> lis
     """Return the problems of everything that does not depend on a variable; note the warnings."""
     problems: list[Problem] = []
     for declaration in declarations:  # only for the problems: the tenancies are incomplete
-        _Resolver(declaration, None, problems, warnings, {}).resolve_tenancy()
+        resolver = _Resolver(declaration, None)
+        resolver.resolve_tenancy()
+        problems += resolver.problems
+        warnings += resolver.warnings
     return problems
 
 
-def resolve(
-    declarations: Declarations,
-    environ: Variables,
-    *,
-    needs_login: bool = False,
-) -> tuple[tuple[Tenancy, ...], Problems]:
+def resolve(declarations: Declarations, environ: Variables) -> tuple[tuple[Tenancy, ...], Problems]:
     """Fill in the values of environment variables.
 
     Returns the tenancies in the order of the declarations, and warnings.
 
-    Of several tenancies, one problem names all that is not set in a tenancy.
-
-    If `needs_login`, at least one tenancy must have a log-in. Raises FileError with every problem;
-    it then names all variables that are not set, also those of secrets.
+    Raises FileError with every problem, and also if no tenancy has its log-in. One problem names
+    all that is not set in a tenancy, also its secrets.
     """
     problems: list[Problem] = []
-    warnings = _override_warnings(declarations, environ)
+    warnings: list[Problem] = []
     tenancies = []
     unset: list[Problem] = []
-    has_login = not declarations
     has_all = True
+    has_login = not declarations
     for declaration in declarations:
-        missing: Missing = {}
-        tenancy = _Resolver(declaration, environ, problems, warnings, missing).resolve_tenancy()
-        if tenancy:
+        resolver = _Resolver(declaration, environ)
+        if tenancy := resolver.resolve_tenancy():
             tenancies.append(tenancy)
-        has_all = has_all and not missing
-        nouns = _note_missing_secrets(declaration, environ, missing)
-        has_login |= _LOGIN.isdisjoint(nouns)
-        if missing and len(declarations) > 1:
-            problem = unset_problem(missing, declaration.location)
-            unset.append(replace(problem, what=f"{declaration.name}: {problem.what}"))
-        else:
-            unset += missing.values()
-    if problems or not has_all or (needs_login and not has_login):
+        problems += resolver.problems
+        warnings += [*_override_warnings(declaration, environ), *resolver.warnings]
+        has_all = has_all and not resolver.unset
+        missing = [ref for ref in refs_of(declaration) if is_unset(ref, environ)]
+        has_login |= all(ref.noun == "secret" for ref in missing)
+        if subjects := resolver.unset + [ref.subject for ref in missing]:
+            unset.append(unset_problem(subjects, environ, declaration.location))
+    if problems or not (has_all and has_login):
         raise FileError(*in_order([*problems, *unset]))
     return tuple(tenancies), limited(tuple(dict.fromkeys(warnings)))
 
@@ -111,27 +101,9 @@ def places_of(declarations: Declarations, environ: Variables) -> TenancyPlaces:
     """
     places: dict[str, TenancyKey | None] = {}
     for declaration in declarations:
-        server, tenant = _Resolver(declaration, environ, [], [], {}).resolve_place()
+        server, tenant = _Resolver(declaration, environ).resolve_place()
         places[declaration.name] = TenancyKey.of(server.shown, tenant) if server else None
     return places
-
-
-def _note_missing_secrets(
-    declaration: TenancyDeclaration, environ: Variables, missing: Missing
-) -> list[str]:
-    """Note the secrets and credentials whose variables are not set. Returns their nouns.
-
-    A TOTP seed that is not declared is no such credential: few log-ins need it.
-    """
-    needed = [ref for ref in refs_of(declaration) if ref.location or ref.noun in _LOGIN]
-    nouns = []
-    for ref in dict.fromkeys(needed):
-        if ref.variable and not environ.get(ref.variable):
-            problem = reference_problem(ref, *unset_words(ref.variable, environ))
-            where = ref.location or declaration.location
-            missing[ref.subject] = replace(problem, where=where)
-            nouns.append(ref.noun)
-    return nouns
 
 
 def resolve_subscriptions(
@@ -141,12 +113,13 @@ def resolve_subscriptions(
 
     Raises FileError with every problem.
     """
-    problems: list[Problem] = []
-    missing: Missing = {}
-    resolver = _Resolver(declaration, environ, problems, [], missing)
+    resolver = _Resolver(declaration, environ)
     subscriptions = resolver.resolve_subscriptions()
-    if problems or missing:
-        raise FileError(*dict.fromkeys([*problems, *missing.values()]))
+    problems = resolver.problems
+    if resolver.unset:
+        problems.append(unset_problem(resolver.unset, environ, declaration.location))
+    if problems:
+        raise FileError(*in_order(problems))
     return subscriptions
 
 
@@ -185,19 +158,18 @@ def url_problem(
     return None
 
 
-class _Resolver(Record):
-    """Fills in and judges one tenancy, and adds problems and warnings to the lists of its caller.
+class _Resolver:
+    """Fills in and judges one tenancy, and collects problems and warnings.
 
     A text is judged as soon as it is known. If `environ` is None, those with variables are unknown.
     """
 
-    HIDDEN = ("environ",)
-
-    declaration: TenancyDeclaration
-    environ: Variables | None
-    problems: list[Problem]
-    warnings: list[Problem]
-    missing: Missing
+    def __init__(self, declaration: TenancyDeclaration, environ: Variables | None) -> None:
+        self.declaration = declaration
+        self.environ = environ
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.unset: list[str] = []  # variables, with what they are for
 
     def resolve_tenancy(self) -> Tenancy | None:
         """Fill everything in, and judge it. Returns None if there is no valid server."""
@@ -221,13 +193,12 @@ class _Resolver(Record):
         text = self._fill(written, "server")
         if text is None:
             return None
-        subject = written.subject("the server")
         where = written.location or self.declaration.location
         if fault := server_fault(text):
-            self.problems.append(Problem(f"{subject} {fault}", _SERVER_FIX, where))
+            self.problems.append(Problem(f"the server {fault}", _SERVER_FIX, where))
             return None
         if is_plain_http(text):
-            what = f"{subject} is plain http: the password can be read in transit"
+            what = "the server is plain http: the password can be read in transit"
             noted = self.warnings if self.declaration.allow_http else self.problems
             noted.append(Problem(what, "use https", where))
         return Server(server_url(text))
@@ -266,13 +237,12 @@ class _Resolver(Record):
         text = self._fill(written, "URL")
         if text is None:
             return None
-        subject = written.subject("the URL")
-        problem = url_problem(text, subject, written.location, self.declaration)
+        problem = url_problem(text, "the URL", written.location, self.declaration)
         if problem:
             self.problems.append(problem)
             return None
         if is_plain_http(text):
-            what = f"{subject} is plain http: events can be read in transit"
+            what = "the URL is plain http: events can be read in transit"
             self.warnings.append(Problem(what, "use https", written.location))
         return HookUrl(shown, text)
 
@@ -285,22 +255,15 @@ class _Resolver(Record):
         if self.environ is None:
             return written.literal
         text, missing = written.fill(self.environ)
-        where = written.location or self.declaration.location
-        for name in missing:
-            fix = f"{set_fix()}; validate needs none of this"
-            subject = f"{noun} variable ${{{name}}}"
-            self.missing[subject] = Problem(f"{subject} is not set", fix, where)
+        self.unset += [f"{noun} variable ${{{name}}}" for name in missing]
         return None if missing else text
 
 
-def _override_warnings(declarations: Declarations, environ: Variables) -> list[Problem]:
+def _override_warnings(declaration: TenancyDeclaration, environ: Variables) -> Iterator[Problem]:
     """Warn of each variable of a secret whose value in a file differs from the environment's."""
     overridden = environ.overridden if isinstance(environ, Environ) else {}
-    secret_names = {ref.variable for declaration in declarations for ref in refs_of(declaration)}
-    warnings = []
-    for name, file in overridden.items():
-        if name in secret_names:
-            what = f"{name} has different values in the environment and in {file}"
-            fix = f"unset {name} to use the value in {file}; the environment overrides it"
-            warnings.append(Problem(what, fix))
-    return warnings
+    for ref in refs_of(declaration):
+        if file := overridden.get(ref.variable):
+            what = f"{ref.name} has different values in the environment and in {file}"
+            fix = f"unset {ref.name} to use the value in {file}; the environment overrides it"
+            yield Problem(what, fix)

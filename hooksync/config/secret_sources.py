@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Event, Lock
 from typing import assert_never
 
-from hooksync.config.declarations import ON_DEVICE, reference_problem, unset_problem, unset_words
+from hooksync.config.declarations import ON_DEVICE, reference_problem, set_fix, unset_problem
 from hooksync.config.files import is_device, real_path
 from hooksync.core import programs
 from hooksync.core.context import Context
@@ -76,10 +76,11 @@ class SecretSources:
     def merged(self, problems: Mapping[SecretRef, Problem]) -> list[Problem]:
         """Return the problems of references; one names all variables that are not set."""
         unset = [ref for ref in problems if self.state_without(ref) == "not-set"]
-        if len(unset) < 2:
-            return [*problems.values()]
         others = [problem for ref, problem in problems.items() if ref not in unset]
-        return [unset_problem([ref.subject for ref in unset], unset[0].location), *others]
+        if not unset:
+            return others
+        subjects = [ref.subject for ref in unset]
+        return [unset_problem(subjects, self._environ, unset[0].location), *others]
 
     def look_up(self, refs: Iterable[SecretRef]) -> tuple[Secrets, dict[SecretRef, Problem]]:
         """Return the secrets or credentials that are found, and the problems of the others.
@@ -127,7 +128,7 @@ class SecretSources:
             case "env":
                 value = self._environ.get(ref.name, "")
                 if not value:
-                    raise _Unusable(*unset_words(ref.name, self._environ))
+                    raise _Unusable("is not set", set_fix(self._environ))
             case "file":
                 value = _from_file(ref)
             case "command":

@@ -34,13 +34,6 @@ class Template(Record):
         """The text if it has no variables, with `$` for `$$`."""
         return None if self.names else self.text.replace("$$", "$")
 
-    def subject(self, noun: str) -> str:
-        """Name the text in a message, with its variables."""
-        if not self.names:
-            return noun
-        names = [f"${{{name}}}" for name in self.names]
-        return f"{noun}, with {', '.join(names)} filled in,"
-
     def variables(self) -> Iterator[tuple[str, str, str]]:
         """Yield the name of each variable, with the text before it.
 

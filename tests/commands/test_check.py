@@ -64,10 +64,10 @@ def test_the_json_of_a_check_is_the_plan_with_the_answer_of_each_receiver(place:
     assert {step["receiver"]["state"] for step in tenancy["steps"]} == {"ready"}
 
 
-def test_a_missing_credential_or_tls_is_a_failed_log_in_with_a_fix(place: Place) -> None:
+def test_a_missing_credential_or_tls_is_an_error_with_a_fix(place: Place) -> None:
     password = place.environ.pop("PRESERVICA_PASSWORD")
     shown = checked(place, 1)
-    assert "failed    log-in, list        password env:PRESERVICA_PASSWORD is not set\n" in shown
+    assert "hooks.yaml:3:3: not set: password env:PRESERVICA_PASSWORD\n" in shown
     place.environ |= {
         "PRESERVICA_PASSWORD": password,
         "BOX": place.box.url.replace("http:", "https:"),

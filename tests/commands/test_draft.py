@@ -239,7 +239,7 @@ def test_no_variable_of_a_draft_gets_a_reserved_name() -> None:
 @pytest.mark.parametrize(
     ("server", "code", "message"),
     [
-        ("", 1, "server variable ${PRESERVICA_SERVER} is not set"),
+        ("", 1, "not set: server variable ${PRESERVICA_SERVER}"),
         ("http://h.example", 1, "is plain http"),
         ("https://u:p@h.example", 1, "contains user information (@)"),
     ],

@@ -36,7 +36,7 @@ def test_the_password_is_not_sent_to_a_server_that_init_made_up(place: Place) ->
     assert run.out.startswith(f"archive   {place.box.url} / DEMO   ")
     del place.environ["PRESERVICA_SERVER"]
     unset = place.run("plan", "--file", "first.yaml")
-    assert (unset.code, "server variable ${PRESERVICA_SERVER} is not set" in unset.err) == (1, True)
+    assert (unset.code, "not set: server variable ${PRESERVICA_SERVER}" in unset.err) == (1, True)
 
 
 def test_an_existing_file_is_left_unchanged(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_a_quiet_plan_and_metrics_report_new_foreign_subscriptions(place: Place)
             {"CATALOGUE_SECRET": ""},
             HOOKS,
             "failed",
-            "secret env:CATALOGUE_SECRET is empty",
+            "not set: secret env:CATALOGUE_SECRET",
         ),
         (["apply"], {}, HOOKS, "refused", "not confirmed: cannot prompt without a terminal"),
         (

@@ -60,7 +60,7 @@ def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() 
             ["--url", "https://hook.example.org/${", *NAMED],
             "error: --url contains a `${` that begins neither",
         ),
-        (["--url", "https://hook.example.org/${KEY}", *NAMED], "${KEY} is not set"),
+        (["--url", "https://hook.example.org/${KEY}", *NAMED], "not set: URL variable ${KEY}\n"),
         (["--url", "https://hook.example.org"], "error: --url and --secret need each other"),
         (
             ["--url", "https://hook.example.org", "--secret", SECRET],

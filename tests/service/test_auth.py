@@ -126,8 +126,8 @@ def test_a_missing_password_is_an_error_that_names_its_variable(
     box = start()
     error = failure_of(clients.client(box.url).list_subscriptions)
     assert isinstance(error, SecretError)
-    assert "password env:PRESERVICA_PASSWORD is not set" in error.summary
-    assert "validate needs no credentials" in error.problems[0].fix
+    assert "not set: password env:PRESERVICA_PASSWORD" in error.summary
+    assert "validate needs none" in error.problems[0].fix
     assert box.call_names == []
 
 

@@ -88,8 +88,7 @@ MESSAGES: dict[str, Provocation] = {
         "validate", "${BOX}", "http://eu.preservica.com"
     ),
     # variables and secrets
-    "… variable ${…} is not set": run("plan", FN_KEY=None),
-    "… env:… is not set": run("plan", PRESERVICA_PASSWORD=None),
+    "not set: …": run("plan", PRESERVICA_PASSWORD=None),
     "secret … runs a program, which is not allowed": run("plan", SECRET, "{command: [op, read]}"),
     # reaching Preservica
     "… -> 401: …": run("plan", PRESERVICA_PASSWORD="not-the-password"),
