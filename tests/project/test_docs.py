@@ -518,7 +518,7 @@ def test_each_promise_of_the_threat_model_fills_all_columns_and_names_tests() ->
     assert len(rows) > 30
     for row in rows:
         cells = [cell.strip() for cell in row.strip("|").split("|")]
-        assert (len(cells), all(cells), NAMED_TEST.search(cells[3]) is None) == (5, True, False), (
+        assert (len(cells), all(cells), NAMED_TEST.search(cells[2]) is None) == (4, True, False), (
             row
         )
 
