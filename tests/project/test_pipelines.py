@@ -77,10 +77,10 @@ def test_the_page_on_github_shows_the_defaults_of_the_action() -> None:
     assert f"({inputs['retention-days']['default']} days)" in text
 
 
-def test_the_hooks_file_of_githubs_guide_passes_the_policy_that_the_guide_copies(
+def test_the_hooks_file_of_the_guides_passes_the_policy_that_githubs_guide_copies(
     tmp_path: Path,
 ) -> None:
-    [file, _] = blocks("yaml", text_of(DOCS / "github.md"))
+    [file] = blocks("yaml", text_of(DOCS / "pipelines.md"))
     (tmp_path / "hooks.yaml").write_text(file)
     policy = tmp_path / ".github" / "hooksync.policy.yaml"
     policy.parent.mkdir()
