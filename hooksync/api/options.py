@@ -5,6 +5,8 @@ Each command's own options are beside its function. core/flags.py describes the 
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+
 from hooksync.config.files import DEFAULT_FILE
 from hooksync.core.flags import (
     EVERY,
@@ -29,9 +31,9 @@ def reference(text: str) -> SecretRef:
     kind, _, name = text.partition(":")
     if not is_reference({kind: name}):  # only some kinds are written as one text
         fix = "name the place of the secret, never the secret itself"
-        raise ValueError(f"the value is neither env:NAME nor file:PATH: {fix}")
+        raise ArgumentTypeError(f"the value is neither env:NAME nor file:PATH: {fix}")
     if kind == "env" and is_own(name):
-        raise ValueError(f"the variable {name} is for hooksync itself")
+        raise ArgumentTypeError(f"the variable {name} is for hooksync itself")
     return SecretRef.from_json({kind: name})
 
 
@@ -52,7 +54,7 @@ STATE = flag(
     variable="HOOKSYNC_STATE",
     repeated_by=EVERY,
 )
-FORMAT = flag("--format FORMAT", group=OUTPUT, default="text")
+FORMAT = flag("--format FORMAT", "%(choices)s; default: text", OUTPUT, default="text")
 REPORT = flag(
     "--report FILE", "also write the result as JSON, even if steps fail", OUTPUT, default=None
 )

@@ -7,18 +7,25 @@ are fields of its options, the type of the function's first parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from importlib import import_module
-from itertools import chain
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from hooksync.api.options import FORMAT, REPORT
-from hooksync.cli.help import Command, help_of, help_of_all
-from hooksync.cli.parser import CommandLine, Given
-from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode
-from hooksync.core.flags import CommandOptions
-from hooksync.core.model import Variables
+
+class Command(NamedTuple):
+    """One command, or one action of a command, such as `show` of `state`."""
+
+    name: str
+    help: str  # a phrase; the description by default
+    example: str  # below the flags
+    runs: str = ""  # the function that runs it, MODULE:NAME; "": it has only actions
+    description: str = ""
+    groups: Mapping[str, Sequence[Command]] = {}  # of actions, by title
+
+    @property
+    def actions(self) -> dict[str, Command]:
+        """The actions by their names."""
+        return {action.name: action for group in self.groups.values() for action in group}
+
 
 _SANDBOX = """\
 faults: KIND@CALL[:TIMES[:SKIP]], TIMES times (default: 1; *: always) after SKIP
@@ -132,51 +139,53 @@ Show and change the state: hooksync's record of the subscriptions that it made
 or adopted. The state is beside the hooks file, unless --state or HOOKSYNC_STATE
 names a different place, such as a branch. Does not read the hooks file. Each
 action has its own help.""",
-            actions=(
-                Command(
-                    "show",
-                    "list the entries of the state, and the holder of its run lock",
-                    "example: hooksync state show --state git:hooksync-state",
-                    "commands.state:show",
-                ),
-                Command(
-                    "pull",
-                    "print the state as it is stored",
-                    "example: hooksync state pull > state.json",
-                    "commands.state:pull",
-                ),
-                Command(
-                    "push",
-                    "replace the state with a file",
-                    "example: hooksync state push state.json --state git:hooksync-state",
-                    "commands.state:push",
-                    """\
+            groups={
+                "actions": (
+                    Command(
+                        "show",
+                        "list the entries of the state, and the holder of its run lock",
+                        "example: hooksync state show --state git:hooksync-state",
+                        "commands.state:show",
+                    ),
+                    Command(
+                        "pull",
+                        "print the state as it is stored",
+                        "example: hooksync state pull > state.json",
+                        "commands.state:pull",
+                    ),
+                    Command(
+                        "push",
+                        "replace the state with a file",
+                        "example: hooksync state push state.json --state git:hooksync-state",
+                        "commands.state:push",
+                        """\
 Replace the state with a file, after `hooksync state pull`, or from a different
 backend. Refuses a state that is older than the present state, or unrelated to
 it (exit 3).""",
-                ),
-                Command(
-                    "unlock",
-                    "release the run lock of a run that no longer exists",
-                    "example: hooksync state unlock 0123456789abcdef",
-                    "commands.state:unlock",
-                ),
-                Command(
-                    "move",
-                    "rename a subscription in the state",
-                    "example: hooksync state move archive/old/INDEXED archive/new/INDEXED",
-                    "commands.state:move",
-                ),
-                Command(
-                    "forget",
-                    "remove entries from the state; change nothing in Preservica",
-                    "example: hooksync state forget 'archive/old/*'",
-                    "commands.state:forget",
-                    """\
+                    ),
+                    Command(
+                        "unlock",
+                        "release the run lock of a run that no longer exists",
+                        "example: hooksync state unlock 0123456789abcdef",
+                        "commands.state:unlock",
+                    ),
+                    Command(
+                        "move",
+                        "rename a subscription in the state",
+                        "example: hooksync state move archive/old/INDEXED archive/new/INDEXED",
+                        "commands.state:move",
+                    ),
+                    Command(
+                        "forget",
+                        "remove entries from the state; change nothing in Preservica",
+                        "example: hooksync state forget 'archive/old/*'",
+                        "commands.state:forget",
+                        """\
 Remove entries from the state; Preservica is unchanged. A live subscription
 without an entry counts as not in the state, and its secret as unknown.""",
-                ),
-            ),
+                    ),
+                )
+            },
         ),
     ),
     "receivers": (
@@ -184,14 +193,16 @@ without an entry counts as not in the state, and its secret as unknown.""",
             "secret",
             "make a secret that Preservica and a receiver share",
             "example: hooksync secret generate > secret.txt",
-            actions=(
-                Command(
-                    "generate",
-                    "print a new secret and nothing else: 32 random bytes as 43 characters",
-                    "example: hooksync secret generate > secret.txt",
-                    "commands.printing:generate",
-                ),
-            ),
+            groups={
+                "actions": (
+                    Command(
+                        "generate",
+                        "print a new secret: 32 random bytes, as 43 characters",
+                        "example: hooksync secret generate > secret.txt",
+                        "commands.printing:generate",
+                    ),
+                )
+            },
         ),
         Command(
             "fire",
@@ -284,63 +295,17 @@ password is "sandbox-password".""",
         ),
     ),
 }
-ALL = Command("", "", "", actions=tuple(chain.from_iterable(GROUPS.values())))
+ALL = Command(
+    "",
+    "",
+    """\
+exit codes: 0 done, or nothing to do; 1 error; 2 live differs from the file
+(plan --detailed-exitcode); 3 refused, nothing changed (plan: apply would
+refuse); 4 applied in part; 64 wrong usage; 130 interrupted; 143 terminated
 
-CommandFunction = Callable[[Any, Context], ExitCode]  # runs a command with its options
+`hooksync COMMAND --help` shows the flags of a command.
 
-
-class AnyOptions(CommandOptions):
-    """What decides how an error is written, if no command is known."""
-
-    format: str = FORMAT
-    report: str | None = REPORT
-
-
-class HelpText(Exception):
-    """The command line asks for help, or names no command. The message is the help text."""
-
-    def __init__(self, text: str, code: ExitCode) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-def read_arguments(
-    words: Sequence[str], environ: Variables, given: Given | None = None
-) -> tuple[CommandFunction, CommandOptions]:
-    """Read a command line. Returns the function that runs its command, and the options.
-
-    Raises UsageError if the command line is wrong, or HelpText. `given`: gets the values of each
-    flag, even if this raises.
-    """
-    command = ALL
-    name = "hooksync"
-    rest = [*words]
-    while True:
-        actions = {action.name: action for action in command.actions}
-        if not rest or rest[0] not in actions:
-            break
-        command = actions[rest.pop(0)]
-        name += f" {command.name}"
-    run, kind = load(command)
-    line = CommandLine(rest, name, [*actions], given or Given())
-    options = line.read(kind, environ)
-    if options is None:
-        raise HelpText(help_text(name, command), ExitCode.DONE)
-    if run is None:
-        raise HelpText(help_text(name, command), ExitCode.USAGE)
-    return run, options
-
-
-def help_text(name: str, command: Command) -> str:
-    """Return the help text of a command. `name`: with the words before it."""
-    return help_of_all(GROUPS) if command is ALL else help_of(name, command, load(command)[1])
-
-
-def load(command: Command) -> tuple[CommandFunction | None, type[CommandOptions]]:
-    """Import the function that runs a command, and the type of its options."""
-    if not command.runs:
-        return None, AnyOptions
-    path, _, name = command.runs.partition(":")
-    module = import_module(f"hooksync.{path}")
-    run = getattr(module, name)
-    return run, getattr(module, run.__annotations__["options"])
+example: hooksync plan -f hooks.yaml""",
+    description="Make the webhook subscriptions of Preservica tenancies match a YAML file.",
+    groups=GROUPS,
+)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from hooksync.cli.commands import ALL, load
-from hooksync.cli.help import Command, explanation
+from hooksync.cli.commands import ALL, Command
+from hooksync.cli.parser import add_flag, load
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
-from hooksync.core.flags import OUTPUT, CommandOptions, Flag, flag
+from hooksync.core.flags import OUTPUT, CommandOptions, flag
 
 _BASH = r"""
 # bash splits `--format=json` into three words; shtab expects two.
@@ -50,22 +49,13 @@ def completion(options: CompletionOptions, context: Context) -> ExitCode:
 def _add_actions(parser: argparse.ArgumentParser, command: Command, paths: object) -> None:
     """Describe the actions of a command, with their flags, for shtab. `paths`: completes paths."""
     siblings = parser.add_subparsers()
-    for action in command.actions:
+    for action in command.actions.values():
         child = siblings.add_parser(action.name, help=action.help)
-        if action.actions:
+        if action.groups:
             _add_actions(child, action, paths)
+            continue
         _, kind = load(action)
-        for field, item in kind.flags().items():
-            names = item.names or [field]
-            added = child.add_argument(*names, help=explanation(item, kind), **_values(item))
-            if item.value in PATHS:
+        for field, declared in kind.flags().items():
+            added = add_flag(child.add_argument, field, declared)
+            if declared.value in PATHS:
                 added.complete = paths  # type: ignore[attr-defined]  # shtab reads it there
-
-
-def _values(item: Flag) -> Mapping[str, Any]:
-    """Return what argparse needs to describe the values of a flag."""
-    if not item.value:
-        return {"action": "store_true"}
-    if "..." in item.form:
-        return {"nargs": "*"}
-    return {"choices": item.words or None}

@@ -1,135 +1,204 @@
-"""From the words of a command line to the options of its command.
+"""From a command line to the options of its command, or to a help text.
 
-argparse sorts the words; core/flags.py has what each flag is. Nothing here prints, or ends the
-process.
+argparse does this. core/flags.py has what each flag is. Nothing here prints, or ends the process.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from copy import copy
+from functools import partial
+from importlib import import_module
+from itertools import chain
+from typing import Any, NoReturn
 
-from hooksync.core.errors import Problem, UsageError, suggestion
-from hooksync.core.flags import REQUIRED, CommandOptions, Flag
+from hooksync.api.options import FORMAT, REPORT
+from hooksync.cli.commands import ALL, Command
+from hooksync.core.context import Context
+from hooksync.core.errors import ExitCode, Problem, UsageError, suggestion
+from hooksync.core.flags import (
+    MORE,
+    OUTPUT,
+    READ,
+    REQUIRED,
+    SAFETY,
+    SELECT,
+    CommandOptions,
+    Flag,
+)
 from hooksync.core.model import Variables
 
+CommandFunction = Callable[[Any, Context], ExitCode]  # runs a command with its options
 Given = argparse.Namespace  # what a command line gives for each flag, by its field
-Options = TypeVar("Options", bound=CommandOptions)
 
-_HELP = ("-h", "--help")
-_NO_VALUE = object()  # in the place of a value that is missing
+_LAST = (READ, SELECT, OUTPUT, SAFETY, MORE)  # titles, after those of the command alone
 
 
-class CommandLine:
-    """The words of a command line after the command.
+class AnyOptions(CommandOptions):
+    """What decides how an error is written, if no command is known."""
 
-    `actions`: words that could follow the command. `given`: gets what the words give for each flag,
-    even if some of them are wrong.
+    format: str = FORMAT
+    report: str | None = REPORT
+
+
+class HelpText(Exception):
+    """The command line asks for help, or names no command. The message is the help text."""
+
+    def __init__(self, text: str, code: ExitCode) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class _Layout(argparse.RawDescriptionHelpFormatter):
+    """Writes `-f, --file PATH`. Before Python 3.13, argparse wrote `-f PATH, --file PATH`."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Add a flag or an argument to the help text."""
+        if action.option_strings and action.nargs != 0:
+            action = copy(action)
+            action.option_strings = [f"{', '.join(action.option_strings)} {action.metavar}"]
+            action.nargs = 0
+        super().add_argument(action)
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of a command. It raises UsageError for its errors, and HelpText for `--help`."""
+
+    variable = ""  # from which it reads a flag, instead of the command line
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        what = f"{self.variable}: {message}" if self.variable else message
+        raise UsageError(Problem(what, f"see `{self.prog} --help`"))
+
+    def refuse_unknown(self, word: str, known: Sequence[str]) -> NoReturn:
+        """Raise UsageError for a word that is not known. It may contain a secret after `=`."""
+        name = word.partition("=")[0]
+        fix = suggestion(name, known, f"see `{self.prog} --help`")
+        raise UsageError(Problem(f"unknown argument {name}", fix))
+
+    def print_help(self, file: object = None) -> NoReturn:
+        """Raise HelpText."""
+        raise HelpText(self.format_help(), ExitCode.DONE)
+
+
+def read_arguments(
+    words: Sequence[str], environ: Variables, given: Given | None = None
+) -> tuple[CommandFunction, CommandOptions]:
+    """Read a command line. Returns the function that runs its command, and the options.
+
+    Raises UsageError if the command line is wrong, or HelpText. `given`: gets what is given for
+    each flag, even if this raises.
     """
-
-    def __init__(
-        self, words: Sequence[str], command: str, actions: Sequence[str], given: Given
-    ) -> None:
-        self._words = words
-        self._actions = actions
-        self._given = given
-        self._see_help = f"see `{command} --help`"
-        self._problems: list[Problem] = []
-
-    def read(self, kind: type[Options], environ: Variables) -> Options | None:
-        """Read the options of a command; None: the words ask for help. A flag overrides a variable.
-
-        Raises UsageError with every problem.
-        """
-        flags = kind.flags()
-        self._sort(flags)
-        if self._given.help:
-            return None
-        values: dict[str, Any] = {}
-        sources = set()
-        for field, flag in flags.items():
-            source = flag.name
-            given = getattr(self._given, field)
-            if given is None or (given == [] and not flag.names):
-                source = variable_of(flag, kind)
-                given = _lines(environ.get(source, ""), flag) or None
-            if given is not None:
-                sources.add(source)
-                values[field] = self._value(flag, source, given)
-            elif flag.default is REQUIRED:
-                self._complain(f"{flag.name} is missing")
-        if self._problems:
-            raise UsageError(*self._problems)
-        return kind(given=frozenset(sources), **values)
-
-    def _complain(self, what: str, fix: str = "") -> None:
-        self._problems.append(Problem(what, fix or self._see_help))
-
-    def _sort(self, flags: Mapping[str, Flag]) -> None:
-        """Sort the words by flag. No problem quotes a value: it may be a secret."""
-        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-        parser.add_argument(*_HELP, dest="help", action="store_true")
-        switches = [*_HELP]
-        names = [*_HELP, *self._actions]
-        for field, flag in flags.items():
-            names += flag.names
-            if not flag.names:
-                parser.add_argument(field, nargs="*" if flag.takes_several else "?")
-                continue
-            settings: dict[str, Any] = {"action": "append", "nargs": "?", "const": _NO_VALUE}
-            if not flag.value:
-                switches += flag.names
-                settings = {"action": "store_const", "const": not flag.default}
-            elif flag.value.startswith("["):
-                settings = {"action": "extend", "nargs": "*"}
-            parser.add_argument(*flag.names, dest=field, **settings)
-        _, unknown = parser.parse_known_args([*self._single_words(switches)], self._given)
-        for word in unknown[:1]:
-            name = word.partition("=")[0]
-            kind = "command" if self._actions else "argument"
-            what = f"unknown {'flag' if name.startswith('-') else kind} {name}"
-            self._complain(what, suggestion(name, names, self._see_help))
-
-    def _single_words(self, switches: Sequence[str]) -> Iterator[str]:
-        """Yield each word, and `-vy` as two. argparse would stop at a switch that has a value."""
-        for word in self._words:
-            name, equals, _ = word.partition("=")
-            if equals and name in switches:
-                self._complain(f"{name} takes no value")
-                word = name
-            while word[:2] in switches and len(word) > 2:
-                yield word[:2]
-                word = f"-{word[2:]}"
-            yield word
-
-    def _value(self, flag: Flag, source: str, given: Any) -> object:
-        """Read what was given for a flag. `source`: the name of the flag, or of its variable."""
-        if not flag.value:
-            return given
-        values = []
-        for text in [given] if isinstance(given, str) else given:
-            if text is _NO_VALUE:
-                self._complain(f"{source} needs a value: {source} {flag.value}")
-            elif flag.words and text not in flag.words:
-                advice = f"choose from {', '.join(flag.words)}; {self._see_help}"
-                self._complain(f'unknown {source} "{text}"', suggestion(text, flag.words, advice))
-            else:
-                try:
-                    values.append(flag.read(text))
-                except ValueError as error:
-                    self._complain(f"{source}: {error}")
-        if flag.takes_several:
-            return tuple(values)
-        return values[-1] if values else None
+    command = ALL
+    name = "hooksync"
+    rest = [*words]
+    while rest and rest[0] in command.actions:
+        command = command.actions[rest.pop(0)]
+        name += f" {command.name}"
+    run, kind = load(command)
+    flags = kind.flags()
+    given = given or Given()
+    # first, because these decide how an error in any other flag is written
+    output = Parser(name, add_help=False, allow_abbrev=False)
+    for field in flags.keys() & {"format", "report"}:
+        add_flag(output.add_argument, field, flags[field])
+    _, rest = output.parse_known_args(rest, given)
+    parser = _parser_of(command, name, kind)
+    _, unknown = parser.parse_known_args(rest, given)
+    if unknown:
+        known = [*command.actions, *chain.from_iterable(flag.names for flag in flags.values())]
+        parser.refuse_unknown(unknown[0], known)
+    if run is None:
+        raise HelpText(parser.format_help(), ExitCode.USAGE)
+    return run, _options(kind, given, environ, name)
 
 
-def variable_of(flag: Flag, kind: type[CommandOptions]) -> str:
-    """Return the variable that sets a flag of a command; "" if none does."""
-    return flag.pipeline_variable if kind.in_pipelines and flag.pipeline_variable else flag.variable
+def _options(kind: type[CommandOptions], given: Given, environ: Variables, name: str) -> Any:
+    """Make the options of a command. A flag overrides its variable. Raises UsageError."""
+    values: dict[str, Any] = {}
+    sources = set()
+    for field, flag in kind.flags().items():
+        source = flag.name
+        text = environ.get(flag.variable, "").strip()
+        if text and getattr(given, field) is None:
+            source = flag.variable
+            reader = Parser(name, add_help=False)
+            reader.variable = source
+            add_flag(reader.add_argument, field, flag)
+            lines = text.splitlines() if flag.takes_several else [text]
+            reader.parse_args(
+                [f"{flag.name}={line.strip()}" for line in lines if line.strip()], given
+            )
+        value = getattr(given, field)
+        if value is not None:
+            sources.add(source)
+            values[field] = tuple(value) if flag.takes_several else value
+    return kind(given=frozenset(sources), **values)
 
 
-def _lines(text: str, flag: Flag) -> list[str]:
-    """Return the values in a variable: one on each line, if the flag may be repeated."""
-    lines = text.splitlines() if flag.takes_several else [text]
-    return [line.strip() for line in lines if line.strip()]
+def load(command: Command) -> tuple[CommandFunction | None, type[CommandOptions]]:
+    """Import the function that runs a command, and the type of its options."""
+    if not command.runs:
+        return None, AnyOptions
+    path, _, name = command.runs.partition(":")
+    module = import_module(f"hooksync.{path}")
+    run = getattr(module, name)
+    return run, getattr(module, run.__annotations__["options"])
+
+
+def _parser_of(command: Command, name: str, kind: type[CommandOptions]) -> Parser:
+    """Return the parser of a command. `name`: with the words before it."""
+    description = command.description or f"{command.help[0].upper()}{command.help[1:]}."
+    for title, actions in command.groups.items():
+        description += f"\n\n{title}:"
+        for action in actions:
+            description += f"\n  {action.name:<12}{action.help}"
+    usage = f"{name} COMMAND [flags]" if command.groups else f"{name} [flags]"
+    flags = sorted(kind.flags().items(), key=_position) if command.runs else []
+    for _, flag in flags:
+        if not flag.names:
+            usage += f" {flag.form}" if flag.default is REQUIRED else f" [{flag.form}]"
+    parser = Parser(
+        name,
+        usage,
+        description,
+        command.example,
+        formatter_class=partial(_Layout, max_help_position=26, width=80),
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    groups = {}
+    for field, flag in flags:
+        if flag.group not in groups:
+            groups[flag.group] = parser.add_argument_group(flag.group)
+        add_flag(groups[flag.group].add_argument, field, flag)
+    return parser
+
+
+def _position(item: tuple[str, Flag]) -> tuple[int, bool]:
+    """Sort groups, and arguments before flags."""
+    _, flag = item
+    return _LAST.index(flag.group) if flag.group in _LAST else -1, bool(flag.names)
+
+
+def add_flag(add: Callable[..., argparse.Action], field: str, flag: Flag) -> argparse.Action:
+    """Describe a flag to argparse. `add`: `add_argument` of a parser, or of a group in it."""
+    help_text = f"{flag.help} ({flag.variable})" if flag.variable else flag.help
+    settings: dict[str, Any] = {"help": help_text}
+    if flag.names:
+        settings |= {"dest": field, "required": flag.default is REQUIRED}
+    if flag.value:
+        words = flag.words or None
+        settings |= {"metavar": flag.value, "type": flag.read, "choices": words}
+    else:
+        settings |= {"action": "store_const", "const": not flag.default}
+    if "..." in flag.form:
+        settings["nargs"] = "+" if flag.default is REQUIRED else "*"
+    elif flag.takes_several:
+        settings["action"] = "append"
+    elif not flag.names and flag.default is not REQUIRED:
+        settings["nargs"] = "?"
+    return add(*(flag.names or [field]), **settings)

@@ -14,8 +14,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from hooksync.api.options import CallOptions, EnvironmentOptions, LogInOptions
-from hooksync.cli.commands import HelpText, read_arguments
-from hooksync.cli.parser import Given
+from hooksync.cli.parser import Given, HelpText, read_arguments
 from hooksync.cli.terminal import ConsoleTerminal, catch_signals
 from hooksync.config.files import MOST_BYTES, YAML_ENDINGS, gather
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
@@ -106,16 +105,14 @@ def _environ(options: CommandOptions, context: Context) -> Variables:
 
 def _write_failure(given: Given, output: Output, code: ExitCode, problems: Problems) -> None:
     """Write an error as JSON if the command should have written JSON and did not."""
-    forms = getattr(given, "format", None) or []
-    reports = getattr(given, "report", None) or []
-    wants_json = "json" in forms[-1:] and "-" not in output.written
+    wants_json = getattr(given, "format", None) == "json" and "-" not in output.written
     errors = problems or (Problem("interrupted", "run it again"),)
     document = result_json(ERROR_FORMAT, code, errors=errors)
     if wants_json:
         output.result(document, "json")
-    for path in map(str, reports[-1:]):
-        if path not in output.written and _may_be_written(path):
-            output.write_file(path, document)
+    path = getattr(given, "report", None)
+    if path and path not in output.written and _may_be_written(path):
+        output.write_file(path, document)
 
 
 def _may_be_written(path: str) -> bool:

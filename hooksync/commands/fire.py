@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
@@ -60,7 +61,7 @@ def _size(text: str) -> int:
     """Read a number of bytes with its unit."""
     found = re.fullmatch("([1-9][0-9]{0,3})(kB|MB)", text)
     if found is None:
-        raise ValueError(f'"{text}" is not a size: a number with kB or MB')
+        raise ArgumentTypeError(f'"{text}" is not a size: a number with kB or MB')
     return int(found[1]) * _SIZES[found[2]]
 
 

@@ -50,7 +50,10 @@ class WatchedOptions(Options):
         pipeline_variable="HOOKSYNC_NOTIFY",
     )
     notify_as: NoticeForm = flag(
-        "--notify-as KIND", "", default="json", pipeline_variable="HOOKSYNC_NOTIFY_AS"
+        "--notify-as KIND",
+        "%(choices)s; default: json",
+        default="json",
+        pipeline_variable="HOOKSYNC_NOTIFY_AS",
     )
     metrics: str | None = flag(
         "--metrics FILE", "write metrics for Prometheus's textfile collector", default=None

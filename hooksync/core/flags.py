@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -43,9 +44,9 @@ class Flag(Record):
     """A flag or an argument of a command."""
 
     form: str  # as help shows it: "-f, --file PATH"; a switch: "--all"; an argument: "PLAN"
-    help: str = ""  # "": the words that it takes
+    help: str
     group: str = MORE  # its title in help texts
-    read: Callable[[str], object] = str  # reads one value; raises ValueError
+    read: Callable[[str], object] = str  # reads one value; raises ArgumentTypeError
     default: object = REQUIRED
     variable: str = ""  # of the environment; sets it, unless the flag is given
     pipeline_variable: str = ""  # the same, but only `plan` and `apply` take it
@@ -102,7 +103,9 @@ class CommandOptions:
             if isinstance(declared, Flag):
                 item = get_args(hint)[0] if declared.takes_several else hint
                 words = tuple(word for word in get_args(item) if isinstance(word, str))
-                found[field] = replace(declared, words=words)
+                variable = declared.pipeline_variable if cls.in_pipelines else ""
+                variable = variable or declared.variable
+                found[field] = replace(declared, words=words, variable=variable)
         return found
 
     def changed(self, **values: Any) -> Self:
@@ -113,9 +116,7 @@ class CommandOptions:
     def selecting_variables(self) -> tuple[str, ...]:
         """The variables that select or request something, instead of flags."""
         flags = [flag for flag in self.flags().values() if flag.group == SELECT]
-        return tuple(
-            flag.pipeline_variable for flag in flags if flag.pipeline_variable in self.given
-        )
+        return tuple(flag.variable for flag in flags if flag.variable in self.given)
 
     def command(
         self,
@@ -160,7 +161,7 @@ def duration(text: str) -> timedelta:
     """Read a number with its unit: 30m, 24h, 7d."""
     found = re.fullmatch("([1-9][0-9]{0,5})([smhd])", text)
     if found is None:
-        raise ValueError(f'"{text}" is not a duration: a number with s, m, h or d')
+        raise ArgumentTypeError(f'"{text}" is not a duration: a number with s, m, h or d')
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
@@ -172,6 +173,6 @@ def number_between(kind: type[float], least: float, most: float) -> Callable[[st
             number = kind(text)
             if least <= number <= most:
                 return number
-        raise ValueError(f'"{text}" is not a number from {least} to {most}')
+        raise ArgumentTypeError(f'"{text}" is not a number from {least} to {most}')
 
     return read

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.commands import load
 from hooksync.cli.completion import PATHS
+from hooksync.cli.parser import load
 from tests.backends import missing
 from tests.command_line import ROOT, hooksync
 from tests.lanes import sampled

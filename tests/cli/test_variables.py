@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hooksync.cli.commands import read_arguments
+from hooksync.cli.parser import read_arguments
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.model import SecretRef
 from tests.conftest import Place
@@ -46,13 +46,21 @@ def test_no_other_command_takes_the_variables_for_pipelines(command: str) -> Non
 @pytest.mark.parametrize(
     ("name", "value", "what"),
     [
-        ("HOOKSYNC_TIMEOUT", "soon", 'HOOKSYNC_TIMEOUT: "soon" is not a number from'),
+        (
+            "HOOKSYNC_TIMEOUT",
+            "soon",
+            'HOOKSYNC_TIMEOUT: argument --timeout: "soon" is not a number from',
+        ),
         (
             "HOOKSYNC_NOTIFY_AS",
             "slak",
-            'unknown HOOKSYNC_NOTIFY_AS "slak"\n  fix: did you mean slack?',
+            "HOOKSYNC_NOTIFY_AS: argument --notify-as: invalid choice: 'slak' (choose from",
         ),
-        ("HOOKSYNC_NOTIFY", "https://x", "HOOKSYNC_NOTIFY: the value is neither env:NAME"),
+        (
+            "HOOKSYNC_NOTIFY",
+            "https://x",
+            "HOOKSYNC_NOTIFY: argument --notify: the value is neither env:NAME",
+        ),
         ("HOOKSYNC_TENANCY", "nothing", "nothing"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from hooksync.api.options import YES, Options, RunOptions
-from hooksync.cli.commands import read_arguments
+from hooksync.cli.parser import read_arguments
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.commands.state import StateOptions
 from hooksync.core.flags import Verb

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.commands import HelpText, read_arguments
 from hooksync.cli.local import ListenOptions, SandboxFlags
+from hooksync.cli.parser import HelpText, read_arguments
 from hooksync.sandbox.tenancies import Account, SandboxOptions
 from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore

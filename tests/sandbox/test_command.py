@@ -186,7 +186,7 @@ def test_the_log_shows_each_call_challenge_and_receiver_but_no_secret(launch: La
         (["--fault", "cuts@list"], 'error: fault "cuts@list" is not of the form'),
         (
             ["--trait", "nice"],
-            'error: unknown --trait "nice"\n  fix: choose from refuse-duplicates, ',
+            "error: argument --trait: invalid choice: 'nice' (choose from ",
         ),
         (
             ["--receiver", "cat="],

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.commands import ALL, HelpText, read_arguments
-from hooksync.cli.help import Command
+from hooksync.cli.commands import ALL, Command
+from hooksync.cli.parser import HelpText, read_arguments
 from tests.site.parts import page_with
 
 WIDEST = 80  # columns of a help text
@@ -47,8 +47,8 @@ def commands() -> dict[Chain, Command]:
 
 def _below(command: Command, chain: Chain) -> Iterator[tuple[Chain, Command]]:
     yield chain, command
-    for action in command.actions:
-        yield from _below(action, (*chain, action.name))
+    for name, action in command.actions.items():
+        yield from _below(action, (*chain, name))
 
 
 def section(chain: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hooksync.cli.commands import load
+from hooksync.cli.parser import load
 from tests.command_line import ROOT
 from tests.site.cli import commands
 from tests.site.parts import DOCS
