@@ -34,11 +34,11 @@ class MemoryBackend:
     def content(self) -> BackendData:
         return self.found[0] if self.found else BackendData()
 
-    def get(self) -> tuple[BackendData, str] | None:
+    def get(self) -> tuple[BackendData, str | None]:
         self.calls += 1
         if self.is_cut:
             raise CUT
-        return self.found
+        return self.found or (BackendData(), None)
 
     def put(self, content: BackendData, version: str | None, message: str) -> str:
         self.calls += 1
@@ -46,7 +46,7 @@ class MemoryBackend:
             raise CUT
         now = self.found[1] if self.found else None
         if self.is_stale or version != now:
-            raise Changed
+            raise Changed(self.where)
         self.found = content, str(int(now or 0) + 1)
         self.messages.append(message)
         return self.found[1]

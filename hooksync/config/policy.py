@@ -18,7 +18,6 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from glob import escape
@@ -37,7 +36,7 @@ from hooksync.config.files import PYPRESERVICA, STDIN, follow_links, lies_in, re
 from hooksync.config.yaml_loader import YamlMap, write_yaml
 from hooksync.core import urls
 from hooksync.core.errors import FileError, Problem, UsageError
-from hooksync.core.git import FAILURES, find_git, find_repository
+from hooksync.core.git import find_git, find_repository
 from hooksync.core.model import (
     KEY_VARIABLE,
     MOST,
@@ -61,7 +60,6 @@ Breaches: TypeAlias = Iterator[tuple[str, str, Location | None]]
 _FIX = "use a different one, or ask the owners of the policy to allow it, under {}"
 _OPTIONAL = ("PRESERVICA_TENANT", "PRESERVICA_2FA_TOKEN")  # a log-in may work without them
 _COMMITTED = re.compile("git:(?P<ref>refs/[^:]+|[0-9a-f]{40}|[0-9a-f]{64}):(?P<path>.+)")
-_SECONDS = 60.0  # time limit for one command of git; a partial clone fetches the file
 _TOP = "${repository}"  # in `files`: the folder of the repository that contains the working folder
 _PLAIN_NAME = re.compile("[a-z0-9-]+")  # no two of these names have the same ${TENANCY}
 
@@ -401,11 +399,8 @@ def _read_committed(name: str, environ: Variables) -> bytes:
         fix = "write git:REF:PATH, with refs/... or the full id of a commit as REF"
         raise UsageError(Problem(what, fix))
     ref, path = committed.groups()
-    git = find_git(os.curdir, environ, _SECONDS)
-    data = None
-    if git:
-        with suppress(*FAILURES):
-            data = git.read(ref, path)
+    git = find_git(os.curdir, environ)
+    data = git.read(ref, path) if git else None
     if data is None:
         what = f"git found no policy {path} in {ref}, in the clone that contains the working folder"
         show = f"`git show {shlex.quote(f'{ref}:{path}')}`"

@@ -12,22 +12,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from pathlib import PurePath
 
 from hooksync.config.declarations import Declarations, TenancyDeclaration
 from hooksync.config.document import read_tenancies
-from hooksync.config.files import STDIN, Source, is_hooks_file, read_named
+from hooksync.config.files import STDIN, Source, is_hooks_file
 from hooksync.config.policy import policy_path
-from hooksync.core.errors import FileError, Problem, Problems, UsageError, os_reason
-from hooksync.core.git import FAILURES, Git, find_git
+from hooksync.core.errors import FileError, Problem, Problems, UsageError
+from hooksync.core.git import find_git
 from hooksync.core.model import Location, Notes, Variables
 from hooksync.core.record import Record, asdict, replace
 from hooksync.core.redaction import Redactor, printable
 
 _NOWHERE = Location("", 0, 0)
 _NO_NOTES = asdict(Notes())
-_SECONDS = 60.0  # time limit for one command of git
 _REF_FIX = (
     "name a commit or branch that this clone has, and fetch it with its history, for example by"
     " `git fetch --unshallow origin`"
@@ -57,16 +55,15 @@ def changes_since(
     read as hooks files, every tenancy counts as different. Raises UsageError if there is no
     repository or no merge base.
     """
-    if "-" in files or STDIN in files:
-        what = "--since cannot compare standard input with a commit"
-        raise UsageError(Problem(what, "name the hooks files with --file"))
-    folder = os.path.dirname(os.path.abspath(files[0]))
-    git = find_git(folder, environ, _SECONDS)
-    if git is None:
-        what = f"--since needs a clone of the repository: {printable(folder)} is in none"
-        raise UsageError(Problem(what, "run this in a clone, or leave --since out"))
-    base = _MergeBase(git, folder, ref)
-    former, reason = base.declarations(files, policy)
+    base = _MergeBase(files, ref, environ)
+    former: Declarations = ()
+    reason = ""
+    try:
+        former = read_tenancies(base.sources(files), read=base.read, identify=os.path.normpath)
+        if policy and base.differs(policy_path(policy)):
+            reason = f"{policy} differs, or is or was a link"
+    except FileError as error:
+        reason = f"the files of the merge base cannot be compared: {error.summary}"
     before = {declaration.name: _comparable(declaration) for declaration in former}
     names = []
     for tenancy in tenancies:
@@ -82,46 +79,35 @@ def changes_since(
 class _MergeBase:
     """The files of the newest commit that HEAD and `ref` have in common."""
 
-    def __init__(self, git: Git, folder: str, ref: str) -> None:
-        """`folder`: of the first hooks file. Raises UsageError if there is no such commit."""
+    def __init__(self, files: Sequence[str], ref: str, environ: Variables) -> None:
+        """Find it in the repository of the first hooks file. Raises UsageError."""
+        if "-" in files or STDIN in files:
+            what = "--since cannot compare standard input with a commit"
+            raise UsageError(Problem(what, "name the hooks files with --file"))
+        folder = os.path.dirname(os.path.abspath(files[0]))
+        git = find_git(folder, environ)
+        if git is None:
+            what = f"--since needs a clone of the repository: {printable(folder)} is in none"
+            raise UsageError(Problem(what, "run this in a clone, or leave --since out"))
+        code, out, errors = git.run("merge-base", "HEAD", "--end-of-options", ref)
+        if code:
+            reason = Redactor().quote(errors) or "this clone has no common commit of HEAD and it"
+            raise UsageError(Problem(f"--since {printable(ref)}: {reason}", _REF_FIX))
         self._git = git
+        self._commit = os.fsdecode(out).strip()
         # the folder of the repository, as the path of the hooks files names it
         self._root = git.folder
         for place in PurePath(folder, "x").parents:
             if os.path.samefile(place, git.folder):
                 self._root = str(place)
-        start = f"--since {printable(ref)}"
-        try:
-            code, out, errors = git.run("merge-base", "HEAD", "--end-of-options", ref)
-        except FAILURES as error:
-            what = f"{start}: `git merge-base` in {git.folder}: {os_reason(error)}"
-            raise UsageError(Problem(what, "check that git works there")) from None
-        if code:
-            reason = Redactor().quote(errors.decode("utf-8", "replace"))
-            reason = reason or "this clone has no common commit of HEAD and it"
-            raise UsageError(Problem(f"{start}: {reason}", _REF_FIX))
-        self._commit = os.fsdecode(out).strip()
-
-    def declarations(self, files: Sequence[str], policy: str | None) -> tuple[Declarations, str]:
-        """Return what it declares, and why every tenancy counts as different; "" if none does."""
-        former: Declarations = ()
-        try:
-            former = read_tenancies(self.sources(files), read=self.read, identify=os.path.normpath)
-            if policy and self.differs(policy_path(policy)):
-                return former, f"{policy} differs, or is or was a link"
-        except FileError as error:
-            return former, f"the files of the merge base cannot be compared: {error.summary}"
-        return former, ""
 
     def differs(self, path: str) -> bool:
-        """Whether a policy differs from the merge base. A file outside the repository does not.
-
-        Raises FileError if it cannot be read.
-        """
-        if self._name(path).startswith(os.pardir):
+        """Whether HEAD has a different policy. One outside the repository never differs."""
+        name = self._name(path)
+        if name.startswith(os.pardir):
             return False
-        data = read_named(path, "policy", "name one with --policy")
-        return self.is_linked(path) or self.read(path).data != data
+        code, _, _ = self._git.run("diff-tree", "--quiet", self._commit, "HEAD", "--", name)
+        return bool(code) or self.is_linked(path)
 
     def sources(self, files: Sequence[str]) -> list[Source]:
         """Return the hooks files of the merge base that the same arguments name.
@@ -130,40 +116,32 @@ class _MergeBase:
         """
         sources = []
         for argument in files:
-            if os.path.isdir(argument):
-                names = filter(is_hooks_file, self._entries(os.path.join(argument, "")))
-                sources += [self.read(os.path.join(argument, name)) for name in names]
-            elif self._entries(argument):
-                sources.append(self.read(argument))
+            is_folder = os.path.isdir(argument)
+            place = self._name(argument)
+            if is_folder:  # with a slash, Git lists what is in the folder, and follows no link
+                place += "/"
+            _, out, _ = self._git.run("ls-tree", "-z", "--name-only", self._commit, "--", place)
+            for entry in os.fsdecode(out).split("\0")[:-1]:
+                name = os.path.basename(entry)
+                if not is_folder:
+                    sources.append(self.read(argument))
+                elif is_hooks_file(name):
+                    sources.append(self.read(os.path.join(argument, name)))
         if not sources:
             raise FileError(Problem(f"{self._commit:.7} has none of these files", _ALL_FIX))
         return sources
 
     def read(self, path: str) -> Source:
         """Return the file at a path. Raises FileError if there is none, or if it was a link."""
-        data = None
-        with suppress(*FAILURES):
-            data = self._git.read(self._commit, self._name(path))
+        data = self._git.read(self._commit, self._name(path))
         if data is None:
-            raise FileError(
-                Problem(f"{path} cannot be read as a regular file in {self._commit:.7}", _ALL_FIX)
-            )
+            what = f"{path} cannot be read as a regular file in {self._commit:.7}"
+            raise FileError(Problem(what, _ALL_FIX))
         return Source(path, data)
 
     def is_linked(self, path: str) -> bool:
         """Whether a path is a link, or is below a linked folder of the repository."""
         return os.path.realpath(path) != os.path.join(self._git.folder, self._name(path))
-
-    def _entries(self, path: str) -> list[str]:
-        """List the names of what is at a path; if it ends with a slash, of what is in the folder.
-
-        Git follows no link on the way to them.
-        """
-        place = self._name(path) + path[len(path.rstrip(os.sep)) :]
-        out = b""
-        with suppress(*FAILURES):
-            _, out, _ = self._git.run("ls-tree", "-z", "--name-only", self._commit, "--", place)
-        return [os.path.basename(name) for name in os.fsdecode(out).split("\0")[:-1]]
 
     def _name(self, path: str) -> str:
         """Return the path of a file within the repository; outside of it, it begins with `..`."""

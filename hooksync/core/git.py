@@ -10,14 +10,11 @@ import os
 import re
 
 from hooksync.core import programs
+from hooksync.core.errors import os_reason
 from hooksync.core.model import Variables, process_environ
 from hooksync.core.record import Record
 
-OLDEST = (2, 38)  # the first version that knows safe.bareRepository
-FAILURES = (OSError, ValueError)  # the errors that `Git.run` raises
-
 _MOST_OUTPUT = 65 * 1024 * 1024  # bytes; more than the largest state
-_SECONDS = 10.0  # time limit for a question about the checkout
 
 # Variables that git does not get. A git hook sets the first ones, for its own repository; they are
 # from `git rev-parse --local-env-vars`. The last ones are for hooksync, and may be secret.
@@ -33,7 +30,8 @@ _ADDED_VARIABLES = {
     "SSH_ASKPASS_REQUIRE": "never",
     "GIT_NO_REPLACE_OBJECTS": "1",
 }
-_CONFIG = (
+_OPTIONS = (
+    "--literal-pathspecs",
     "-c",
     "safe.bareRepository=explicit",
     "-c",
@@ -45,7 +43,6 @@ _CONFIG = (
     "-c",
     "maintenance.auto=false",
 )
-_VERSION = re.compile(rb"(\d{1,9})\.(\d{1,9})")
 
 
 class Git(Record):
@@ -55,19 +52,25 @@ class Git(Record):
 
     folder: str  # the one that contains `.git`
     environ: dict[str, str]
-    seconds: float  # time limit for one command
+    seconds: float = 60.0  # time limit for one command; it may call a server
 
-    def run(self, *arguments: str, data: bytes = b"") -> programs.ProgramOutput:
+    def run(self, *arguments: str, data: str = "") -> tuple[int, bytes, str]:
         """Run a command, and return exit code, output and errors. Ctrl-C does not reach git.
 
-        `data`: its input. Raises FAILURES, whose text can be reported.
+        `data`: its input. If git cannot be run to its end, the code is -1, and the errors say why.
         """
         # Not --git-dir: with it, git does not check who owns the repository (safe.directory).
-        command = ["git", "-C", self.folder, *_CONFIG, *arguments]
-        return programs.run(command, self.environ, self.seconds, _MOST_OUTPUT, data)
+        command = ["git", "-C", self.folder, *_OPTIONS, *arguments]
+        try:
+            code, output, errors = programs.run(
+                command, self.environ, self.seconds, _MOST_OUTPUT, data.encode()
+            )
+        except (OSError, ValueError) as error:
+            return -1, b"", os_reason(error)
+        return code, output, errors.decode("utf-8", "replace")
 
     def read(self, ref: str, path: str) -> bytes | None:
-        """Return a regular file of a commit; None: there is none. Raises FAILURES.
+        """Return a regular file of a commit; None: there is none, or git cannot tell.
 
         `ref`: `refs/...` or the full id of a commit; `path`: from the top of its tree.
         """
@@ -82,12 +85,6 @@ class Git(Record):
             return None
         code, data, _ = self.run("cat-file", "blob", fields.split()[2])
         return None if code else data
-
-    def is_old(self) -> bool:
-        """Whether git is older than OLDEST, or does not tell its version. Raises FAILURES."""
-        _, output, _ = self.run("version")
-        match = _VERSION.search(output)
-        return match is None or (int(match[1]), int(match[2])) < OLDEST
 
 
 def find_repository(path: str) -> str | None:
@@ -104,7 +101,7 @@ def find_repository(path: str) -> str | None:
     return folder
 
 
-def find_git(path: str, environ: Variables, seconds: float) -> Git | None:
+def find_git(path: str, environ: Variables) -> Git | None:
     """Find the repository that contains a file or folder; None: there is none."""
     folder = find_repository(path)
     if folder is None:
@@ -114,7 +111,7 @@ def find_git(path: str, environ: Variables, seconds: float) -> Git | None:
     for name in inherited:
         if not _NOT_INHERITED.fullmatch(name):
             kept[name] = inherited[name]
-    return Git(folder, kept | _ADDED_VARIABLES, seconds)
+    return Git(folder, kept | _ADDED_VARIABLES)
 
 
 def find_commit(path: str, environ: Variables) -> str | None:
@@ -140,11 +137,8 @@ def takes_file(path: str, environ: Variables) -> bool:
 
 def _ask(path: str, environ: Variables, *arguments: str) -> tuple[int, bytes]:
     """Return exit code and output of git in the checkout of a hooks file; -1: it gave none."""
-    git = None if path == "-" else find_git(path, environ, _SECONDS)
+    git = None if path == "-" else find_git(path, environ)
     if git is None:
         return -1, b""
-    try:
-        code, output, _ = git.run(*arguments)
-    except FAILURES:  # a plan is made without the answer: it is only information
-        return -1, b""
+    code, output, _ = git.run(*arguments)
     return code, output.strip()

@@ -92,30 +92,37 @@ class CloudBackend:
         self._bucket, _, self._key = name.partition("/")
         self._store: Any = None  # made when it is first needed
 
-    def get(self) -> VersionedData | None:
-        """Fetch the object and its version; None if it does not exist. Raises StateError."""
+    def get(self) -> VersionedData:
+        """Fetch the object and its version; None: it does not exist. Raises StateError."""
         try:
             data, version = self._call("read", self._read)
         except FileNotFoundError:
-            return None
+            return BackendData(), None
         with suppress(ValueError, InvalidDocument):
             document = convert(parse_json(data.decode()), _Document)
             return BackendData(document.state, document.lock), version
         raise StateError(Problem(f"{self.where} does not hold a whole state", _WAY_OUT))
 
     def put(self, content: BackendData, version: Any, message: str) -> Any:
-        """Replace this version (None: there is none yet), and return the new version.
+        """Replace this version, and return the new version. `message` is not used.
 
-        `message` is not used. Raises Changed if the object has a different version, StateError, or
-        Refused if the server ignores conditions.
+        Raises Changed if the object has a different version, StateError, or Refused if the server
+        ignores conditions, as some S3 servers do.
         """
-        if version is None:
-            self._check_conditions()
-        text = json.dumps({"format": "hooksync.held/1", **asdict(content)})
         try:
-            return self._write(text, version or "create")
-        except FileNotFoundError:
-            raise Changed from None  # somebody has deleted the object
+            if version is None:
+                with suppress(Changed, FileNotFoundError):
+                    self._write(json.dumps(_PROBE), {"e_tag": f'"{"0" * 32}"', "version": "1"})
+                    what = f"the server of {self.where} does not support conditional writes"
+                    fix = (
+                        f"keep the state elsewhere, and delete {self.where}, which contains only a"
+                        " test"
+                    )
+                    raise Refused(Problem(f"{what}: runs would overwrite each other", fix))
+            document = _Document(content.state, content.lock, format="hooksync.held/1")
+            return self._write(json.dumps(asdict(document)), version or "create")
+        except FileNotFoundError:  # somebody has deleted the object
+            raise Changed(self.where) from None
 
     async def _read(self, obstore: Any) -> tuple[bytes, Any]:
         """Read the object and its version."""
@@ -143,14 +150,6 @@ class CloudBackend:
 
         return self._call("written", put)
 
-    def _check_conditions(self) -> None:
-        """Raise Refused if the server does not support conditional writes, as some S3 servers."""
-        with suppress(Changed, FileNotFoundError):
-            self._write(json.dumps(_PROBE), {"e_tag": f'"{"0" * 32}"', "version": "1"})
-            what = f"the server of {self.where} does not support conditional writes"
-            fix = f"keep the state elsewhere, and delete {self.where}, which contains only a test"
-            raise Refused(Problem(f"{what}: runs would overwrite each other", fix))
-
     def _call(self, what: str, do: Callable[[Any], Awaitable[Any]]) -> Any:
         """Run `do` with obstore, within the limits of time and memory.
 
@@ -158,52 +157,32 @@ class CloudBackend:
         is no object.
         """
         try:
+            import obstore
+            from obstore import exceptions, store
+        except ImportError:
+            reason = f"the state {self.where} needs the package obstore, which is not installed"
+            fix = 'install the extra "cloud", as "Install" in README.md describes'
+            raise StateError(Problem(reason, fix)) from None
+        try:
+            if self._store is None:
+                make = getattr(store, self._class)
+                self._store = make(self._bucket, config=_TIMES, retry_config=_RETRIES)
             # in a thread: the program that uses the library may have a loop of its own in this one
-            call = partial(asyncio.run, _limited(do(self._obstore())))
-            return run_with_timeout(_LIMIT, call)
-        except TimeoutError:
-            raise self._error(what, "no answer in time") from None
-        except MemoryError:
-            raise self._error(what, "the answer is too large") from None
+            return run_with_timeout(_LIMIT, partial(asyncio.run, _limited(do(obstore))))
         except (StateError, KeyboardInterrupt):
             raise
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+            raise Changed(self.where) from None
         except BaseException as error:  # a panic in obstore is no Exception
-            failure = self._failure(what, error)
-        raise failure
-
-    def _obstore(self) -> Any:
-        """Import obstore, and make the store of the bucket."""
-        try:
-            import obstore
-            import obstore.store
-        except ImportError:
-            what = f"the state {self.where} needs the package obstore, which is not installed"
-            fix = 'install the extra "cloud", as "Install" in README.md describes'
-            raise StateError(Problem(what, fix)) from None
-        if self._store is None:
-            make = getattr(obstore.store, self._class)
-            self._store = make(self._bucket, config=_TIMES, retry_config=_RETRIES)
-        return obstore
-
-    def _failure(self, what: str, error: BaseException) -> Exception:
-        """Return the exception to raise for a failed read or write."""
-        from obstore import exceptions
-
-        text = str(error)
-        if any(code in text for code in _NO_BUCKET):
-            return self._error(what, f"{self._bucket} does not exist: create it")
-        if isinstance(error, FileNotFoundError):
-            return error
-        if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
-            return Changed()
-        summary, _, _ = text.partition("\n")
-        return self._error(what, Redactor().quote(summary))
-
-    def _error(self, what: str, reason: str) -> StateError:
-        """Word an error of the object store, with the variables that it reads."""
+            text = str(error)
+            reason = Redactor().quote(text.partition("\n")[0])
+            if any(code in text for code in _NO_BUCKET):
+                reason = f"{self._bucket} does not exist: create it"
+            elif isinstance(error, FileNotFoundError):
+                raise
         http = f"a server without https needs {self._prefix}ALLOW_HTTP=true"
         fix = f"check the network, and the variables {self._prefix}*: {self._credentials}; {http}"
-        return StateError(Problem(f"the state {self.where} cannot be {what}: {reason}", fix))
+        raise StateError(Problem(f"the state {self.where} cannot be {what}: {reason}", fix))
 
 
 async def _limited(call: Awaitable[Any]) -> Any:
@@ -216,7 +195,7 @@ async def _limited(call: Awaitable[Any]) -> Any:
     while not task.done():
         await asyncio.wait([task], timeout=_CHECK_INTERVAL)
         if _peak_memory() > most:
-            raise MemoryError
+            raise MemoryError("the answer is too large")
     return task.result()
 
 
@@ -227,4 +206,4 @@ def _peak_memory() -> int:
 
 def _version(meta: Mapping[str, Any]) -> dict[str, str]:
     """Return an object's ETag and version (Google: generation), as far as it has them."""
-    return {name: meta[name] for name in ("e_tag", "version") if meta.get(name) is not None}
+    return {name: meta[name] for name in ("e_tag", "version") if meta[name]}

@@ -11,13 +11,12 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import InvalidDocument, Problem, StateError
+from hooksync.core.errors import InvalidDocument, Problem, Refused, StateError
+from hooksync.core.output import Output
 from hooksync.core.record import Record, asdict, convert, field
 from hooksync.core.redaction import QUOTED_LENGTH, cut, printable
-from hooksync.core.signing import parse_json
+from hooksync.core.signing import PlanKey, parse_json
 
-LOCK_EXPIRY = 60.0  # seconds
-_MOST_EXPIRY = 3600.0  # seconds
 MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
 
 
@@ -28,8 +27,6 @@ class Holder(Record):
     ci_run: str = ""  # URL; "": not in a CI
     since: int = 0  # seconds since 1970
     id: str = field(default_factory=lambda: os.urandom(8).hex())
-    # only for a lock that the holder has to renew:
-    expiry: float = LOCK_EXPIRY  # seconds until the lock expires if it is not renewed
     count: int = 0  # number of renewals, so that each renewal changes the text
 
     @property
@@ -52,8 +49,8 @@ def read_holder(text: str) -> Holder | None:
     """Read the holder of a run lock from JSON; None if the text is not in hooksync's format."""
     with suppress(ValueError, OverflowError, InvalidDocument):
         holder = convert(parse_json(text), Holder)
-        if str(holder) and 1 <= holder.expiry <= _MOST_EXPIRY:  # `str` fails for an impossible time
-            return holder
+        rfc3339(holder.since)  # it fails for an impossible time
+        return holder
     return None
 
 
@@ -66,25 +63,47 @@ class BackendData(Record):
     lock: str | None = None  # the holder of the run lock as JSON; None: nobody
 
 
-class Busy(Exception):
+class Store:
+    """What all stores of a state have, wherever it is."""
+
+    policy: str | None = None  # of an apply; "": it has none
+    was_used = False  # whether there was something before this run, if only a run lock
+
+    def __init__(self, where: str, key: PlanKey | None, output: Output) -> None:
+        self.where = where  # as --state names it
+        self.key = key
+        self.output = output
+
+
+class Busy(Refused):
     """Another run holds the run lock."""
 
-    def __init__(self, holder: Holder | None, advice: str, expires_in: int = 0) -> None:
-        super().__init__(holder)
-        self.holder = holder  # None: not known
-        self.advice = advice  # what to do if that run no longer exists
-        self.expires_in = expires_in  # seconds until the lock expires, unless its holder renews it
+    def __init__(self, where: str, holder: Holder | None, advice: str, expires_in: int = 0) -> None:
+        """`advice`: what to do if that run no longer exists.
+
+        `expires_in`: seconds until the lock expires, unless its holder renews it.
+        """
+        what = f"another run of hooksync works with {where}"
+        if holder:
+            what += f": {holder}"
+        fix = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
+        super().__init__(Problem(what, f"{fix}; {advice}"))
+        self.expires_in = expires_in
 
 
-class Changed(Exception):
+class Changed(StateError):
     """The content is no longer what was read. Read it again, and repeat the change."""
+
+    def __init__(self, where: str) -> None:
+        what = f"the state {where} changes all the time"
+        super().__init__(Problem(what, "see what writes it, and run this again"))
 
 
 class LockLost(StateError):
     """The run lock was lost: its former holder may change nothing."""
 
 
-VersionedData = tuple[BackendData, Any]  # a content, and its version
+VersionedData = tuple[BackendData, Any]  # a content, and its version; None: there is none yet
 
 
 class Backend(Protocol):
@@ -92,21 +111,15 @@ class Backend(Protocol):
 
     where: str  # as --state names it
 
-    def get(self) -> VersionedData | None:
-        """Fetch the content and its version; None if there is none. Raises StateError."""
+    def get(self) -> VersionedData:
+        """Fetch the content and its version. Raises StateError."""
 
     def put(self, content: BackendData, version: Any, message: str) -> Any:
-        """Replace this version (None: there is none yet), and return the new version.
+        """Replace this version, and return the new version.
 
         `message`: the reason, if the backend can keep it. Raises Changed if the backend has a
         different version. Raises StateError if nothing was written, or if that is not known.
         """
-
-
-def contended(where: str) -> StateError:
-    """Return the error that other programs change a state all the time."""
-    what = f"the state {where} changes all the time"
-    return StateError(Problem(what, "see what writes it, and run this again"))
 
 
 def too_large(path: str) -> StateError:

@@ -19,6 +19,7 @@ from hooksync.state.contract import (
     Changed,
     Holder,
     LockLost,
+    Store,
     read_holder,
     too_large,
 )
@@ -30,7 +31,7 @@ _LOST_FIX = "leave this file where it is; run apply again when no other run work
 _MOST_HOLDER_BYTES = 8192  # bytes of the file that names the holder of the run lock
 
 
-class LocalStore:
+class LocalStore(Store):
     """A state in a file.
 
     Its run lock is an advisory lock on a second file. The system frees the lock if a run dies. A
@@ -41,15 +42,10 @@ class LocalStore:
     """
 
     def __init__(self, path: str, key: PlanKey | None = None, output: Output | None = None) -> None:
-        self.where = path
-        self.key = key
-        self.policy: str | None = None  # of an apply; "": it has none
-        self.output = output or Output()
+        super().__init__(path, key, output or Output())
         self._lock_path = f"{path}.lock"
         self._holder_path = f"{path}.lock.json"
         self._held: os.stat_result | None = None  # the lock file that this run has locked
-
-    was_used = False  # a lock file alone proves nothing
 
     def read(self) -> str | None:
         """Return the text of the state; None if there is no file. Raises StateError."""
@@ -72,7 +68,7 @@ class LocalStore:
         """
         self.check()
         if before != self.read():
-            raise Changed
+            raise Changed(self.where)
         self.output.write_file(self.where, text)
 
     @contextmanager
@@ -83,7 +79,7 @@ class LocalStore:
             self._held = os.stat(self._lock_path)
         except TimeoutError:
             advice = "the lock ends with its process, which may be waiting at a prompt"
-            raise Busy(self._holder(), advice) from None
+            raise Busy(self.where, self._holder(), advice) from None
         except (OSError, ValueError) as error:
             raise StateError(_unusable(self.where, "locked", error)) from error
         try:

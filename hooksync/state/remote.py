@@ -20,61 +20,47 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import PlanKey
 from hooksync.state.contract import (
-    LOCK_EXPIRY,
     Backend,
     BackendData,
     Busy,
     Changed,
     Holder,
     LockLost,
-    VersionedData,
-    contended,
+    Store,
     read_holder,
 )
 
-_RENEWALS = 3  # how often a lock is renewed within its expiry time
+LOCK_EXPIRY = 60.0  # seconds until a run lock expires if it is not renewed
+_RENEWALS = 3  # how often a lock is renewed within this time
 _WRITE_TIMEOUT = 10.0  # seconds in which a write is tried again
 _LOST_FIX = (
     "run apply again: it waits for the other run, and finds by its attempts in the state what this"
     " one has made"
 )
-# the content and version of a backend that was never written to
-_EMPTY: VersionedData = (BackendData(), None)
 UNREADABLE = "unreadable"  # names a lock that is not in hooksync's format, for `state unlock`
 
 
 Edit = Callable[[BackendData], BackendData]
 
 
-class RemoteStore:
+class RemoteStore(Store):
     """A state in a backend, with a lock that expires unless a thread or a call renews it.
 
     No other machine's clock is trusted: a lock has expired if this run saw it unchanged for the
-    lock's expiry time.
+    whole expiry time.
     """
 
     def __init__(
-        self,
-        backend: Backend,
-        context: Context,
-        key: PlanKey | None = None,
-        *,
-        expiry: float = LOCK_EXPIRY,
-        file: str = "",
+        self, backend: Backend, context: Context, key: PlanKey | None = None, file: str = "-"
     ) -> None:
-        """`file`: the hooks file, if a printed command must name it to find the backend."""
-        self.where = backend.where
-        self.key = key
-        self.policy: str | None = None  # of an apply; "": it has none
-        self.output = context.output
-        given = ("-f", file) if file else ()
-        self._place = (*given, "--state", self.where)  # as flags
+        """`file`: the first hooks file: a printed command must find the same backend."""
+        super().__init__(backend.where, key, context.output)
+        self._place = ("--file", file, "--state", self.where)  # as flags
         self._backend = backend
         self._clock = context.clock
         self._tell = context.terminal.message
-        self._expiry = expiry
-        self.was_used = False  # whether there was something before this run, if only a run lock
-        self._known = _EMPTY  # what the backend held when it was last asked or written
+        # what the backend held when it was last asked or written, and its version
+        self._known = (BackendData(), None)
         self._lock: Holder | None = None  # held by this run
         self._renewed_at = -math.inf  # by the time of day, which advances while a machine sleeps
         # the lock of another run, and since when it is unchanged
@@ -88,8 +74,8 @@ class RemoteStore:
         """
         with self._mutex:
             if self._lock is None:
-                self._known = self._backend.get() or _EMPTY
-                self.was_used = self._known != _EMPTY
+                self._known = self._backend.get()
+                self.was_used = self._known[1] is not None
             return self._known[0].state
 
     def write(self, text: str, before: str | None, message: str) -> None:
@@ -101,7 +87,7 @@ class RemoteStore:
 
         def change(content: BackendData) -> BackendData:
             if content.state != before:
-                raise Changed
+                raise Changed(self.where)
             return replace(content, state=text)
 
         self._put(change, f"{message} ({self._lock.place})" if self._lock else message)
@@ -109,7 +95,8 @@ class RemoteStore:
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
         """Hold the run lock, or raise Busy at once. Raises StateError if the backend fails."""
-        self._take(holder)
+        self.read()
+        self._take(holder, "taken")
         done = Event()
         renewing = Thread(target=self.renew_until, args=(done,), daemon=True)
         renewing.start()
@@ -123,7 +110,7 @@ class RemoteStore:
     def check(self) -> None:
         """Renew the run lock if this is due. Raises LockLost if another run may hold it by now."""
         age = self._clock.now() - self._renewed_at
-        if 0 <= age < self._expiry * (1 - 1 / _RENEWALS):  # below 0: the clock was set back
+        if 0 <= age < LOCK_EXPIRY * (1 - 1 / _RENEWALS):  # below 0: the clock was set back
             return  # without waiting for a renewal that is under way
         try:
             self._renew()
@@ -156,9 +143,8 @@ class RemoteStore:
 
         self._put(change, "run lock taken away from its holder")
 
-    def _take(self, holder: Holder) -> None:
+    def _take(self, lock: Holder, verb: str) -> None:
         """Write the lock into the backend, unless a different run holds it."""
-        lock = replace(holder, expiry=self._expiry)
 
         def change(content: BackendData) -> BackendData:
             other = _lock_of(content)
@@ -166,18 +152,13 @@ class RemoteStore:
                 what = f"the run lock of {self.where} is not in hooksync's format"
                 unlock = NO_FLAGS.command("state unlock", UNREADABLE, *self._place)
                 raise StateError(Problem(what, f"see who wrote it; `{unlock}` removes it"))
-            # if the lock is ours, an earlier try has taken it, but its answer was lost
+            # if the lock is ours, this renews it, or an earlier try has taken it
             if other is not None and other.id != lock.id:
                 self._check_expired(other)
             return replace(content, lock=lock.text)
 
-        self.read()
-        self._put_held(lock, change, f"run lock taken by {holder}")
-
-    def _put_held(self, lock: Holder, change: Edit, message: str) -> None:
-        """Write a content with the lock of this run, and note when it was renewed."""
         now = self._clock.now()
-        self._put(change, message)
+        self._put(change, f"run lock {verb} by {lock}")
         self._lock = lock
         self._renewed_at = now
 
@@ -186,16 +167,16 @@ class RemoteStore:
         now = self._clock.monotonic()
         if self._other_lock[0] != lock:
             self._other_lock = lock, now
-        left = self._other_lock[1] + lock.expiry - now
+        left = self._other_lock[1] + LOCK_EXPIRY - now
         if left > 0:
-            unlock = f"`{NO_FLAGS.command('state unlock', lock.id, *self._place)}`"
-            raise Busy(lock, f"if that run has ended, {unlock}", math.ceil(left) + 1)
-        late = f"was not renewed for {lock.expiry:g} seconds"
+            unlock = NO_FLAGS.command("state unlock", lock.id, *self._place)
+            raise Busy(self.where, lock, f"if that run has ended, `{unlock}`", math.ceil(left) + 1)
+        late = f"was not renewed for {LOCK_EXPIRY:g} seconds"
         self._tell(f"note: the run lock of {lock} {late}: taken over")
 
     def renew_until(self, done: Event) -> None:
         """Renew the run lock, in a thread of its own, until this run is done."""
-        while not self._clock.wait(done, self._expiry / _RENEWALS):
+        while not self._clock.wait(done, LOCK_EXPIRY / _RENEWALS):
             with suppress(Exception):  # the next round or `check` tries again
                 self._renew()
 
@@ -203,9 +184,7 @@ class RemoteStore:
         """Edit the lock, so that others see that this run goes on."""
         with self._mutex:
             if self._lock:
-                lock = replace(self._lock, count=self._lock.count + 1)
-                renewed = partial(replace, lock=lock.text)
-                self._put_held(lock, renewed, f"run lock renewed by {lock}")
+                self._take(replace(self._lock, count=self._lock.count + 1), "renewed")
 
     def _release(self) -> None:
         """Remove the lock. A lock that this run has lost already is left alone."""
@@ -215,7 +194,7 @@ class RemoteStore:
                     self._put(partial(replace, lock=None), f"run lock released by {self._lock}")
             except StateError as error:
                 what = f"the run lock of {printable(self.where)} cannot be released"
-                expires = f"it expires after {self._expiry:g} seconds"
+                expires = f"it expires after {LOCK_EXPIRY:g} seconds"
                 self._tell(f"warning: {what}: {error.summary}\n  {expires}")
             finally:
                 self._lock = None
@@ -237,13 +216,11 @@ class RemoteStore:
                 try:
                     self._known = wanted, self._backend.put(wanted, version, message)
                     return
-                except Changed:
-                    failure = contended(self.where)
                 except StateError as error:
                     failure = error
                 # after a lost answer, the content may be written all the same: look
                 with suppress(StateError):
-                    self._known = self._backend.get() or _EMPTY
+                    self._known = self._backend.get()
                 if self._known[0] == wanted:
                     return
             raise failure

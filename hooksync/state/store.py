@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
-from hooksync.core.clock import read_seconds
 from hooksync.core.context import Context
-from hooksync.core.errors import Interrupted, Problem, Refused, StateError
+from hooksync.core.errors import Interrupted, Problem, StateError
 from hooksync.core.origin import find_origin
 from hooksync.core.output import escaped
 from hooksync.core.record import UNSET, replace
-from hooksync.core.redaction import printable
 from hooksync.core.signing import plan_key
 from hooksync.state.contract import (
     MOST_BYTES,
@@ -25,7 +23,6 @@ from hooksync.state.contract import (
     Busy,
     Changed,
     Holder,
-    contended,
     too_large,
 )
 from hooksync.state.fingerprints import SALT_BYTES
@@ -38,10 +35,7 @@ if TYPE_CHECKING:
 
 StateStore: TypeAlias = "LocalStore | RemoteStore"
 
-EXPIRY_VARIABLE = "HOOKSYNC_LOCK_EXPIRY"
-
 _SUFFIX = ".state.json"
-_WAIT_FIX = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
 _INTERRUPTED = Problem("interrupted while it waited for a different run", "run it again")
 _POLL = 0.5  # seconds between two tries to get the run lock
 _MOST_WRITES = 100  # tries; a try fails if others have written meanwhile
@@ -52,12 +46,10 @@ def open_store(where: str, file: str, context: Context) -> StateStore:
 
     `file`: the first hooks file, a folder of them, or "-".
 
-    No store is contacted yet. Raises UsageError for an invalid name or an invalid expiry of locks,
-    or for a key that is too short.
+    No store is contacted yet. Raises UsageError for an invalid name, or for a key that is too
+    short.
     """
-    environ = context.environ
-    key = plan_key(environ)
-    folder = os.path.dirname(_stem(file))
+    key = plan_key(context.environ)
     is_branch = where.startswith("git:")
     if not is_branch and "://" not in where:
         return LocalStore(where, key, context.output)
@@ -67,15 +59,12 @@ def open_store(where: str, file: str, context: Context) -> StateStore:
     if is_branch:
         from hooksync.state.git import GitBackend
 
-        backend = GitBackend(where, folder or ".", environ)
+        backend = GitBackend(where, os.path.dirname(_stem(file)) or ".", context.environ)
     else:
         from hooksync.state.cloud import CloudBackend
 
         backend = CloudBackend(where)
-    expiry = read_seconds(environ, EXPIRY_VARIABLE, default=60, minimum=2, maximum=3600)
-    # the repository of a branch is found by the folder of the hooks file
-    needed = file if is_branch and folder else ""
-    return RemoteStore(backend, context, key, expiry=expiry, file=needed)
+    return RemoteStore(backend, context, key, file)
 
 
 OpenStore = Callable[[str, str, Context], StateStore]
@@ -131,18 +120,16 @@ def run_lock(
                 break
             except Busy as error:
                 busy = error
-            why = f"another run of hooksync works with {store.where}"
-            if busy.holder:
-                why += f": {busy.holder}"
             if end is None:
                 seconds = busy.expires_in if timeout is None else timeout
                 end = clock.monotonic() + seconds
                 if seconds:
-                    text = printable(f"waiting for up to {seconds:g} seconds: {why}")
-                    context.terminal.message(text)
+                    context.terminal.message(
+                        f"waiting for up to {seconds:g} seconds: {busy.summary}"
+                    )
             left = end - clock.monotonic()
             if left <= 0:
-                raise Refused(Problem(why, f"{_WAIT_FIX}; {busy.advice}"))
+                raise busy
             if clock.wait(context.stop, min(_POLL, left)):
                 raise Interrupted(_INTERRUPTED)
         yield
@@ -191,7 +178,7 @@ def update(
         with suppress(Changed):
             store.write(written_text(after, store), text, message)
             return after
-    raise contended(store.where)
+    raise Changed(store.where)
 
 
 def written_text(state: State, store: StateStore) -> str:

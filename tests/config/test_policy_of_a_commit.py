@@ -96,10 +96,14 @@ def test_a_hooks_file_of_a_different_repository_is_refused(remote: Remote, place
 
 def test_a_changed_policy_of_a_commit_selects_every_tenancy(remote: Remote, place: Place) -> None:
     remote.git("add", "--force", "hooks.yaml", at=place.folder)
-    (place.folder / "policies" / "p.yaml").write_text(place.policy_text())
-    remote.git("add", "policies", at=place.folder)
-    remote.git("commit", "--quiet", "--message=Main", at=place.folder)
-    plan = ("plan", "--since", "HEAD", "--policy", f"git:{REF}:policies/p.yaml")
-    assert "Nothing to plan" in place.run(*plan).out
-    (place.folder / "policies" / "p.yaml").write_text(place.policy_text(probe="auto"))
-    assert "2 to subscribe" in place.run(*plan).out
+    policy = place.folder / "policies" / "p.yaml"
+    plan = ("plan", "--since", "HEAD~1", "--policy", f"git:{REF}:policies/p.yaml")
+    for settings, said in (
+        ({}, "2 to subscribe"),
+        ({}, "Nothing to plan"),
+        ({"probe": "auto"}, "2 to subscribe"),
+    ):
+        policy.write_text(place.policy_text(**settings))
+        remote.git("add", "policies", at=place.folder)
+        remote.git("commit", "--quiet", "--allow-empty", "--message=Main", at=place.folder)
+        assert said in place.run(*plan).out

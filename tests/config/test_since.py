@@ -193,12 +193,10 @@ def test_a_changed_policy_selects_every_tenancy(repository: Repository) -> None:
     repository.git("branch", "--force", "main")
     assert repository.changed(policy="policy.yaml") == []
     (repository.folder / "policy.yaml").write_text("version: 1\nservers: []\n")
+    repository.commit()
     assert repository.changed(policy="policy.yaml") == ["a", "b", "c", "d"]
     (repository.folder / "link.yaml").symlink_to("shared.yaml")
     assert repository.changed(policy="link.yaml") == ["a", "b", "c", "d"]
-    os.mkfifo(repository.folder / "pipe")  # nobody writes to it
-    for unreadable in ("missing.yaml", "hooks", "pipe"):  # the run then reports why
-        assert repository.changed(policy=unreadable) == ["a", "b", "c", "d"]
 
 
 def _link(path: Path, target: str) -> None:

@@ -195,10 +195,9 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
     with Wire(respond) as wire:
         environ({"GOOGLE_BASE_URL": wire.url, "GOOGLE_BEARER_TOKEN": "t0ken"})
         cloud = CloudBackend("gs://museum/key")
-        found = cloud.get()
-        assert found
+        _, version = cloud.get()
         assert wire.header("Authorization") == "Bearer t0ken"
-        cloud.put(BackendData(OTHER), found[1], "")
+        cloud.put(BackendData(OTHER), version, "")
         assert wire.header("x-goog-if-generation-match") == "1700000000000001"
         cloud.put(BackendData(OTHER), None, "")
         assert wire.header("x-goog-if-generation-match") == "0"

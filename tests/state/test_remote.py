@@ -16,10 +16,10 @@ import pytest
 
 from hooksync.core.errors import Refused, StateError
 from hooksync.core.record import replace
-from hooksync.state.contract import LOCK_EXPIRY, BackendData, Busy, Holder, LockLost
+from hooksync.state.contract import BackendData, Busy, Holder, LockLost
 from hooksync.state.format import state_text
 from hooksync.state.model import State
-from hooksync.state.remote import RemoteStore
+from hooksync.state.remote import LOCK_EXPIRY, RemoteStore
 from hooksync.state.store import run_lock, update
 from tests.clocks import JumpingClock
 from tests.memory_backend import MemoryBackend, PassiveStore
@@ -156,24 +156,26 @@ def test_a_run_whose_clock_is_wrong_keeps_its_lock_while_it_lives(wrong: float) 
         add(alive, "1")
 
 
-def test_the_command_that_unlocks_names_the_hooks_file_if_the_backend_depends_on_it() -> None:
+def test_the_command_that_unlocks_names_the_hooks_file_that_leads_to_the_backend() -> None:
     backend, clock = MemoryBackend(), JumpingClock()
     with open_one(backend, clock).hold(ARCHIVIST):
         store = RemoteStore(backend, make_context(clock=clock), file="my hooks/hooks.yaml")
         with pytest.raises(Busy) as caught, store.hold(OTHER):
             pass
-    unlock = f"`hooksync state unlock {ARCHIVIST.id} -f 'my hooks/hooks.yaml' --state memory`"
-    assert unlock in caught.value.advice
+    unlock = f"state unlock {ARCHIVIST.id} --file 'my hooks/hooks.yaml' --state memory`"
+    assert f"if that run has ended, `hooksync {unlock}" in str(caught.value)
 
 
-WITHOUT_END = json.dumps({"who": "ada", "ci_run": "", "expiry": "nan", "count": 0})
+NEVER = json.dumps({"who": "ada", "ci_run": "", "since": 10**30, "count": 0})
 
 
-@pytest.mark.parametrize("words", ["{}", "", "[" * 8192, "NaN", '{"expiry": 1e999}', WITHOUT_END])
+@pytest.mark.parametrize("words", ["{}", "", "[" * 8192, "NaN", '{"since": 1e999}', NEVER])
 def test_a_lock_that_cannot_be_read_is_an_error_at_once_until_it_is_removed(words: str) -> None:
     backend, clock = MemoryBackend(found=(BackendData(TEXT, words), "1")), JumpingClock()
     start = clock.monotonic()
-    with pytest.raises(StateError, match="`hooksync state unlock unreadable --state memory`"):
+    with pytest.raises(
+        StateError, match="`hooksync state unlock unreadable --file - --state memory`"
+    ):
         take(open_one(backend, clock), OTHER, clock)
     assert clock.monotonic() == start
     store = open_one(backend, clock)

@@ -53,14 +53,14 @@ class Memory:
             after = adding(elsewhere("other", str(self.others)))(load(self) or state())
             self.stored = state_text(after)
         if before != self.stored:
-            raise Changed
+            raise Changed(self.where)
         self.stored = text
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
         if self.busy:
             self.busy -= 1
-            raise Busy(HOLDER, "unlock it")
+            raise Busy(self.where, HOLDER, "unlock it")
         self.held.append(holder)
         yield
 
@@ -173,9 +173,9 @@ def test_only_one_run_holds_the_lock_and_other_runs_report_its_holder(path: str)
     with store.hold(HOLDER):
         with pytest.raises(Busy) as caught, LocalStore(path).hold(HOLDER):
             pass
-        assert caught.value.holder == HOLDER
         advice = "the lock ends with its process, which may be waiting at a prompt"
-        assert caught.value.advice == advice
+        assert f"{path}: {WORDS}\n" in str(caught.value)
+        assert advice in str(caught.value)
         update(store, adding(entry()))
     assert sorted(os.listdir(os.path.dirname(path))) == [
         "hooks.state.json",
