@@ -1,8 +1,8 @@
 """Read files that must fit a schema, and word the violations as problems with a fix.
 
 Messages are made from the schema, the path and the type of the value. They never quote a value,
-because it may be a secret. They quote the names of tenancies and subscriptions, and unknown keys
-that look like names. Unknown keys under `secret` and `credentials` are not quoted.
+because it may be a secret. They quote names and unknown keys that look like names, but no unknown
+key under `secret` and `credentials`.
 """
 
 from __future__ import annotations
@@ -32,16 +32,12 @@ from hooksync.core.schema import (
     read_schema,
 )
 
-Words = tuple[str, str]  # what, fix
-Keys = tuple[Any, ...]  # that lead to a place in a file
+Path = tuple[Any, ...]  # the keys that lead to a place in a file
 
-_NAMED = {"tenancies": "tenancy", "subscriptions": "subscription"}  # fields that hold names
 _RULES = {  # by keyword of a schema; {}: its argument
-    "type": "is empty",
     "minLength": "is empty",
     "minItems": "is empty",
     "minProperties": "is empty",
-    "maxProperties": "names more than one place",
     "required": "has no {[0]}",
     "minimum": "must be at least {}",
     "maxLength": "must not have more than {:,} characters",
@@ -77,21 +73,21 @@ def find_schema_errors(kind: SchemaKind, data: YamlMap, file: str) -> Iterator[P
     """Word everything that does not fit a schema."""
     for violation in find_violations(read_schema(kind), data):
         path = tuple(violation.absolute_path)
-        where = Location(file, 1, 1)
-        if path:
-            where = reduce(getitem, path[:-1], data).place(path[-1])
         if violation.validator == "additionalProperties":
-            yield from _unknown_keys(violation, path)
+            yield from _unknown_keys(violation, is_private=not set(PRIVATE).isdisjoint(path))
         elif "propertyNames" in violation.relative_schema_path:
             where = reduce(getitem, path, data).key_place(violation.instance)
             most = violation.schema["maxLength"]
             fix = f"use letters, digits, - and _ only, and at most {most} of them"
             yield Problem("this is not a valid name", fix, where)
         else:
-            yield Problem(*_word_violation(kind, violation, path), where)
+            where = Location(file, 1, 1)
+            if path:
+                where = reduce(getitem, path[:-1], data).place(path[-1])
+            yield _problem(kind, violation, path, where)
 
 
-def _unknown_keys(violation: Violation, path: Keys) -> Iterator[Problem]:
+def _unknown_keys(violation: Violation, *, is_private: bool) -> Iterator[Problem]:
     """Yield a problem for each key that the schema does not know."""
     mapping = violation.instance
     known = [*violation.schema["properties"]]
@@ -100,46 +96,35 @@ def _unknown_keys(violation: Violation, path: Keys) -> Iterator[Problem]:
     for key in mapping:
         if key in known or key.startswith(ignored):
             continue
-        what = "unknown key"
-        fix = suggestion(key, known, listed)
-        if not set(PRIVATE).isdisjoint(path):
-            what = f"unknown key under {path[-1]}"
-            fix = f"{listed}; write a colon and a space after it"
-        elif QUOTABLE_KEY.fullmatch(key):
-            what = f'unknown key "{key}"'
-        yield Problem(what, fix, mapping.key_place(key))
+        is_quoted = QUOTABLE_KEY.fullmatch(key) and not is_private
+        what = f'unknown key "{key}"' if is_quoted else "unknown key"
+        advice = f"{listed}; write a space after the colon" if ":" in key else listed
+        yield Problem(what, suggestion(key, known, advice), mapping.key_place(key))
 
 
-def _word_violation(kind: SchemaKind, violation: Violation, path: Keys) -> Words:
-    """Put a violation into words: what is wrong, and how to fix it."""
-    value = violation.instance
+def _problem(kind: SchemaKind, violation: Violation, path: Path, where: Location) -> Problem:
+    """Put a violation into words: what is wrong, and how to fix it, as an example shows."""
     schema = violation.schema
-    types = schema.get("type", ())
-    is_private = not set(PRIVATE).isdisjoint(path)
-    fix = _fix(kind, violation, path, is_private=is_private)
-    if is_private and types == "object" and not isinstance(value, dict | list | None):
-        noun = "a secret" if "secret" in path else "a credential"
-        return f"{noun} is never written into the file", f"{fix}, and keep the value there"
-    what = f"{_label(path)} {_rule(violation)}"
-    if "errorMessage" in schema or type(value) not in KINDS:
-        return what, fix
-    if "string" in types:
-        fix = 'put quotes around it, as in "..."'
-    if "string" in types or violation.validator == "enum":
-        what = f"{what}, but YAML reads this as {KINDS[type(value)]}"
-    return what, fix
+    name = _name(path)
+    what = f"{name} {_rule(violation)}"
+    value_type = type(violation.instance)
+    if value_type in KINDS and "string" in schema.get("type", ()):
+        what = f"{what}, but YAML reads this as {KINDS[value_type]}"
+        return Problem(what, 'put quotes around it, as in "..."', where)
+    fix = f"`hooksync schema --kind {kind}` describes it"
+    if "examples" in schema and name in path:
+        example = write_yaml({name: schema["examples"][0]}, is_flow=True)
+        fix = f"write {example[1:-2]}"
+    return Problem(what, fix, where)
 
 
-def _label(path: Keys) -> str:
-    """Return the name of the refused part, as the first words of a message."""
+def _name(path: Path) -> str:
+    """Return the name of the refused part: its key, if that looks like a name."""
     if not path:
         return "the top level"
-    *_, parent, last = ("", *path)
-    if isinstance(last, int):
-        return f"an item of {parent}"
-    if parent not in _NAMED:
-        return str(last)
-    return f'{_NAMED[parent]} "{last}"' if QUOTABLE_NAME.fullmatch(last) else _NAMED[parent]
+    if isinstance(path[-1], int):
+        return f"an item of {path[-2]}"
+    return str(path[-1]) if QUOTABLE_NAME.fullmatch(path[-1]) else "this"
 
 
 def _rule(violation: Violation) -> str:
@@ -152,34 +137,10 @@ def _rule(violation: Violation) -> str:
     if keyword == "pattern":
         return str(schema["patternErrorMessage"])
     if keyword == "enum":
-        return f"must be {', '.join(argument[:-1])} or {argument[-1]}"
-    if keyword == "type" and violation.instance is not None:
+        return f"must be one of {', '.join(argument)}"
+    if keyword == "type" and violation.instance is None:
+        return "is empty"
+    if keyword == "type":
         kinds = [argument] if isinstance(argument, str) else argument
         return f"must be {' or '.join(map(_TYPE_NAMES.__getitem__, kinds))}"
     return _RULES[keyword].format(argument)
-
-
-_LONGEST_EXAMPLE = 160  # characters
-
-
-def _fix(kind: SchemaKind, violation: Violation, path: Keys, *, is_private: bool) -> str:
-    """Return a fix, if possible with an example from the schema."""
-    if is_private and path[-1] != "credentials":
-        return (
-            "name its source instead: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
-        )
-    if not path:
-        return "write version: 1"
-    if len(path) > 1 and path[-2] in _NAMED:
-        return "write its fields under it, indented"
-    examples = violation.schema.get("examples", [violation.schema.get("default")])
-    if isinstance(path[-1], int) or examples[0] is None:
-        return f"`hooksync schema --kind {kind}` describes it"
-    if violation.schema.get("type") == "boolean":
-        return f"write {path[-1]}: true, or {path[-1]}: false"
-    example = write_yaml({path[-1]: examples[0]}, is_flow=True)[1:-2]
-    return (
-        f"write {example}"
-        if len(example) <= _LONGEST_EXAMPLE
-        else "see what `hooksync init --file -` prints"
-    )

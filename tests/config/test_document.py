@@ -369,8 +369,9 @@ tenancies:
 def test_all_that_breaks_yaml_or_the_schema_is_reported_in_one_run() -> None:
     assert [line.removeprefix("a.yaml:") for line in said_of(MANY_MISTAKES)] == [
         '2:1: unknown key "x"',
-        "6:12: probe must be auto, require or never",
-        "8:54: a secret is never written into the file",
+        "6:12: probe must be one of auto, require, never",
+        "8:54: secret must be {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}:"
+        " a secret is never written into the file",
         "9:34: trigger must be text, but YAML reads this as true or false",
         '9:57: unknown key "why"',
         '11:29: unknown key "triger"',

@@ -123,7 +123,7 @@ def shown(policy: Policy, found: Iterable[Problem]) -> list[str]:
         (
             "version: 1\nsecret_kinds: [env, vault]\n",
             "2:21",
-            "must be env, file or command",
+            "must be one of env, file, command",
         ),
         ("version: 1\nsecret_kinds: env\n", "2:15", "secret_kinds must be a list"),
         ("version: 1\nenvironment: []\n", "2:1", 'unknown key "environment"'),

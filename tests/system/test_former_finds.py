@@ -44,12 +44,12 @@ FINDS = {
     ),
     "an empty subscription": (  # the error was that it had both trigger and triggers
         HEAD + b"  a:\n    server: h\n    subscriptions:\n      b:\n",
-        {"subscription ~ is empty"},
+        {"b is empty"},
     ),
     # the name reached the terminal, and the log of a CI, without escapes
     "a name with a line break and an escape sequence": (
         HEAD + b'  "a\\n::error::b\\e[2J":\n',
-        {"this is not a valid name", "tenancy is empty"},
+        {"this is not a valid name", "this is empty"},
     ),
     "aliases that repeat mistakes": (  # the run took 68 s and 1 GB
         f"version: 1\nx-s: &s {{{SUBSCRIPTIONS}}}\ntenancies:\n".encode()
@@ -59,7 +59,7 @@ FINDS = {
     "more mistakes than anyone reads": (
         f"version: 1\nx-s: &s {{{SUBSCRIPTIONS}}}\ntenancies:\n".encode()
         + b"".join(b"  t%d: {server: h%d, subscriptions: *s}\n" % (n, n) for n in range(20)),
-        {"subscription ~ is empty"},
+        {"~ is empty"},
     ),
     "many unknown triggers beside many extra ones": (  # each trigger was compared with all others
         f"extra_triggers: [{TRIGGERS}]\n".encode()
