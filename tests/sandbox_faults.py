@@ -48,7 +48,6 @@ ODD_TRAITS = (
     "normalise-urls",
     "number-ids",
     "answer-empty",
-    "codes-once",
 )
 BIG = 10_000_000  # bytes
 PORTS = {"http": 80, "https": 443}
@@ -93,7 +92,6 @@ class OddRules(LocalService):
     ) -> None:
         self.is_odd = frozenset(options.traits)
         self.expired: set[str] = set()  # tokens
-        self.used: set[str] = set()  # one-time codes
         self.accounts = {account.username: account for account in options.accounts}
         self.clock = options.clock
         # answers to log-ins, and the seeds of their accounts, by continuation token
@@ -132,9 +130,8 @@ class OddRules(LocalService):
         answer, seed = self.pending[token]
         now = int(self.clock())
         codes = {Totp(seed).at(now + shift) for shift in (-30, 0, 30)}  # clocks may differ
-        if code not in codes or ("codes-once" in self.is_odd and code in self.used):
+        if code not in codes:
             return status_answer(401)
-        self.used.add(code)
         del self.pending[token]
         return answer
 

@@ -203,11 +203,15 @@ def open_run(
             held.enter_context(_lock(store, lock_timeout, inputs))
         secrets = _look_up_secrets(inputs)
         environ = process_environ(context.environ)
-        transport = make_transport(options.timeout, options.parallelism, environ)
+        transport = make_transport(
+            options.timeout,
+            options.parallelism,
+            environ,
+            private_receivers=inputs.private_receivers,
+        )
         caller = Caller(
             held.enter_context(closing(transport)),
             context,
-            inputs.private_receivers,
             partial(_check_lock, store, context.stop, failures),
         )
         clients = {}

@@ -145,7 +145,7 @@ def post(
     body: bytes | Iterable[bytes] | None = None,
     method: str = "POST",
 ) -> Response | ReceiverResult:
-    """Call a receiver once. A private address is called only if the caller allows it.
+    """Call a receiver once.
 
     `what`: the name of the call in records; `code`: a challenge code, or "".
     """
@@ -157,7 +157,7 @@ def post(
         {"Connection": "close", **(headers or {})},  # it may leave a request half read
         body,
         answer_limit=_LARGEST_ANSWER,
-        may_be_private=caller.private_receivers,
+        is_for_receiver=True,
     )
     try:
         return caller.send(request, "receiver", f"POST {url.shown} {what}")

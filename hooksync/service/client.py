@@ -32,11 +32,7 @@ from hooksync.core.model import (
     Tenancy,
 )
 from hooksync.core.record import replace
-from hooksync.service.http import (
-    Caller,
-    Request,
-    Response,
-)
+from hooksync.service.http import Caller, Request, Response
 from hooksync.service.responses import (
     CONFLICT,
     CONFLICT_FIX,
@@ -54,7 +50,6 @@ from hooksync.service.responses import (
 FindSecrets = Callable[[Iterable[SecretRef]], Secrets]
 
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
-CODE_SECONDS = 30  # a one-time code is valid for so long
 
 _TOKEN = "/api/accesstoken"  # noqa: S105, a path
 _WRONG_CREDENTIALS = frozenset({400, 401, 403})  # statuses that may mean wrong credentials
@@ -67,11 +62,11 @@ T = TypeVar("T")
 _LARGEST_LIST = 8 * 1024 * 1024  # bytes; some 40,000 subscriptions
 
 
-class TokenSession:
-    """Logs in to one tenancy at the first call, for all its threads.
+class Preservica:
+    """One tenancy's service. Thread-safe.
 
-    Refused credentials are not tried again, because accounts get locked. A one-time code is tried
-    once more, when the next one is due.
+    It logs in at the first call, and again once when the token expires. Refused credentials are not
+    tried again, because accounts get locked.
     """
 
     def __init__(self, tenancy: Tenancy, caller: Caller, find: FindSecrets) -> None:
@@ -84,7 +79,7 @@ class TokenSession:
         self._token = ""
         self._refusal: HooksyncError | None = None  # set if a new log-in would fail again
 
-    def token(self, instead_of: str | None = None) -> str:
+    def token(self, instead_of: str = "") -> str:
         """Return the token. Logs in if there is none, or if it is the one in `instead_of`.
 
         `instead_of`: a token that the service refused. If a different thread has replaced it
@@ -93,7 +88,7 @@ class TokenSession:
         with self._mutex:
             if self._refusal is not None:
                 raise self._refusal
-            if not self._token or self._token == instead_of:
+            if self._token == instead_of:
                 try:
                     log_in = self._log_in()
                 except (Rejected, SecretError) as error:
@@ -105,11 +100,10 @@ class TokenSession:
                 self.tenant = self.tenant or named or None
             return self._token
 
-    def _log_in(self, *, may_wait: bool = True) -> LogIn:
+    def _log_in(self) -> LogIn:
         """Log in by password, and by a one-time code if the service asks for it.
 
-        `may_wait`: whether a refused code is followed by the next one. Raises SecretError if a
-        credential is missing or unusable, and otherwise ServiceError.
+        Raises SecretError if a credential is missing or unusable, and otherwise ServiceError.
         """
         credentials = self._tenancy.credentials
         found = self._find([credentials.username, credentials.password])
@@ -118,43 +112,24 @@ class TokenSession:
         tenant = self._tenancy.tenant
         form |= {"tenant": tenant} if tenant else {"includeUserDetails": "true"}
         names = f"{credentials.username.subject}, {credentials.password.subject}"
-        log_in = self._ask("login", form, f"check {names} and the tenant")
-        if log_in.token:
-            return log_in
-        try:
-            return self._second_factor(username, log_in)
-        except Rejected as error:
-            is_refused = error.status in _WRONG_CREDENTIALS
-            if not (is_refused and may_wait) or self._wait_for_next_code():
-                raise
-        return self._log_in(may_wait=False)
-
-    def _wait_for_next_code(self) -> bool:
-        """Wait until a new one-time code is due; return whether a stop ended the wait."""
-        context = self._caller.context
-        # one second more, because the clock of the service may be a little behind
-        seconds = CODE_SECONDS - int(context.clock.now()) % CODE_SECONDS + 1
-        context.terminal.message(
-            f"{self._tenancy.name}: the service refused the one-time code, which may work only"
-            f" once: waiting {seconds} seconds for the next code"
-        )
-        return context.clock.wait(context.stop, seconds)
-
-    def _second_factor(self, username: str, first: LogIn) -> LogIn:
-        """Log in by a one-time code. `first`: the answer to the password."""
-        ref = self._tenancy.credentials.totp
-        code = self._one_time_code(ref)
+        first = self._ask("login", form, f"check {names} and the tenant")
+        if first.token:
+            return first
+        code = self._one_time_code(credentials.totp)
         continuation = first.continuation or ""
         self._caller.redactor.learn([continuation, code])
         form = {
             "username": username,
-            "tenant": self._tenancy.tenant or first.tenant or "",
+            "tenant": tenant or first.tenant or "",
             "continuationToken": continuation,
             "twoFactorToken": code,
         }
-        fix = f"check the {ref.subject} and this machine's clock"
-        log_in = self._ask("complete-2fa", form, fix)
-        return replace(log_in, tenant=log_in.tenant or first.tenant)
+        fix = (
+            f"check the {credentials.totp.subject} and this machine's clock; a code may work only"
+            " once, so wait 30 seconds"
+        )
+        second = self._ask("complete-2fa", form, fix)
+        return replace(second, tenant=second.tenant or first.tenant)
 
     def _one_time_code(self, ref: SecretRef) -> str:
         """Compute the current six digits. Errors are not chained: they may contain the seed."""
@@ -205,13 +180,6 @@ class TokenSession:
         elif status not in _WRONG_CREDENTIALS:
             fix = fix_for_status(status)
         raise Rejected(self._caller.problem(request, response, fix), status)
-
-
-class Preservica(TokenSession):
-    """One tenancy's service.
-
-    Thread-safe; logs in at the first call, and again once when the token expires.
-    """
 
     def list_subscriptions(self) -> LiveSubscriptions:
         """Fetch the live subscriptions. Raises ServiceError for anything but a well-formed list."""
@@ -285,21 +253,19 @@ class Preservica(TokenSession):
     ) -> Response:
         """Send a request with a token. If the service refuses the token, log in again once.
 
-        Raises AnswerLost or Rejected for a status that is not accepted. `usual`: what to do about
-        most of them.
+        Raises AnswerLost for a status that is not accepted if a change may have been made, and
+        otherwise Rejected. `usual`: what to do about most statuses.
         """
-        token = self.token()
-        response = self._send(request, token)
-        if response.status == 401:
-            response = self._send(request, self.token(instead_of=token))
+        token = ""
+        for _ in range(2):
+            token = self.token(instead_of=token)
+            sent = replace(request, headers={**request.headers, TOKEN_HEADER: token})
+            response = self._caller.repeat(sent, self._tenancy.peer)
+            if response.status != 401:
+                break
         if response.status not in accepted:
             raise self._failure(request, response, usual)
         return response
-
-    def _send(self, request: Request, token: str) -> Response:
-        """Send a request with a token."""
-        request = replace(request, headers={**request.headers, TOKEN_HEADER: token})
-        return self._caller.repeat(request, self._tenancy.peer)
 
     def _failure(self, request: Request, response: Response, usual: str) -> ServiceError:
         """Return AnswerLost if a change may have been made, and otherwise Rejected."""

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.client import HTTPException, HTTPResponse
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import requests
 import requests.adapters
@@ -36,7 +36,7 @@ from hooksync.core.model import Variables
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
 from hooksync.core.timed_reader import TimedReader
-from hooksync.core.urls import is_loopback, literal_address, split_port, split_url
+from hooksync.core.urls import is_loopback, literal_address, split_port
 from hooksync.service.responses import (
     SERVER_ERROR,
     TOO_MANY,
@@ -55,12 +55,6 @@ _ENVIRON = threading.Lock()  # requests changes os.environ while it reads a NO_P
 # pools to keep, one for each server; to drop a pool would fail the calls that have just taken it
 _SERVERS = 1024
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # `requests` uses these, too
-_REFUSED_FIXES = {
-    "link-local": "use a different host: at such addresses, clouds give keys to their own machines",
-    "unique local": "write the address into the URL: a name may lead to a service of a cloud",
-    "private": "if that is intended, write `allow_private_receivers: true` into the policy",
-}
-
 # where clouds give their machines keys and settings, besides the link-local addresses
 _METADATA = (
     "100.100.100.200",  # Alibaba
@@ -69,41 +63,33 @@ _METADATA = (
     "fd00:ec2::254",  # Amazon
     "fd20:ce::254",  # Google
 )
-_UNIQUE_LOCAL = IPv6Network("fc00::/7")
 # not all versions of Python know these: for translation within a site, and site-local
 _LOCAL = (IPv6Network("64:ff9b:1::/48"), IPv6Network("fec0::/10"))
 # the last four bytes are an IPv4 address: compatible, mapped, and translated (RFC 6052)
 _EMBEDDING = (*_LOCAL[:1], *map(IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96")))
 
 
-def check_address(text: str, *, may_be_private: bool, is_written: bool) -> None:
+def check_address(text: str, *, may_be_private: bool) -> None:
     """Raise ServiceError if no call may go to an address.
 
     Private: not global, or multicast. Link-local addresses and those of `_METADATA` are always
-    refused. Clouds choose more such addresses in fc00::/7, so these are refused, too, unless the
-    URL contains the address itself (`is_written`).
+    refused.
     """
     address = ip_address(text.partition("%")[0])
     is_local = any(address in network for network in _LOCAL)
-    if isinstance(address, IPv6Address):
-        address = _embedded(address)
+    if any(address in network for network in _EMBEDDING):
+        address = IPv4Address(address.packed[-4:])
+    elif isinstance(address, IPv6Address):
+        address = address.sixtofour or address
     if address.is_link_local or str(address) in _METADATA:
-        scope = "link-local"
-    elif address in _UNIQUE_LOCAL and not is_written:
-        scope = "unique local"
+        what = "the address is link-local: no call is made to it"
+        fix = "use a different host: at such addresses, clouds give keys to their own machines"
     elif may_be_private or not (is_local or address.is_multicast or not address.is_global):
         return
     else:
-        scope = "private"
-    what = f"the address is {scope}: no call is made to it"
-    raise failed_call("not-sent", what, _REFUSED_FIXES[scope])
-
-
-def _embedded(address: IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the IPv4 address to which a call may go instead, or the address itself."""
-    if any(address in network for network in _EMBEDDING):
-        return IPv4Address(address.packed[-4:])
-    return address.sixtofour or address
+        what = "the address is private: no call is made to it"
+        fix = "if that is intended, write `allow_private_receivers: true` into the policy"
+    raise failed_call("not-sent", what, fix)
 
 
 class _TimedResponse(HTTPResponse):
@@ -127,13 +113,7 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
     """A connection to an address that its calls may go to."""
 
     response_class = _TimedResponse
-    may_be_private: ClassVar[bool]  # whether its calls may go to a private address
-
-    def putheader(self, header: Any, *values: Any) -> None:
-        """Send a header. `Connection: close` ends the connection after the response."""
-        super().putheader(header, *values)
-        if header.lower() == "connection":
-            self.response_class = _LastResponse
+    may_be_private = True  # whether its calls may go to a private address
 
     def connect(self) -> None:
         """Connect. Raises ServiceError instead of exceptions of urllib3: no request was sent."""
@@ -151,22 +131,19 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
         connected = super()._new_conn()
         if self.proxy is None:
             try:
-                check_address(
-                    connected.getpeername()[0],
-                    may_be_private=self.may_be_private,
-                    is_written=literal_address(f"[{self.host}]") is not None,
-                )
+                check_address(connected.getpeername()[0], may_be_private=self.may_be_private)
             except ServiceError:
                 connected.close()
                 raise
         return connected
 
 
-def _pool_classes(*, is_open: bool) -> dict[str, type]:
-    """Make a class of pools for each scheme. `is_open`: private addresses are allowed."""
+def _pool_classes(*, are_for_receivers: bool, are_open: bool) -> dict[str, type]:
+    """Make a class of pools for each scheme. `are_open`: private addresses are allowed."""
 
     class HttpConnection(_HttpConnection):
-        may_be_private = is_open
+        may_be_private = are_open
+        response_class = _LastResponse if are_for_receivers else _TimedResponse
 
     class HttpsConnection(HttpConnection, urllib3.connection.HTTPSConnection):
         pass
@@ -186,10 +163,10 @@ class Adapter(requests.adapters.HTTPAdapter):
     All https connections share one TLS context. Thread-safe.
     """
 
-    def __init__(self, size: int, environ: Variables, *, may_be_private: bool) -> None:
+    def __init__(self, size: int, environ: Variables, pools: dict[str, type]) -> None:
         self._environ = environ
         self._context: ssl.SSLContext | None = None
-        self._pools = _pool_classes(is_open=may_be_private)
+        self._pools = pools
         self._mutex = threading.Lock()
         super().__init__(pool_connections=_SERVERS, pool_maxsize=size, pool_block=True)
         self.poolmanager.pool_classes_by_scheme = self._pools
@@ -262,7 +239,7 @@ class Request(Record):
     body: bytes | Iterable[bytes] | None = None  # an iterable is sent in chunks
     purpose: Purpose = "read"
     answer_limit: int = 1024 * 1024  # bytes of the answer's body
-    may_be_private: bool = True  # whether it may go to a private address
+    is_for_receiver: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -292,29 +269,51 @@ class Transport:
         timeout: float,  # seconds that a call may take, to the last byte of the answer
         connections: int,
         environ: Variables,
+        *,
+        private_receivers: bool = True,  # whether receivers may be called at private addresses
     ) -> None:
         self._seconds = timeout
         self._timeout: Any = Timeout(total=timeout, connect=_CONNECT)
         # capitals come first, so small letters win, as in requests
         self._environ = {name.lower(): environ[name] for name in sorted(environ)}
-        self._adapters = {
-            may_be_private: Adapter(connections, environ, may_be_private=may_be_private)
-            for may_be_private in (False, True)
-        }
+        self._private_receivers = private_receivers
+        services = _pool_classes(are_for_receivers=False, are_open=True)
+        receivers = _pool_classes(are_for_receivers=True, are_open=private_receivers)
+        self._adapter = Adapter(connections, environ, services)
+        self._receivers = Adapter(connections, environ, receivers)
 
     def close(self) -> None:
         """Close every connection."""
-        for adapter in self._adapters.values():
-            adapter.close()
+        self._adapter.close()
+        self._receivers.close()
 
     def send(self, request: Request) -> Response:
         """Make one call, and follow no redirect: it would pass on the token and the secret.
 
         Raises AnswerLost if a failed call may have been carried out, otherwise ServiceError.
         """
-        proxies = self._proxies_for(request.base_url)
+        host, _ = split_port(request.base_url.partition("://")[2])
+        proxies = self._proxies_for(request.base_url, host)
+        address = literal_address(host)
+        if address is not None:  # behind a proxy, no other host can be judged
+            may_be_private = self._private_receivers or not request.is_for_receiver
+            check_address(str(address), may_be_private=may_be_private)
+        # no session of `requests`: it reads the environment and netrc, and it follows redirects
+        url = request.base_url + request.path
+        wanted = requests.Request(request.method, url, _HEADERS | {**request.headers})
+        wanted.data = request.body
+        adapter = self._receivers if request.is_for_receiver else self._adapter
         try:
-            return self._send(request, proxies)
+            with adapter.send(
+                wanted.prepare(), stream=True, timeout=self._timeout, proxies=proxies
+            ) as response:
+                if response.status_code < 200:
+                    # the final response would follow on this connection: raising closes it
+                    raise ConnectionError
+                body = _read(response, request.answer_limit)
+                return Response(
+                    response.status_code, body, response.headers, "next" in response.links
+                )
         except requests.exceptions.InvalidURL as error:
             failed = explain_connecting(error, self._seconds, is_proxy=bool(proxies))
         except (HTTPError, OSError, ValueError) as error:  # exceptions of requests are OSErrors
@@ -322,10 +321,9 @@ class Transport:
         # outside the `except` clauses, so that no exception that holds the request is chained to it
         raise failed
 
-    def _proxies_for(self, base_url: str) -> dict[str, str]:
+    def _proxies_for(self, base_url: str, host: str) -> dict[str, str]:
         """Return the proxy for a server, by scheme; none for loopback and NO_PROXY."""
-        scheme, netloc, _ = split_url(base_url)
-        host, _ = split_port(netloc)
+        scheme = base_url.partition(":")[0]
         proxy = self._environ.get(f"{scheme}_proxy") or self._environ.get("all_proxy")
         if not proxy or is_loopback(host):
             return {}
@@ -333,26 +331,6 @@ class Transport:
             if should_bypass_proxies(base_url, self._environ.get("no_proxy", "")):
                 return {}
         return {scheme: proxy}
-
-    def _send(self, request: Request, proxies: dict[str, str]) -> Response:
-        """Make one call. Raises exceptions of the libraries, too."""
-        host, _ = split_port(request.base_url.partition("://")[2])
-        address = literal_address(host)
-        if address is not None:  # behind a proxy, no other host can be judged
-            check_address(str(address), may_be_private=request.may_be_private, is_written=True)
-        # no session of `requests`: it reads the environment and netrc, and it follows redirects
-        url = request.base_url + request.path
-        wanted = requests.Request(request.method, url, _HEADERS | {**request.headers})
-        wanted.data = request.body
-        adapter = self._adapters[request.may_be_private]
-        with adapter.send(
-            wanted.prepare(), stream=True, timeout=self._timeout, proxies=proxies
-        ) as response:
-            if response.status_code < 200:
-                # the final response would follow on this connection: raising closes it
-                raise ConnectionError
-            body = _read(response, request.answer_limit)
-        return Response(response.status_code, body, response.headers, "next" in response.links)
 
 
 def _read(response: requests.Response, limit: int) -> bytes:
@@ -371,7 +349,7 @@ def proxy_credentials(environ: Variables) -> Iterator[str]:
     """Yield the credentials of each proxy in the environment, as a whole and in parts."""
     for name, url in environ.items():
         if name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
-            credentials = (url.partition("://")[2] or url).rpartition("@")[0]
+            credentials = url.rpartition("@")[0].rpartition("://")[2]
             yield from (credentials, *credentials.split(":", 1))
 
 
@@ -380,7 +358,6 @@ class Caller(Record):
 
     transport: Transport
     context: Context
-    private_receivers: bool = True  # whether receivers may be called at private addresses
     before_change: Callable[[], None] = lambda: None  # raises LockLost: then nothing is changed
     busy: set[str] = field(default_factory=set)  # the peers that were reported as busy
 
@@ -424,14 +401,15 @@ class Caller(Record):
                 if not (may_help and repeats_left and backoff.wait()):
                     raise
                 continue
-            is_broken = may_repeat and response.status >= SERVER_ERROR
-            may_help = is_broken or response.status == TOO_MANY
-            asked = read_retry_after(response.headers.get("Retry-After"))
-            if response.status == TOO_MANY and repeats_left and peer not in self.busy:
+            is_busy = response.status == TOO_MANY
+            may_help = is_busy or (may_repeat and response.status >= SERVER_ERROR)
+            if not (may_help and repeats_left):
+                break
+            if is_busy and peer not in self.busy:
                 self.busy.add(peer)
                 most = f"hooksync waits as long as it asks, at most {MOST_ASKED:g} s for each call"
                 self.context.terminal.message(f"{peer} is busy (429): {most}")
-            if not (may_help and repeats_left and backoff.wait(asked)):
+            if not backoff.wait(read_retry_after(response.headers.get("Retry-After"))):
                 break
         return response
 

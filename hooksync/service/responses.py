@@ -8,8 +8,8 @@ are not used: they hold whole URLs, and so keys.
 
 from __future__ import annotations
 
+import errno
 import re
-import socket
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Annotated, TypeVar
@@ -40,53 +40,27 @@ CONFLICT_FIX = (
 TOO_MANY = 429
 SERVER_ERROR = 500  # with this status or a higher one, the service may have carried out the call
 
+UNKNOWN_STATUS = "read the service's answer above; hooksync does not know this status"
+_NETWORK = "check that the server runs, its name and port, the network and the proxy settings"
+_PROXY = (
+    "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY, e.g. http://proxy.example.org:3128; at 407, the"
+    " proxy needs a name and a password"
+)
+_CERTIFICATE = (
+    "if it has expired, ask whoever runs the server to renew it; otherwise check the server's name"
+    " and this machine's clock, or set REQUESTS_CA_BUNDLE to the certificate of its own authority"
+)
+
 _FIXES = {
     401: "the service refused a new token: check the user's account, and that `tenant` is right",
     403: "give the user one of the roles ROLE_SDB_MANAGER_USER, ROLE_SDB_ADMIN_USER,"
     " ROLE_SDB_CONFIG_MANAGER_USER",
     404: "check `server`, and that this Preservica has this API: webhooks need 6.8 or later",
-    407: "the proxy needs a name and a password: check HTTPS_PROXY and HTTP_PROXY",
+    407: _PROXY,
     **dict.fromkeys(
         range(300, 400), "redirects are not followed: set `server` to the address that it leads to"
     ),
 }
-
-UNKNOWN_STATUS = "read the service's answer above; hooksync does not know this status"
-_NETWORK = "check the network, the proxy settings and the server's name"
-_NOT_LISTENING = "check that the server runs, and that its host and port are right"
-_PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY; e.g. http://proxy.example.org:3128"
-_CERTIFICATE = (
-    "if it has expired, ask whoever runs the server to renew it; otherwise check the server's name"
-    " and this machine's clock, or set REQUESTS_CA_BUNDLE to the certificate of its own authority"
-)
-# why no connection was made: exceptions, the first that matches; what they mean; how to fix that
-_CONNECTING: tuple[
-    tuple[type[BaseException] | tuple[type[BaseException], ...], FailureKind, str, str], ...
-] = (
-    (ConnectionRefusedError, "not-sent", "{} refuses connections", _NOT_LISTENING),
-    ((ConnectionError, ssl.SSLEOFError), "cut", "the connection to {} was cut", _NETWORK),
-    (
-        ssl.SSLCertVerificationError,
-        "not-sent",
-        "the certificate of {} is not trusted",
-        _CERTIFICATE,
-    ),
-    (
-        ssl.SSLError,
-        "not-sent",
-        "no TLS connection to {} could be made",
-        "check that the server speaks https on this port",
-    ),
-    (socket.gaierror, "not-sent", "{}'s name does not resolve", _NETWORK),
-    (
-        ValueError,
-        "not-sent",
-        "{} cannot be used: its address is invalid",
-        "check the address in the file",
-    ),
-    (TimeoutError, "no-connection", "no connection to {} within {:g} s", _NETWORK),
-    (BaseException, "not-sent", "no connection to {} could be made", _NETWORK),
-)
 _FLAGS = {None: None, True: True, False: False, "true": True, "false": False}
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
 
@@ -213,13 +187,12 @@ def failed_call(kind: FailureKind, what: str, fix: str) -> ServiceError:
 def explain(error: Exception, seconds: float) -> ServiceError:
     """Explain an exception that came after the connection was made."""
     cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, TimeoutError | requests.exceptions.Timeout):
-            what = f"no complete answer within {seconds:g} s"
-            return failed_call("time-out", what, "try again, or give a longer --timeout")
+    while cause and not isinstance(cause, TimeoutError | requests.exceptions.Timeout):
         cause = cause.__cause__ or cause.__context__
-    what = "the connection was cut before the answer was complete"
-    return failed_call("cut", what, _NETWORK)
+    if cause:
+        what = f"no complete answer within {seconds:g} s"
+        return failed_call("time-out", what, "try again, or give a longer --timeout")
+    return failed_call("cut", "the connection was cut before the answer was complete", _NETWORK)
 
 
 def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) -> ServiceError:
@@ -227,13 +200,25 @@ def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) 
 
     `is_proxy`: the connection was to the proxy, not to the server.
     """
+    kind: FailureKind = "not-sent"
+    reason = "it was cut"
+    fix = _NETWORK
     refused = _TUNNEL_REFUSED.match(str(error))
     if refused:
-        fix = f"{_PROXY}; at 407, it needs a name and a password"
-        return failed_call("not-sent", f"the proxy answers {refused[1]}", fix)
-    who = "the proxy" if is_proxy else "the server"
-    _, kind, what, fix = next(row for row in _CONNECTING if isinstance(error, row[0]))
-    what = what.format(who, seconds)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        what += f": {error.verify_message}"
-    return failed_call("not-sent", what, _PROXY) if is_proxy else failed_call(kind, what, fix)
+        reason = f"it answers {refused[1]}"
+        is_proxy = True
+    elif isinstance(error, TimeoutError):
+        kind = "no-connection"
+        reason = f"no answer within {seconds:g} s"
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"its certificate is not trusted: {error.verify_message}"
+        fix = _CERTIFICATE
+    elif isinstance(error, ValueError):
+        reason = "its address is invalid"
+    elif isinstance(error, OSError):
+        reason = error.strerror or reason
+        if isinstance(error, ConnectionError | ssl.SSLEOFError):
+            kind = "not-sent" if error.errno == errno.ECONNREFUSED else "cut"
+    if is_proxy:
+        return failed_call("not-sent", f"no connection to the proxy: {reason}", _PROXY)
+    return failed_call(kind, f"no connection to the server: {reason}", fix)

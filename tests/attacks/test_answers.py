@@ -60,8 +60,8 @@ class Mischief:
 _LATE, _CUT = "no complete answer within", "the connection was cut before the answer was complete"
 _HUGE, _NO_JSON = "the answer is larger than", "the answer is not JSON"
 _SHAPE, _INVALID = "the answer has a different shape: ", "the connection was cut"
-_NO_TLS = "no TLS connection to the server could be made"
-_NO_CONNECTION = "no connection to the server within"
+_NO_TLS = "no connection to the server: [SSL"
+_NO_CONNECTION = "no connection to the server: no answer within"
 
 _OK = b"HTTP/1.1 200 OK\r\n"
 _CHUNKED = _OK + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -58,8 +58,7 @@ def _logged_in(**planted: object) -> Plant:
 def _second_factor(text: str) -> Scene:
     said = {"message": "needs.2fa", "continuationToken": text, "tenant": text}
     refused = saying(answer(json.dumps(said).encode(), "401 No"))
-    # without a seed: a run with one would wait for the next code
-    return Scene([], "log-in", refused, environ={"PRESERVICA_2FA_TOKEN": ""})
+    return Scene([], "log-in", refused)
 
 
 def _flag(text: str) -> Scene:

@@ -67,8 +67,8 @@ def test_a_server_that_cannot_prove_its_name_gets_no_request(
     seen = play(COMMANDS[command], _scene(fault, host, tmp_path))
     assert seen.requests == ()
     assert seen.run.code == 1
-    assert "TLS" in seen.shown or "certificate" in seen.shown
-    assert "if it has expired, ask whoever runs the server" in seen.shown or "TLS" in seen.shown
+    assert "SSL" in seen.shown or "certificate" in seen.shown
+    assert "if it has expired, ask whoever runs the server" in seen.shown or "SSL" in seen.shown
     assert leaks(seen.shown) == []
     assert steers(seen.shown) == []
 

@@ -155,8 +155,8 @@ def test_listen_forwards_genuine_events_with_headers_unchanged_and_returns_the_s
     with listening(*NAMED, "--forward", url) as one:
         assert one.send().status_code == 502
         assert one.end()[1:] == [
-            "  passed on: the receiver of --forward is down: the server refuses connections; the"
-            " sender got 502"
+            "  passed on: the receiver of --forward is down: no connection to the server:"
+            " Connection refused; the sender got 502"
         ]
 
 
@@ -167,7 +167,7 @@ def test_listen_reports_at_its_start_that_the_receiver_of_forward_is_down() -> N
         assert one.process.stderr
         warning = one.process.stderr.readline()
         assert "success" not in one.send().text
-    assert warning.startswith("warning: the receiver of --forward is not ready: the server refuses")
+    assert warning.startswith("warning: the receiver of --forward is not ready: no connection")
 
 
 def test_the_suite_behind_listen_tests_nothing_and_reports_that() -> None:

@@ -239,7 +239,7 @@ def test_fire_reports_refused_connections_unknown_addresses_and_wrong_arguments(
     with answering(200) as (url, _):
         pass
     done = run("fire", "--url", url, *NAMED)
-    assert (done.code, "the server refuses connections" in done.out) == (1, True)
+    assert (done.code, "no connection to the server: Connection refused" in done.out) == (1, True)
     (tmp_path / "hooks.yaml").write_text(DECLARED)
     done = run("fire", "archive/none", "-f", str(tmp_path / "hooks.yaml"))
     assert (done.code, 'no file declares the address "archive/none"' in done.err) == (64, True)

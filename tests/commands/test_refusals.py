@@ -167,7 +167,7 @@ REFUSALS = {
     ),
     "receiver does not answer": Refusal(
         receiver_is_down,
-        "the server refuses connections",
+        "no connection to the server: Connection refused",
         "check that the server runs",
         start_the_receiver,
     ),

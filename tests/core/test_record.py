@@ -23,7 +23,7 @@ from hooksync.core.output import Output
 from hooksync.core.record import Record, Shown
 from hooksync.core.redaction import Redactor
 from hooksync.receivers.http_server import IncomingRequest, Reply
-from hooksync.service.client import TokenSession
+from hooksync.service.client import Preservica
 from hooksync.service.http import Caller, Transport
 from tests.makers import HERE, tenancy
 from tests.memory_terminal import make_context
@@ -160,11 +160,11 @@ def looked_up() -> SecretSources:
     return sources
 
 
-def logged_in() -> TokenSession:
+def logged_in() -> Preservica:
     output = Output()
     output.redactor = hiding()
     caller = Caller(Transport(30.0, 1, {}), make_context(output=output))
-    session = TokenSession(
+    session = Preservica(
         tenancy(),
         caller,
         lambda refs: {ref: Secret(CANARY) for ref in refs},
@@ -191,7 +191,7 @@ HOLDERS: dict[
     Secret: lambda: Secret(CANARY),
     Redactor: hiding,
     SecretSources: looked_up,
-    TokenSession: logged_in,
+    Preservica: logged_in,
     YamlMap: mapping,
     YamlList: sequence,
     Shown: lambda: HookUrl("https://h.example/?key=${KEY}", f"https://h.example/?key={CANARY}"),

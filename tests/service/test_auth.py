@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,7 +20,6 @@ from hooksync.core.errors import (
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.clients import ENVIRON, OTHER_SEED, SEED, SHORT_SEED, USERNAME, Clients, failure_of
-from tests.clocks import BEGINNING, JumpingClock
 from tests.sandbox_faults import Account
 from tests.wire import Wire, answer, saying
 
@@ -34,12 +32,10 @@ Start = Callable[..., Sandbox]
 def start(stack: ExitStack) -> Start:
     def start(
         *faults: str,
-        clock: Callable[[], float] = time.time,
-        traits: tuple[str, ...] = (),
         **options: Any,
     ) -> Sandbox:
         account = Account(**({"tenants": ("OTHER", "DEMO")} | options))
-        settings = SandboxOptions(accounts=(account,), faults=faults, traits=traits, clock=clock)
+        settings = SandboxOptions(accounts=(account,), faults=faults)
         return stack.enter_context(Sandbox(settings))
 
     return start
@@ -167,51 +163,13 @@ def test_an_invalid_seed_is_an_error_that_names_its_variable(
     assert box.call_names == ["login"]
 
 
-def test_a_code_that_was_used_by_the_run_before_is_followed_by_the_next_code(
-    clients: Clients, start: Start
-) -> None:
-    clients.environ = WITH_SEED
-    clock = JumpingClock()
-    clients.clock = clock
-    box = start(totp_seed=SEED, traits=("codes-once",), clock=clock.now)
-    said: list[str] = []
-    for number in range(2):
-        clients.client(box.url).list_subscriptions()
-        said = [text for text in clients.said if " -> " not in text]
-        assert len(said) == number
-    seconds = 31 - int(BEGINNING) % 30
-    assert said == [
-        "prod: the service refused the one-time code, which may work only once: waiting"
-        f" {seconds} seconds for the next code"
-    ]
-    assert clock.now() == BEGINNING + seconds
-
-
-def test_after_an_interrupt_no_second_code_is_tried(clients: Clients, start: Start) -> None:
-    clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
-    clients.stop.set()
-    box = start(totp_seed=SEED)
-    failure_of(clients.client(box.url).list_subscriptions)
-    assert box.call_names == ["login", "complete-2fa"]
-
-
-def test_a_wrong_seed_is_tried_once_more_with_the_next_code(clients: Clients, start: Start) -> None:
+def test_a_wrong_seed_is_tried_once(clients: Clients, start: Start) -> None:
     clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
     box = start(totp_seed=SEED)
     client = clients.client(box.url)
     for _ in range(3):
         error = failure_of(client.list_subscriptions)
         assert "check the TOTP seed env:PRESERVICA_2FA_TOKEN and this machine's clock" in str(error)
-    assert box.call_names == ["login", "complete-2fa"] * 2
-
-
-@pytest.mark.parametrize("status", [404, 423])
-def test_a_second_factor_that_fails_for_a_different_reason_is_not_tried_again(
-    clients: Clients, start: Start, status: int
-) -> None:
-    clients.environ = WITH_SEED
-    box = start(f"status-{status}@complete-2fa:*", totp_seed=SEED)
-    failure_of(clients.client(box.url).list_subscriptions)
     assert box.call_names == ["login", "complete-2fa"]
 
 

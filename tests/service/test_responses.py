@@ -121,4 +121,4 @@ def test_without_a_route_to_the_server_no_call_counts_as_sent() -> None:
     unreachable = OSError(errno.ENETUNREACH, "Network is unreachable")
     error = explain_connecting(unreachable, 10, is_proxy=False)
     assert (type(error), error.kind) == (ServiceError, "not-sent")
-    assert error.summary == "no connection to the server could be made"
+    assert error.summary == "no connection to the server: Network is unreachable"

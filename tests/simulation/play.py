@@ -321,7 +321,7 @@ class Play:
         opening = partial(
             open_run,
             find_store=lambda name, file, context: self._store(name, process),
-            make_transport=lambda timeout, connections, environ: process,
+            make_transport=lambda *_, **__: process,
             make_pool=self.pool,
             derive=cheap_key,
         )

@@ -93,7 +93,7 @@ MESSAGES: dict[str, Provocation] = {
     # reaching Preservica
     "… -> 401: …": run("plan", PRESERVICA_PASSWORD="not-the-password"),
     "… -> 503: …": run("plan", faults=["status-503@list:*"]),
-    "the server's name does not resolve": run("check", BOX="https://nowhere.invalid"),
+    "no connection to the server: …": run("check", BOX="https://nowhere.invalid"),
     # the phrases of a result
     "half done: …": removing_first,
     "unsettled: …": run("apply --yes", faults=["commit-cut@subscribe:1"]),

@@ -73,8 +73,10 @@ class Ended:
 def apply(place: Place, bug: Bug) -> Ended:
     """Apply in this process, one call after the other, on a network that may have a bug."""
 
-    def network(timeout: float, connections: int, environ: Mapping[str, str]) -> Broken:
-        transport = Broken(timeout, connections, environ)
+    def network(
+        timeout: float, connections: int, environ: Mapping[str, str], **settings: bool
+    ) -> Broken:
+        transport = Broken(timeout, connections, environ, **settings)
         transport.bug = bug
         return transport
 
