@@ -66,7 +66,7 @@ def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy
         "allow_http": False,
         "credentials": CredentialRefs(*refs),
         "owns": "all",
-        "limit": UnsubscribeLimit(percent=50),
+        "limit": UnsubscribeLimit("50%"),
         "replacement": "create-first",
         "probe": "auto",
         "location": HERE,

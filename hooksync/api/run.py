@@ -52,7 +52,7 @@ from hooksync.reconcile.plan import (
     not_begun,
     without_unreviewed,
 )
-from hooksync.reconcile.refusals import run_reasons, step_warnings
+from hooksync.reconcile.refusals import run_reasons
 from hooksync.reconcile.run import Planner, Run, challenge_receivers
 from hooksync.reconcile.undeclared import in_state_alone, no_longer_declared
 from hooksync.service.client import Preservica
@@ -425,7 +425,6 @@ def _with_tenancies(inputs: Inputs, run: Run, plan: Plan, tenancies: TenancyPlan
     for tenancy in tenancies:
         warnings += tenancy.warnings
     warnings += [item.problem for item in found if not item.is_refused]
-    warnings += step_warnings(plan, inputs.options)
     is_interrupted = inputs.context.stop.is_set() and not run.failures
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)), is_interrupted=is_interrupted)
 

@@ -309,7 +309,7 @@ class _TenancyReader:
                 settings[name] = frozenset(fields[name])
         limit = fields.get("limits", YamlMap()).get("unsubscribe")
         if limit is not None:
-            settings["limit"] = model.UnsubscribeLimit.read(limit)
+            settings["limit"] = model.UnsubscribeLimit(limit)
         if "credentials" in fields:
             login = fields["credentials"]
             refs = {}

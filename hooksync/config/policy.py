@@ -100,7 +100,7 @@ class Policy(Record):
         for field in MOST:
             if field + suffix in data:
                 place = self._place(field + suffix, name)
-                limits[field] = UnsubscribeLimit.read(data[field + suffix], place)
+                limits[field] = UnsubscribeLimit(data[field + suffix], place)
         return limits
 
     def rules_for(self, name: str) -> Rules:

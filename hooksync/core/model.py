@@ -9,6 +9,7 @@ import re
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from fnmatch import fnmatchcase
+from math import ceil, inf
 from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
 from hooksync.core.record import Record, Shown
@@ -371,24 +372,25 @@ MOST = ("max_unsubscribe", "max_move", "max_resubscribe")
 
 
 class UnsubscribeLimit(Record):
-    """How many subscriptions a plan may remove or replace: a share of the owned ones, or a number.
+    """How many subscriptions a plan may remove or replace."""
 
-    Either `percent` or `number` is set.
-    """
-
-    percent: float | None = None
-    number: int | None = None
+    written: str | int  # as in hooks files and policies: a share of the owned ones, or a number
     policy: str = ""  # path and line of the policy that sets it; "": no policy does
 
-    @classmethod
-    def read(cls, written: str | int, policy: str = "") -> UnsubscribeLimit:
-        """Make a limit from its form in hooks files and policies: `50%` or 3."""
-        if isinstance(written, int):
-            return cls(number=written, policy=policy)
-        return cls(percent=float(written.removesuffix("%")), policy=policy)
+    def most(self, owned: int) -> float:
+        """Return the highest number that is allowed.
+
+        Numbers that reach a share exceed it, but one is within every share above 0%.
+        """
+        if isinstance(self.written, int):
+            return self.written
+        percent = float(self.written.removesuffix("%"))
+        if percent == 100:
+            return inf
+        return max(1, ceil(owned * percent / 100) - 1) if percent else 0
 
     def __str__(self) -> str:
-        return f"{self.percent:g}%" if self.percent is not None else str(self.number)
+        return f"{self.written}"
 
 
 class PlainSettings(Record, kw_only=True):
@@ -403,7 +405,7 @@ class PlainSettings(Record, kw_only=True):
     # the undeclared live subscriptions that hooksync may remove; a set: those under these prefixes
     owns: Owns = "made"
     protect: frozenset[str] = frozenset()  # prefixes of URLs that hooksync never touches
-    limit: UnsubscribeLimit = UnsubscribeLimit(percent=50)
+    limit: UnsubscribeLimit = UnsubscribeLimit("50%")
     replacement: Replacement = "create-first"
     probe: Probe = "auto"
 

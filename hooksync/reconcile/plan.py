@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 
 from hooksync import __version__
@@ -407,18 +406,16 @@ def not_begun(plan: TenancyPlan) -> TenancyPlan:
 
 
 def with_held(
-    plan: TenancyPlan,
-    refusals: Mapping[str, Problem],
-    errors: Mapping[str, Problem] = MappingProxyType({}),
+    plan: TenancyPlan, problems: Mapping[str, Problem], *, is_error: bool = False
 ) -> TenancyPlan:
-    """Hold addresses. `refusals`, `errors`: by address."""
+    """Hold addresses. `problems`: why, by address. `is_error`: they are no refusals."""
     steps = []
     for step in plan.steps:
-        address = step.address or ""
-        if address in refusals:
-            step = replace(step, refusals=(*step.refusals, refusals[address]))
-        if address in errors:
-            step = replace(step, errors=(*step.errors, errors[address]))
+        problem = problems.get(step.address or "")
+        if problem and is_error:
+            step = replace(step, errors=(*step.errors, problem))
+        elif problem:
+            step = replace(step, refusals=(*step.refusals, problem))
         steps.append(step)
     return replace(plan, steps=tuple(steps))
 

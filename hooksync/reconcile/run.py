@@ -8,7 +8,7 @@ api/run.py opens runs.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -37,7 +37,7 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import Record, field, replace
 from hooksync.core.signing import is_same
-from hooksync.reconcile.diff import Comparison, empty_plan, is_owned, pair
+from hooksync.reconcile.diff import Comparison, empty_plan, pair
 from hooksync.reconcile.plan import (
     IN_PROGRESS,
     NEEDS_DECLARED,
@@ -48,16 +48,7 @@ from hooksync.reconcile.plan import (
     TenancyPlans,
     with_held,
 )
-from hooksync.reconcile.refusals import (
-    emptied,
-    hold_unproven,
-    judge_ids,
-    limit_reasons,
-    policy_reasons,
-    raised_limit,
-    refuse_paused,
-    wrong_removals,
-)
+from hooksync.reconcile.refusals import hold_unproven, judged
 from hooksync.service.challenges import ProbeTarget, probe_all
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller
@@ -117,18 +108,18 @@ class Planner(Record):
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
         comparisons = {comparison.tenancy.name: comparison for comparison in self.compare(fetched)}
         plans = []
-        tried = {}
-        recorded = set()
+        tried: set[str] = set()
         for item in fetched:
             plan = empty_plan(item.tenancy, item.errors, item.refusals)
             if comparison := comparisons.get(plan.name):
-                plan = self._judged(comparison)
-                plan, tried[plan.name] = _with_attempts(comparison, plan, self.running)
-                if comparison.history.records.subscriptions:
-                    recorded.add(plan.name)
+                plan = _beside_run(comparison.plan(), comparison.history, self.running)
+                plan, often = _with_attempts(comparison, judged(comparison, plan), self.running)
+                tried |= often
             plans.append(plan)
+        if self.place is None:
+            return plans
         is_empty = not (self.state and self.state.addresses)
-        return hold_unproven(plans, tried, self.flags, recorded=recorded, is_empty=is_empty)
+        return hold_unproven(plans, comparisons, tried, self.flags, is_empty=is_empty)
 
     def compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
         """Pair what is declared and live in each tenancy, and derive the keys of all secrets.
@@ -186,32 +177,6 @@ class Planner(Record):
             item.tenancy, live, self.selection, history, pairs, self.ring, tagged, secrets, no_value
         )
 
-    def _judged(self, comparison: Comparison) -> TenancyPlan:
-        """Plan a tenancy, and list why the plan may not be carried out."""
-        tenancy = comparison.tenancy
-        history = comparison.history
-        plan = _beside_run(comparison.plan(), history, self.running)
-        owned = len({live.key for live in comparison.live if is_owned(tenancy, live, history)})
-        over_limit = limit_reasons(plan, tenancy, owned)
-        refusals = [*over_limit]
-        refusals += policy_reasons(plan, tenancy, owned)
-        named = self.selection.remove
-        if named:
-            return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
-        wrong, ignored = judge_ids(comparison)
-        warnings = (
-            *emptied(plan, (self.state or NO_STATE).of(tenancy.key)),
-            *ignored,
-            *raised_limit(tenancy, owned),
-        )
-        plan = replace(
-            plan, refusals=tuple(refusals), over_limit=tuple(over_limit), warnings=warnings
-        )
-        plan = with_held(plan, {}, wrong)
-        if not history.has_state:
-            return plan
-        return refuse_paused(plan, tenancy, self.flags, is_trusted=history.is_trusted)
-
 
 def wanted_identities(tenancy: Tenancy, url_salt: str, plan: TenancyPlan) -> dict[str, bool]:
     """Return the identities that are declared and not paused, and whether each is as declared.
@@ -253,7 +218,7 @@ def _without_run(records: TenancyRecords, run: int) -> TenancyRecords:
 
 def _with_attempts(
     comparison: Comparison, plan: TenancyPlan, running: int
-) -> tuple[TenancyPlan, Container[str]]:
+) -> tuple[TenancyPlan, set[str]]:
     """Fill in the attempts that no list shows. Those of a running run do not count.
 
     Also returns the addresses under which too many attempts that somebody needs are open.
@@ -261,7 +226,7 @@ def _with_attempts(
     history = comparison.history
     records = _without_run(history.records, running)
     if not records.attempts or comparison.tenancy.is_handed_over:
-        return plan, ()
+        return plan, set()
     declared = declared_by_identity(comparison.tenancy, history.url_salt)
     wanted = wanted_identities(comparison.tenancy, history.url_salt, plan)
     needless = needless_attempts(records, history.shown, wanted)
@@ -277,6 +242,10 @@ def _with_attempts(
         if attempt.id not in history.shown:
             hidden.add(address)
     plan = replace(plan, open_attempts=tuple(sorted(hidden)), idle_attempts=tuple(sorted(idle)))
+    if hidden:
+        what = f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}"
+        problem = Problem(what, "apply again: it waits for the list, and then continues")
+        plan = replace(plan, warnings=(*plan.warnings, problem))
     return plan, {address for address, number in numbers.items() if number >= MOST_OPEN}
 
 

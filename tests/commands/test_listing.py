@@ -184,7 +184,7 @@ def test_a_plan_that_apply_would_refuse_is_shown_with_the_reason(place: Place) -
     (place.folder / "plan.json").write_text(planned.out)
     run = shown(place)
     assert (planned.code, run.code) == (3, 3)
-    assert "prod: would unsubscribe all it owns (1)" in run.err
+    assert "prod: would unsubscribe 1 of the 1 it owns: none is declared" in run.err
     assert "-   not declared" in run.out
 
 

@@ -73,7 +73,7 @@ def test_an_omitted_setting_has_its_default() -> None:
         credentials=CredentialRefs(),
         owns="made",
         protect=frozenset(),
-        limit=UnsubscribeLimit(percent=50),
+        limit=UnsubscribeLimit("50%"),
         replacement="create-first",
         probe="auto",
     )
@@ -110,7 +110,7 @@ tenancies:
     assert settings.allow_http
     assert settings.credentials.username == SecretRef("file", "secrets/name", base="")
     assert settings.owns == {"https://h/api", "https://h/b"}
-    assert settings.limit == UnsubscribeLimit(percent=12.5)
+    assert settings.limit == UnsubscribeLimit("12.5%")
     assert (settings.replacement, settings.probe) == ("remove-first", "never")
 
 
@@ -159,11 +159,11 @@ tenancies:
 
 def test_settings_of_a_tenancy_may_be_defaults() -> None:
     plain, own = read(SETTINGS)
-    assert (plain.owns, plain.limit) == ("none", UnsubscribeLimit(number=3))
+    assert (plain.owns, plain.limit) == ("none", UnsubscribeLimit(3))
     assert (plain.probe, plain.replacement, plain.allow_http) == ("require", "remove-first", True)
     assert (own.owns, own.limit, own.probe, own.allow_http) == (
         "all",
-        UnsubscribeLimit(percent=10),
+        UnsubscribeLimit("10%"),
         "require",
         False,
     )

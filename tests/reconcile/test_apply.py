@@ -207,7 +207,7 @@ def test_what_one_wait_did_not_show_is_not_awaited_again() -> None:
 @pytest.mark.parametrize("script", [LIE, ("after", rejected(403)), lost(), rejected(403)])
 def test_a_removal_is_done_if_the_list_no_longer_shows_the_subscription(script: object) -> None:
     service = FakeService.holding([GONE], on_unsubscribe=deque([script]))
-    tenant = Tenant(tenancy(limit=UnsubscribeLimit(percent=100)), service)
+    tenant = Tenant(tenancy(limit=UnsubscribeLimit("100%")), service)
     outcome = tenant.apply()
     is_refused = isinstance(script, HooksyncError) and "403" in script.summary
     if "gone" not in tenant.service.live:

@@ -48,17 +48,17 @@ def reasons(limit: UnsubscribeLimit, removed: int, kept: int, **settings: object
 @pytest.mark.parametrize(
     ("limit", "removed", "kept", "is_refused"),
     [
-        (UnsubscribeLimit(percent=50), 1, 1, False),
-        (UnsubscribeLimit(percent=50), 2, 3, False),
-        (UnsubscribeLimit(percent=50), 2, 2, True),  # a plan that reaches the share is refused
-        (UnsubscribeLimit(percent=50), 3, 2, True),
-        (UnsubscribeLimit(percent=10), 1, 1, False),  # one removal is within every share above 0%
-        (UnsubscribeLimit(percent=10), 2, 8, True),
-        (UnsubscribeLimit(percent=100), 9, 1, False),
-        (UnsubscribeLimit(percent=0), 1, 9, True),
-        (UnsubscribeLimit(number=0), 1, 9, True),
-        (UnsubscribeLimit(number=2), 2, 1, False),
-        (UnsubscribeLimit(number=2), 3, 9, True),
+        (UnsubscribeLimit("50%"), 1, 1, False),
+        (UnsubscribeLimit("50%"), 2, 3, False),
+        (UnsubscribeLimit("50%"), 2, 2, True),  # a plan that reaches the share is refused
+        (UnsubscribeLimit("50%"), 3, 2, True),
+        (UnsubscribeLimit("10%"), 1, 1, False),  # one removal is within every share above 0%
+        (UnsubscribeLimit("10%"), 2, 8, True),
+        (UnsubscribeLimit("100%"), 9, 1, False),
+        (UnsubscribeLimit("0%"), 1, 9, True),
+        (UnsubscribeLimit(0), 1, 9, True),
+        (UnsubscribeLimit(2), 2, 1, False),
+        (UnsubscribeLimit(2), 3, 9, True),
     ],
 )
 def test_a_plan_that_reaches_the_share_or_exceeds_the_number_is_refused(
@@ -89,7 +89,7 @@ def test_a_list_of_many_addresses_ends_with_the_number_of_the_others() -> None:
 
 
 def test_the_reason_of_a_refusal_gives_the_numbers() -> None:
-    [reason] = reasons(UnsubscribeLimit(percent=12.5), 3, 2)
+    [reason] = reasons(UnsubscribeLimit("12.5%"), 3, 2)
     assert reason == "prod: would unsubscribe 3 of the 5 it owns: limits.unsubscribe is 12.5%"
 
 
@@ -103,8 +103,8 @@ def test_each_refusal_has_a_place_and_a_fix_that_names_owns_before_the_limit() -
 
 @pytest.mark.parametrize("removed", [1, 2])
 def test_a_plan_that_removes_all_while_none_is_declared_is_refused(removed: int) -> None:
-    said = f"prod: would unsubscribe all it owns ({removed}), since none is declared"
-    assert reasons(UnsubscribeLimit(number=5), removed, 0) == [said]
+    said = f"prod: would unsubscribe {removed} of the {removed} it owns: none is declared"
+    assert reasons(UnsubscribeLimit(5), removed, 0) == [said]
 
 
 def test_one_command_names_the_tenancies_with_the_same_problem_and_no_other() -> None:
@@ -121,8 +121,7 @@ def test_one_command_names_the_tenancies_with_the_same_problem_and_no_other() ->
     [replacing] = [fix for fix in set(fixes) if "--adopt" not in fix]
     assert replacing.startswith("`hooksync apply --replace t07/catalogue/MOVED`")
     [adopting] = set(fixes) - {replacing}
-    assert "`hooksync apply --adopt '*/*'` if" in adopting  # adopts no secret that is not unknown
-    assert adopting.count("--replace t") == 39
+    assert (adopting.count("--adopt t"), adopting.count("--replace t")) == (39, 39)
     assert "t07" not in adopting
 
 
@@ -138,12 +137,12 @@ def test_one_glob_names_many_addresses_if_they_are_all_of_a_tenancy() -> None:
 
 @pytest.mark.parametrize("removed", [1, 2, 5])
 def test_a_limit_of_100_percent_lets_a_plan_empty_a_tenancy(removed: int) -> None:
-    assert reasons(UnsubscribeLimit(percent=100), removed, 0) == []
+    assert reasons(UnsubscribeLimit("100%"), removed, 0) == []
 
 
 def test_duplicates_replacements_and_unselected_subscriptions_do_not_count_as_removals() -> None:
     there = [live(str(number)) for number in range(9)]
-    owner = tenancy(ONE, limit=UnsubscribeLimit(number=0))
+    owner = tenancy(ONE, limit=UnsubscribeLimit(0))
     assert planned(owner, there, options=Selection(replace=("*",))).refusals == ()
     gone = declared("https://hooks.example.org/gone", name="gone")
     there = [live("1"), live("2", gone.url.full)]

@@ -147,12 +147,12 @@ def test_only_the_number_exceeds_the_limit(place: Place, answer: str, code: int,
 @pytest.mark.parametrize(
     ("limit", "is_raised"),
     [
-        (UnsubscribeLimit(percent=50), False),
-        (UnsubscribeLimit(percent=20), False),
-        (UnsubscribeLimit(percent=51), True),
-        (UnsubscribeLimit(percent=100), True),
-        (UnsubscribeLimit(number=1), False),
-        (UnsubscribeLimit(number=2), True),
+        (UnsubscribeLimit("50%"), False),
+        (UnsubscribeLimit("20%"), False),
+        (UnsubscribeLimit("51%"), True),
+        (UnsubscribeLimit("100%"), True),
+        (UnsubscribeLimit(1), False),
+        (UnsubscribeLimit(2), True),
     ],
 )
 def test_a_plan_says_so_while_the_limit_is_above_the_default(
@@ -227,7 +227,7 @@ def test_pausing_counts_for_the_limit_of_a_policy_only() -> None:
     there = [live(one.name, one.url.full) for one in wanted]
     records = [made(one.name, one) for one in wanted]
     assert planned(tenancy(*wanted), there, *records).refusals == ()
-    ceilings = {"max_unsubscribe": UnsubscribeLimit(number=2, policy="policy.yaml:9")}
+    ceilings = {"max_unsubscribe": UnsubscribeLimit(2, policy="policy.yaml:9")}
     [problem] = planned(tenancy(*wanted, ceilings=ceilings), there, *records).refusals
     assert "max_unsubscribe: 2" in problem.what
 
@@ -253,8 +253,7 @@ def test_a_policy_limits_removals_moves_and_replacements_apart(
     refused: str,
 ) -> None:
     ceilings = {
-        field: UnsubscribeLimit(number=number, policy="policy.yaml:9")
-        for field, number in limits.items()
+        field: UnsubscribeLimit(number, policy="policy.yaml:9") for field, number in limits.items()
     }
     owner = tenancy(wanted, ceilings=ceilings)
     plan = planned(owner, [live("a")], made("a", ONE), options=Selection(**flags))
@@ -317,7 +316,7 @@ def test_remove_takes_only_the_ids_that_it_names() -> None:
 def test_remove_takes_the_last_subscription_if_the_policy_allows_that_number() -> None:
     options = Selection(remove=("a",))
     for number, is_refused in ((1, False), (0, True)):
-        ceilings = {"max_unsubscribe": UnsubscribeLimit(number=number, policy="policy.yaml:9")}
+        ceilings = {"max_unsubscribe": UnsubscribeLimit(number, policy="policy.yaml:9")}
         plan = planned(tenancy(ceilings=ceilings), [live("a")], made("a", ONE), options=options)
         assert bool(plan.refusals) is is_refused
 

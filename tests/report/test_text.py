@@ -10,14 +10,12 @@ import jsonschema
 import pytest
 
 from hooksync.core.errors import Problem
-from hooksync.core.flags import NO_FLAGS
 from hooksync.core.model import HookUrl, Notes, SecretRef, Trigger
 from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.schema import read_schema
 from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Outcome, Plan, ReasonCode, Selection, TenancyPlan
-from hooksync.reconcile.refusals import step_warnings
 from hooksync.render.html import html
 from hooksync.render.markdown import in_markdown, markdown
 from hooksync.render.renderers import plan_json
@@ -294,7 +292,7 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
         "      url                  https://hooks.example.org/a\n\n"
         "Not as declared: 1 subscription left alone; 1 unchanged.\n"
     )
-    [warning] = step_warnings(replace(shown, state="s"), NO_FLAGS)
+    [warning] = shown.tenancies[0].warnings
     assert "prod/catalogue/MOVED as 22222222222222222222222222222222" in warning.what
     assert "`hooksync remove 22222222222222222222222222222222`" in warning.fix
     assert shown.differs

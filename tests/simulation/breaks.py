@@ -151,8 +151,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "hold too little",
         "reconcile/plan.py",
-        "        if address in refusals:\n",
-        "        if address in refusals and not step.creates:\n",
+        "        elif problem:\n",
+        "        elif problem and not step.creates:\n",
         begin=None,
     ),
     Break(

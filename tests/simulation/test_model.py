@@ -132,7 +132,7 @@ def declare(wanted: Iterable[Wanted]) -> Tenancy:
     for want in wanted:
         secret = SecretRef("env", want.secret)
         subscriptions.append(declared(url_of(want.identity), name=want.address, secret=secret))
-    return tenancy(*subscriptions, owns="made", limit=UnsubscribeLimit(number=1000))
+    return tenancy(*subscriptions, owns="made", limit=UnsubscribeLimit(1000))
 
 
 class Engine(Tenant):
