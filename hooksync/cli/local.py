@@ -21,7 +21,7 @@ from hooksync.api.options import CallOptions
 from hooksync.commands.receiving import SECRETS, find_secrets, open_receiver, receiver_at
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, FileError, Problem, StartError, UsageError
+from hooksync.core.errors import ExitCode, Problem, StartError, UsageError
 from hooksync.core.flags import OUTPUT, CommandOptions, flag, number_between
 from hooksync.core.model import SecretRef, Variables
 from hooksync.core.urls import masked_url
@@ -239,8 +239,8 @@ def _start(
     lines += [f"receiver {server.url(name)}" for name in named]
     hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
     exports = hooks.with_suffix(".env")
-    _create(exports, _exports(box.url, account, named), context)
-    _create(hooks, _hooks(server, named), context)
+    context.output.create_file(str(exports), _exports(box.url, account, named), 0o600)
+    context.output.create_file(str(hooks), _hooks(server, named), 0o600)
     lines += ["", _SECOND_TERMINAL, "", f"export HOOKSYNC_FILE={shlex.quote(str(hooks))}"]
     return "\n".join([*lines, f". {shlex.quote(str(exports))}\n"])
 
@@ -269,12 +269,3 @@ def _hooks(server: ReceiverServer, named: ReceiverSecrets) -> str:
         secret: {{env: {variable}}}
 """
     return text
-
-
-def _create(path: Path, text: str, context: Context) -> None:
-    """Write a file that only this user can read. Raises FileError if it exists."""
-    try:
-        context.output.create_file(str(path), text, mode=0o600)
-    except FileExistsError:
-        fix = "leave out --write-hooks to keep it, or name a different file"
-        raise FileError(Problem(f"{path} exists already", fix)) from None

@@ -196,7 +196,8 @@ def add_flag(add: Callable[..., argparse.Action], field: str, flag: Flag) -> arg
     else:
         settings |= {"action": "store_const", "const": not flag.default}
     if "..." in flag.form:
-        settings["nargs"] = "+" if flag.default is REQUIRED else "*"
+        nargs = "+" if flag.default is REQUIRED else "*"
+        settings |= {"action": "extend", "nargs": nargs}
     elif flag.takes_several:
         settings["action"] = "append"
     elif not flag.names and flag.default is not REQUIRED:

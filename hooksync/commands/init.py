@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from hooksync.api.options import LogInOptions, RunOptions
@@ -31,6 +30,7 @@ from hooksync.core.errors import (
 from hooksync.core.flags import flag
 from hooksync.core.git import takes_file
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Location
+from hooksync.core.output import taken
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape
 from hooksync.core.urls import (
@@ -54,9 +54,6 @@ _NAME = re.compile("[A-Za-z0-9_-]+")  # the pattern of a name in the schema
 _LONGEST = 60  # characters of a name, without the number that makes it unique
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
 _PORT = re.compile(":[0-9]*$")
-_MASK = "***"
-# a masked part of a URL, with its name, which is searched from its beginning alone: in linear time
-_HIDDEN = re.compile(r"(?:(?<![^/?&;=])([^/?&;=]+)=)?\*\*\*")
 
 _HEAD = """\
 # yaml-language-server: $schema=./hooks.schema.json
@@ -86,8 +83,7 @@ _OTHERS = """\
 
 Section = dict[str, object]  # as in the file
 Entries = dict[str, Section]  # by name
-# variables, what each is, and the value of one that is a part of a URL
-Needs = dict[str, tuple[str, str]]
+Needs = dict[str, str]  # variables, with the value of one that is a part of a URL
 
 
 class InitOptions(LogInOptions):
@@ -123,7 +119,7 @@ class InitOptions(LogInOptions):
 def init(options: InitOptions, context: Context) -> ExitCode:
     """Write a first hooks file. Raises FileError if it exists already."""
     if options.path != "-" and os.path.lexists(options.path):  # before any call to Preservica
-        raise FileError(_exists(options.path))
+        raise FileError(taken(options.path))
     if options.name and not _NAME.fullmatch(options.name):
         raise UsageError(Problem(f'"{options.name}" is no name', "write letters, digits, - and _"))
     if options.from_live is not None:
@@ -146,41 +142,28 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
         fix = f"write {os.path.basename(key_file)} into .gitignore, or leave out --env-file"
         raise FileError(Problem(f"Git tracks {key_file} or would add it, and keys are secret", fix))
     plan = _read_live(options, context)
-    problems = []
     for prefix in prefixes:
         if not any(owns_url(frozenset([prefix]), hook.url.full) for hook in plan.live):
-            fix = (
-                "write a URL such as https://fn.example.net/api (--file names the file to write):"
-                " `hooksync init --from-live --file -` prints what is live"
-            )
-            problems.append(Problem(f"no live subscription is under {prefix}", fix))
-    if problems:
-        raise UsageError(*problems)
-    name = options.name or slug(plan.tenant or "", plan.name).lower()
-    draft = Draft(name, plan.live, prefixes)
+            fix = "`hooksync init --from-live --file -` prints what is live"
+            raise UsageError(Problem(f"no live subscription is under {prefix}", fix))
+    draft = Draft(options.name or slug(plan.tenant or "", plan.name).lower(), plan.live, prefixes)
     _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
     context.terminal.warn(*draft.warnings)
-    _report_needs(draft.needs, key_file, context)
-    return ExitCode.DONE
-
-
-def _report_needs(needs: Needs, key_file: str, context: Context) -> None:
-    """Add the keys of URLs to a file of variables, if one is named, and name what is to be set."""
     added = []
-    unset = []
-    width = max(map(len, needs), default=0)
-    for variable, (what, value) in needs.items():
+    unset = ""
+    for variable, value in draft.needs.items():
         if key_file and value:
             quoted = value.replace("\\", "\\\\").replace("'", "\\'")  # as python-dotenv reads it
             added.append(f"export {variable}='{quoted}'\n")
         else:
-            unset.append(f"  {variable:{width}}  {what}")
+            unset += f"\n  {variable}"
     if added:
         context.output.add_variables(key_file, "".join(added))
         number = pluralised(len(added), "variable")
         context.terminal.message(f"added {number} of URLs to {printable(key_file)}")
     if unset:
-        context.terminal.message("\n".join((_VARIABLES, *unset)))
+        context.terminal.message(_VARIABLES + unset)
+    return ExitCode.DONE
 
 
 def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
@@ -209,20 +192,12 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     return plan
 
 
-def _exists(path: str) -> Problem:
-    fix = "name a different file: hooksync init --file PATH"
-    return Problem(f"{path} exists already, and was left as it is", fix)
-
-
 def _write(path: str, text: str, context: Context, mode: int = 0o644) -> None:
-    """Print a text, or write it to a new file. Raises FileError if the file exists."""
+    """Print a text, or write it to a new file."""
     if path == "-":
         context.terminal.result(text)
         return
-    try:
-        context.output.create_file(path, text, mode)
-    except FileExistsError as error:
-        raise FileError(_exists(path)) from error
+    context.output.create_file(path, text, mode)
     context.terminal.result(f"wrote {printable(path)}\n")
 
 
@@ -241,34 +216,33 @@ class Draft:
         self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
         # names of entries and variables that are in use, case-folded
         self._taken = {name.casefold() for name in PYPRESERVICA.values()}
-        for _, group in groupby(self._declarable(live), _url_and_content):
-            several = [*group]
+        keys = set()
+        groups: dict[object, list[LiveSubscription]] = {}  # by what an entry has in common
+        # the list is in no fixed order
+        for item in sorted(
+            live, key=lambda item: (item.url.identity, str(item.content), item.trigger)
+        ):
+            if fault := url_fault(item.url.full):
+                self._leave_out(item, f"its URL {fault}")
+            elif not _DECLARABLE.fullmatch(item.trigger):
+                self._leave_out(item, "a hooks file cannot hold the name of its trigger")
+            elif item.key in keys:
+                self._leave_out(item, "it is live more than once, and in the file once")
+            else:
+                groups.setdefault((item.url.identity, str(item.content)), []).append(item)
+            keys.add(item.key)
+        for several in groups.values():
             if not prefixes or owns_url(frozenset(prefixes), several[0].url.full):
-                self.triggers.update(str(subscription.trigger) for subscription in several)
+                self.triggers.update(str(item.trigger) for item in several)
                 self._add_entry(several, self.entries, self.needs)
             else:
                 self._add_entry(several, self.others, {})  # nobody has to set its variables
 
-    def _declarable(self, live: Iterable[LiveSubscription]) -> Iterator[LiveSubscription]:
-        """Yield what a file can declare, and warn of each subscription that is left out."""
-        keys = set()
-        # the list is in no fixed order
-        for subscription in sorted(live, key=lambda item: (_url_and_content(item), item.trigger)):
-            fault = ""
-            if url_problem := url_fault(subscription.url.full):
-                fault = f"its URL {url_problem}"
-            elif not _DECLARABLE.fullmatch(subscription.trigger):
-                fault = "a hooks file cannot hold the name of its trigger"
-            elif subscription.key in keys:
-                fault = "it is live more than once, and in the file once"
-            keys.add(subscription.key)
-            if not fault:
-                yield subscription
-                continue
-            shown = f"{subscription.url.shown} {subscription.trigger.shown}"
-            what = printable(f"{self.tenancy}: {shown} is left out: {fault}")
-            fix = "nothing, if it is not yours: with `owns: made`, hooksync leaves it alone"
-            self.warnings.append(Problem(what, fix))
+    def _leave_out(self, item: LiveSubscription, fault: str) -> None:
+        shown = f"{item.url.shown} {item.trigger.shown}"
+        what = printable(f"{self.tenancy}: {shown} is left out: {fault}")
+        fix = "nothing, if it is not yours: with `owns: made`, hooksync leaves it alone"
+        self.warnings.append(Problem(what, fix))
 
     def _add_entry(self, live: Sequence[LiveSubscription], entries: Entries, needs: Needs) -> None:
         """Add the entry of subscriptions with the same URL and content."""
@@ -276,40 +250,30 @@ class Draft:
         _, host, tail = split_url(normal_url(url.shown))
         named = slug(_PORT.sub("", host) + tail.partition("?")[0], "hook")
         name = self._unique(named, "-")
-        secret = self._need(needs, name, "the secret", "", "secret")
-        triggers = sorted(subscription.trigger.short for subscription in live)
+
+        def variable(key: str, value: str) -> str:
+            """Put a variable in the place of a part of the URL that may be a key."""
+            return f"${{{self._need(needs, value.replace('$$', '$'), name, 'url', key)}}}"
+
+        secret = self._need(needs, "", name, "secret")
         entry: Section = {
-            "url": self._write_url(needs, name, url.full),
-            "triggers": triggers,
+            "url": masked_url(escape(url.full), variable),
+            "triggers": sorted(item.trigger.short for item in live),
             "secret": {"env": secret},
-            "adopt": [subscription.id for subscription in live],
+            "adopt": [item.id for item in live],
         }
         for field, value in live[0].content.items():
             if value is not None:  # the service reports it
                 entry[field] = value
         entries[name] = entry
 
-    def _write_url(self, needs: Needs, name: str, url: str) -> str:
-        """Write a URL with variables instead of what may be a key."""
-        masked = masked_url(url)
-        values = iter(_hidden_values(masked, url))
-
-        def variable(hidden: re.Match[str]) -> str:
-            """Put a variable in the place of a part of the URL that may be a key."""
-            key = hidden[1] or ""
-            what = f'the value of "{printable(key)}" in the URL' if key else "a part of the URL"
-            needed = self._need(needs, name, what, next(values, ""), "url", key)
-            return f"{hidden[0].removesuffix(_MASK)}${{{needed}}}"
-
-        return _HIDDEN.sub(variable, escape(masked))
-
-    def _need(self, needs: Needs, name: str, what: str, value: str, *words: str) -> str:
-        """Add a variable for a part of the entry `name`. Returns its name."""
-        written = _NOT_A_WORD.sub("_", "_".join((name, *words))).strip("_").upper()
+    def _need(self, needs: Needs, value: str, *words: str) -> str:
+        """Add a variable, named by words. Returns its name."""
+        written = _NOT_A_WORD.sub("_", "_".join(words)).strip("_").upper()
         if not written[:1].isalpha():
             written = f"HOOK_{written}".rstrip("_")
         variable = self._unique(written, "_")
-        needs[variable] = (f"{what} of {self.tenancy}/{name}", value)
+        needs[variable] = value
         return variable
 
     def _unique(self, name: str, separator: str) -> str:
@@ -331,8 +295,7 @@ class Draft:
         settings: Section = {"server": escape(server)}
         if tenant:
             settings["tenant"] = escape(tenant)
-        settings["owns"] = "made"
-        settings["subscriptions"] = self.entries
+        settings |= {"owns": "made", "subscriptions": self.entries}
         document["tenancies"] = {self.tenancy: settings}
         text = write_yaml(document).replace("\n    owns: made\n", _OWNS, 1)
         text = text.replace("\n    subscriptions: {}\n", _NOTHING)
@@ -340,25 +303,6 @@ class Draft:
             lines = write_yaml(self.others).splitlines()
             text += _OTHERS + "".join(f"      # {line}\n" for line in lines)
         return _HEAD + text
-
-
-def _url_and_content(subscription: LiveSubscription) -> tuple[str, str]:
-    """Return what the subscriptions of one entry have in common."""
-    return subscription.url.identity, str(subscription.content)
-
-
-def _hidden_values(masked: str, url: str) -> list[str]:
-    """Return what `***` hides in a URL; [] if the URL itself contains that."""
-    if _MASK in url:
-        return []
-    first, *literals = masked.split(_MASK)
-    position = len(first)
-    values = []
-    for literal in literals:  # each begins with a delimiter that no hidden value contains
-        end = url.index(literal, position) if literal else len(url)
-        values.append(url[position:end])
-        position = end + len(literal)
-    return values
 
 
 def slug(text: str, otherwise: str) -> str:

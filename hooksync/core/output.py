@@ -148,8 +148,8 @@ class Output:
     def create_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
         """Write a file that does not exist yet, or leave nothing.
 
-        Bytes are written unchanged. Raises FileExistsError if the name is taken, and FileError if
-        the text contains a secret, or for any other reason.
+        Bytes are written unchanged. Raises FileError if the name is taken, if the text contains a
+        secret, or for any other reason.
         """
         data = text.encode() if isinstance(text, str) else text
         self.checked(data.decode("utf-8", "replace"), path)
@@ -157,7 +157,7 @@ class Output:
             with open(os.open(path, _NEW_FILE, mode), "wb") as file:
                 file.write(data)
         except FileExistsError:
-            raise
+            raise FileError(taken(path)) from None
         except (OSError, ValueError) as error:
             with suppress(OSError, ValueError):
                 os.unlink(path)
@@ -244,6 +244,11 @@ def _in_json(found: re.Match[str]) -> str:
     if found[0] in "\r\t":  # they stand between tokens: no JSON string may contain them
         return ""
     return found[0] if is_visible(found[0]) else json.dumps(found[0])[1:-1]
+
+
+def taken(path: str) -> Problem:
+    """Report that a new file has the name of an existing one."""
+    return Problem(f"{path} exists already, and was left as it is", "name a different file")
 
 
 def _unwritable(path: str, error: OSError | ValueError) -> Problem:
