@@ -109,10 +109,6 @@ class InvalidDocument(Exception):
     """
 
 
-class NewerDocument(InvalidDocument):
-    """A newer hooksync wrote the document."""
-
-
 class Refused(HooksyncError):
     """hooksync refuses to do something, and did none of it."""
 

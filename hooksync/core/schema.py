@@ -3,9 +3,9 @@
 The schemas are the source of truth of every format: no code repeats what a schema can express.
 
 `is_certain_to_fit` makes a type of a schema, and msgspec checks data against the type. This takes
-less than a microsecond a field. If msgspec refuses a file that people write, jsonschema decides, in
-`config/checked_yaml.py`. For a state, msgspec decides, and jsonschema finds the place to report. No
-message of theirs is used, because it quotes the data, which may be secret.
+less than a microsecond a field. For a state, this decides. If it refuses a file that people write,
+jsonschema decides, in `config/checked_yaml.py`. No message of theirs is used, because it quotes the
+data, which may be secret.
 
 The checks are strict: 1.0 is not an integer, and true is not 1.
 """
@@ -24,7 +24,7 @@ import msgspec
 import msgspec.json
 from msgspec import UNSET, Meta, Struct, defstruct
 
-from hooksync.core.errors import FileError, InvalidDocument, NewerDocument, Problem
+from hooksync.core.errors import FileError, Problem
 from hooksync.core.redaction import cut
 
 Schema = Mapping[str, Any]
@@ -57,7 +57,7 @@ def read_schema(kind: SchemaKind) -> Schema:
 
 
 def is_certain_to_fit(kind: SchemaKind, data: object) -> bool:
-    """Whether data certainly fits a packaged schema. False: only jsonschema can tell.
+    """Whether data certainly fits a packaged schema. False: only jsonschema can tell why not.
 
     Raises FileError if the installation lacks the schema.
     """
@@ -70,26 +70,6 @@ def is_reference(written: object) -> bool:
     """Whether data is a valid reference to a secret, as in hooks files."""
     schema = read_schema("hooks")
     return _fits_type(_type_of(schema["$defs"]["reference"], schema), written)
-
-
-def check_state(document: Schema) -> Schema:
-    """Return the document of a state unchanged if it fits its schema.
-
-    Raises NewerDocument if only unknown fields are wrong with it, and otherwise InvalidDocument,
-    which names the first wrong place.
-    """
-    if _fits_type(_packaged_type("state"), document):
-        return document
-    problem: InvalidDocument = InvalidDocument("a number in the state is not valid")  # e.g. 1.0
-    for violation in find_violations(read_schema("state"), document):
-        if violation.validator != "additionalProperties":
-            place = ""
-            for key in violation.absolute_path:
-                place += f"[{key}]" if isinstance(key, int) else f".{key}"
-            raise InvalidDocument(f"{place.removeprefix('.') or 'the state'} is not valid")
-        what = "a newer hooksync wrote it: it has a field that this one does not know"
-        problem = NewerDocument(what)
-    raise problem
 
 
 def find_violations(schema: Schema, data: object) -> Iterator[Violation]:

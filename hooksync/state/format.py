@@ -12,10 +12,10 @@ import shlex
 from collections import Counter
 from typing import Any
 
-from hooksync.core.errors import InvalidDocument, NewerDocument, Problem, StateError
+from hooksync.core.errors import InvalidDocument, Problem, StateError
 from hooksync.core.model import KEY_VARIABLE, Location
 from hooksync.core.record import convert, to_builtins
-from hooksync.core.schema import check_state, quoted
+from hooksync.core.schema import is_certain_to_fit, quoted
 from hooksync.core.signing import PlanKey, is_same, parse_json
 from hooksync.state.model import State
 
@@ -23,8 +23,9 @@ STATE_FORMAT = "hooksync.state/1"
 _DOMAIN = b"hooksync.state/1 signature\n"
 
 _WAY_OUT = (
-    "restore an earlier one, from its history or a backup; or delete it: then apply with"
-    " `--adopt` if the receivers work, otherwise with `--replace`; a moved URL is not recognised"
+    "if a newer hooksync wrote it, upgrade; otherwise restore an earlier one, from its history or a"
+    " backup; or delete it: then apply with `--adopt` if the receivers work, otherwise with"
+    " `--replace`; a moved URL is not recognised"
 )
 
 _BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
@@ -42,11 +43,13 @@ def read_state(text: str, path: str) -> State:
     error, because it would be lost when hooksync writes the state again.
     """
     try:
-        state = convert(check_state(_parse(text, path)), State)
+        document = _parse(text, path)
+        if not is_certain_to_fit("state", document):
+            raise InvalidDocument(f"a field is not valid in {STATE_FORMAT}, or not known")
+        state = convert(document, State)
         _check_records(state)
     except InvalidDocument as error:
-        fix = "upgrade hooksync" if isinstance(error, NewerDocument) else _WAY_OUT
-        raise StateError(Problem(f"{path}: {error}", fix)) from None
+        raise StateError(Problem(f"{path}: {error}", _WAY_OUT)) from None
     return state
 
 
@@ -97,12 +100,10 @@ def _parse(text: str, path: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidDocument("not a state of hooksync: not a JSON object")
     found = str(document.get("format", ""))
-    if found == STATE_FORMAT:
-        return document
-    what = f"its format is {quoted(found)}, and this hooksync reads {STATE_FORMAT}"
-    if found.startswith("hooksync.state/") and found > STATE_FORMAT:
-        raise NewerDocument(f"a newer hooksync wrote it: {what}")
-    raise InvalidDocument(what)
+    if found != STATE_FORMAT:
+        what = f"its format is {quoted(found)}, and this hooksync reads {STATE_FORMAT}"
+        raise InvalidDocument(what)
+    return document
 
 
 def _check_records(state: State) -> None:

@@ -179,5 +179,5 @@ def test_a_state_with_an_unknown_field_is_refused_so_that_the_field_is_not_lost(
     part = document if name in ("", "tenancies", "salts") else document["tenancies"][0]
     part = part[name][0] if name else part
     part["news"] = 1
-    with pytest.raises(StateError, match="a newer hooksync wrote it"):
+    with pytest.raises(StateError, match="a newer hooksync wrote it, upgrade"):
         read_state(json.dumps(document), "hooks.state.json")
