@@ -23,13 +23,14 @@ from hooksync.core.flags import (
     number_between,
 )
 from hooksync.core.model import Globs, SecretRef, is_own
-from hooksync.core.schema import is_reference
+from hooksync.core.schema import is_certain_to_fit
 
 
 def reference(text: str) -> SecretRef:
     """Read the place of a secret. No error quotes `text`, because it may be the secret itself."""
     kind, _, name = text.partition(":")
-    if not is_reference({kind: name}):  # only some kinds are written as one text
+    document = {"version": 1, "defaults": {"secret": {kind: name}}}
+    if not is_certain_to_fit("hooks", document):  # only some kinds are written as one text
         fix = "name the place of the secret, never the secret itself"
         raise ArgumentTypeError(f"the value is neither env:NAME nor file:PATH: {fix}")
     if kind == "env" and is_own(name):

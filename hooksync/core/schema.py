@@ -56,20 +56,18 @@ def read_schema(kind: SchemaKind) -> Schema:
     return schema
 
 
-def is_certain_to_fit(kind: SchemaKind, data: object) -> bool:
+def is_certain_to_fit(kind: SchemaKind, data: Mapping[str, object]) -> bool:
     """Whether data certainly fits a packaged schema. False: only jsonschema can tell why not.
 
     Raises FileError if the installation lacks the schema.
     """
-    if kind == "hooks" and isinstance(data, dict):  # no type has names such as `x-common`
+    if kind == "hooks":  # no type has names such as `x-common`
         data = {name: value for name, value in data.items() if not name.startswith("x-")}
-    return _fits_type(_packaged_type(kind), data)
-
-
-def is_reference(written: object) -> bool:
-    """Whether data is a valid reference to a secret, as in hooks files."""
-    schema = read_schema("hooks")
-    return _fits_type(_type_of(schema["$defs"]["reference"], schema), written)
+    try:
+        msgspec.convert(data, _packaged_type(kind))
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def find_violations(schema: Schema, data: object) -> Iterator[Violation]:
@@ -90,28 +88,12 @@ def _packaged_type(kind: SchemaKind) -> Any:
     return _type_of(schema, schema)
 
 
-def _fits_type(kind: Any, data: object) -> bool:
-    try:
-        msgspec.convert(data, kind)
-    except msgspec.ValidationError:
-        return False
-    return True
-
-
-_PLAIN_TYPES = {
-    "string": str,
-    "integer": int,
-    "number": float,
-    "boolean": bool,
-    "null": None,
-    "any": Any,
-}
+_PLAIN_TYPES = {"string": str, "integer": int, "boolean": bool, "null": None}
 _LIMITS = {  # for each kind of data, the keywords that limit it, and msgspec's names for them
     "string": {"pattern": "pattern", "minLength": "min_length", "maxLength": "max_length"},
     "array": {"minItems": "min_length", "maxItems": "max_length"},
     "object": {"minProperties": "min_length", "maxProperties": "max_length"},
     "integer": {"minimum": "ge", "maximum": "le"},
-    "number": {"minimum": "ge", "maximum": "le"},
 }
 
 
@@ -127,29 +109,25 @@ def _type_of(schema: Schema, document: Schema) -> Any:
         return Literal[schema["const"]]
     if "enum" in schema:
         return Literal[tuple(schema["enum"])]
-    kinds = []
-    names = schema.get("type", "any")
-    for name in [names] if isinstance(names, str) else names:
-        kind = _type_of_kind(name, schema, document)
-        keywords = {} if isinstance(kind, type(Struct)) else _LIMITS.get(name, {})
-        limits = {}
-        for word, ours in keywords.items():
-            if word in schema:
-                limits[ours] = schema[word]
-        kinds.append(Annotated[kind, Meta(**limits)] if limits else kind)
-    return reduce(or_, kinds)
+    names = schema["type"]
+    kinds = [names] if isinstance(names, str) else names
+    return reduce(or_, (_type_of_kind(kind, schema, document) for kind in kinds))
 
 
 def _type_of_kind(kind: str, schema: Schema, document: Schema) -> Any:
-    """Make the type of one of the kinds of data that a schema allows, without its limits."""
-    if kind == "array":
-        return list[_type_of(schema["items"], document)]  # type: ignore[misc]
+    """Make the type of one of the kinds of data that a schema allows."""
     if kind == "object" and "properties" in schema:
         return _struct_of(schema, document)
-    if kind == "object":
+    if kind == "array":
+        made: Any = list[_type_of(schema["items"], document)]  # type: ignore[misc]
+    elif kind == "object":
         names = _type_of(schema["propertyNames"], document)
-        return dict[names, _type_of(schema["additionalProperties"], document)]  # type: ignore
-    return _PLAIN_TYPES[kind]
+        made = dict[names, _type_of(schema["additionalProperties"], document)]  # type: ignore
+    else:
+        made = _PLAIN_TYPES[kind]
+    keywords = _LIMITS.get(kind, {})
+    limits = {ours: schema[word] for word, ours in keywords.items() if word in schema}
+    return Annotated[made, Meta(**limits)]
 
 
 def _struct_of(schema: Schema, document: Schema) -> type[Struct]:
