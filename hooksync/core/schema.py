@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache, reduce
 from operator import or_
@@ -28,8 +28,6 @@ from hooksync.core.errors import FileError, Problem
 from hooksync.core.redaction import cut
 
 Schema = Mapping[str, Any]
-# an error of jsonschema; its message quotes the data, and is never used
-Violation = Any
 SchemaKind = Literal["hooks", "plan", "state", "policy", "notice", "error"]
 SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 
@@ -68,13 +66,6 @@ def is_certain_to_fit(kind: SchemaKind, data: Mapping[str, object]) -> bool:
     except msgspec.ValidationError:
         return False
     return True
-
-
-def find_violations(schema: Schema, data: object) -> Iterator[Violation]:
-    """Find with jsonschema where data does not fit."""
-    import jsonschema  # 70 ms, more than all the rest of `validate`; what fits needs none
-
-    yield from jsonschema.Draft202012Validator(schema).iter_errors(data)
 
 
 def quoted(text: object) -> str:
