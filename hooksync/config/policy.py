@@ -53,11 +53,10 @@ from hooksync.core.record import Record, convert, replace
 from hooksync.core.template import Template, fill_in
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs
-Environment: TypeAlias = Variables | None  # None: the values of variables are not known
-# each: the policy's field, what breaks it, where
-Breaches: TypeAlias = Iterator[tuple[str, str, Location | None]]
+# each: the policy's field, what breaks it, where, and the line to write, or ""
+Breaches: TypeAlias = Iterator[tuple[str, str, Location | None, str]]
 
-_FIX = "use a different one, or ask the owners of the policy to allow it, under {}"
+_UNSET: Variables = {}  # `validate` reads no environment
 _OPTIONAL = ("PRESERVICA_TENANT", "PRESERVICA_2FA_TOKEN")  # a log-in may work without them
 _COMMITTED = re.compile("git:(?P<ref>refs/[^:]+|[0-9a-f]{40}|[0-9a-f]{64}):(?P<path>.+)")
 _TOP = "${repository}"  # in `files`: the folder of the repository that contains the working folder
@@ -105,8 +104,8 @@ class Policy(Record):
 
     def rules_for(self, name: str) -> Rules:
         """Return the rules for a tenancy, with its name filled in. Without any: allow nothing."""
-        values = {**name_values(name), "repository": _TOP}
-        data: dict[str, object] = dict(self._data_for(name))
+        values = name_values(name)
+        data = dict(self._data_for(name))
         for field, value in data.items():
             if isinstance(value, list):
                 data[field] = [fill_in(text, values) for text in value]
@@ -126,85 +125,62 @@ class Policy(Record):
 
     def _place(self, field: str, name: str = "") -> str:
         """Return where the policy has a field for a tenancy."""
-        data = YamlMap(self._data_for(name), self.data)
+        data = self._data_for(name) or self.data
         if field not in data:
             return f"{self.file} has no {field}"
         return f"{self.file}:{data.key_place(field).line}"
 
-    def breaches(self, tenancies: Declarations, environ: Environment = None) -> Iterator[Problem]:
-        """Find what the policy does not allow.
+    def breaches(self, tenancies: Declarations, environ: Variables = _UNSET) -> Iterator[Problem]:
+        """Find what the policy does not allow. `environ`: fills in the variables.
 
-        `environ`: fills in the variables; None: only the text before the first variable is judged.
+        If a variable has no value and no default, only the text before the first variable is
+        judged.
         """
         for tenancy in tenancies:
             yield from self._outsiders(tenancy)
-            for field, what, where in self._breaches(tenancy, environ):
-                place = self._place(field, tenancy.name)
-                what = f"{what}, which the policy does not allow ({place})"
-                yield Problem(what, self._fix(field, tenancy, environ), where)
-
-    def _fix(self, field: str, tenancy: TenancyDeclaration, environ: Environment) -> str:
-        """Say what to do about a violation; for a variable, with the line to write."""
-        if not field.endswith("_variables"):
-            return _FIX.format(field)
-        rules = self.rules_for(tenancy.name)
-        names = dict.fromkeys(self._data_for(tenancy.name).get(field, ()))
-        for use in _judged_uses(tenancy, environ):
-            if field == f"{use.role}_variables" and _is_refused(rules, use):
-                names[use.name] = None
-        line = write_yaml({field: [*names]}, is_flow=True)[1:-2]
-        return f"use a different one, or ask the owners of the policy to write `{line}`"
+            rules = self.rules_for(tenancy.name)
+            uses = [*_judged_uses(tenancy, environ)]
+            found = [*self._name_breaches(tenancy, rules)]
+            if not found:
+                found += _setting_breaches(rules, tenancy)
+                found += _file_breaches(rules, tenancy, self.file)
+                found += _host_breaches(rules, tenancy, environ)
+                found += _variable_breaches(rules, uses, self._data_for(tenancy.name))
+                found += _source_breaches(rules, uses, self.file)
+            for field, what, where, line in found:
+                what += f", which the policy does not allow ({self._place(field, tenancy.name)})"
+                advice = f"write `{line}`" if line else f"allow it, under {field}"
+                fix = f"use a different one, or ask the owners of the policy to {advice}"
+                yield Problem(what, fix, where)
 
     def _outsiders(self, tenancy: TenancyDeclaration) -> Iterator[Problem]:
         """Find the files that are not in the repository of a policy that a commit contains."""
-        if not _COMMITTED.fullmatch(self.file):
-            return
         repository = find_repository(os.curdir)
-        for file in tenancy.files:
+        for file in tenancy.files if self.file.startswith("git:") else ():
             if file == STDIN or find_repository(file) != repository:
                 what = f"{file} is not in {repository}, as its policy is, or is in a submodule"
                 yield Problem(what, "keep all hooks files there", Location(file, 1, 1))
 
-    def _breaches(self, tenancy: TenancyDeclaration, environ: Environment) -> Breaches:
-        """Yield each field of the policy that a tenancy violates, with what it does and where."""
-        rules = self.rules_for(tenancy.name)
-        if fault := self._name_fault(tenancy.name, rules):
-            yield "tenancies", fault, tenancy.location
-            return
-        if tenancy.files:  # otherwise nobody wrote its settings
-            yield from _limit_breaches(rules, tenancy)
-            yield from _file_breaches(rules, tenancy, self.file)
-        yield from _server_breaches(rules, tenancy, environ)
-        for subscription in tenancy.subscriptions:
-            yield from _receiver_breaches(rules, subscription.url, environ)
-        refs = []
-        for use in _judged_uses(tenancy, environ):
-            if _is_refused(rules, use):
-                what = f"this uses the variable {use.name}"
-                yield f"{use.role}_variables", what, use.where
-            if use.ref:
-                refs.append(use.ref)
-        yield from _source_breaches(rules, refs, self.file)
-
-    def _name_fault(self, name: str, rules: Rules) -> str | None:
-        """Return why a policy does not allow the name of a tenancy, or None."""
-        if not name or not matches_any(name, self.data.get("tenancies", ["*"])):
-            return f'no name under `tenancies` matches "{name}"' if name else None
+    def _name_breaches(self, tenancy: TenancyDeclaration, rules: Rules) -> Breaches:
+        """Judge the name of a tenancy; a receiver of the command line has none."""
+        name = tenancy.name
         is_filled_in = rules != convert(dict(self._data_for(name)), Rules)
-        if is_filled_in and not _PLAIN_NAME.fullmatch(name):
-            return f'"{name}" is not of lowercase letters, digits and -'
-        return None
+        if name and not matches_any(name, self.data.get("tenancies", ["*"])):
+            yield "tenancies", f'no name under `tenancies` matches "{name}"', tenancy.location, ""
+        elif name and is_filled_in and not _PLAIN_NAME.fullmatch(name):
+            what = f'"{name}" is not of lowercase letters, digits and -'
+            yield "tenancies", what, tenancy.location, ""
 
 
-def _judged_uses(tenancy: TenancyDeclaration, environ: Environment) -> Iterator[VariableUse]:
+def _judged_uses(tenancy: TenancyDeclaration, environ: Variables) -> Iterator[VariableUse]:
     """Yield what a tenancy uses, also the usual variables if it names none.
 
     A receiver of the command line, whose tenancy has no name, needs no log-in. A file with the
     log-in that a run found counts as if the tenancy named it.
     """
-    login = found_credentials(environ or {})
+    login = found_credentials(environ)
     for use in uses_of(tenancy):
-        is_needed = use.name not in _OPTIONAL or bool(environ and environ.get(use.name))
+        is_needed = use.name not in _OPTIONAL or environ.get(use.name)
         if use.is_default and not (tenancy.name and is_needed):
             continue
         if login and use.role == "login" and use.name in PYPRESERVICA.values():
@@ -212,8 +188,10 @@ def _judged_uses(tenancy: TenancyDeclaration, environ: Environment) -> Iterator[
         yield use
 
 
-def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Breaches:
+def _setting_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Breaches:
     """Compare the settings of a tenancy with what the policy allows. Defaults count, too."""
+    if not tenancy.files:  # nobody wrote its settings
+        return
     allowed: dict[str, Allowed | None] = {
         "owns": rules.owns,
         "probe": PROBES[PROBES.index(rules.probe) :],
@@ -223,13 +201,19 @@ def _limit_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Breaches:
         value = getattr(tenancy, field)
         for text in [value] if isinstance(value, str) else sorted(value):  # a word, or prefixes
             if not (values is None or text in values or urls.owns_url(frozenset(values), text)):
-                yield field, f'tenancy "{tenancy.name}" has `{field}: {text}`', tenancy.location
+                yield field, f'tenancy "{tenancy.name}" has `{field}: {text}`', tenancy.location, ""
     for subscription in tenancy.subscriptions:
         trigger = subscription.trigger
-        names = {trigger.short, str(trigger)}
-        if rules.triggers is not None and names.isdisjoint(rules.triggers):
+        if rules.triggers is not None and {trigger, trigger.short}.isdisjoint(rules.triggers):
             what = f'"{subscription.name}" has the trigger {trigger.shown}'
-            yield "triggers", what, subscription.location
+            yield "triggers", what, subscription.location, ""
+    if tenancy.allow_http and not rules.allow_http:
+        yield (
+            "allow_http",
+            f'tenancy "{tenancy.name}" says `allow_http: true`',
+            tenancy.location,
+            "",
+        )
 
 
 def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> Breaches:
@@ -239,61 +223,53 @@ def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> Br
     """
     if rules.files is None:
         return
-    folder = os.path.dirname(os.path.abspath(policy_path(policy)))
+    base = os.path.dirname(os.path.abspath(policy_path(policy)))
     top = find_repository(os.curdir) or os.devnull  # no file is below it
+    globs = [os.path.join(escape(base), glob.replace(_TOP, escape(top))) for glob in rules.files]
     for file in tenancy.files:
-        bases = []
-        for glob in rules.files:
-            base = top if glob.startswith(_TOP) else folder
-            pattern = os.path.join(escape(base), glob.replace(_TOP, escape(base)))
-            if PurePath(os.path.abspath(file)).match(os.path.normpath(pattern)):
-                bases.append(base)
         where = Location(file, 1, 1)
-        if file == STDIN or not bases:
-            yield "files", f'{file} declares a part of tenancy "{tenancy.name}"', where
-        elif not any(_stays_below(file, base) for base in bases):
-            yield "files", f"a link at {file} leads to a different folder", where
+        path = PurePath(os.path.abspath(file))
+        if file == STDIN or not any(map(path.match, map(os.path.normpath, globs))):
+            yield "files", f'{file} declares a part of tenancy "{tenancy.name}"', where, ""
+            continue
+        folder = str(path.parent)
+        above = os.path.commonpath([base, folder])  # links above both belong to the machine
+        place = follow_links(above) + folder.removeprefix(above)
+        if not follow_links(file).startswith(os.path.join(place, "")):
+            yield "files", f"a link at {file} leads to a different folder", where, ""
 
 
-def _stays_below(file: str, base: str) -> bool:
-    """Whether a file is below the folder that its path names, and no link below `base` is on it."""
-    folder = os.path.dirname(os.path.abspath(file))
-    place = os.path.join(follow_links(base), os.path.relpath(folder, base))
-    return follow_links(file).startswith(os.path.join(os.path.normpath(place), ""))
+def _host_breaches(rules: Rules, tenancy: TenancyDeclaration, environ: Variables) -> Breaches:
+    """Judge the server and the URLs of receivers, as far as their text is known.
 
-
-def _server_breaches(rules: Rules, tenancy: TenancyDeclaration, environ: Environment) -> Breaches:
-    """Judge the server, as far as its text is known."""
+    `resolve` reports what is no server and no URL.
+    """
     server = tenancy.server
     text, is_whole = _filled_or_prefix(server, environ)
-    is_valid = is_whole and not urls.server_fault(text)  # otherwise `resolve` judges it
+    is_valid = is_whole and not urls.server_fault(text)
     if is_valid and not is_allowed(urls.server_url(text), rules.servers):
-        yield "servers", "the server leads to a host", server.location or tenancy.location
-    if tenancy.allow_http and not rules.allow_http:
-        yield "allow_http", f'tenancy "{tenancy.name}" says `allow_http: true`', tenancy.location
+        yield "servers", "the server leads to a host", server.location or tenancy.location, ""
+    for subscription in tenancy.subscriptions:
+        where = subscription.url.location
+        text, is_whole = _filled_or_prefix(subscription.url, environ)
+        scheme, _, tail = urls.split_url(text)
+        if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
+            continue  # its host is not known yet
+        if not is_allowed(text, rules.receivers, is_whole=is_whole):
+            yield "receivers", "the URL leads to a host or path", where, ""
+        if is_whole and urls.protects_url(frozenset(rules.protect), text):
+            yield "protect", "the URL is, or may be, under a protected prefix", where, ""
+        if urls.is_plain_http(text) and not rules.allow_http:
+            yield "allow_http", "the URL is plain http", where, ""
 
 
-def _receiver_breaches(rules: Rules, written: Template, environ: Environment) -> Breaches:
-    """Judge the URL of a receiver, as far as its text is known."""
-    text, is_whole = _filled_or_prefix(written, environ)
-    scheme, _, tail = urls.split_url(text)
-    if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
-        return  # it is not a URL, which `resolve` reports, or its host is not known yet
-    if not is_allowed(text, rules.receivers, is_whole=is_whole):
-        yield "receivers", "the URL leads to a host or path", written.location
-    if is_whole and urls.protects_url(frozenset(rules.protect), text):
-        yield "protect", "the URL is, or may be, under a protected prefix", written.location
-    if urls.is_plain_http(text) and not rules.allow_http:
-        yield "allow_http", "the URL is plain http", written.location
-
-
-def _filled_or_prefix(written: Template, environ: Environment) -> tuple[str, bool]:
+def _filled_or_prefix(written: Template, environ: Variables) -> tuple[str, bool]:
     """Return a filled-in text, and True.
 
     If a variable is not known, return the text before the first variable, and False.
     """
-    text, missing = written.fill(environ or {})
-    if not written.names or (environ is not None and not missing):
+    text, missing = written.fill(environ)
+    if not missing:
         return text, True
     _, before, _ = next(written.variables())
     return before, False
@@ -340,20 +316,30 @@ def _is_host(netloc: str, glob: str, scheme: str) -> bool:
     return netloc.isascii() and re.fullmatch(pattern, host) is not None
 
 
-def _is_refused(rules: Rules, use: VariableUse) -> bool:
-    """Whether the list of its role does not contain a variable."""
-    return bool(use.name) and not matches_any(use.name, getattr(rules, f"{use.role}_variables"))
+def _variable_breaches(rules: Rules, uses: Iterable[VariableUse], data: YamlMap) -> Breaches:
+    """Judge variables. The line to write has all names of its field that are missing."""
+    refused: dict[str, list[VariableUse]] = {}
+    for use in uses:
+        field = f"{use.role}_variables"
+        if use.name and not matches_any(use.name, getattr(rules, field)):
+            refused.setdefault(field, []).append(use)
+    for field, missing in refused.items():
+        names = dict.fromkeys([*data.get(field, ()), *(use.name for use in missing)])
+        line = write_yaml({field: [*names]}, is_flow=True)[1:-2]
+        for use in missing:
+            yield field, f"this uses the variable {use.name}", use.where, line
 
 
-def _source_breaches(rules: Rules, refs: Iterable[SecretRef], policy: str) -> Breaches:
+def _source_breaches(rules: Rules, uses: Iterable[VariableUse], policy: str) -> Breaches:
     """Judge the sources of secrets and credentials."""
+    refs = [use.ref for use in uses if use.ref]
     for ref in dict.fromkeys(refs):  # each source once: following links reads the disk
         if ref.kind not in rules.secret_kinds:
-            yield "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`", ref.location
+            yield "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`", ref.location, ""
         elif ref.kind == "file" and not any(
             lies_in(ref, folder, policy_path(policy)) for folder in rules.secret_folders
         ):
-            yield "secret_folders", f"{ref} leads to a folder", ref.location
+            yield "secret_folders", f"{ref} leads to a folder", ref.location, ""
 
 
 def key_warnings(policy: str | None, environ: Variables) -> list[Problem]:
@@ -373,10 +359,10 @@ def policy_path(name: str) -> str:
     return os.path.join(find_repository(os.curdir) or os.curdir, committed["path"])
 
 
-def read_policy(name: str, environ: Environment = None) -> Policy:
+def read_policy(name: str, environ: Variables = _UNSET) -> Policy:
     """Read a policy. Raises FileError with every problem, or UsageError for a wrong `git:`."""
     if name.startswith("git:"):
-        content = _read_committed(name, environ or {})
+        content = _read_committed(name, environ)
     else:
         fix = (
             "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints"

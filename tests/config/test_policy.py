@@ -67,7 +67,7 @@ def policy_of(folder: Path, text: str = POLICY) -> Policy:
     return read_policy(str(folder / "policy.yaml"))
 
 
-def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
+def breaches(policy: Policy, text: str, environ: Mapping[str, str] = {}) -> list[str]:
     """Return the breaches as `line:column: what`, with `policy.yaml` as the path of the policy."""
     document = read_tenancies([Source("hooks.yaml", text.encode())])
     return shown(policy, policy.breaches(document, environ))
