@@ -200,7 +200,7 @@ def _run_suite(
     context = sender.caller.context
     others = {str(ref): other for ref, other in secrets.items() if other is not sender.secret}
     trials: list[Trial] = []
-    for trial in Suite(sender, events, options.largest).run(others):
+    for trial in Suite(sender, events, options.largest, others).run():
         trials.append(trial)
         if options.format == "text":
             context.terminal.show([trial_line(trial)])

@@ -366,20 +366,20 @@ BUGS: dict[str, tuple[type[Good], str]] = {
         bug(proxy=lambda self, request: request if in_chunks(request) else replace(request, body=b"")),
         "all events in one piece fail, and all in chunks pass",
     ),
-    "limit of 100 kB": (bug(limit=100_000), "it takes no event of 150 kB: a limit, such as the 100 kB of Express"),
-    "limit of 1 MiB": (bug(limit=1 << 20), "it takes 150 kB, and no event of 1.5 MB: a limit, often 1 MiB"),
-    "limit of 5 MB": (bug(limit=5_000_000), "it takes no event of the largest size: a limit"),
+    "limit of 100 kB": (bug(limit=100_000), "it takes no event of 0.15 MB"),
+    "limit of 1 MiB": (bug(limit=1 << 20), "it takes no event of 1.5 MB"),
+    "limit of 5 MB": (bug(limit=5_000_000), "it takes no event of 10 MB"),
     "no parser for the type": (
         bug(is_genuine=lambda self, given, body: None + body),  # type: ignore[operator]
         "it fails before it verifies; perhaps the framework gives it no raw body",
     ),
-    "strict fields": (bug(check=lambda self, event: 500 * ("newField" in event)), "it fails on a field that it does not know"),
-    "strict trigger": (bug(check=lambda self, event: 400 * (event["trigger"] not in TRIGGERS)), "it fails on a trigger that it does not know"),
+    "strict fields": (bug(check=lambda self, event: 500 * ("newField" in event)), "it fails on an event with unknown fields"),
+    "strict trigger": (bug(check=lambda self, event: 400 * (event["trigger"] not in TRIGGERS)), "it fails on an event of an unknown trigger"),
     "needs an entity": (bug(do=lambda self, event: event["events"][0]), "it fails on an event without entities"),
     "one entity alone": (bug(check=lambda self, event: 500 * (len(event["events"]) > 1)), "it fails on an event of several entities"),
     "letters in a database of Latin-1": (
         bug(do=lambda self, event: json.dumps(event, ensure_ascii=False).encode("latin-1")),
-        "it fails on letters outside Latin-1",
+        "it fails on an event with letters outside Latin-1",
     ),
     "409 on a duplicate": (bug(check=lambda self, event: 409 * (self.key(event) in self.seen)), "it fails on an event that comes again"),
     "crash at the second event": (
@@ -503,12 +503,12 @@ STATUSES = {
 }  # fmt: skip
 # a genuine event that is refused, and how the suite names it
 REFUSED: dict[str, tuple[Callable[[Good, Any], bool], str]] = {
-    "emoji": (lambda self, event: "\N{PARTY POPPER}" in str(event), "it fails on characters of four bytes"),
+    "emoji": (lambda self, event: "\N{PARTY POPPER}" in str(event), "it fails on an event with characters of four bytes"),
     "folders and content objects": (
-        lambda self, event: any(entity["entityType"] != "IO" for entity in event["events"]), "it fails on folders and",
+        lambda self, event: any(entity["entityType"] != "IO" for entity in event["events"]), "it fails on an event of a folder or a content object",
     ),
     "duplicates": (lambda self, event: self.key(event) in self.seen, "it fails on an event that comes again"),
-    "the same time": (lambda self, event: event["timestamp"] in str(self.seen), "on an event that"),
+    "the same time": (lambda self, event: event["timestamp"] in str(self.seen), "it fails on an event of the time of an earlier one"),
     "every event": (lambda self, event: True, ""),
 }  # fmt: skip
 
@@ -624,7 +624,7 @@ IN_THE_LOG: dict[str, tuple[type[Good], str]] = {
         "the work is slow, waits in a queue, or is lost",
     ),
     "works twice on every event": (
-        bug(do=lambda self, event: [Good.do(self, event) for _ in "ab"]), "of every event more than once",
+        bug(do=lambda self, event: [Good.do(self, event) for _ in "ab"]), "identifiers of events more than once",
     ),
     "takes events of the same time for the same": (
         bug(key=lambda self, event: event["timestamp"]), "differs from an earlier one only in its time, list or entity",

@@ -285,9 +285,9 @@ def test_text_shows_each_test_and_then_each_cause() -> None:
     assert re.fullmatch(r"passed    challenge +200 in \d\.\d{3} s", lines[0])
     assert any(re.fullmatch(r"failed    of an unknown trigger +400 in .*", line) for line in lines)
     assert lines[-11:] == [
-        "failed    it fails on a trigger that it does not know: it answers 400",
+        "failed    it fails on an event of an unknown trigger: it answers 400",
         "          tests: of an unknown trigger",
-        "            fix: answer 200 to each genuine event, whatever it holds",
+        "            fix: answer 200 to each genuine event, whatever it holds, up to the size of --largest",
         "",
         "Suite: 48 passed, 1 failed.",
         "Not visible from outside, so not tested:",
@@ -305,7 +305,7 @@ def test_junit_has_a_case_for_each_test_with_its_cause() -> None:
     suite = ElementTree.fromstring(done.out)
     assert (suite.attrib["tests"], suite.attrib["failures"], done.code) == ("49", "1", 1)
     [failure] = suite.iterfind("testcase/failure")
-    assert "it does not know" in failure.attrib["message"]
+    assert "of an unknown trigger" in failure.attrib["message"]
 
 
 def test_a_slow_answer_is_a_warning() -> None:
