@@ -49,15 +49,14 @@ class FarBackend:
     process: Process
     where: str
 
-    def get(self) -> tuple[BackendData, str] | None:
+    def get(self) -> tuple[BackendData, str | None]:
         self.process.reach()
         content = BackendData(self.disk.texts.get(self.where), self.disk.locks.get(self.where))
-        return None if content == BackendData() else (content, str(self.disk.writes))
+        return content, None if content == BackendData() else str(self.disk.writes)
 
     def put(self, content: BackendData, version: str | None, message: str) -> str:
-        found = self.get()
-        if version != (found[1] if found else None):
-            raise Changed
+        if version != self.get()[1]:
+            raise Changed(self.where)
         self.process.write(lambda: self.disk.put_content(self.where, content))
         return str(self.disk.writes)
 
@@ -82,14 +81,14 @@ class Store:
     def write(self, text: str, before: str | None, message: str) -> None:
         self.process.live()
         if self.disk.texts.get(self.where) != before:
-            raise Changed
+            raise Changed(self.where)
         self.process.write(lambda: self.disk.put(self.where, text))
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
         self.process.live()
         if self.where in self.disk.held:
-            raise Busy(self.disk.held[self.where], "nobody else is left")
+            raise Busy(self.where, self.disk.held[self.where], "nobody else is left")
         self.disk.held[self.where] = holder
         try:
             yield
