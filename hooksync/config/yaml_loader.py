@@ -12,7 +12,6 @@ import codecs
 import re
 from bisect import bisect_right
 from collections.abc import Callable
-from datetime import date
 from functools import cached_property, lru_cache
 from sys import intern
 from typing import Any, NoReturn
@@ -22,15 +21,14 @@ from yaml.events import (
     AliasEvent,
     DocumentStartEvent,
     MappingEndEvent,
-    MappingStartEvent,
     ScalarEvent,
     SequenceEndEvent,
+    SequenceStartEvent,
     StreamEndEvent,
 )
 
 from hooksync.core.errors import MOST_PROBLEMS, FileError, Problem
-from hooksync.core.model import CREDENTIALS, SECRET_KINDS, Location
-from hooksync.core.record import replace
+from hooksync.core.model import Location
 
 # one of yaml.events; all events of the parser have a mark, but the type stubs say otherwise
 YamlEvent = Any
@@ -41,7 +39,7 @@ QUOTABLE_KEY = re.compile("[A-Za-z_-]{1,32}")
 QUOTABLE_NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # a name that is not valid may be a secret
 PRIVATE = ("secret", "credentials")  # what is written below one of these keys may be a secret
 # the types that YAML 1.1 may give to scalars without quotes, in words for messages
-KINDS = {bool: "true or false", int: "a number", float: "a number", date: "a date"}
+KINDS = {bool: "true or false", int: "a number", float: "a number or a date"}
 
 # a PyYAML that was built without libyaml has only the slow ones
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -59,7 +57,9 @@ _CONFLICT = re.compile("^(<{7} |={7}$|>{7} |[|]{7} )", re.MULTILINE)  # markers 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _BITS = 32  # of the second of two positions in one number; a file is far smaller
 _MASK = (1 << _BITS) - 1
-_PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS}
+_DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")
+# what YAML does not allow; bytes that are not UTF-8 are decoded to surrogates
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Lines:
@@ -143,18 +143,23 @@ def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
 
     Raises FileError, with all problems so far, if the reader cannot go on.
     """
-    text = _read_text(file, data)
+    text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    lines = Lines(file, text)
+    if forbidden := _FORBIDDEN.search(text):
+        what = "this is not UTF-8, or is a character that YAML does not allow"
+        fix = 'save the file as UTF-8; write the character as an escape, as in "\\x07"'
+        raise FileError(Problem(what, fix, lines.location(forbidden.start())))
     # before parsing: libyaml compares each %TAG with all earlier ones, which may take long
     if "%" in text and (directive := _DIRECTIVE.search(text)):  # the search takes 20 ms
         fix = "remove the line; in a text of several lines, indent it"
         what = "directives (lines that begin with %) are not supported"
-        raise FileError(Problem(what, fix, Lines(file, text).location(directive.end() - 1)))
+        raise FileError(Problem(what, fix, lines.location(directive.end() - 1)))
     loader = _LOADER(text)
-    reader = _Reader(loader.get_event, Lines(file, text))
+    reader = _Reader(loader.get_event, lines)
     try:
         return reader.read_document(), reader.problems
     except yaml.MarkedYAMLError as error:
-        problem = _syntax_problem(reader.lines, error)
+        problem = _syntax_problem(lines, error)
         raise FileError(*reader.problems, problem) from None  # the error may quote the text
     finally:
         loader.dispose()
@@ -162,46 +167,39 @@ def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
 
 @lru_cache(maxsize=1024)
 def read_plain(text: str) -> object:
-    """Read a scalar without quotes by its type in YAML 1.1: None, bool, int, float, date, or text.
+    """Read a scalar without quotes by its type in YAML 1.1: None, bool, int, float, or text.
 
     E.g. `off` is false. Only a plain whole number is an int. Any other number, such as `0123` or
-    `12:30:45`, is infinite, because no field takes it. A date is the first of all.
+    `12:30:45`, is infinite, and so is a date, because no field takes it.
     """
     kind = _resolver.resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
     if kind == "null":
         return None
     if kind == "bool":
         return text.lower() in ("yes", "true", "on")
-    if kind == "timestamp":
-        return date.min
-    if kind not in ("int", "float"):  # also `<<` and `=`
+    if kind not in ("int", "float", "timestamp"):  # also `<<` and `=`
         return text
     return int(text) if _WHOLE_NUMBER.fullmatch(text) else float("inf")
 
 
 def _syntax_problem(lines: Lines, error: Any) -> Problem:
     """Put an error of the parser into our own words, because its text may quote the file."""
-    position = error.problem_mark.index
-    if error.context_mark and not lines.text[position:].strip():  # it read to the end of the file
-        fix = "close the quotation mark or bracket that begins here, or write `: ` after the name"
-        return Problem("not valid YAML", fix, lines.location(error.context_mark.index))
+    mark = error.problem_mark
+    if error.context_mark and not lines.text[mark.index :].strip():  # it read to the end
+        mark = error.context_mark
     # libyaml adds a line break to the last line, so the position may be after the end of the file
-    position = min(position, len(lines.text))
-    where = lines.location(position)
-    start = where.column - 1
-    line = _LINE_BREAK.split(lines.text[position - start :], maxsplit=1)[0]
-    indentation = len(line) - len(line.lstrip("\t -?"))
-    tab = line.find("\t", 0, indentation)
-    if tab >= 0 and line[start : start + 1] in ("\t", ":"):
-        # if it stopped at a colon, it read the line as part of a text that began in the line above
+    where = lines.location(min(mark.index, len(lines.text)))
+    what = "not valid YAML"
+    fix = "look here and at the line above: indentation, quotes, brackets, a space after each colon"
+    line = _LINE_BREAK.split(lines.text)[where.line - 1]
+    if "\t" in line[: len(line) - len(line.lstrip("\t -?"))]:
         what = "the indentation contains a tab"
-        return Problem(what, "indent with spaces only", replace(where, column=tab + 1))
-    if marker := _CONFLICT.search(lines.text):
+        fix = "indent with spaces only"
+    elif marker := _CONFLICT.search(lines.text):
         what = f"not valid YAML: Git left the conflict marker {marker[0][:7]} here"
         fix = "choose one of the two versions, and delete the lines with the markers"
-        return Problem(what, fix, lines.location(marker.start()))
-    fix = "look at this line and the one above: indentation, quotes, colons"
-    return Problem("not valid YAML", fix, where)
+        where = lines.location(marker.start())
+    return Problem(what, fix, where)
 
 
 class _Reader:
@@ -211,7 +209,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.lines = lines
         self._next = next_event
-        self._anchors: dict[str, tuple[object, int]] = {}  # a node and its size, by anchor
+        self._anchors: dict[str, tuple[object, int]] = {}  # a node, and the number of those in it
         self._nodes = 0  # nodes read so far; each alias counts the nodes that it repeats
         self._most_nodes = min(_MOST_NODES, _BASE_NODE_LIMIT + len(lines.text))
 
@@ -221,7 +219,7 @@ class _Reader:
         fix = "begin with `version: 1`"
         event = self._next()
         if not isinstance(event, DocumentStartEvent):
-            raise FileError(Problem("the file is empty", fix, self.lines.location(0)))
+            self._fail(event, "the file is empty", fix)
         top_event = self._next()
         top = self._read(top_event, 0, is_private=False)
         self._next()  # the end of the document
@@ -239,43 +237,37 @@ class _Reader:
         `depth`: the number of nodes around it; `is_private`: whether it may contain a secret.
         """
         self._nodes += 1
-        if self._nodes > self._most_nodes:
+        before = self._nodes
+        if before > self._most_nodes:
             what = f"more than {self._most_nodes:,} names and values, counted again for each alias"
             fix = "write fewer aliases of aliases, or spread the tenancies over several files"
             self._fail(event, what, fix)
+        if depth > _DEEPEST:
+            what = f"nested deeper than {_DEEPEST} levels"
+            self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
         if isinstance(event, AliasEvent):
             return self._resolve_alias(event)
         if event.tag is not None:
             fix = "remove it; between quotes a leading ! is text"
             self._add_problem(event, "tags (`!...`) are not supported", fix)
-        anchor = event.anchor
-        nodes_before = self._nodes - 1
-        if anchor is not None:
-            self._anchors.pop(anchor, None)  # within the node, no alias may refer to it
         node: object
         if isinstance(event, ScalarEvent):
             node = event.value
             if event.implicit[0] and event.value[:1] in _FIRST_LETTERS:  # without quotes
                 node = read_plain(event.value)
+        elif isinstance(event, SequenceStartEvent):
+            node = self._read_list(depth + 1)
         else:
-            node = self._read_container(event, depth + 1, is_private=is_private)
-        if anchor is not None:
-            self._anchors[anchor] = node, self._nodes - nodes_before
+            node = self._read_map(depth + 1, is_private=is_private)
+        if event.anchor is not None:  # not before: within the node, no alias may refer to it
+            self._anchors[event.anchor] = node, self._nodes - before
         return node
 
-    def _read_container(
-        self, event: YamlEvent, depth: int, *, is_private: bool
-    ) -> YamlMap | YamlList:
-        """Read a mapping or a list that has begun. `is_private`: whether it may contain secrets."""
-        if depth > _DEEPEST:
-            what = f"nested deeper than {_DEEPEST} levels"
-            self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
-        if isinstance(event, MappingStartEvent):
-            return self._read_map(depth, is_private=is_private)
+    def _read_list(self, depth: int) -> YamlList:
+        """Read a list that has begun. Hooks files have no names in lists: a key may be a secret."""
         node = YamlList(self.lines)
         event = self._next()
         while not isinstance(event, SequenceEndEvent):
-            # hooks files have no names in lists, so a key in a list may be a secret
             node.append(self._read(event, depth, is_private=True))
             node.positions.append(event.start_mark.index)
             event = self._next()
@@ -284,18 +276,26 @@ class _Reader:
     def _read_map(self, depth: int, *, is_private: bool) -> YamlMap:
         """Read a mapping that has begun, and merge what `<<` names."""
         node = YamlMap(lines=self.lines)
-        key_event = self._next()
-        while not isinstance(key_event, MappingEndEvent):
-            key = self._read(key_event, depth, is_private=True)
+        event = self._next()
+        while not isinstance(event, MappingEndEvent):
+            key = self._read(event, depth, is_private=True)
+            start = event.start_mark.index
+            if not isinstance(key, str):
+                kind = KINDS.get(type(key), "none")
+                what = f"a key must be text, but YAML reads this one as {kind}"
+                fix = 'write a name before the colon, and put quotes around it, as in "on":'
+                self._add_problem(event, what, fix)
+            elif key in node:
+                first = node.key_place(key)
+                name = f' "{key}"' if QUOTABLE_NAME.fullmatch(key) and not is_private else ""
+                what = f"duplicate key{name}, first at {first.line}:{first.column}"
+                self._add_problem(event, what, "keep one of the two")
             event = self._next()
             value = self._read(event, depth, is_private=is_private or key in PRIVATE)
             if isinstance(key, str) and key not in node:
                 node[intern(key)] = value
-                position = key_event.start_mark.index << _BITS
-                node.positions[key] = position | event.start_mark.index
-            else:
-                self._refuse_key(node, key, key_event, is_private=is_private)
-            key_event = self._next()
+                node.positions[key] = start << _BITS | event.start_mark.index
+            event = self._next()
         return self._merged(node) if "<<" in node else node
 
     def _merged(self, node: YamlMap) -> YamlMap:
@@ -320,25 +320,9 @@ class _Reader:
             what = "this alias (`*name`) refers to no anchor of a node that ends above it"
             fix = "define the anchor above it (`&name`), or put the text in quotation marks"
             self._add_problem(event, what, fix)
-            return None
-        node, size = self._anchors[event.anchor]
-        self._nodes += size - 1  # the alias itself is counted already
+        node, size = self._anchors.get(event.anchor, (None, 0))
+        self._nodes += size
         return node
-
-    def _refuse_key(
-        self, node: YamlMap, key: object, event: YamlEvent, *, is_private: bool
-    ) -> None:
-        """Note a key that is a duplicate, or no text. It is quoted only if it looks like a name."""
-        if isinstance(key, str):
-            is_quotable = key in _PRIVATE_FIELDS if is_private else QUOTABLE_NAME.fullmatch(key)
-            name = f' "{key}"' if is_quotable else ""
-            first = node.key_place(key)
-            what = f"duplicate key{name}, first at {first.line}:{first.column}"
-            fix = "keep one of the two"
-        else:
-            what = f"a key must be text, but YAML reads this one as {KINDS.get(type(key), 'none')}"
-            fix = 'write a name before the colon, and put quotes around it, as in "on":'
-        self._add_problem(event, what, fix)
 
     def _add_problem(self, event: YamlEvent, what: str, fix: str) -> None:
         """Note a problem. Raises FileError if there are too many."""
@@ -349,34 +333,6 @@ class _Reader:
     def _fail(self, event: YamlEvent, what: str, fix: str) -> NoReturn:
         self._add_problem(event, what, fix)
         raise FileError(*self.problems)
-
-
-_DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def _read_text(file: str, data: bytes) -> str:
-    """Decode a file as UTF-8, and drop a byte order mark at its start.
-
-    Raises FileError, with the line and column, for other encodings and for characters that YAML
-    does not allow.
-    """
-    data = data.removeprefix(codecs.BOM_UTF8)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8")
-        where = Lines(file, before).location(len(before))
-        # `from None`, because the UnicodeDecodeError would quote the bytes
-        raise FileError(
-            Problem("this byte is not UTF-8", "save the file as UTF-8", where)
-        ) from None
-    forbidden = _FORBIDDEN.search(text)
-    if forbidden:
-        what = f"character U+{ord(forbidden[0]):04X} is not allowed in YAML"
-        fix = 'remove this character, or write it as an escape, as in "\\x07"'
-        raise FileError(Problem(what, fix, Lines(file, text).location(forbidden.start())))
-    return text
 
 
 def write_yaml(document: object, *, is_flow: bool | None = None) -> str:
