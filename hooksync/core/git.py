@@ -131,7 +131,9 @@ def takes_file(path: str, environ: Variables) -> bool:
     """Whether Git tracks a file, or would add it."""
     if find_repository(path) is None:
         return False
-    code, _ = _ask(path, environ, "check-ignore", "--quiet", "--", os.path.abspath(path))
+    # check-ignore fails with --literal-pathspecs
+    ask = "--no-literal-pathspecs", "check-ignore", "--quiet", "--", os.path.abspath(path)
+    code, _ = _ask(path, environ, *ask)
     return code != 0
 
 
