@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
@@ -23,7 +24,7 @@ from hooksync.config import declarations
 from hooksync.config.files import DEFAULT_FILE
 from hooksync.config.resolve import places_of
 from hooksync.config.secret_sources import SecretSources, doubt_about, sources_of
-from hooksync.core.clock import read_seconds, rfc3339
+from hooksync.core.clock import rfc3339
 from hooksync.core.context import Advance, Context
 from hooksync.core.errors import (
     ExitCode,
@@ -244,8 +245,11 @@ def _lock(
 
 def _list_wait(context: Context, *, is_apply: bool) -> float:
     """Return the seconds that a run waits for a list that lags: only an apply waits."""
-    seconds = read_seconds(context.environ, LIST_WAIT_VARIABLE, default=30, minimum=0, maximum=900)
-    return seconds if is_apply else 0.0
+    text = context.environ.get(LIST_WAIT_VARIABLE) or "30"
+    if not re.fullmatch("[0-9]{1,3}", text):
+        what = f"{LIST_WAIT_VARIABLE} is not a whole number of seconds from 0 to 999"
+        raise UsageError(Problem(what, "unset it, or set 30"))
+    return float(text) if is_apply else 0.0
 
 
 def _look_up_secrets(inputs: Inputs) -> SecretSources:

@@ -6,14 +6,10 @@ Code that takes a `Clock` can be tested without real waiting: a test passes a cl
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
 from threading import Event, Thread
 from typing import TypeVar
-
-from hooksync.core.errors import Problem, UsageError
-from hooksync.core.model import Variables
 
 T = TypeVar("T")
 
@@ -54,20 +50,6 @@ class Clock:
 SYSTEM_CLOCK = Clock()
 
 
-def read_seconds(
-    environ: Variables, name: str, *, default: int, minimum: int, maximum: int
-) -> float:
-    """Return the whole seconds that a variable is set to; `default` if it is empty or not set.
-
-    Raises UsageError unless it is a whole number from `minimum` to `maximum`.
-    """
-    text = environ.get(name) or str(default)
-    if not re.fullmatch("[0-9]{1,5}", text) or not minimum <= int(text) <= maximum:
-        what = f"{name} is not a whole number of seconds from {minimum} to {maximum}"
-        raise UsageError(Problem(what, f"unset it, or set {default}"))
-    return float(text)
-
-
 def rfc3339(seconds: float) -> str:
     """Format a time as UTC, to the second: `2026-03-01T12:00:00Z`. `seconds`: since 1970."""
     # four times as fast as a datetime, and a plan may format ten thousand times
@@ -79,26 +61,25 @@ def run_with_timeout(seconds: float, do: Callable[[], T], stop: Event | None = N
 
     Raises TimeoutError if it was abandoned. An exception of `do` is raised unchanged.
     """
-    done: list[T] = []
-    failed: list[BaseException] = []
+    results: list[T] = []
+    errors: list[BaseException] = []
 
     def work() -> None:
         try:
-            done.append(do())
+            results.append(do())
         except BaseException as error:
-            failed.append(error)
+            errors.append(error)
 
     thread = Thread(target=work, daemon=True)
     thread.start()
     end = time.monotonic() + seconds
     while thread.is_alive():
-        left = end - time.monotonic()
-        if left <= 0 or (stop and stop.is_set()):
+        if time.monotonic() > end or (stop and stop.is_set()):
             raise TimeoutError(f"no answer within {seconds:g} seconds")
-        thread.join(min(left, _CHECK_INTERVAL))
-    if failed:
-        raise failed[0]
-    return done[0]
+        thread.join(_CHECK_INTERVAL)
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 class Backoff:

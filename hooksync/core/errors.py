@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from traceback import walk_tb
-from types import TracebackType
 from typing import TypeAlias
 
 from hooksync.core.model import FailureKind, Location
@@ -207,8 +206,8 @@ def internal_error(error: BaseException) -> Problem:
 
     Its message is left out: it may contain a secret.
     """
-    places = [place for place in _places(error.__traceback__) if place.startswith("hooksync.")]
-    where = f" at {places[-1].partition(' ')[0]}" if places else ""
+    places = _places(error)
+    where = f" at {places[-1]}" if places else ""
     return Problem(f"internal error: {type(error).__name__}{where}", _INTERNAL_FIX)
 
 
@@ -221,15 +220,14 @@ def internal_error_text(error: BaseException) -> str:
     current: BaseException | None = error
     while current is not None:
         lines.append(f"  {type(current).__name__}:")
-        for place in _places(current.__traceback__)[-_MOST_CALLS:]:
-            lines.append(f"    {place}")
+        lines += [f"    {place}" for place in _places(current)[-_MOST_CALLS:]]
         current = current.__cause__
     return "\n".join(lines)
 
 
-def _places(traceback: TracebackType | None) -> list[str]:
+def _places(error: BaseException) -> list[str]:
     """Return module, line and function of each call, the innermost last."""
     return [
         f"{frame.f_globals.get('__name__')}:{line} {frame.f_code.co_name}"
-        for frame, line in walk_tb(traceback)
+        for frame, line in walk_tb(error.__traceback__)
     ]

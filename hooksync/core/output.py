@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Literal
 
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
@@ -56,7 +57,6 @@ _COLOURS = {  # by what a line reports
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RANDOM_BYTES = 6  # in the name of a temporary file
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # flags of `os.open`
 
 
 class Output:
@@ -134,9 +134,7 @@ class Output:
                     file.write(data)
             else:
                 target = with_real_folder(path)
-                may_be_replaced = (
-                    os.path.isfile(target) or os.path.islink(target) or os.path.isdir(target)
-                )
+                may_be_replaced = os.path.isfile(target) or os.path.islink(target)
                 # a swap of the file after this gains nothing: only the rename touches the path
                 if os.path.exists(target) and not may_be_replaced:
                     raise OSError(errno.EINVAL, NOT_A_FILE)
@@ -154,7 +152,7 @@ class Output:
         data = text.encode() if isinstance(text, str) else text
         self.checked(data.decode("utf-8", "replace"), path)
         try:
-            with open(os.open(path, _NEW_FILE, mode), "wb") as file:
+            with open(path, "xb", opener=partial(os.open, mode=mode)) as file:
                 file.write(data)
         except FileExistsError:
             raise FileError(taken(path)) from None
@@ -166,15 +164,12 @@ class Output:
     def add_variables(self, path: str, lines: str) -> None:
         """Add lines, which may contain keys, to a file of variables that only its owner can read.
 
-        Its other lines do not change. Raises FileError.
+        Raises FileError.
         """
         try:
-            target = os.path.realpath(path)
-            with open(target, "rb") as file:
-                before = file.read()
-            if before and not before.endswith(b"\n"):
-                before += b"\n"
-            _replace(target, before + lines.encode(), 0o600)
+            os.chmod(path, 0o600)
+            with open(path, "ab") as file:
+                file.write(f"\n{lines}".encode())
         except (OSError, ValueError) as error:
             raise FileError(_unwritable(path, error)) from error
 
@@ -213,21 +208,16 @@ class Output:
     def _found(self, text: str) -> list[Span]:
         """Find known values in a text, except those that are public."""
         spans = self.redactor.find(text, SHORTEST_MASKED)
-        secret = set()
-        for _, _, value in spans:
-            if not self._is_public(value):
-                secret.add(value)
-        return [span for span in spans if span[2] in secret]
+        return [span for span in spans if not self._is_public(span[2])]
 
     def _is_public(self, value: str) -> bool:
         """Whether the hooks files or our own schemas contain a value in clear."""
         # only here: a secret is rarely found
         from hooksync.core.schema import SCHEMA_KINDS, schema_text
 
+        texts = [*self.public, *(schema_text(kind).encode() for kind in SCHEMA_KINDS)]
         raw = utf_8(value)
-        if any(raw in text for text in self.public):
-            return True
-        return any(value in schema_text(kind) for kind in SCHEMA_KINDS)
+        return any(raw in text for text in texts)
 
 
 def escaped(text: str, form: Format) -> str:
@@ -263,12 +253,11 @@ def _replace(path: str, data: bytes, mode: int) -> None:
     """Write a temporary file beside a path, and give it the path's name."""
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp")
-    descriptor = os.open(temporary, _NEW_FILE, mode)
     try:
-        with open(descriptor, "wb") as file:
+        with open(temporary, "xb", opener=partial(os.open, mode=mode)) as file:
             file.write(data)
             file.flush()
-            os.fsync(descriptor)
+            os.fsync(file.fileno())
         os.chmod(temporary, mode)  # the umask may have removed some bits
         os.replace(temporary, path)
         with suppress(OSError):  # if the system can, make the new name survive a power cut

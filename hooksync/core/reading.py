@@ -11,7 +11,7 @@ import os
 import re
 import stat
 
-NOT_A_FILE = "it is a pipe, a socket or a device, not a file"
+NOT_A_FILE = "it is not a regular file"
 
 _DESCRIPTOR_PATH = re.compile("/dev/(?:null|stdin|stdout|stderr|fd/[0-9]+)|/proc/[^/]+/fd/[0-9]+")
 

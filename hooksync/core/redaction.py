@@ -40,6 +40,7 @@ _IGNORED_BY_ALL = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
+_LINE = re.compile(r"[^\r\n]+")
 _BACKSLASH = re.compile(r"\\(?:u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*|x[0-9A-Fa-f]{2}|.)", re.DOTALL)
 _URL_SAFE = str.maketrans("+/", "-_")
 
@@ -75,13 +76,10 @@ class Redactor:
             if decoded == text:
                 continue
             encoded = {value for _, _, value in _spans(decoded, forms, shortest)}
-            start = 0
-            for line in text.splitlines(keepends=True) if encoded else ():
-                end = start + len(line.rstrip("\r\n"))
-                in_line = {value for _, _, value in _spans(decode(line), forms, shortest)}
-                spans += [(start, end, value) for value in in_line]
+            for line in _LINE.finditer(text) if encoded else ():
+                in_line = {value for _, _, value in _spans(decode(line[0]), forms, shortest)}
+                spans += [(*line.span(), value) for value in in_line]
                 encoded -= in_line
-                start += len(line)
             spans += [(0, len(text), value) for value in encoded]  # over several lines
         return spans
 
