@@ -23,7 +23,7 @@ from hooksync.api.receipt import check_against
 from hooksync.config import declarations
 from hooksync.config.files import DEFAULT_FILE
 from hooksync.config.resolve import places_of
-from hooksync.config.secret_sources import SecretSources, doubt_about, sources_of
+from hooksync.config.secret_sources import SecretSources, doubt_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Advance, Context
 from hooksync.core.errors import (
@@ -264,7 +264,7 @@ def _look_up_secrets(inputs: Inputs) -> SecretSources:
     for tenancy in inputs.tenancies:
         refs += [tenancy.credentials.username, tenancy.credentials.totp]
         refs += [subscription.secret for subscription in tenancy.subscriptions]
-    secrets = sources_of(inputs.context)
+    secrets = SecretSources(inputs.context)
     secrets.look_up(refs)
     return secrets
 

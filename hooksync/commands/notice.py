@@ -10,7 +10,7 @@ from contextlib import suppress
 from hooksync.api.inputs import Inputs
 from hooksync.api.options import ALL, Options, RunOptions, reference
 from hooksync.api.run import open_run
-from hooksync.config.secret_sources import sources_of
+from hooksync.config.secret_sources import SecretSources
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, Problems, SecretError, exit_of
 from hooksync.core.flags import MORE, flag
@@ -103,7 +103,7 @@ def _notify(summary: RunSummary, ref: SecretRef, form: NoticeForm, context: Cont
     Every run warns if the URL is missing.
     """
     try:
-        url = sources_of(context).find(ref).reveal()
+        url = SecretSources(context).find(ref).reveal()
     except SecretError as error:
         for problem in error.problems:
             what = f"no notice can be sent: {problem.what}"

@@ -18,7 +18,7 @@ from hooksync.api.options import CallOptions, FileOptions, RunOptions, reference
 from hooksync.api.run import open_run
 from hooksync.config import declarations
 from hooksync.config.resolve import resolve_subscriptions, url_problem
-from hooksync.config.secret_sources import sources_of
+from hooksync.config.secret_sources import SecretSources
 from hooksync.core.context import Context
 from hooksync.core.errors import (
     FileError,
@@ -75,7 +75,7 @@ def find_secrets(options: FileOptions, refs: Sequence[SecretRef], context: Conte
         hold_to_policy(options, entries, context)
         for tenancy in entries:
             declared += [subscription.secret for subscription in tenancy.subscriptions]
-    sources = sources_of(context)
+    sources = SecretSources(context)
     given = sources.find_all(refs)
     found, missing = sources.look_up(declared)
     context.terminal.warn(*missing.values())

@@ -6,8 +6,8 @@ Only this module looks up references. Messages name the reference, never the val
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from threading import Event, Lock
+from collections.abc import Iterable, Mapping
+from threading import Lock
 from typing import assert_never
 
 from hooksync.config.declarations import ON_DEVICE, reference_problem, set_fix, unset_problem
@@ -20,7 +20,6 @@ from hooksync.core.model import (
     SecretRef,
     Secrets,
     SecretState,
-    Variables,
     is_own,
     process_environ,
 )
@@ -31,7 +30,6 @@ _COMMAND_FIX = (
 )
 _NOT_TEXT = re.compile("[\ud800-\udfff]")  # surrogates: they stand for bytes that are not UTF-8
 _MOST_BYTES = 64 * 1024  # bytes
-_TOO_LARGE = ("is larger than 64 KiB", "see that it is the secret and nothing else")
 FIX = "make one with `hooksync secret generate`, and give it to the receiver too"
 
 
@@ -41,22 +39,11 @@ class SecretSources:
     The redactor learns each value when it is read, so that no output can show it.
     """
 
-    def __init__(
-        self,
-        environ: Variables,
-        stop: Event | None = None,
-        timeout: float = 30.0,
-        learn: Callable[[Iterable[str]], None] = lambda values: None,
-    ) -> None:
-        """`stop`: ends all waits; `timeout`: seconds for a program.
-
-        `learn`: teaches the redactor values.
-        """
-        self._learn = learn
-        self._environ = environ
-        self._stop = stop or Event()
+    def __init__(self, context: Context, timeout: float = 30.0) -> None:
+        """`timeout`: seconds for a program."""
+        self._context = context
         self._timeout = timeout
-        self._found: dict[SecretRef, Secret | Problem] = {}
+        self._found: dict[tuple[str, SecretRef], Secret | Problem] = {}  # by noun and source
         self._lock = Lock()
 
     def find(self, ref: SecretRef) -> Secret:
@@ -80,55 +67,55 @@ class SecretSources:
         if not unset:
             return others
         subjects = [ref.subject for ref in unset]
-        return [unset_problem(subjects, self._environ, unset[0].location), *others]
+        return [unset_problem(subjects, self._context.environ, unset[0].location), *others]
 
     def look_up(self, refs: Iterable[SecretRef]) -> tuple[Secrets, dict[SecretRef, Problem]]:
-        """Return the secrets or credentials that are found, and the problems of the others.
+        """Return the secrets or credentials that are found, and the problems of the others."""
+        secrets_by_ref: dict[SecretRef, Secret] = {}
+        problems: dict[SecretRef, Problem] = {}
+        for ref in dict.fromkeys(refs):
+            found = self._look_up_once(ref)
+            if isinstance(found, Problem):
+                problems[ref] = found
+            else:
+                secrets_by_ref[ref] = found
+        return secrets_by_ref, problems
+
+    def _look_up_once(self, ref: SecretRef) -> Secret | Problem:
+        """Read a secret, and teach it to the redactor. A second call returns the same result.
 
         A secret, but not a credential, must be printable ASCII, so that service and receiver use
         the same bytes.
         """
-        secrets_by_ref: dict[SecretRef, Secret] = {}
-        problems: dict[SecretRef, Problem] = {}
-        for ref in dict.fromkeys(refs):
-            result = self._look_up_once(ref)
-            if isinstance(result, Problem):
-                problems[ref] = result
-            elif ref.noun == "secret" and not re.fullmatch("[ -~]*", result.reveal()):
-                state = "contains characters outside printable ASCII"
-                fix = "use letters, digits and punctuation, and no line break at the end"
-                problems[ref] = reference_problem(ref, state, fix)
-            else:
-                secrets_by_ref[ref] = result
-        return secrets_by_ref, problems
-
-    def _look_up_once(self, ref: SecretRef) -> Secret | Problem:
-        """Read a secret, and teach it to the redactor. A second call returns the same result."""
+        key = ref.noun, ref
         with self._lock:
-            if ref not in self._found:
+            if key not in self._found:
                 try:
                     value = self._read(ref)
                     # a username from a variable is shown, and is often a common word
                     if (ref.noun, ref.kind) != ("username", "env"):
-                        self._learn([value])
-                    self._found[ref] = Secret(value)
+                        self._context.output.redactor.learn([value])
+                    if ref.noun == "secret" and not re.fullmatch("[ -~]*", value):
+                        fix = "use letters, digits and punctuation, and no line break at the end"
+                        raise _Unusable("contains characters outside printable ASCII", fix)
+                    self._found[key] = Secret(value)
                 except _Unusable as error:
                     # without the error, whose context may contain the value
-                    self._found[ref] = reference_problem(ref, *error.args)
-            return self._found[ref]
+                    self._found[key] = reference_problem(ref, *error.args)
+            return self._found[key]
 
     def state_without(self, ref: SecretRef) -> SecretState:
         """Return why a reference has no value."""
-        is_unset = ref.variable and not self._environ.get(ref.variable)
+        is_unset = ref.variable and not self._context.environ.get(ref.variable)
         return "not-set" if is_unset else "unusable"
 
     def _read(self, ref: SecretRef) -> str:
         """Read a secret from its source. Raises _Unusable."""
         match ref.kind:
             case "env":
-                value = self._environ.get(ref.name, "")
+                value = self._context.environ.get(ref.name, "")
                 if not value:
-                    raise _Unusable("is not set", set_fix(self._environ))
+                    raise _Unusable("is not set", set_fix(self._context.environ))
             case "file":
                 value = _from_file(ref)
             case "command":
@@ -146,32 +133,18 @@ class SecretSources:
         itself nor those that files set. It is ended at a timeout or a signal. Its children are
         always ended.
         """
-        program = ref.value[0]
-        inherited = process_environ(self._environ)
+        inherited = process_environ(self._context.environ)
         environ = {name: inherited[name] for name in inherited if not is_own(name)}
         try:
             code, data, _ = programs.run(
-                ref.value, environ, self._timeout, _MOST_BYTES, stop=self._stop
+                ref.value, environ, self._timeout, _MOST_BYTES, stop=self._context.stop
             )
-        except TimeoutError:
-            if self._stop.is_set():
-                raise _Unusable("was not read: interrupted", "run it again") from None
-            state = f"cannot be read: {program} did not end within {self._timeout:g} seconds"
-            raise _Unusable(state, _COMMAND_FIX) from None
-        except programs.OutputTooLarge:
-            raise _Unusable(*_TOO_LARGE) from None
+            reason = f"it ended with exit code {code}" if code else ""
         except (OSError, ValueError) as error:
-            state = f"cannot be read: {program} cannot be run: {os_reason(error)}"
-            raise _Unusable(state, _COMMAND_FIX) from None
-        if code:
-            state = f"cannot be read: {program} ended with exit code {code}"
-            raise _Unusable(state, _COMMAND_FIX)
+            reason = os_reason(error)
+        if reason:
+            raise _Unusable(f"cannot be read: {ref.value[0]}: {reason}", _COMMAND_FIX)
         return _text_of(data, _COMMAND_FIX)
-
-
-def sources_of(context: Context) -> SecretSources:
-    """Return the sources of the secrets of a run."""
-    return SecretSources(context.environ, context.stop, learn=context.output.redactor.learn)
 
 
 class _Unusable(Exception):
@@ -196,7 +169,7 @@ def _from_file(ref: SecretRef) -> str:
 def _text_of(data: bytes, empty_fix: str) -> str:
     """Decode the content of a file or the output of a program, without one final line break."""
     if len(data) > _MOST_BYTES:
-        raise _Unusable(*_TOO_LARGE)
+        raise _Unusable("is larger than 64 KiB", "see that it is the secret and nothing else")
     text = data.decode("utf-8", "surrogateescape")  # as Python decodes the environment on POSIX
     value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not value:

@@ -74,7 +74,9 @@ def run_with_timeout(seconds: float, do: Callable[[], T], stop: Event | None = N
     thread.start()
     end = time.monotonic() + seconds
     while thread.is_alive():
-        if time.monotonic() > end or (stop and stop.is_set()):
+        if stop and stop.is_set():
+            raise TimeoutError("interrupted")
+        if time.monotonic() > end:
             raise TimeoutError(f"no answer within {seconds:g} seconds")
         thread.join(_CHECK_INTERVAL)
     if errors:

@@ -22,10 +22,6 @@ _GRACE = 1.0  # seconds for a program to remove its lock files before it is kill
 ProgramOutput = tuple[int, bytes, bytes]  # exit code, output and errors
 
 
-class OutputTooLarge(OSError):
-    """A program writes more than hooksync reads."""
-
-
 def run(
     command: Sequence[str],
     environ: dict[str, str],
@@ -41,7 +37,7 @@ def run(
     with its children. `most`: bytes of output. `data`: its input. None: it has no input, its
     standard error is discarded, and its children end with it.
 
-    Raises OSError or ValueError: TimeoutError after `seconds` or at a stop, and OutputTooLarge.
+    Raises OSError or ValueError; TimeoutError after `seconds` or at a stop.
     """
     side = subprocess.DEVNULL if data is None else subprocess.PIPE
     with subprocess.Popen(  # noqa: S603  no shell
@@ -75,7 +71,7 @@ def _talk(process: subprocess.Popen[bytes], most: int, data: bytes | None) -> Pr
     if process.stdin:
         listener.join()
     if len(output) > most or len(errors) > _MOST_STDERR:
-        raise OutputTooLarge("the other side sends more than hooksync reads")
+        raise OSError("the other side sends more than hooksync reads")
     code = process.wait()
     if not process.stdin:
         _end(process)

@@ -16,6 +16,7 @@ from hooksync.core.errors import SecretError
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.redaction import printable
 from tests.makers import HERE
+from tests.memory_terminal import make_context
 
 VALUE = "v4lue-that-must-not-be-seen"
 
@@ -44,7 +45,7 @@ def shell(line: str) -> SecretRef:
 def failure_of(
     ref: SecretRef, *, environ: dict[str, str] | None = None, timeout: float = 600
 ) -> SecretError:
-    sources = SecretSources(environ or {}, timeout=timeout)
+    sources = SecretSources(make_context(environ), timeout)
     with pytest.raises(SecretError) as caught:
         sources.find(ref)
     shown = "".join(traceback.format_exception(caught.value))
@@ -59,7 +60,7 @@ def failure_of(
 
 
 def test_a_secret_from_the_environment_is_not_changed() -> None:
-    sources = SecretSources({"HOOK_SECRET": f" {VALUE}\n"})
+    sources = SecretSources(make_context({"HOOK_SECRET": f" {VALUE}\n"}))
     assert sources.find(login(env())) == Secret(f" {VALUE}\n")
     assert "v4lue" not in repr(sources)
     assert "v4lue" not in repr(sources.find(login(env())))
@@ -97,13 +98,15 @@ def test_only_one_newline_at_the_end_of_a_file_is_dropped(
     tmp_path: Path, content: bytes, value: str
 ) -> None:
     (tmp_path / "secret").write_bytes(content)
-    assert SecretSources({}).find(login(file(str(tmp_path / "secret")))).reveal() == value
+    assert (
+        SecretSources(make_context()).find(login(file(str(tmp_path / "secret")))).reveal() == value
+    )
 
 
 def test_a_relative_path_starts_at_the_folder_of_the_file_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "secret").write_text(VALUE)
-    sources = SecretSources({})
+    sources = SecretSources(make_context())
     assert sources.find(file("sub/secret", str(tmp_path))).reveal() == VALUE
     assert sources.find(file("../sub/secret", str(tmp_path / "sub"))).reveal() == VALUE
     assert sources.find(file(str(tmp_path / "sub" / "secret"), "/elsewhere")).reveal() == VALUE
@@ -166,7 +169,7 @@ def test_a_shared_secret_outside_printable_ascii_is_an_error(bad: str) -> None:
 
 def test_a_shared_secret_may_hold_every_printable_ascii_character() -> None:
     every = "".join(map(chr, range(32, 127)))
-    assert SecretSources({"HOOK_SECRET": every}).find(env()).reveal() == every
+    assert SecretSources(make_context({"HOOK_SECRET": every})).find(env()).reveal() == every
 
 
 # programs
@@ -180,7 +183,7 @@ def test_a_program_gets_no_variable_from_a_file(tmp_path: Path) -> None:
     environ, _ = gather(
         [str(variables)], str(credentials), {"PATH": os.environ["PATH"], "A": "own"}
     )
-    sources = SecretSources(environ)
+    sources = SecretSources(make_context(environ))
     assert sources.find(login(command("env"))).reveal().splitlines() == [
         f"PATH={os.environ['PATH']}",
         "A=own",
@@ -190,9 +193,8 @@ def test_a_program_gets_no_variable_from_a_file(tmp_path: Path) -> None:
 
 
 def test_the_output_of_a_program_is_the_secret_and_no_shell_reads_its_arguments() -> None:
-    sources = SecretSources(
-        {"PATH": os.environ["PATH"], "VAULT_TOKEN": "t", "HOOKSYNC_PLAN_KEY": VALUE}
-    )
+    environ = {"PATH": os.environ["PATH"], "VAULT_TOKEN": "t", "HOOKSYNC_PLAN_KEY": VALUE}
+    sources = SecretSources(make_context(environ))
     assert sources.find(command("echo", "$HOME; `id`  *")).reveal() == "$HOME; `id`  *"
     assert sources.find(shell("cat; echo x")).reveal() == "x"  # standard input is empty
     assert sources.find(login(command("env"))).reveal().splitlines() == [
@@ -204,17 +206,16 @@ def test_the_output_of_a_program_is_the_secret_and_no_shell_reads_its_arguments(
 
 
 def test_every_value_that_is_read_is_masked_but_no_username_from_a_variable() -> None:
-    masked: list[str] = []
-    sources = SecretSources(
-        {"HOOK_SECRET": VALUE, "NAME": "archive", "BAD": "\u00fc"}, learn=masked.extend
-    )
+    bad = "\u00fc" * 9
+    context = make_context({"HOOK_SECRET": VALUE, "NAME": "archive", "BAD": bad})
+    sources = SecretSources(context)
     username = SecretRef("env", "NAME", noun="username")
     sources.look_up([env(), env(), username, SecretRef("env", "BAD"), SecretRef("env", "NONE")])
-    assert masked == [VALUE, "\u00fc"]
+    assert context.output.masked(f"{VALUE} {bad} archive") == "*** *** archive"
 
 
 def test_a_program_runs_only_once_in_a_run_even_if_it_fails(tmp_path: Path) -> None:
-    sources = SecretSources(os.environ)
+    sources = SecretSources(make_context(os.environ))
     ref = shell(f"echo x >> '{tmp_path}/runs'; exit 1")
     for ask in [sources.find] * 3:
         with pytest.raises(SecretError):
@@ -226,14 +227,14 @@ def test_a_program_runs_only_once_in_a_run_even_if_it_fails(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("ref", "said"),
     [
-        (shell(f"echo {VALUE}; echo {VALUE} >&2; exit 3"), "sh ended with exit code 3"),
-        (shell(f"echo {VALUE}; kill -9 $$"), "sh ended with exit code -9"),
-        (command("no-such-program"), "no-such-program cannot be run: no such file or directory"),
-        (command("/etc/passwd"), "/etc/passwd cannot be run: permission denied"),
-        (shell(f"echo {VALUE}; sleep 600"), "sh did not end within 0.2 seconds"),
+        (shell(f"echo {VALUE}; echo {VALUE} >&2; exit 3"), "sh: it ended with exit code 3"),
+        (shell(f"echo {VALUE}; kill -9 $$"), "sh: it ended with exit code -9"),
+        (command("no-such-program"), "no-such-program: no such file or directory"),
+        (command("/etc/passwd"), "/etc/passwd: permission denied"),
+        (shell(f"echo {VALUE}; sleep 600"), "sh: no answer within 0.2 seconds"),
         (command("true"), "is empty"),
         (shell("echo"), "is empty"),
-        (shell("yes"), "is larger than 64 KiB"),
+        (shell("yes"), "sh: the other side sends more than hooksync reads"),
         (shell("printf '\\377'"), "is not UTF-8 text"),
     ],
 )
@@ -242,7 +243,7 @@ def test_an_error_about_a_program_does_not_repeat_its_output(ref: SecretRef, sai
         {"command": [part.replace(VALUE, "${A}") for part in ref.value]}, HERE
     )
     environ, timeout = {"PATH": os.environ["PATH"], "A": VALUE}, 600.0
-    if "did not end" in said:
+    if "no answer" in said:
         timeout = 0.2
     assert failure_of(ref, environ=environ, timeout=timeout).summary.endswith(said)
 
@@ -253,7 +254,7 @@ def test_a_program_and_its_children_end_at_a_timeout_and_at_an_interrupt(
 ) -> None:
     stop, alive = threading.Event(), tmp_path / "alive"
     os.mkfifo(alive)
-    sources = SecretSources(os.environ, stop, timeout=600 if is_interrupted else 0.3)
+    sources = SecretSources(make_context(os.environ, stop=stop), 600 if is_interrupted else 0.3)
     asked = threading.Thread(
         target=lambda: sources.look_up([shell(f"exec 3> '{alive}'; echo >&3; sleep 600 & wait")])
     )
@@ -270,5 +271,5 @@ def test_a_program_that_gives_a_secret_leaves_no_child_running(tmp_path: Path) -
     os.mkfifo(alive := tmp_path / "alive")
     with open(os.open(alive, os.O_RDONLY | os.O_NONBLOCK)) as held:
         leaves_one = shell(f"exec 3> '{alive}'; sleep 600 > /dev/null & printf '{VALUE}'")
-        assert SecretSources(os.environ).find(leaves_one).reveal() == VALUE
+        assert SecretSources(make_context(os.environ)).find(leaves_one).reveal() == VALUE
         assert select.select([held], [], [], 300)[0], "a child still has it open"

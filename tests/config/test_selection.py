@@ -17,6 +17,7 @@ from hooksync.config.files import Source
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import UsageError
 from hooksync.core.model import SecretRef
+from tests.memory_terminal import make_context
 
 FILE = b"""\
 version: 1
@@ -82,7 +83,7 @@ def test_one_relative_path_in_two_folders_is_two_secrets(tmp_path: Path) -> None
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "key").write_text(f"the-secret-of-{folder}")
         refs.append(SecretRef("file", "key", base=str(tmp_path / folder)))
-    sources = SecretSources({})
+    sources = SecretSources(make_context())
     assert [sources.find(ref).reveal() for ref in refs] == [
         "the-secret-of-one",
         "the-secret-of-two",

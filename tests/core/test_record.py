@@ -155,7 +155,7 @@ def hiding() -> Redactor:
 
 
 def looked_up() -> SecretSources:
-    sources = SecretSources({"NAME": CANARY})
+    sources = SecretSources(make_context({"NAME": CANARY}))
     sources.find(SecretRef("env", "NAME", HERE))
     return sources
 
