@@ -55,7 +55,6 @@ from hooksync.reconcile.plan import (
     UNSIGNED,
     URL_CHANGED,
     Action,
-    Change,
     Origin,
     Reason,
     Selection,
@@ -63,14 +62,14 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
 )
 from hooksync.state.fingerprints import KeyRing, SecretWithSalt, identity_digest
-from hooksync.state.history import History, local_name
-from hooksync.state.model import StateEntry
+from hooksync.state.history import History, declared_by_identity, local_name
 
 # by what is known of a live secret
 _SECRET_REASONS = {"changed": SECRET_CHANGED, "unconfirmed": UNCONFIRMED, "marked": MARKED}
 
 Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to keep comes first
-Recorded = list[tuple[LiveSubscription, StateEntry]]
+_PROVEN = ("made", "adopted")  # origins that a response or a person vouches for
+_RECORDED = ("made", "adopted", "found")  # origins of what a trusted state has
 
 
 def empty_plan(tenancy: Tenancy, errors: Problems = (), refusals: Problems = ()) -> TenancyPlan:
@@ -101,60 +100,47 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
 
     What a run was going to remove comes last, and does not prevent the third rule.
     Under a policy, an unsigned state pairs nothing: its writer could cause any removal. What is
-    under a prefix of `protect` is paired with nothing.
+    under a prefix of `protect` is paired with nothing, and so is what is handed over.
     """
     pairs: Pairs = [(declared, []) for declared in (*tenancy.subscriptions, *tenancy.not_selected)]
+    if tenancy.is_handed_over:
+        return pairs
     places = {declared.key: found for declared, found in pairs}
-    others: Recorded = []
+    made_for = declared_by_identity(tenancy, history.url_salt)
+    moved = []
     for subscription in live:
-        entry = history.entries.get(subscription.id)
+        entry = history.entries.get(subscription.id) if history.is_trusted else None
         if protects_url(tenancy.protect, subscription.url.full):
             continue
         if subscription.key in places:
             places[subscription.key].append(subscription)
-        elif entry and history.is_trusted:
-            others.append((subscription, entry))
-    moved = _pair_respelt(pairs, others, history.url_salt) if others else []
+        elif entry and entry.identity in made_for:
+            declared = made_for[entry.identity]
+            # if this is no respelling, the response that contained this id was wrong
+            if is_respelling(subscription.url.full, declared.url.full):
+                places[declared.key].append(subscription)
+        elif entry and is_owned(tenancy, subscription, history):
+            moved.append(subscription)
     for declared, found in pairs:
         if len(found) > 1:
             found.sort(key=partial(_preference, declared, history))
-    if moved:
-        _pair_moved(pairs, [move for move in moved if is_owned(tenancy, move[0], history)], history)
+    _pair_moved(pairs, moved, history)
     return pairs
 
 
-def _pair_respelt(pairs: Pairs, others: Recorded, url_salt: str) -> Recorded:
-    """Pair live subscriptions whose URL the service spells differently than the file.
-
-    `others`: live subscriptions that are not paired. Returns those that were made for a URL and
-    trigger that no file declares.
-    """
-    made_for = {identity_digest(url_salt, pair[0].key): pair for pair in pairs}
-    moved = []
-    for live, entry in others:
-        if entry.identity not in made_for:
-            moved.append((live, entry))
-            continue
-        declared, found = made_for[entry.identity]
-        # if this is no respelling, the response that contained this id was wrong
-        if is_respelling(live.url.full, declared.url.full):
-            found.append(live)
-    return moved
-
-
-def _pair_moved(pairs: Pairs, moved: Recorded, history: History) -> None:
+def _pair_moved(pairs: Pairs, moved: list[LiveSubscription], history: History) -> None:
     """Pair live subscriptions with declared ones of the same address.
 
     The declared one must have no live one, or only newer ones.
     """
-    places = {local_name(declared): found for declared, found in pairs}
-    moved.sort(key=lambda move: move[1].run, reverse=True)
-    for live, entry in moved:
-        found = places.get(entry.local_name)
-        if found is None or not entry.local_name.endswith(f"/{live.trigger.short}"):
+    names = {(local_name(declared), declared.trigger): found for declared, found in pairs}
+    moved.sort(key=history.run_of, reverse=True)
+    for live in moved:
+        found = names.get((history.entries[live.id].local_name, live.trigger))
+        if found is None:
             continue
         others = [other for other in found if not history.is_marked(other)]
-        if all(history.run_of(other) > entry.run for other in others):
+        if all(history.run_of(other) > history.run_of(live) for other in others):
             found.insert(len(others), live)
 
 
@@ -189,13 +175,13 @@ def known_content(
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """List the fields that differ between two flat dictionaries, sorted."""
+    """List the fields that differ between two flat dictionaries."""
     if before == after:
         return []
     from deepdiff import DeepDiff  # only here: its import takes as long as the rest of a plan
 
-    found = DeepDiff(before, after, threshold_to_diff_deeper=0)
-    return sorted(found.affected_root_keys)
+    found = DeepDiff(before, after, threshold_to_diff_deeper=0).affected_root_keys
+    return [name for name in {**before, **after} if name in found]
 
 
 def is_owned(tenancy: Tenancy, live: LiveSubscription, history: History) -> bool:
@@ -266,16 +252,19 @@ class Comparison(Record):
         if not declared.enabled:
             yield from self._paused_steps(declared, found)
             return
-        requested = self._requested(declared, found)
         kept = found[0] if found else None
+        entry = self.history.entries.get(kept.id) if kept else None
+        is_named = matches_any(declared.address, self.selection.replace)
+        is_done = entry is not None and entry.run == self.history.run  # this run has replaced it
+        requested = [REQUESTED] if is_named and not is_done else []
         if self.history.is_marked(kept) and not (requested or self.history.record(found[0].id)):
             kept = None  # the mark alone is no reason to replace it
         first = self._first_step(declared, kept, requested)
         yield first
-        stays = first.creates or first.action == "adopt" or self.history.is_proven(first.id)
+        stays = first.creates or first.action == "adopt" or first.origin in _PROVEN
         for live in found[1:] if kept else found:
             is_free = bool(requested) or is_owned(self.tenancy, live, self.history)
-            is_free = is_free or live.id in self.history.going or self._is_recorded(live)
+            is_free |= live.id in self.history.going or self._origin(live.id) in _RECORDED
             action: Action = "unsubscribe" if stays and is_free else "leave"
             yield self._step(action, declared, live, [DUPLICATE, *requested])
 
@@ -283,37 +272,11 @@ class Comparison(Record):
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
     ) -> Iterator[Step]:
         """Decide the steps of a paused subscription."""
-        if not found or self.tenancy.is_handed_over:
+        if not found:
             yield self._step("keep", declared, None, [PAUSED])
         for live in found:
-            if self.tenancy.is_handed_over:
-                yield self._undeclared_step(live)
-                continue
-            action: Action = "unsubscribe" if self._is_recorded(live) else "leave"
-            yield self._step(action, declared, live, [PAUSED])
-
-    def _requested(
-        self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
-    ) -> list[Reason]:
-        """Return the reason if --replace names an address, and this run has not replaced it yet."""
-        entry = self.history.entries.get(found[0].id) if found else None
-        is_done = entry is not None and entry.run == self.history.run
-        is_named = matches_any(declared.address, self.selection.replace)
-        return [REQUESTED] if is_named and not is_done else []
-
-    def _needs_review(
-        self, action: Action, live: LiveSubscription, reasons: Sequence[Reason]
-    ) -> bool:
-        """Whether a step removes what nothing proves, and nothing proven stays in its place."""
-        if action == "resubscribe":
-            is_alone = self.tenancy.replacement == "remove-first"
-        else:
-            is_alone = action == "unsubscribe" and DUPLICATE not in reasons
-        return is_alone and not (REQUESTED in reasons or self.history.is_proven(live.id))
-
-    def _is_recorded(self, live: LiveSubscription) -> bool:
-        """Whether a trusted state has an entry or an attempt."""
-        return self.history.is_trusted and self.history.record(live.id) is not None
+            is_recorded = self._origin(live.id) in _RECORDED
+            yield self._step("unsubscribe" if is_recorded else "leave", declared, live, [PAUSED])
 
     def _first_step(
         self,
@@ -322,30 +285,29 @@ class Comparison(Record):
         requested: Sequence[Reason],
     ) -> Step:
         """Decide the step of a declared subscription. `live`: the one to keep or to replace."""
+        history = self.history
         action: Action = "keep"
         secret = self._secret(declared, live)
         # whether the state has an entry of this name that is no longer live
-        is_lost = local_name(declared) in self.history.lost_names
+        is_lost = local_name(declared) in history.lost_names
         reasons = [REPLACED_OUTSIDE if is_lost else SECRET_UNKNOWN]
+        # whether its secret can be compared, or is certainly to be replaced, or there is no state
+        is_known = live and (history.record(live.id) or history.is_marked(live))
+        is_known = is_known or not history.has_state
+        # --adopt takes nothing that was replaced outside this state
+        is_named = not is_lost and matches_any(declared.address, self.selection.adopt)
         if live is None:
             action = "subscribe"
             reasons = [REMOVED_OUTSIDE if is_lost else NEW, *requested]
-        elif requested or self._has_secret(live):
+        elif (
+            requested or not history.has_state or history.record(live.id) or history.is_marked(live)
+        ):
             reasons = [*self._differences(declared, live, secret), *requested]
             action = "resubscribe" if reasons else "keep"
-        elif live.id in declared.adopt or (not is_lost and self._is_to_adopt(declared)):
+        elif is_named or live.id in declared.adopt:
             action = "adopt"
             reasons = [ADOPT]
         return self._step(action, declared, live, reasons, secret)
-
-    def _has_secret(self, live: LiveSubscription) -> bool:
-        """Whether the secret can be compared, or is certainly to be replaced, or has no state."""
-        is_known = self.history.record(live.id) is not None or self.history.is_marked(live)
-        return is_known or not self.history.has_state
-
-    def _is_to_adopt(self, declared: DeclaredSubscription) -> bool:
-        """Whether --adopt names it. This takes nothing that was replaced outside this state."""
-        return matches_any(declared.address, self.selection.adopt)
 
     def _differences(
         self, declared: DeclaredSubscription, live: LiveSubscription, secret: SecretState
@@ -362,28 +324,40 @@ class Comparison(Record):
             known["secret"] = "unconfirmed"
         elif self.history.is_marked(live):
             known["secret"] = "marked"
-        different = differing(known, wanted)
-        if "url" in different:
-            yield URL_CHANGED
-        for name in different:
-            if name in COMPARED:
+        for name in differing(known, wanted):
+            if name == "url":
+                yield URL_CHANGED
+            elif name == "secret":
+                yield _SECRET_REASONS[known["secret"]]
+            else:
                 yield Reason("flag-changed", f"{name} differs")
-        if "secret" in different:
-            yield _SECRET_REASONS[known["secret"]]
 
     def _secret(self, declared: DeclaredSubscription, live: LiveSubscription | None) -> SecretState:
         """Return what is known of a declared secret, compared with the live one."""
         if declared.secret in self.no_value:
             return self.no_value[declared.secret]
-        if self.history.is_marked(live):
+        if live is None or self.history.is_marked(live):
             return "unknown"
-        if live and live.id in self.tagged:
+        if live.id in self.tagged:
             return "same"
-        if live is None or live.id not in self.secrets:
+        if live.id not in self.secrets:
             return "unknown"
         key = self.ring.key(*self.secrets[live.id])
         is_same = self.history.entries[live.id].is_made_with(key, self.tenancy.key)
         return "same" if is_same else "changed"
+
+    def _origin(self, identifier: str) -> Origin:
+        """Return how the state has a live subscription.
+
+        If the state is not trusted, only the entries that this run has made prove anything.
+        """
+        history = self.history
+        entry = history.entries.get(identifier)
+        if entry and (history.is_trusted or entry.run == history.run):
+            return "adopted" if entry.is_adopted else "made"
+        if not (history.has_state and history.is_trusted):
+            return "unknown"
+        return "found" if identifier in history.found else "foreign"
 
     def _step(
         self,
@@ -394,38 +368,32 @@ class Comparison(Record):
         secret: SecretState | None = None,
     ) -> Step:
         """Make a step, with what is known of both sides."""
-        known = self._recorded(live) if live else {}
+        known: dict[str, Any] = {}
+        if live:
+            known = self._recorded(live)
+            # whether it removes something, and nothing proven stays in its place
+            is_alone = action == "unsubscribe" and DUPLICATE not in reasons
+            if action == "resubscribe":
+                is_alone = self.tenancy.replacement == "remove-first"
+            is_free = known["origin"] in _PROVEN or REQUESTED in reasons
+            known["needs_review"] = is_alone and not is_free
+        if live and action == "keep" and secret == "same":
+            is_adopted = self.history.entries[live.id].is_adopted
+            known["evidence"] = "adopted" if is_adopted else "response"
         if declared:
             known |= {"address": declared.address, "name": declared.name}
-            if live and action in ("adopt", "resubscribe"):
-                before = known_content(declared, live, self.history)
-                after = declared.content
-                changed = differing(before, after)
-                known["changes"] = tuple(
-                    Change(name, before[name], after[name]) for name in changed
-                )
-        if live:
-            known["needs_review"] = self._needs_review(action, live, reasons)
-        if live and action == "keep" and secret == "same":
-            entry = self.history.entries[live.id]
-            known["evidence"] = "adopted" if entry.is_adopted else "response"
-        return Step(action, declared, live, tuple(reasons), secret=secret, **known)
+        return Step(action, declared, live, tuple(reasons), secret, **known)
 
     def _recorded(self, live: LiveSubscription) -> dict[str, Any]:
         """Return what the state has about a live subscription, as fields of a step."""
-        history = self.history
-        if not (history.has_state and history.is_trusted):
-            return {"origin": "unknown"}
-        record = history.record(live.id)
-        if record is None:
-            foreign = history.records.foreign
-            is_new = foreign is not None and live.id not in foreign
-            return {"origin": "foreign", "is_new": is_new}
-        origin: Origin = "found"
-        if entry := history.entries.get(live.id):
-            origin = "adopted" if entry.is_adopted else "made"
-        name = record.local_name.partition("/")[0]
-        return {"origin": origin, "made_at": rfc3339(record.at), "name": name}
+        origin = self._origin(live.id)
+        record = self.history.record(live.id)
+        if record and origin in _RECORDED:
+            name = record.local_name.partition("/")[0]
+            return {"origin": origin, "made_at": rfc3339(record.at), "name": name}
+        seen = self.history.records.foreign
+        is_new = origin == "foreign" and seen is not None and live.id not in seen
+        return {"origin": origin, "is_new": is_new}
 
     def _removal_alone(self, step: Step) -> Step:
         """Remove what `remove` names, unless it is protected, or an address keeps or replaces it.
@@ -447,15 +415,12 @@ class Comparison(Record):
         """Decide the step of a live subscription that is paired with no declared one."""
         record = self.history.record(live.id)
         former = f"{self.tenancy.name}/{record.local_name}" if record else ""
-        reason = _why_left(self.tenancy, live, self.history)
         if self.selection.target and not matches_any(former, self.selection.target):
-            reason = NOT_TARGETED
-        elif self.tenancy.is_handed_over:
-            action: Action = "forget" if record else "leave"
-            return self._step(action, None, live, [HANDED_OVER])
-        if reason:
+            return self._step("leave", None, live, [NOT_TARGETED])
+        if self.tenancy.is_handed_over:
+            return self._step("forget" if record else "leave", None, live, [HANDED_OVER])
+        if reason := _why_left(self.tenancy, live, self.history):
             return self._step("leave", None, live, [reason])
-        reasons = [NO_LONGER_DECLARED if record else NOT_DECLARED]
-        if record and not self.history.is_trusted:
-            reasons = [NOT_DECLARED, UNSIGNED]
-        return self._step("unsubscribe", None, live, reasons)
+        is_ours = record and self.history.is_trusted
+        reason = NO_LONGER_DECLARED if is_ours else NOT_DECLARED
+        return self._step("unsubscribe", None, live, [reason])

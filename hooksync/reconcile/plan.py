@@ -26,7 +26,6 @@ from hooksync.core.model import (
     Replacement,
     SecretState,
     TenancyKey,
-    Value,
 )
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import UNSET, Record, UnsetType, field, replace
@@ -103,14 +102,6 @@ OUTSIDE_PREFIXES = Reason("undeclared", "outside the prefixes of `owns`")
 UNSIGNED = Reason("undeclared", "only in an unsigned state, which proves nothing under a policy")
 
 
-class Change(Record):
-    """One field whose live value differs from the declared one."""
-
-    field: str
-    live: Value
-    declared: Value
-
-
 class Outcome(Record):
     """The outcome of one step."""
 
@@ -130,7 +121,6 @@ class Step(Record):
     declared: DeclaredSubscription | None = None
     live: LiveSubscription | None = None  # what is kept, replaced, removed or left; None: nothing
     reasons: tuple[Reason, ...] = ()
-    changes: tuple[Change, ...] = ()  # the compared fields that differ
     secret: SecretState | None = None  # the declared secret, compared with the live one
     evidence: Evidence | None = None  # what vouches for a live secret that is the same
     origin: Origin | None = None  # of the live subscription

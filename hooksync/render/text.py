@@ -236,19 +236,8 @@ def _compared_fields(step: Step) -> Iterator[Field]:
         for name, value in step.declared_side.content.items():
             if step.live is None:
                 yield name, _value_words(value)
-            elif step.live.content[name] is None:
-                yield name, _difference(None, value)
-    for change in step.changes:
-        difference = _difference(change.live, change.declared)
-        if step.action == "adopt":
-            yield "then", f"the next apply resubscribes it: {change.field} {difference}"
-        else:
-            yield change.field, difference
-
-
-def _difference(live: object, declared: object) -> str:
-    """Write both values of a compared field."""
-    return f"{_value_words(live)} -> {_value_words(declared)}"
+            elif step.live.content[name] != value:
+                yield name, f"{_value_words(step.live.content[name])} -> {_value_words(value)}"
 
 
 def _value_words(value: object) -> str:

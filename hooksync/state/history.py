@@ -74,14 +74,6 @@ class History(Record, dict=True):
         record = self.record(live.id)
         return record.run if record else 0
 
-    def is_proven(self, identifier: str) -> bool:
-        """Whether a response or a person vouches for a live subscription.
-
-        An entry does; in a state that is not trusted, only an entry that this run has made.
-        """
-        entry = self.entries.get(identifier)
-        return entry is not None and (self.is_trusted or entry.run == self.run)
-
     def is_marked(self, live: LiveSubscription | None) -> bool:
         """Whether a run was going to remove a live subscription: hooksync does not keep it."""
         return live is not None and live.id in self.records.marks

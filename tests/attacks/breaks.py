@@ -157,9 +157,9 @@ BREAKS = {
     ),
     "states: ownership": Break(
         "take an entry of any state for a proof",
-        "state/history.py",
-        "return entry is not None and (self.is_trusted or entry.run == self.run)",
-        "return entry is not None",
+        "reconcile/diff.py",
+        "if entry and (history.is_trusted or entry.run == history.run):",
+        "if entry:",
     ),
     "states: waits": Break(
         "wait for the attempts of any state",

@@ -38,7 +38,6 @@ PLAIN = re.compile(
 )  # the types that can hold a plain secret
 # URLs with unfilled variables or hidden query values; the page of a CI run
 MAY_BE_SHOWN = {"RunOrigin.url"}
-MAY_BE_SHOWN |= {"Change.declared"}  # the value of a compared field
 MAY_BE_SHOWN |= {"StateEntry.salt", "Attempt.salt", "SubscriptionRecord.salt"}  # the id of a salt
 # the public answer of a receiver
 MAY_BE_SHOWN |= {

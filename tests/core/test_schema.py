@@ -31,7 +31,7 @@ from hooksync.core.schema import (
     read_schema,
     schema_text,
 )
-from hooksync.reconcile.plan import Change, Outcome, Plan, Reason, Step, TenancyPlan
+from hooksync.reconcile.plan import Outcome, Plan, Reason, Step, TenancyPlan
 from hooksync.state.fingerprints import Salt
 from hooksync.state.model import Attempt, StateEntry, TenancyRecords
 
@@ -280,7 +280,6 @@ def test_the_schemas_of_files_have_only_keywords_that_the_quick_check_knows(
         ("plan", "declared", DeclaredSubscription),
         ("plan", "live", LiveSubscription),
         ("plan", "reason", Reason),
-        ("plan", "change", Change),
         ("plan", "receiver", ReceiverResult),
         ("plan", "outcome", Outcome),
         ("plan", "problem", Problem),

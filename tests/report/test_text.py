@@ -382,17 +382,6 @@ def test_a_new_subscription_makes_its_tenancy_heard() -> None:
     )
 
 
-def test_an_adoption_of_a_different_flag_shows_that_the_next_apply_resubscribes() -> None:
-    there = [live(include_identifiers=False)]
-    text = plain(
-        plan_lines(run_of(planned(tenancy(declared()), there, options=Selection(adopt=("*",)))))
-    )
-    assert "      then                 the next apply resubscribes it:" in text.replace(
-        "\n        the", " " * 17 + "the"
-    )
-    assert "include_identifiers false -> true" in text
-
-
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

@@ -49,14 +49,14 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove nothing that is not declared",
         "reconcile/diff.py",
-        '        return self._step("unsubscribe", None, live, reasons)\n',
-        '        return self._step("leave", None, live, reasons)\n',
+        '        return self._step("unsubscribe", None, live, [reason])\n',
+        '        return self._step("leave", None, live, [reason])\n',
     ),
     Break(
         "need no review for what was only found",
-        "state/history.py",
-        "        entry = self.entries.get(identifier)\n        return entry is not None and",
-        "        entry = self.record(identifier)\n        return entry is not None and",
+        "reconcile/diff.py",
+        '_PROVEN = ("made", "adopted")',
+        '_PROVEN = ("made", "adopted", "found")',
     ),
     Break(
         "exit 0 always",
@@ -158,8 +158,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "replace twice in a run",
         "reconcile/diff.py",
-        "return [REQUESTED] if is_named and not is_done else []",
-        "return [REQUESTED] if is_named else []",
+        "requested = [REQUESTED] if is_named and not is_done else []",
+        "requested = [REQUESTED] if is_named else []",
         begin=None,
     ),
     Break(
