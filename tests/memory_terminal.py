@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event
@@ -28,7 +28,7 @@ class MemoryTerminal:
     def result(self, text: str, form: str = "text") -> None:
         self.out.append(text)
 
-    def show(self, lines: Sequence[tuple[str, str]]) -> None:
+    def show(self, lines: Iterable[tuple[str, str]]) -> None:
         self.result("".join(f"{text}\n" for _, text in lines))
 
     def message(self, text: str) -> None:

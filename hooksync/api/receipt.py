@@ -92,7 +92,7 @@ def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, s
     not_set = {step.address for step in saved.steps if step.secret in NO_VALUE}
     promises = {}
     for step in filter(attrgetter("is_due"), tenancy.steps):
-        words = f"{step.action} {step.address or step.id}"
+        words = step.subject
         if step.address and step.id:
             words += f", replaces {step.id}" if step.action == "resubscribe" else f", {step.id}"
         promises[words] = _shown(step)

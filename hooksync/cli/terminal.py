@@ -10,7 +10,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 
@@ -82,7 +82,7 @@ class ConsoleTerminal:
         with suppress(OSError):  # standard error may be closed
             os.write(2, _INTERRUPTED_TEXT)  # a buffered write may be under way
 
-    def show(self, lines: Sequence[tuple[str, str]]) -> None:
+    def show(self, lines: Iterable[tuple[str, str]]) -> None:
         """Show lines for people on standard output: pairs of what it reports, and a text."""
         shown = [(kind, printable(text)) for kind, text in lines]
         if self._is_coloured:

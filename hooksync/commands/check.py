@@ -8,7 +8,7 @@ from typing import Literal
 from hooksync.api.inputs import prepare
 from hooksync.api.options import FORMAT, RunOptions
 from hooksync.api.run import challenge, finished, make_plan, open_run
-from hooksync.commands.problems import show_problems
+from hooksync.commands.problems import show_plan
 from hooksync.commands.receiving import SECRETS, URL, named_receiver, open_receiver
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
@@ -17,7 +17,6 @@ from hooksync.core.model import Environ, SecretRef, Variables
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import NEW, Plan, Selection, Step, TenancyPlan, completed
 from hooksync.render.check import check_lines, has_failed
-from hooksync.render.renderers import plan_json
 from hooksync.service.challenges import challenge as challenge_one
 
 
@@ -34,11 +33,7 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
     checked = finished(replace(_checked(options, context), format="hooksync.check/1"), context)
     if has_failed(checked) and not checked.is_interrupted:
         checked = completed(checked, ExitCode.ERROR)
-    if options.format == "text":
-        context.terminal.show([*check_lines(checked)])
-    else:
-        context.terminal.result(plan_json(checked), "json")
-    show_problems(checked, context, refused="apply would refuse")
+    show_plan(checked, check_lines(checked), options.format, context)
     return ExitCode(checked.exit_code)
 
 

@@ -7,12 +7,11 @@ from typing import Literal
 from hooksync.api.inputs import prepare
 from hooksync.api.options import FORMAT, RunOptions
 from hooksync.api.run import plan
-from hooksync.commands.problems import show_problems
+from hooksync.commands.problems import show_plan
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.reconcile.plan import Selection, completed
 from hooksync.render.listing import list_lines, live_only
-from hooksync.render.renderers import plan_json
 
 
 class ListOptions(RunOptions):
@@ -28,11 +27,5 @@ def list_live(options: ListOptions, context: Context) -> ExitCode:
     if not made.is_interrupted:
         made = completed(made, ExitCode.ERROR if made.unread else ExitCode.DONE)
     shown = live_only(made)
-    if shown.running:
-        context.terminal.warn(shown.running)
-    if options.format == "text":
-        context.terminal.show(list_lines(shown))
-    else:
-        context.terminal.result(plan_json(shown), "json")
-    show_problems(shown, context, refused="refused")
+    show_plan(shown, list_lines(shown), options.format, context)
     return ExitCode(shown.exit_code)

@@ -22,7 +22,7 @@ from hooksync.core.redaction import SHORTEST_MASKED
 from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receivers.events import JSON_HEADERS, SUCCESS
 from hooksync.reconcile.plan import Plan, Selection
-from hooksync.render.ending import NoticeForm, RunSummary, metrics_text
+from hooksync.render.ending import NoticeForm, RunSummary, event_of, metrics_text
 from hooksync.service.challenges import post
 from hooksync.service.http import Caller
 
@@ -109,7 +109,7 @@ def _notify(summary: RunSummary, ref: SecretRef, form: NoticeForm, context: Cont
             what = f"no notice can be sent: {problem.what}"
             context.terminal.warn(replace(problem, what=what))
         return
-    if not summary.event:
+    if event_of(summary.plan, summary.code) is None:
         return
     body = context.output.safe(json.dumps(summary.payload(form), ensure_ascii=False), "json")
     settings = RunOptions(files=(), uses_state=False, timeout=_TIMEOUT, parallelism=1)

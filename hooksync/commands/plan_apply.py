@@ -27,7 +27,6 @@ from hooksync.core.errors import (
     Problem,
     Refused,
     UsageError,
-    exit_of,
     internal_error,
     internal_error_text,
 )
@@ -36,10 +35,11 @@ from hooksync.core.model import Globs
 from hooksync.core.output import Format
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import Plan, Selection, completed, exit_code_of
+from hooksync.reconcile.plan import Plan, Selection
+from hooksync.render.ending import event_of
 from hooksync.render.renderers import plan_json
-from hooksync.render.sentences import expected_answer, summaries
-from hooksync.render.text import plain, plan_lines, question, unstyled
+from hooksync.render.sentences import expected_answer, problems_of, summaries
+from hooksync.render.text import Lines, plain, plan_lines, question, unstyled
 from hooksync.state.store import state_place
 
 
@@ -161,14 +161,14 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     saved = ""
     if options.out:  # first: if this fails, that is the result
         saved = _save(made, options, options.out, context)
-    if options.is_quiet and not any(step.is_new for step in made.steps):
-        if made.running and made.is_only_begun:
+    event = event_of(made, made.exit_code)
+    if options.is_quiet and event in (None, "in-progress"):
+        if event and made.running:
             context.terminal.warn(made.running)
-            return made
-        if exit_code_of(made, is_detailed=True) == ExitCode.DONE:
-            return made
-    show_plan(made, options.format, context, shows_kept=options.shows_kept)
-    show_problems(made, context, refused="apply would refuse")
+        return made
+    keeps = options.shows_kept
+    lines = plan_lines(made, shows_kept=keeps)
+    show_plan(made, lines, options.format, context, shows_kept=keeps)
     if saved:
         context.terminal.message(printable(saved))
     return made
@@ -205,8 +205,9 @@ def _apply_plan(options: ApplyOptions, context: Context, open_run: OpenRun) -> P
         targets=selection.target,
         replace=selection.replace,
         adopt=selection.adopt,
+        is_confirmed=True,
     )
-    return _apply(prepare(chosen, selection, context, receipt=receipt), options, open_run)
+    return _apply(prepare(chosen, selection, context, receipt=receipt), chosen, open_run)
 
 
 def _refuse_standing_order(options: ApplyOptions) -> None:
@@ -225,7 +226,7 @@ def _refuse_standing_order(options: ApplyOptions) -> None:
 def _apply(inputs: Inputs, options: ChangeOptions, open_run: OpenRun) -> Plan:
     """Plan, challenge, ask, apply, and show the result."""
     context = inputs.context
-    is_confirmed = options.is_confirmed or inputs.receipt is not None
+    is_confirmed = options.is_confirmed
     with open_run(inputs, is_apply=True, lock_timeout=options.lock_timeout) as run:
         can_ask = not is_confirmed and context.terminal.can_ask()
         made = library.make_plan_for_apply(inputs, run, asks=can_ask)
@@ -238,9 +239,7 @@ def _apply(inputs: Inputs, options: ChangeOptions, open_run: OpenRun) -> Plan:
         asked = _show_and_ask(made, options, context, must_ask=must_ask)
         is_reviewed = must_ask or inputs.receipt is not None
         done = library.carry_out(inputs, run, asked, is_reviewed=is_reviewed)
-    done = library.finished(done, context)
-    _show_result(done, made, run.failures, options, context)
-    return done
+    return _show_result(library.finished(done, context), made, run.failures, options, context)
 
 
 def _refuse_wrong_ids(made: Plan, options: ChangeOptions) -> None:
@@ -273,15 +272,14 @@ def _show_and_ask(made: Plan, options: ChangeOptions, context: Context, *, must_
     standard error.
     """
     prompts = must_ask and bool(made.ready_tenancies) and not (made.refusals or made.is_interrupted)
+    lines: Lines = plan_lines(made, shows_kept=options.shows_kept)
     if options.saved_plan:
         lines = unstyled(summaries(made))
-    else:
-        lines = plan_lines(made, shows_kept=options.shows_kept)
     if options.format == "text":
         context.terminal.show(lines)
     elif prompts:
         context.terminal.message(plain(lines))
-    show_problems(made, context, refused="refused")
+    show_problems(made, context)
     if not prompts or context.terminal.ask(question(made), expected_answer(made)):
         return made
     fix = f'answer "{expected_answer(made)}" to apply this'
@@ -294,26 +292,23 @@ def _show_result(
     failures: Sequence[Exception],
     options: ChangeOptions,
     context: Context,
-) -> None:
+) -> Plan:
     """Show the internal errors that ended an apply early, write its report, and show the result.
 
-    `made`: the plan, whose problems were shown.
+    `made`: the plan, whose problems were shown. Returns the result; if no report can be written,
+    with that error.
     """
-    told = {*made.warnings, *made.all_refusals, *made.all_errors}
+    told = {*problems_of(made)}
     for failure in failures:
         if not isinstance(failure, HooksyncError):
-            told.add(internal_error(failure))
+            told.add(("error", internal_error(failure)))
             context.terminal.message(internal_error_text(failure))
-    try:
-        if options.report:  # first, so that it is written even if standard output fails
+    if options.report:  # first, so that it is written even if standard output fails
+        try:
             context.output.write_file(options.report, plan_json(done))
-    except HooksyncError as error:
-        code, _ = exit_of(error, has_begun=context.begun.is_set())
-        done = completed(done, code)
-        raise
-    finally:
-        if options.format != "text":
-            show_plan(done, options.format, context, shows_kept=options.shows_kept)
-        elif done.has_changes:
-            context.terminal.show([("", ""), *plan_lines(done)])
-        show_problems(done, context, refused="refused", told=told)
+        except HooksyncError as error:
+            done = replace(done, errors=(*done.errors, *error.problems))
+            done = library.finished(done, context)
+    lines = [("", ""), *plan_lines(done)] if done.has_changes else []
+    show_plan(done, lines, options.format, context, shows_kept=options.shows_kept, told=told)
+    return done

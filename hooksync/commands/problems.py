@@ -5,36 +5,44 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from hooksync.core.context import Context
-from hooksync.core.errors import Interrupted, Problem, Refused, by_fix
+from hooksync.core.errors import Interrupted, Problem, Refused
 from hooksync.core.output import Format
-from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Plan
 from hooksync.render.renderers import RENDERERS
-from hooksync.render.text import plan_lines
+from hooksync.render.sentences import by_fix, problems_of
+from hooksync.render.text import Lines
 
 
-def show_plan(plan: Plan, form: Format, context: Context, *, shows_kept: bool) -> None:
-    """Show a plan or a report on standard output. First, report a run that holds the run lock."""
+def show_plan(
+    plan: Plan,
+    lines: Lines,
+    form: Format,
+    context: Context,
+    *,
+    shows_kept: bool = False,
+    told: Collection[tuple[str, Problem]] = (),
+) -> None:
+    """Show a plan or a report on standard output, and then its problems.
+
+    A run that holds the run lock is reported first. `lines`: the plan as text. `told`: problems
+    that were shown before.
+    """
+    told = {*told}
     if plan.running:
         context.terminal.warn(plan.running)
+        told.add(("warning", plan.running))
     if form == "text":
-        context.terminal.show(plan_lines(plan, shows_kept=shows_kept))
-        return
-    context.terminal.result(RENDERERS[form](plan, shows_kept=shows_kept), form)
+        context.terminal.show(lines)
+    else:
+        context.terminal.result(RENDERERS[form](plan, shows_kept=shows_kept), form)
+    show_problems(plan, context, told)
 
 
-def show_problems(
-    plan: Plan, context: Context, *, refused: str, told: Collection[Problem] = ()
-) -> None:
-    """Show problems, each with its fix. Those in `told` are skipped."""
-    known = {plan.running, *told}  # the run beside this one was reported before the plan
-    found = {"warning": plan.warnings, refused: plan.all_refusals, "error": plan.all_errors}
-    for what, problems in found.items():
-        new = [problem for problem in problems if problem not in known]
-        for fix, alike in by_fix(new).items():
-            heads = [f"{what}: {problem.headline}" for problem in alike]
-            context.terminal.message("\n".join([*heads, f"  fix: {printable(fix)}"]))
-        known.update(problems)
+def show_problems(plan: Plan, context: Context, told: Collection[tuple[str, Problem]] = ()) -> None:
+    """Show the problems that are not in `told`, each with its fix."""
+    new = [problem for problem in problems_of(plan) if problem not in told]
+    for fix, heads in by_fix(new).items():
+        context.terminal.message("\n".join([*heads, f"  {fix}"]))
 
 
 def confirm(question: str, context: Context, *, is_confirmed: bool) -> None:

@@ -17,6 +17,7 @@ from hooksync.core.flags import OUTPUT, READ, CommandOptions, flag
 from hooksync.core.output import Format
 from hooksync.core.redaction import printable
 from hooksync.render.renderers import RENDERERS
+from hooksync.render.text import plan_lines
 
 
 class ShowOptions(CommandOptions):
@@ -32,12 +33,14 @@ class ShowOptions(CommandOptions):
 def show(options: ShowOptions, context: Context) -> ExitCode:
     """Show or write a saved plan, and report whether `apply` would accept it."""
     plan, refusal = open_saved_plan(options.path, options.max_age, context)
+    keeps = options.shows_kept
     if options.out:
-        text = RENDERERS[options.format](plan, shows_kept=options.shows_kept)
+        text = RENDERERS[options.format](plan, shows_kept=keeps)
         context.output.write_file(options.out, text, form=options.format)
+        show_problems(plan, context)
     else:
-        show_plan(plan, options.format, context, shows_kept=options.shows_kept)
-    show_problems(plan, context, refused="apply would refuse")
+        lines = plan_lines(plan, shows_kept=keeps)
+        show_plan(plan, lines, options.format, context, shows_kept=keeps)
     verdict = f"; apply refuses it: {refusal}" if refusal else ""
     made = f"{printable(options.path)} was made at {plan.created_at}"
     context.terminal.message(f"{made}{verdict}")

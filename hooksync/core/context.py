@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from threading import Event
 from typing import BinaryIO, Protocol
@@ -31,7 +31,7 @@ class Terminal(Protocol):
     def result(self, text: str, form: Format = "text") -> None:
         """Show a result that is never coloured, such as JSON, on standard output."""
 
-    def show(self, lines: Sequence[tuple[str, str]]) -> None:
+    def show(self, lines: Iterable[tuple[str, str]]) -> None:
         """Show a result for people on standard output: lines, each after what it reports, or ""."""
 
     def message(self, text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from traceback import walk_tb
 from typing import TypeAlias
@@ -51,24 +51,15 @@ class Problem(Record):
 
 
 Problems: TypeAlias = tuple[Problem, ...]
-ProblemsByFix: TypeAlias = Mapping[str, list[Problem]]
 
 
-def limited(problems: Problems) -> Problems:
+def limited(problems: Sequence[Problem], most: int = MOST_PROBLEMS) -> Problems:
     """Return the first problems, and count the others."""
-    more = len(problems) - MOST_PROBLEMS
+    more = len(problems) - most
     if more <= 0:
-        return problems
+        return tuple(problems)
     what = f"{pluralised(more, 'more problem')}, not shown"
-    return (*problems[:MOST_PROBLEMS], Problem(what, "solve these first, and run it again"))
-
-
-def by_fix(problems: Iterable[Problem]) -> ProblemsByFix:
-    """Group problems by their fix, which is then shown only once."""
-    groups: dict[str, list[Problem]] = {}
-    for problem in problems:
-        groups.setdefault(problem.fix, []).append(problem)
-    return groups
+    return (*problems[:most], Problem(what, "solve these first, and run it again"))
 
 
 class HooksyncError(Exception):

@@ -87,7 +87,7 @@ REPLACED_OUTSIDE = Reason("replaced-outside", "replaced outside this state, secr
 REMOVED_OUTSIDE = Reason("removed-outside", "removed outside this state")
 REQUESTED = Reason("requested", "requested by --replace")
 DUPLICATE = Reason("duplicate", "duplicate")
-ADOPT = Reason("adopt", "adopts it")
+ADOPT = Reason("adopt", "adopts it: hooksync owns it from now on")
 PAUSED = Reason("paused", "paused")
 HANDED_OVER = Reason("paused", "handed over")
 IN_PROGRESS = Reason("in-progress", "begun by a run that is in progress")
@@ -171,6 +171,11 @@ class Step(Record):
         return self.live.id if self.live else ""
 
     @property
+    def subject(self) -> str:
+        """What the step does, and to what."""
+        return f"{self.action} {self.address or self.id}"
+
+    @property
     def creates(self) -> bool:
         """Whether the step creates a subscription: Preservica will challenge its receiver."""
         return self.action in ("subscribe", "resubscribe")
@@ -209,11 +214,6 @@ class Step(Record):
     def differs(self) -> bool:
         """Whether live differs from declared, or could not be compared."""
         return self.is_drift or self.has_unknown_secret or IN_PROGRESS in self.reasons
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether the step was not done, and its outcome contains the reason."""
-        return self.outcome is not None and self.outcome.problem is not None
 
     @property
     def reason(self) -> str:
@@ -494,6 +494,11 @@ class Plan(Record, _Counted, dict=True):
     def is_report(self) -> bool:
         """Whether the plan was applied."""
         return self.format == "hooksync.report/1"
+
+    @property
+    def is_result(self) -> bool:
+        """Whether it was applied, and something was to be done."""
+        return self.is_report and self.has_changes
 
     @property
     def open_attempts(self) -> list[str]:

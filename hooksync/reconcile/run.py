@@ -421,6 +421,12 @@ def _is_risky(plan: TenancyPlan, step: Step) -> bool:
     return step.action == "resubscribe" and plan.replacement == "remove-first"
 
 
+def _must_be_ready(plan: TenancyPlan, step: Step, answer: ReceiverResult) -> bool:
+    """Whether a receiver that is not ready holds its address."""
+    is_strict = plan.probe == "require" or _is_risky(plan, step)
+    return is_strict or answer.state == "wrong-secret"
+
+
 def _not_ready(several: Sequence[DeclaredSubscription], detail: str, fix: str) -> Problem:
     """Name the receivers with the same fault."""
     first = several[0]
@@ -446,12 +452,12 @@ def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult])
         # a duplicate has the address of a different step
         if answer and step.action in NEEDS_DECLARED:
             step = replace(step, receiver=answer)
-        if answer and _is_challenged(plan, step):
-            is_refused = (
-                plan.probe == "require" or _is_risky(plan, step) or answer.state == "wrong-secret"
-            )
             if answer.state != "ready":
-                not_ready[is_refused, answer.detail, answer.fix].append(step.declared_side)
+                is_refused = _is_challenged(plan, step) and _must_be_ready(plan, step, answer)
+                fix = answer.fix
+                if answer.state == "unreachable":
+                    fix += "; if only Preservica can reach it, declare `probe: never`"
+                not_ready[is_refused, answer.detail, fix].append(step.declared_side)
         steps.append(step)
     for (is_refused, detail, fix), several in not_ready.items():
         problem = _not_ready(several, detail, fix)

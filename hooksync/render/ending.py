@@ -9,25 +9,25 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any, Literal
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import ExitCode, Problems
+from hooksync.core.errors import ExitCode, Problem, Problems, limited
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import Record, replace, to_builtins
 from hooksync.core.redaction import cut, printable
-from hooksync.reconcile.plan import (
-    TENANCY_RESULTS,
-    Plan,
-    TenancyPlan,
-    TenancyPlans,
-    outcome_of,
-)
+from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan, outcome_of
 from hooksync.render.json_text import digest
-from hooksync.render.sentences import CHANGES, RESULT_WORDS, counted, failures, new_words, summary
+from hooksync.render.sentences import (
+    CHANGES,
+    RESULT_WORDS,
+    counted,
+    new_words,
+    problems_of,
+    summaries,
+)
 
 NoticeForm = Literal["json", "slack", "teams"]
 JsonObject = dict[str, Any]  # of a notice or a part of it, by name
@@ -45,27 +45,26 @@ _EVENTS = {
 _CARD = "application/vnd.microsoft.card.adaptive"
 
 
+def event_of(plan: Plan | None, code: int) -> str | None:
+    """Name what a run has to report; None: nothing. `code`: its exit code."""
+    if plan is None or code not in (ExitCode.DONE, ExitCode.CHANGES_PENDING):
+        return _EVENTS.get(ExitCode(code), "failed")
+    if plan.is_result:
+        return "applied"
+    if plan.differs and not plan.is_report:
+        return "in-progress" if plan.is_only_begun else "drift"
+    return "new-foreign" if new_words(plan.steps) else None
+
+
 class RunSummary(Record):
     """How a command ended."""
 
     command: str
     code: ExitCode
     plan: Plan | None  # None: the command failed before it had a plan
-    problems: Problems  # that are not in the plan
+    problems: Problems  # if there is no plan
     ended: float  # seconds since 1970
     origin: RunOrigin
-
-    @property
-    def event(self) -> str | None:
-        """The event that a notice reports; None: there is nothing to report."""
-        plan = self.plan
-        if self.code not in (ExitCode.DONE, ExitCode.CHANGES_PENDING) or plan is None:
-            return _EVENTS.get(self.code, "failed")
-        if plan.is_report and plan.has_changes:
-            return "applied"
-        if plan.differs and not plan.is_report:
-            return "in-progress" if plan.is_only_begun else "drift"
-        return "new-foreign" if new_words(plan.steps) else None
 
     def notice(self) -> JsonObject:
         """Return the notice in the format `hooksync.notice/1`.
@@ -73,18 +72,16 @@ class RunSummary(Record):
         The fingerprint does not cover the time and the run: equal outcomes have equal fingerprints.
         """
         plan = self.plan
-        problems = [*self.problems]
-        tenancies: TenancyPlans = ()
+        problems: Sequence[Problem] = self.problems
+        tenancies: list[TenancyPlan] = []
         planned: JsonObject = {"summary": "", "counts": {}}
         if plan:
-            problems += [plan.running] if plan.running else []
-            problems += (*plan.all_errors, *plan.all_refusals, *failures(plan))
-            problems += [item.problem for item in plan.undeclared if not item.is_refused]
-            tenancies = _urgent(plan.tenancies)
-            planned = {"summary": _line(summary(plan)), "counts": plan.summarised()}
+            problems = [problem for _, problem in problems_of(plan)]
+            tenancies = _urgent(plan)
+            planned = {"summary": _line(summaries(plan)[0]), "counts": plan.summarised()}
         outcome = {
             "format": NOTICE_FORMAT,
-            "event": self.event,
+            "event": event_of(plan, self.code),
             "command": self.command,
             "exit_code": int(self.code),
             **planned,
@@ -92,9 +89,8 @@ class RunSummary(Record):
             "tenancies_left_out": len(tenancies[_MOST:]),
             "problems": [
                 replace(problem, what=_line(problem.what), fix=_line(problem.fix))
-                for problem in problems[:_MOST]
+                for problem in limited(problems, _MOST)
             ],
-            "problems_left_out": len(problems[_MOST:]),
         }
         end = {"created_at": rfc3339(self.ended), "run": self.origin}
         return {**outcome, "fingerprint": digest(outcome), **end}
@@ -123,12 +119,13 @@ class RunSummary(Record):
         }
 
 
-def _urgent(tenancies: TenancyPlans) -> TenancyPlans:
+def _urgent(plan: Plan) -> list[TenancyPlan]:
     """Choose the tenancies that need attention, the most urgent first."""
-    chosen = []
-    for tenancy in tenancies:
-        if outcome_of(tenancy) != "as-declared" or new_words(tenancy.steps):
-            chosen.append(tenancy)
+    chosen = [
+        tenancy
+        for tenancy in plan.tenancies
+        if outcome_of(tenancy) != "as-declared" or new_words(tenancy.steps)
+    ]
     return sorted(chosen, key=lambda item: -TENANCY_RESULTS.index(outcome_of(item)))
 
 
@@ -152,16 +149,12 @@ def _lines(notice: JsonObject) -> Iterator[str]:
         yield notice["summary"]
     for tenancy in notice["tenancies"]:
         counts = counted(tenancy["counts"], {**CHANGES, **RESULT_WORDS})
-        words = ", ".join(filter(None, [tenancy["outcome"], counts, *tenancy["reasons"]]))
-        yield f"{tenancy['name']} ({tenancy['where']}): {words}"
-        if tenancy["new_foreign"]:
-            yield f"{tenancy['name']}: not in the state, {tenancy['new_foreign']}"
+        words = [tenancy["outcome"], counts, *tenancy["reasons"], tenancy["new_foreign"]]
+        yield f"{tenancy['name']} ({tenancy['where']}): {', '.join(filter(None, words))}"
     if notice["tenancies_left_out"]:
         yield f"{notice['tenancies_left_out']} more tenancies"
     for problem in notice["problems"]:
         yield _line(f"{problem.headline} (fix: {problem.fix})")
-    if notice["problems_left_out"]:
-        yield f"{notice['problems_left_out']} more problems"
 
 
 def _line(text: str) -> str:
@@ -185,6 +178,8 @@ _HELP = {
     _LAST_SUCCESS: "When the last run ended that planned or applied the tenancy; 0: none is known.",
 }
 
+Figure = tuple[str, object, dict[str, str]]  # the name of a metric, its value, and its labels
+
 
 def metrics_text(ending: RunSummary, run: str, before: str = "") -> str:
     """Return metrics in the text format of Prometheus.
@@ -192,59 +187,57 @@ def metrics_text(ending: RunSummary, run: str, before: str = "") -> str:
     `run`: a label, so that the series differ from those of other files. `before`: the metrics of
     the last run, whose times of the last success are kept for tenancies that failed.
     """
-    values: dict[str, list[str]] = defaultdict(list)
-
-    def add(name: str, value: object, **labels: str) -> None:
-        labels |= {"command": ending.command, "run": run}
+    values = defaultdict[str, list[str]](list)
+    for name, value, labels in _figures(ending, before):
         pairs = []
-        for label, text in labels.items():  # JSON escapes backslashes and quotes as it should be
+        # JSON escapes backslashes and quotes as it should be
+        for label, text in {**labels, "command": ending.command, "run": run}.items():
             pairs.append(f"{label}={json.dumps(printable(text), ensure_ascii=False)}")
         values[name].append(f"{name}{{{','.join(pairs)}}} {value}")
-
-    for tenancy in ending.plan.tenancies if ending.plan else ():
-        _add_tenancy(tenancy, partial(add, tenancy=tenancy.name))
-    for undeclared in ending.plan.undeclared if ending.plan else ():
-        add("hooksync_undeclared_subscriptions", undeclared.recorded, tenancy=undeclared.name)
-    add("hooksync_exit_code", int(ending.code))
-    for name, at in _last_successes(ending, before).items():
-        add(_LAST_SUCCESS, at, tenancy=name)
     lines = []
     for name, what in _HELP.items():
         lines += [f"# HELP {name} {what}", f"# TYPE {name} gauge", *values[name]]
     return "\n".join([*lines, ""])
 
 
-def _last_successes(ending: RunSummary, before: str) -> dict[str, str]:
-    """Return when each tenancy was last planned or applied without an error or a refusal."""
-    former: dict[str, str] = dict(_FORMER.findall(before))
+def _figures(ending: RunSummary, before: str) -> Iterator[Figure]:
+    """Yield the metrics of a run. `before`: those of the last one, as text."""
     plan = ending.plan
-    if plan is None:
-        return former or {"": "0"}  # no run has read the hooks files yet
-    is_whole = not (plan.errors or plan.refusals or plan.is_interrupted)
-    found = {}
-    for tenancy in plan.tenancies:
-        has_ended = tenancy.is_as_declared or not plan.is_report
-        if is_whole and has_ended and outcome_of(tenancy) not in ("error", "refused"):
-            found[tenancy.name] = f"{ending.ended:.3f}"
-        else:
-            found[tenancy.name] = former.get(tenancy.name, "0")
-    return found
+    yield "hooksync_exit_code", int(ending.code), {}
+    last = dict[str, object](_FORMER.findall(before))
+    if plan:
+        former, last = last, {}
+        is_whole = not (plan.errors or plan.refusals or plan.is_interrupted)
+        for tenancy in plan.tenancies:
+            yield from _tenancy_figures(tenancy)
+            has_ended = tenancy.is_as_declared or not plan.is_report
+            last[tenancy.name] = former.get(tenancy.name, 0)
+            if is_whole and has_ended and outcome_of(tenancy) not in ("error", "refused"):
+                last[tenancy.name] = f"{ending.ended:.3f}"
+        for item in plan.undeclared:
+            yield "hooksync_undeclared_subscriptions", item.recorded, {"tenancy": item.name}
+    # without one, no run has read the hooks files yet
+    for name, when in (last or {"": 0}).items():
+        yield _LAST_SUCCESS, when, {"tenancy": name}
 
 
-def _add_tenancy(tenancy: TenancyPlan, add: Callable[..., None]) -> None:
-    """Add the metrics of one tenancy."""
+def _tenancy_figures(tenancy: TenancyPlan) -> Iterator[Figure]:
+    """Yield the metrics of one tenancy."""
+    named = {"tenancy": tenancy.name}
     if tenancy.live_count is not None:
-        pending = Counter[str]()
-        for step in tenancy.steps:
-            if step.outcome is None or step.outcome.result != "done":
-                pending[step.action] += 1
+        pending = Counter[str](
+            step.action
+            for step in tenancy.steps
+            if step.outcome is None or step.outcome.result != "done"
+        )
         for action in CHANGES:
-            add("hooksync_pending_steps", pending[action], action=action)
+            yield "hooksync_pending_steps", pending[action], {**named, "action": action}
         live = tenancy.live_count if tenancy.live_after is None else tenancy.live_after
-        add("hooksync_unknown_secrets", tenancy.secret_unknown)
-        add("hooksync_live_subscriptions", live)
-        add("hooksync_new_foreign_subscriptions", sum(step.is_new for step in tenancy.steps))
+        new = sum(step.is_new for step in tenancy.steps)
+        yield "hooksync_unknown_secrets", tenancy.secret_unknown, named
+        yield "hooksync_live_subscriptions", live, named
+        yield "hooksync_new_foreign_subscriptions", new, named
     for code, number in sorted(tenancy.reasons().items()):
-        add("hooksync_steps", number, reason=code)
-    add("hooksync_declared_subscriptions", tenancy.declared_count)
-    add("hooksync_tenancy_outcome", 1, outcome=outcome_of(tenancy))
+        yield "hooksync_steps", number, {**named, "reason": code}
+    yield "hooksync_declared_subscriptions", tenancy.declared_count, named
+    yield "hooksync_tenancy_outcome", 1, {**named, "outcome": outcome_of(tenancy)}

@@ -16,7 +16,13 @@ from string import Template
 
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
-from hooksync.render.sentences import headline, problem_groups, selection_sentences, summaries
+from hooksync.render.sentences import (
+    by_fix,
+    headline,
+    problems_of,
+    selection_sentences,
+    summaries,
+)
 from hooksync.render.text import counts_of, step_columns, step_fields
 
 # what a reviewer must not miss comes first
@@ -29,11 +35,8 @@ def html(plan: Plan, *, shows_kept: bool = True) -> str:
     if plan.commit:
         made += f" at the commit {plan.commit}"
     problems = ""
-    for title, fixes in problem_groups(plan).items():
-        problems += f"<h2>{_text(title)}</h2><ul>"
-        for fix, alike in fixes.items():
-            problems += _each("li", [*(problem.headline for problem in alike), f"fix: {fix}"])
-        problems += "</ul>\n"
+    for fix, heads in by_fix(problems_of(plan)).items():
+        problems += _each("p", [*heads, fix])
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:
         template = Template(page.read())
     return template.substitute(

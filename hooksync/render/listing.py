@@ -6,12 +6,13 @@ whether its secret is the same.
 
 from __future__ import annotations
 
-from hooksync.core.errors import pluralised
+from collections.abc import Iterator
+
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import NEEDS_DECLARED, Plan, Step, origin_words
+from hooksync.reconcile.plan import Plan, Step, origin_words
 from hooksync.render.sentences import state_sentences
-from hooksync.render.text import Lines, head_of, secret_state, unstyled
+from hooksync.render.text import Line, head_of, secret_state, unstyled
 
 
 def live_only(plan: Plan) -> Plan:
@@ -23,42 +24,34 @@ def live_only(plan: Plan) -> Plan:
     """
     tenancies = []
     for tenancy in plan.tenancies:
-        steps = [step for step in tenancy.steps if step.live]
-        if plan.selection.target:
-            steps = [step for step in steps if step.address]
+        steps = []
+        for step in tenancy.steps:
+            if step.live and (step.address or not plan.selection.target):
+                steps.append(step)
         if tenancy.live_count is not None:
             tenancy = replace(tenancy, steps=tuple(steps), refusals=(), live_count=len(steps))
         tenancies.append(tenancy)
     return replace(plan, format="hooksync.list/1", tenancies=tuple(tenancies))
 
 
-def list_lines(plan: Plan) -> Lines:
-    """Write the list, and count what is live and what of it is declared."""
-    lines: list[str] = []
+def list_lines(plan: Plan) -> Iterator[Line]:
+    """Write the list."""
     for tenancy in plan.tenancies:
-        lines.append(head_of(tenancy))
+        yield "", head_of(tenancy)
         for step in tenancy.steps:
-            lines += _lines_of(step)
-        lines.append("")
-    declared = sum(step.action in NEEDS_DECLARED for step in plan.steps)
-    places = pluralised(len(plan.tenancies) - plan.unread, "tenancy")
-    summary = f"List: {len(plan.steps)} live in {places}, {declared} of them declared."
-    return unstyled([*lines, summary, *state_sentences(plan)])
+            live = step.live_side
+            name = step.address or (f"was {step.name}" if step.name else "")
+            first = f"{printable(live.id):<33} {printable(live.trigger.shown):<15} {name}"
+            yield from unstyled([first.rstrip(), f"    {live.url.shown}", f"    {_known(step)}"])
+        yield "", ""
+    yield from unstyled(state_sentences(plan))
 
 
-def _lines_of(step: Step) -> list[str]:
-    """Write a live subscription: as what it is declared, its URL, and what is known of it."""
-    declared = step.address or ""
-    if step.name and not step.address:
-        declared = f"was {step.name}"
-    live = step.live_side
-    facts = [step.reason] if step.address else []
-    facts.append(f"{origin_words(step)} {(step.made_at or '')[:10]}".strip())
+def _known(step: Step) -> str:
+    """Say what is known of a live subscription."""
+    facts = [step.reason, f"{origin_words(step)} {(step.made_at or '')[:10]}".strip()]
     if step.is_new:
         facts.append("new")
     if step.secret:
         facts.append(f"secret {secret_state(step)}")
-    first = f"{printable(live.id):<33} {printable(live.trigger.shown):<15} {declared}"
-    lines = [first.rstrip(), f"    {live.url.shown}"]
-    known = ", ".join(filter(None, facts))
-    return [*lines, f"    {known}"] if known else lines
+    return ", ".join(dict.fromkeys(filter(None, facts))) or "as declared"

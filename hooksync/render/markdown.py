@@ -11,32 +11,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from hooksync.core.errors import ProblemsByFix
 from hooksync.core.redaction import cut, printable
 from hooksync.reconcile.plan import Plan
 from hooksync.render.sentences import (
     CHANGES,
+    by_fix,
     counted,
     headline,
-    problem_groups,
+    problems_of,
     selection_sentences,
     summaries,
 )
-from hooksync.render.text import (
-    Line,
-    Lines,
-    tenancy_lines,
-    unread_lines,
-    unstyled,
-    verification,
-)
+from hooksync.render.text import Line, Lines, tenancy_lines, unstyled
 
 LIMIT = 65_536  # bytes of UTF-8 that a comment on GitHub may have
 # bytes for our text: a workflow adds lines of its own, and Windows ends each line with two bytes
 _ROOM = LIMIT - 4_096
 
 _MANY_TENANCIES = 5  # with so many, a line for each sums it up
-_PROBLEMS_ROOM = 14_000  # bytes of each list of problems
+_PROBLEMS_ROOM = 40_000  # bytes of the list of problems
 _LONGEST = 1_000  # characters of a line or of a problem
 _REPLACED_MARK = "!   "
 _PLAIN = re.compile(r"([A-Za-z]([0-9A-Za-z ,;.()-]|: )*)?")
@@ -51,14 +44,14 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     lines = [f"<!-- hooksync:{kind} -->", f"### {in_markdown(headline(plan))}", ""]
     for text in (*selection_sentences(plan), *summaries(plan)):
         lines += [in_markdown(text), ""]
-    for title, fixes in problem_groups(plan).items():
-        lines += [f"**{title}**", "", *_fitted(_problem_list(fixes), _PROBLEMS_ROOM), ""]
-    verified = [*verification(plan)]
-    if verified:
-        verified.append(("", ""))
-    steps = [*unread_lines(plan), *_sums(plan), *verified]
-    steps += tenancy_lines(plan, shows_kept=shows_kept)
-    texts = "\n".join(map(_line, steps)).rstrip().splitlines()
+    problems = []
+    for fix, heads in by_fix(problems_of(plan)).items():
+        problems += [*(f"- {in_markdown(head)}" for head in heads), f"  {in_markdown(fix)}"]
+    lines += [*_fitted(problems, _PROBLEMS_ROOM), ""]
+    texts: list[str] = []
+    if not plan.is_result:
+        steps = [*_sums(plan), *tenancy_lines(plan, shows_kept=shows_kept)]
+        texts = "\n".join(map(_line, steps)).rstrip().splitlines()
     if texts:
         mark = fence("\n".join(texts))
         lines += [f"{mark}diff", *_fitted(texts, _ROOM - _size([*lines, mark, mark])), mark]
@@ -72,15 +65,6 @@ def _sums(plan: Plan) -> Lines:
         if tenancy.has_changes:
             texts.append(f"{tenancy.name}: {counted(tenancy.counts(), CHANGES)}")
     return unstyled([*texts, ""]) if len(texts) >= _MANY_TENANCIES else []
-
-
-def _problem_list(fixes: ProblemsByFix) -> list[str]:
-    """Write a list of problems, each fix once."""
-    lines = []
-    for fix, alike in fixes.items():
-        lines += [f"- {in_markdown(problem.headline)}" for problem in alike]
-        lines.append(f"  fix: {in_markdown(fix)}")
-    return lines
 
 
 def _line(line: Line) -> str:

@@ -5,12 +5,12 @@ Each sentence is one template, filled with counts, names and places.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from shlex import quote
 from typing import Any
 
-from hooksync.core.errors import Problem, ProblemsByFix, by_fix, pluralised, shortened
+from hooksync.core.errors import Problem, pluralised, shortened
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import PAUSED, Plan, Step, TenancyPlan
 
@@ -30,21 +30,14 @@ RESULT_WORDS = {
 }
 _REST = {"keep": "unchanged", "paused": "paused", "leave": "left alone"}
 _USUAL_CHANGES = ("subscribe", "resubscribe", "unsubscribe")  # counted even if there are none
-_MOVED_UNSEEN = (
-    "For a first apply, this is right. If you have applied this file before, name its state with "
-    "--state: without it, hooksync does not recognise a moved URL, and leaves the old one live."
-)
 
 
 def counted(
     counts: Mapping[Any, int], words: Mapping[str, str], always: Collection[str] = ()
 ) -> str:
     """Write counts in the order of `words`. A 0 is left out, unless its name is in `always`."""
-    parts = []
-    for name, word in words.items():
-        if counts.get(name) or name in always:
-            parts.append(f"{counts.get(name, 0)} {word}")
-    return ", ".join(parts)
+    named = [name for name in words if counts.get(name) or name in always]
+    return ", ".join(f"{counts.get(name, 0)} {words[name]}" for name in named)
 
 
 def headline(plan: Plan) -> str:
@@ -53,81 +46,70 @@ def headline(plan: Plan) -> str:
     return f"{command}: {shortened([tenancy.name for tenancy in plan.tenancies]) or 'no tenancy'}"
 
 
-def selection_sentences(plan: Plan) -> list[str]:
+def selection_sentences(plan: Plan) -> Iterator[str]:
     """Name what selects a part of what is declared, and the variables that select or request."""
     selection = plan.selection
     selected = shortened([*selection.tenancy, *selection.target])
-    sentences = [f"Only {selected}"] if selected else []
     if selection.since:
         names = selected or "no tenancy"
-        sentences = [f"Only what differs from the merge base with {selection.since}: {names}"]
+        yield f"Only what differs from the merge base with {selection.since}: {names}"
+    elif selected:
+        yield f"Only {selected}"
     if selection.variables:
-        sentences.append(f"From the environment: {', '.join(selection.variables)}")
-    return sentences
-
-
-def state_sentences(plan: Plan) -> list[str]:
-    """Report that there is no state, and whether it may be lost."""
-    if plan.is_report or not plan.state_missing:
-        return []
-    live = sum(step.address is not None and step.live is not None for step in plan.steps)
-    if live:
-        found = pluralised(live, "declared subscription")
-        return [f"There is no state at {plan.state}; already live: {found}."]
-    if plan.state_used:
-        push = f"`hooksync state push FILE --state {quote(plan.state or '')}`"
-        missing = f"There is no state at {plan.state}, although a run has used this place"
-        return [f"{missing}: if somebody deleted it, {push} first."]
-    text = f"No state yet ({plan.state}): the first apply creates it."
-    counts = plan.counts()
-    return [text, _MOVED_UNSEEN] if counts["subscribe"] and counts["leave"] else [text]
+        yield f"From the environment: {', '.join(selection.variables)}"
 
 
 def summaries(plan: Plan) -> list[str]:
-    """Sum up a plan: its counts, then what is not as declared, not known, or not proven."""
-    sentences = [summary(plan)]
-    has_result = plan.has_changes
-    if has_result and plan.left_drift:
-        sentences.append(f"Not as declared: {_left(plan)} left alone.")
-    if (has_result or plan.left_drift) and _unknown(plan):
-        sentences.append(f"Not compared: {_unknown(plan)}.")
-    if plan.held:
-        sentences.append(f"Held: {shortened(plan.held)}.")
-    adopted = sum(step.action == "adopt" or step.evidence == "adopted" for step in plan.steps)
-    if adopted:
-        secrets = pluralised(adopted, "secret")
-        sentences.append(f"As adopted: {secrets}, which only an event can prove.")
-    return [*sentences, *state_sentences(plan)]
-
-
-def summary(plan: Plan) -> str:
-    """Sum up a plan, or its result if something was to be done."""
-    if not plan.tenancies:
-        since = plan.selection.since
-        if since:
-            gone = f"; {len(plan.undeclared)} no longer declared" if plan.undeclared else ""
-            return f"Nothing to plan: no tenancy differs from the merge base with {since}{gone}."
-        return "Nothing to apply: the saved plan has no steps."
-    rest = _rest(plan)
+    """Sum up a plan or its result, each fact in one sentence."""
+    facts = []
     results = plan.results()
     if plan.has_changes and results:
-        if results.keys() <= {"not-attempted", "unchanged"}:
-            return f"Nothing applied: {counted(results, RESULT_WORDS)}; {rest}."
-        return f"Applied: {counted(results, RESULT_WORDS, ('done', 'failed'))}; {rest}."
-    if plan.has_changes:
-        return f"Plan: {counted(plan.counts(), CHANGES, _USUAL_CHANGES)}; {rest}."
+        facts.append(f"Applied: {counted(results, RESULT_WORDS, ('done', 'failed'))}")
+    elif plan.has_changes:
+        facts.append(f"Plan: {counted(plan.counts(), CHANGES, _USUAL_CHANGES)}")
+    if plan.undeclared:
+        facts.append(f"No longer declared: {shortened([item.name for item in plan.undeclared])}")
     if plan.left_drift:
-        return f"Not as declared: {_left(plan)} left alone; {rest}."
+        left = pluralised(len(plan.left_drift), "subscription")
+        facts.append(f"Not as declared: {left} left alone")
     if unknown := _unknown(plan):
-        return f"No changes to make; not compared: {unknown}; {rest}."
+        facts.append(f"{'Not' if facts else 'No changes to make; not'} compared: {unknown}")
+    if not facts:
+        facts.append(_no_changes(plan))
+    facts[0] += f"; {_rest(plan)}"
+    if plan.held:
+        facts.append(f"Held: {shortened(plan.held)}")
+    sentences = [f"{fact}." for fact in facts]
+    return [*sentences, *adopted(plan), *state_sentences(plan), *_verified(plan)]
+
+
+def adopted(plan: Plan) -> Iterator[str]:
+    """Count the secrets that only a person vouches for."""
+    number = sum(step.action == "adopt" or step.evidence == "adopted" for step in plan.steps)
+    if number:
+        yield f"As adopted: {pluralised(number, 'secret')}, which only an event can prove."
+
+
+def _no_changes(plan: Plan) -> str:
+    """Report that there is nothing to do."""
+    if not plan.tenancies:
+        return "Nothing to do: no tenancy is selected"
     if plan.selection.remove:
-        return "Nothing is removed."
-    matching = _matching(len(plan.tenancies))
-    if plan.selection.target:
-        tenancies = pluralised(len(plan.tenancies), "tenancy")
-        matching = f"The targeted subscriptions of {tenancies} match"
-    start = "" if plan.undeclared else "No changes. "
-    return f"{start}{matching} {plan.sources}; {rest}."
+        return "Nothing is removed"
+    return f"No changes. {_matching(len(plan.tenancies))} {plan.sources}{_scope(plan)}"
+
+
+def state_sentences(plan: Plan) -> Iterator[str]:
+    """Report that there is no state, and whether it may be lost."""
+    may_be_lost = plan.state_used or any(step.address and step.live for step in plan.steps)
+    if not plan.state_missing or plan.is_report:
+        return
+    if may_be_lost:
+        yield f"There is no state at {plan.state}."
+        push = f"`hooksync state push FILE --state {quote(plan.state or '')}`"
+        yield f"If it is elsewhere, {push} first."
+    else:
+        yield f"No state yet ({plan.state}): the first apply creates it."
 
 
 def _rest(plan: Plan) -> str:
@@ -137,11 +119,6 @@ def _rest(plan: Plan) -> str:
         if not step.differs:
             counts["paused" if PAUSED in step.reasons else step.action] += 1
     return counted(counts, _REST, ("keep",))
-
-
-def _left(plan: Plan) -> str:
-    """Count what is not as declared, and left alone."""
-    return pluralised(len(plan.left_drift), "subscription")
 
 
 def _unknown(plan: Plan) -> str:
@@ -158,6 +135,12 @@ def _unknown(plan: Plan) -> str:
 def _matching(number: int) -> str:
     """Count tenancies, with the verb."""
     return f"{pluralised(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
+
+
+def _scope(plan: Plan) -> str:
+    """Name the addresses that a sentence is about; "" if it is about all."""
+    target = plan.selection.target
+    return f" (only {shortened(target)})" if target else ""
 
 
 def quiet_sentence(quiet: Sequence[TenancyPlan]) -> str:
@@ -186,46 +169,46 @@ def expected_answer(plan: Plan) -> str:
     return str(sum(tenancy.counts()["unsubscribe"] for tenancy in ready))
 
 
-def problem_groups(plan: Plan) -> dict[str, ProblemsByFix]:
-    """Return the problems by their titles, most urgent first, and then by their fixes."""
-    problems = {
-        "errors": [*plan.all_errors, *failures(plan)],
-        "refused" if plan.is_report else "apply would refuse": plan.all_refusals,
-        "warnings": plan.warnings,
-    }
-    return {title: by_fix(found) for title, found in problems.items() if found}
+def problems_of(plan: Plan) -> list[tuple[str, Problem]]:
+    """Return the problems of a plan, each after its kind, the most urgent first."""
+    found = [("error", problem) for problem in plan.all_errors]
+    found += [("error", problem) for problem in _failures(plan)]
+    found += [("refused", problem) for problem in plan.all_refusals]
+    found += [("warning", problem) for problem in plan.warnings]
+    return found
 
 
-def failures(plan: Plan) -> Iterator[Problem]:
+def by_fix(problems: Iterable[tuple[str, Problem]]) -> Mapping[str, list[str]]:
+    """Write problems, by their fixes: a fix is shown only once."""
+    groups = defaultdict[str, list[str]](list)
+    for kind, problem in problems:
+        groups[f"fix: {printable(problem.fix)}"].append(f"{kind}: {problem.headline}")
+    return groups
+
+
+def _failures(plan: Plan) -> Iterator[Problem]:
     """Name each step that is not done, with the reason and the fix."""
-    for tenancy in plan.tenancies:
-        for step in tenancy.steps:
-            outcome = step.outcome
-            if outcome and outcome.problem:
-                subject = step.address or f"{tenancy.name}: {printable(step.id)}"
-                result = RESULT_WORDS[outcome.result]
-                what = f"{result}: {step.action} {subject}: {outcome.problem.what}"
-                yield Problem(what, outcome.problem.fix)
+    for step in plan.steps:
+        outcome = step.outcome
+        if outcome and outcome.problem:
+            what = f"{RESULT_WORDS[outcome.result]}: {step.subject}: {outcome.problem.what}"
+            yield Problem(what, outcome.problem.fix)
 
 
-def verified_sentences(plan: Plan) -> Iterator[str]:
-    """Name the tenancies that were not verified, and those that were and are as declared."""
+def _verified(plan: Plan) -> Iterator[str]:
+    """Report what is not as declared after an apply, what was not verified, and what was."""
+    differing: list[str] = []
     verified = []
     for tenancy in plan.tenancies:
+        differing += [step.subject for step in tenancy.differences]
+        is_open = tenancy.differences or tenancy.left_drift or tenancy.open_attempts
         if tenancy.not_verified:
-            yield f"Not verified: {tenancy.name}: {tenancy.not_verified}"
-        elif tenancy.may_have_changed:
-            # a different sentence names these
-            is_open = tenancy.results()["unsettled"] or tenancy.open_attempts or tenancy.held
-            is_wrong = tenancy.differences or tenancy.left_drift or tenancy.secret_unknown
-            if not (is_open or is_wrong):
-                verified.append(tenancy.name)
-    what = "live matches declared"
-    if plan.selection.target:
-        what = "the targeted subscriptions match declared"
-    if plan.selection.remove:
-        what = f"{plan.results()['done']} removed, and nothing else was compared"
-    if 0 < len(verified) < len(plan.tenancies):
-        what = f"{shortened(verified)}: {what}"
-    if verified:
-        yield f"Verified: {what}."
+            yield f"Not verified: {tenancy.name}: {tenancy.not_verified}."
+        elif tenancy.may_have_changed and tenancy.is_as_declared and not (is_open or tenancy.held):
+            verified.append(tenancy.name)
+    if differing:
+        number = pluralised(len(differing), "subscription")
+        yield f"Not as declared: {number}: {shortened(differing)}."
+    names = f"{shortened(verified)}: " if len(verified) < len(plan.tenancies) else ""
+    if verified and not plan.selection.remove:
+        yield f"Verified: {names}live matches declared{_scope(plan)}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from hooksync.core.errors import ExitCode, shortened
@@ -12,7 +12,7 @@ from hooksync.receivers.suite import Trial
 from hooksync.receivers.verdict import Cause
 from hooksync.render.json_text import result_json
 from hooksync.render.sentences import counted
-from hooksync.render.text import Line, Lines, unstyled
+from hooksync.render.text import Line
 
 FORMAT = "hooksync.suite/1"
 _WORDS = {
@@ -31,21 +31,23 @@ def trial_line(trial: Trial, word: str = "") -> Line:
     return trial.state, f"{word or trial.state:<10}{trial.name:<38}  {status}{took}".rstrip()
 
 
-def cause_lines(causes: Sequence[Cause]) -> Lines:
+def cause_lines(causes: Sequence[Cause]) -> Iterator[Line]:
     """Write each cause, with the tests that have it."""
-    lines: Lines = []
     for cause in causes:
-        lines += [("", ""), (cause.severity, f"{cause.severity:<10}{cause.what}")]
+        yield "", ""
+        yield cause.severity, f"{cause.severity:<10}{cause.what}"
         if cause.tests:
-            lines += unstyled([f"{_INDENT}tests: {shortened(cause.tests, separator='; ')}"])
-        lines += unstyled([f"{_INDENT}  fix: {cause.fix}"])
-    return lines
+            yield "", f"{_INDENT}tests: {shortened(cause.tests, separator='; ')}"
+        yield "", f"{_INDENT}  fix: {cause.fix}"
 
 
 def summary(trials: Sequence[Trial]) -> str:
     """Count the tests by their states."""
-    counts = Counter(trial.state for trial in trials)
-    return f"Suite: {counted(counts, _WORDS, ('passed', 'failed'))}."
+    return f"Suite: {counted(_counts(trials), _WORDS, ('passed', 'failed'))}."
+
+
+def _counts(trials: Sequence[Trial]) -> Counter[str]:
+    return Counter(trial.state for trial in trials)
 
 
 def suite_json(
@@ -57,9 +59,7 @@ def suite_json(
 ) -> str:
     """Write the suite as JSON. `created_at`: RFC 3339."""
     tests = []
-    counts = dict.fromkeys(_WORDS, 0)
     for trial in trials:
-        counts[trial.state] += 1
         shown = {name: getattr(trial, name) for name in ("name", "state", "status", "detail")}
         tests.append({**shown, "seconds": round(trial.seconds, 3)})
     return result_json(
@@ -69,7 +69,7 @@ def suite_json(
         tests=tests,
         causes=causes,
         untested=untested,
-        summary=counts,
+        summary={**dict.fromkeys(_WORDS, 0), **_counts(trials)},
     )
 
 

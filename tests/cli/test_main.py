@@ -78,11 +78,10 @@ def test_a_target_leaves_all_else_alone(place: Place) -> None:
     run = place.run("apply", "--yes", "--target", "prod/*/MOVED")
     assert run.code == 0
     assert sorted(one.trigger for one in place.box.subscriptions("DEMO")) == ["MOVED"] * 4
-    assert run.out.endswith("\nVerified: the targeted subscriptions match declared.\n")
+    assert run.out.endswith("\nVerified: live matches declared (only prod/*/MOVED).\n")
     again = place.run("plan", "--target", "prod/*/MOVED")
     assert again.out.endswith(
-        "\nNo changes. The targeted subscriptions of 1 tenancy match hooks.yaml; 1 unchanged, 3 left"
-        " alone.\n"
+        "\nNo changes. 1 tenancy matches hooks.yaml (only prod/*/MOVED); 1 unchanged, 3 left alone.\n"
     )
 
 

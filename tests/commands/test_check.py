@@ -50,7 +50,7 @@ def test_a_check_reports_the_tenancy_its_receivers_and_how_each_secret_is_known(
     (place.folder / "hooks.state.json").unlink()
     assert "secret unknown" in checked(place, 3)
     assert place.run("apply", "--yes", "--adopt", "*/*").code == 0
-    known = "2 secrets as adopted: only an event proves it.\n"
+    known = "As adopted: 2 secrets, which only an event can prove.\n"
     assert checked(place, 0).endswith(
         f"s, secret same, as adopted\n\nCheck: 2 ok, 0 failed.\n{known}"
     )

@@ -104,7 +104,7 @@ def test_a_tenancy_that_no_file_declares_any_more_is_drift_until_it_is_forgotten
     for command in (("plan", "--detailed-exitcode", *folder), ("apply", *folder)):
         run = deserted.run(*command)
         assert run.code == (2 if command[0] == "plan" else 0)
-        assert run.out.endswith("\n1 tenancy matches .; 2 unchanged.\n")
+        assert run.out.endswith("\nNo longer declared: museum; 2 unchanged.\n")
         assert run.err.startswith(f"warning: {gone(deserted)} of museum\n  fix: declare it again")
         assert "no file of this run declares" in deserted.run(*command, "--format", "markdown").out
         warnings = deserted.run(*command, "--format", "json").json["warnings"]

@@ -89,6 +89,6 @@ def test_a_response_without_an_id_proves_the_secret_beside_a_cut_connection(plac
     place.box.faults.add("cut@subscribe")
     lost = place.run("apply", "--yes")
     assert (lost.code, "Verified" in lost.out) == (4, False)
-    assert "Not as declared: prod: 1 subscription" in lost.out
+    assert "Not as declared: 1 subscription: subscribe prod/catalogue/MOVED.\n" in lost.out
     assert place.run("apply", "--yes").code == 0
     assert place.run("plan", "--detailed-exitcode").code == 0

@@ -119,7 +119,7 @@ def test_a_notice_names_new_foreign_subscriptions_until_an_apply_has_seen_them(
     assert watched.place.run("apply", "--yes").code == 0
     watched.place.box.seed("DEMO", f"https://vendor.example/x?key={KEY}", "MOVED", KEY)
     assert watched.run("plan", "--notify-as", "slack").code == 0
-    named = "\nprod: not in the state, 1 new: https://vendor.example/x?key=***\n"
+    named = ", 1 new: https://vendor.example/x?key=***\n"
     assert named in watched.told[0]["text"]
     for command in (["plan"], ["apply", "--yes"], ["plan"]):
         assert watched.run(*command).code == 0
@@ -338,7 +338,7 @@ def test_a_notice_of_many_long_problems_stays_small(form: NoticeForm) -> None:
     tenancies = [empty_plan(tenancy(name=f"t{number}"), []) for number in range(20)]
     plan = run_of(*(replace(each, steps=(foreign,)) for each in tenancies))
     problems = [Problem(f"{number} " + "語" * 500, "語" * 500) for number in range(100)]
-    many = replace(ending(*problems), plan=plan)
+    many = replace(ending(), plan=replace(plan, warnings=tuple(problems)))
     # Teams accepts 28 KB
     assert len(json.dumps(many.payload(form), ensure_ascii=False).encode()) < 28_000
     assert "90" in json.dumps(many.payload(form))

@@ -57,7 +57,7 @@ def test_a_refused_second_subscription_loses_nothing_and_the_fix_names_remove_fi
     before = len(made_one.changing_calls)
     run = made_one.run("apply", "--yes")
     assert run.code == 1
-    assert "declare `replacement: remove-first`, which leaves a gap" in run.out
+    assert "declare `replacement: remove-first`, which leaves a gap" in run.err
     assert made_one.changing_calls[before:] == ["subscribe"]
     assert made_one.box.subscriptions("DEMO") == (old,)
     declared = moved(ONE).replace("tenant: DEMO", "tenant: DEMO\n    replacement: remove-first")

@@ -324,7 +324,7 @@ def test_a_wrong_receiver_holds_its_own_address_and_what_is_undeclared(half_read
     place.write(TWO.replace("[INDEXED, MOVED]", "[INDEXED]"))
     run = place.run("apply", "--yes")  # what is undeclared waits
     assert (run.code, len(live_triggers(place))) == (3, 2)
-    assert "it stays until these certainly exist: prod/second/MOVED" in run.out
+    assert "it stays until these certainly exist: prod/second/MOVED" in run.err
     place.receiver.set_secret("second", OTHER_SECRET)
     assert place.run("apply", "--yes").code == 0
     assert live_triggers(place) == ["FULL_TEXT_INDEXED", "MOVED"]

@@ -72,10 +72,10 @@ def test_a_branch_that_changes_no_tenancy_needs_no_state_and_no_log_in(
             assert planned.json["exit_code"] == 0
             assert_fits(planned.json, "plan")
         else:
-            assert "no tenancy differs from the merge base with main" in planned.out
+            assert "merge base with main: no tenancy" in planned.out
             assert "No changes." not in planned.out
     applied = run(repository, "apply", "empty.plan")
-    assert (applied.code, "Nothing to apply" in applied.out) == (0, True)
+    assert (applied.code, "Nothing to do" in applied.out) == (0, True)
 
 
 @pytest.fixture
@@ -92,9 +92,9 @@ def test_a_deleted_tenancy_is_refused_with_its_name_and_the_number_of_what_stays
     refused = run(applied, "plan", "--since", "main", "--out", "b.plan")
     assert refused.code == 3
     assert "Only what differs from the merge base with main: no tenancy" in refused.out
-    assert "Nothing to plan: " in refused.out
+    assert "No longer declared: b; 0 unchanged." in refused.out
     said = "no file declares b any more: 3 subscriptions of the state stay live and unmanaged"
-    assert f"apply would refuse: hooks/b.yaml:4:3: {said}" in refused.err
+    assert f"refused: hooks/b.yaml:4:3: {said}" in refused.err
     comment = run(applied, "plan", "--since", "main", "--format", "markdown").out
     for words in ("### hooksync plan: no tenancy", "merge base with main", said):
         assert words in comment

@@ -93,7 +93,7 @@ def test_after_a_passed_challenge_a_refusal_does_not_blame_the_secret(
     assert "the receiver has just answered hooksync's challenge" in run.err + run.out
     assert "holds the same secret" not in run.err + run.out
     place.write(unprobed(HOOKS))
-    assert "holds the same secret" in place.run("apply", "--yes").out
+    assert "holds the same secret" in place.run("apply", "--yes").err
 
 
 def test_a_refused_challenge_names_what_hooksync_itself_found_and_does_not_blame_the_secret(
@@ -161,7 +161,7 @@ def test_a_lost_state_and_a_moved_url_are_not_planned_without_a_word(place: Plac
     assert place.run("apply", "--yes").code == 0
     (place.folder / "hooks.state.json").unlink()
     place.write(HOOKS.replace("${RECEIVER}", "${RECEIVER}/new"))
-    assert "does not recognise a moved URL" in place.run("plan").out
+    assert "No state yet (hooks.state.json)" in place.run("plan").out
 
 
 def test_under_a_policy_two_names_of_one_server_are_refused_if_their_lists_share_an_id(
@@ -188,8 +188,7 @@ def test_a_lost_state_beside_live_subscriptions_is_not_taken_for_a_new_one(place
     (place.folder / "hooks.state.json").rename(place.folder / "old.json")
     run = place.run("plan")
     assert "No state yet" not in run.text
-    said = "no state at hooks.state.json; already live: 2 declared subscriptions"
-    assert said in run.out
+    assert "There is no state at hooks.state.json.\nIf it is elsewhere, " in run.out
     [push, *_] = re.findall("`(hooksync [^`]*)`", run.err)
     words = [word.replace("FILE", "old.json") for word in shlex.split(push)]
     assert words == ["hooksync", "state", "push", "old.json"]

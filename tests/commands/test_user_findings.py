@@ -34,7 +34,7 @@ def test_what_others_made_in_the_place_of_a_lost_subscription_is_not_verified(ma
     run = made.run("apply", "--yes", "--replace", MOVED)
     assert run.code == 4
     assert "Verified" not in run.out
-    assert "Not as declared: prod: 1 subscription\n" in run.out
+    assert "Not as declared: 1 subscription: resubscribe prod/catalogue/MOVED.\n" in run.out
 
 
 def test_a_lost_response_after_the_removal_of_the_old_subscription_reports_the_gap(
@@ -44,7 +44,7 @@ def test_a_lost_response_after_the_removal_of_the_old_subscription_reports_the_g
     made.box.faults.add("status-500@subscribe")
     run = made.run("apply", "--yes", "--replace", MOVED)
     assert run.code == 4
-    assert "the old one is removed, and the list does not show what was made" in run.out
+    assert "the old one is removed, and the list does not show what was made" in run.err
 
 
 def test_probe_never_still_challenges_the_receiver_that_remove_first_needs(made: Place) -> None:

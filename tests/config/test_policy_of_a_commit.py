@@ -100,7 +100,7 @@ def test_a_changed_policy_of_a_commit_selects_every_tenancy(remote: Remote, plac
     plan = ("plan", "--since", "HEAD~1", "--policy", f"git:{REF}:policies/p.yaml")
     for settings, said in (
         ({}, "2 to subscribe"),
-        ({}, "Nothing to plan"),
+        ({}, "Nothing to do"),
         ({"probe": "auto"}, "2 to subscribe"),
     ):
         policy.write_text(place.policy_text(**settings))

@@ -377,7 +377,7 @@ def test_github_reports_the_drift_of_all_tenancies_but_one_that_cannot_be_read(
     assert runner.outputs().items() >= {"found": "drift", "drift": "true"}.items()
     issue = (runner.results / "plan.md").read_text("utf-8")
     assert "2 to subscribe" in issue
-    assert "**errors**\n\n- `locked: " in issue
+    assert "\n- `error: locked: " in issue
     # by hand, all tenancies are planned: the plan leaves this one out
     planned = runner.command("plan")
     assert (planned.returncode, runner.outputs()["changes"]) == (0, "true"), planned.stdout

@@ -142,7 +142,7 @@ def test_after_a_lost_state_one_flag_adopts_everything_and_changes_nothing_in_pr
     )
     plan = place.run("plan", "--adopt", "*/*")
     assert plan.code == 0
-    meaning = "        adopts it after a challenge: hooksync owns it from now on\n"
+    meaning = "        adopts it: hooksync owns it from now on, after a challenge\n"
     assert plan.out.count(meaning) == 2
     assert plan.out.count("taken as env:CATALOGUE_SECRET\n") == 2
     assert max(map(len, plan.out.splitlines())) <= 80
@@ -191,7 +191,7 @@ def test_a_saved_plan_contains_the_globs_of_adopt_and_is_stale_if_the_ids_differ
 
 def test_the_prompt_names_url_and_trigger_of_what_is_adopted() -> None:
     asked = question(run_of(planned(tenancy(ONE), [live("a")], options=ADOPT_ALL)))
-    assert re.search(r"a   catalogue +MOVED +a\n +adopts it after a challenge: ", asked)
+    assert re.search(r"a   catalogue +MOVED +a\n +adopts it: .*, after a challenge", asked)
     assert ONE.url.shown in asked
     assert "1 to adopt. Type yes to apply: " in asked
 

@@ -31,14 +31,9 @@ PLAN = """\
 
 Plan: 1 to subscribe, 1 to resubscribe, 1 to REMOVE; 0 unchanged, 1 left alone.
 
-**apply would refuse**
-
-- prod: would unsubscribe too much
+- refused: prod: would unsubscribe too much
   fix: check the file
-
-**warnings**
-
-- ``hooks.yaml:1:1: `x` is doubtful``
+- ``warning: hooks.yaml:1:1: `x` is doubtful``
   fix: fix it
 
 ```diff
@@ -52,8 +47,8 @@ prod   eu.preservica.com / BRAMA   3 live, 2 declared
       url                  https://ours.example/a
       include_identifiers  false -> true
       secret               same (env:HOOK_SECRET)
--   not declared        MOVED          22222222
-        not in the state, removed only after a review
+-   (no name)           MOVED          22222222
+        not declared, not in the state, removed only after a review
       url                  https://ours.example/old?key=***
 .   1 outside the prefixes of `owns`, left alone
 ```
@@ -64,22 +59,10 @@ FAILED = """\
 
 Applied: 0 done, 1 failed; 0 unchanged.
 
-**errors**
+`Not as declared: 1 subscription: subscribe prod/alert/MOVED.`
 
-- `failed: subscribe prod/alert/MOVED: it broke`
+- `error: failed: subscribe prod/alert/MOVED: it broke`
   fix: fix it
-
-```diff
-Not as declared: prod: 1 subscription
-
-prod   eu.preservica.com / BRAMA   0 live, 1 declared
-
-+   alert               MOVED
-      url                  https://ours.example/alert
-      include_identifiers  true
-      secret               env:HOOK_SECRET
-!     outcome              failed
-```
 """
 
 
@@ -147,7 +130,7 @@ def test_a_failed_apply_has_the_expected_markdown() -> None:
 def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> None:
     problems = (Problem("GET -> 500: oops", "look"),)
     text = markdown(run_of(empty_plan(tenancy(declared()), problems)))
-    assert "**errors**\n\n- `prod: GET -> 500: oops`\n  fix: look\n" in text
+    assert "\n- `error: prod: GET -> 500: oops`\n  fix: look\n" in text
     assert "not read, 1 declared" in text
 
 
@@ -209,7 +192,7 @@ def test_one_very_long_text_leaves_room_for_the_others(text: str) -> None:
         written = markdown(hostile_plan(text, many=8, is_report=is_report))
         assert_well_formed(written)
         assert "…" in written
-        assert "\n```" in written
+        assert is_report or "\n```" in written
 
 
 @settings(deadline=None)
@@ -223,7 +206,7 @@ def test_every_line_is_shown_or_counted_as_left_out(sizes: list[int]) -> None:
     if len(sizes) >= 5:
         block = block[block.index("") + 1 :]
     # without the empty line at the end
-    lines = tenancy_lines(plan, shows_kept=False)[:-1]
+    lines = [*tenancy_lines(plan, shows_kept=False)][:-1]
     if block[-1].endswith(" more lines left out here."):
         left = int(block[-1].split()[0])
         block = block[:-2]
