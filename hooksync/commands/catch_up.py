@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from hooksync.api.inputs import Inputs, prepare, read_files
+from hooksync.api.inputs import prepare, read_files
 from hooksync.api.options import YES, RunOptions
 from hooksync.api.run import open_run
 from hooksync.commands.problems import confirm
-from hooksync.commands.receiving import RECEIVER, SENT, declared_receiver
+from hooksync.commands.receiving import RECEIVER, SENT
 from hooksync.config.declarations import addresses
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised
+from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised, shortened, suggestion
 from hooksync.core.flags import flag
-from hooksync.core.model import Globs, Tenancy
-from hooksync.receivers.catch_up import LIMITS, send_again, updated_entities
+from hooksync.core.model import Globs
+from hooksync.receivers.catch_up import LIMITS, EntityRef, send_again, updated_entities
 from hooksync.receivers.suite import Sender
 from hooksync.receivers.verdict import Cause
 from hooksync.reconcile.plan import Selection
-from hooksync.reconcile.run import Run
 from hooksync.render.suite import cause_lines, trial_line
 
 
@@ -43,11 +43,18 @@ class CatchUpOptions(RunOptions):
 def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
     """List what was updated since a time, and after a prompt send an event for each entity."""
     moment = _moment(options.moment, context.clock.now())
-    inputs = _inputs(options, context)
+    entries = read_files(options, context)
+    target = f"{options.address.removesuffix('/INDEXED')}/INDEXED"
+    known = [address for address in addresses(entries) if address.endswith("/INDEXED")]
+    if target not in known:
+        what = f"no file declares {target}, and an update proves no other trigger"
+        raise UsageError(Problem(what, suggestion(target, known, f"known: {shortened(known)}")))
+    inputs = prepare(options, Selection(target=(target,)), context, entries=entries)
     [tenancy] = inputs.tenancies
     [subscription] = tenancy.subscriptions
     with open_run(inputs) as run:
-        entities = updated_entities(run.clients[tenancy.name], moment)
+        client = run.clients[tenancy.name]
+        entities = updated_entities(client, moment)
         number = pluralised(len(entities), "entity")
         receiver = subscription.url.shown
         context.terminal.message(f"{number} updated since {moment}, for {receiver}. {LIMITS}")
@@ -56,19 +63,9 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
             return ExitCode.DONE
         question = f"{tenancy.where}: send {number} to {receiver}."
         confirm(question, context, is_confirmed=options.is_confirmed)
-        return _send_missed(run, tenancy, moment, entities)
-
-
-def _inputs(options: CatchUpOptions, context: Context) -> Inputs:
-    """Read what the files declare for INDEXED at the address. An update proves no other trigger."""
-    entries = read_files(options, context)
-    address = options.address
-    declared_receiver(entries, address)
-    target = f"{address.removesuffix('/INDEXED')}/INDEXED"
-    if target not in addresses(entries):
-        what = f"{address} is not declared for INDEXED: an update proves no other trigger"
-        raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
-    return prepare(options, Selection(target=(target,)), context, entries=entries)
+        [secret] = run.secrets.find_all((subscription.secret,)).values()
+        sender = Sender(subscription.url, secret, run.caller)
+        return _send(sender, client.tenant or "", moment, entities)
 
 
 def _moment(since: str, now: float) -> str:
@@ -81,18 +78,13 @@ def _moment(since: str, now: float) -> str:
     raise UsageError(Problem(what, "write a time such as 2026-11-30T14:00Z"))
 
 
-def _send_missed(
-    run: Run, tenancy: Tenancy, moment: str, entities: list[tuple[str, str]]
-) -> ExitCode:
-    """Send an event for each entity, signed with the declared secret. Show those refused."""
-    [subscription] = tenancy.subscriptions
-    secret = run.secrets.find_all((subscription.secret,))[subscription.secret]
-    sender = Sender(subscription.url, secret, run.caller)
-    tenant = run.clients[tenancy.name].tenant or ""
-    context = run.caller.context
+def _send(sender: Sender, tenant: str, moment: str, entities: Sequence[EntityRef]) -> ExitCode:
+    """Send an event for each entity, until the receiver cannot be reached. Show those refused."""
+    context = sender.caller.context
     failed = 0
     with context.terminal.progress("sending", len(entities)) as advance:
-        for trial in send_again(sender, tenant, moment, entities):
+        for entity in entities:
+            trial = send_again(sender, tenant, moment, entity)
             advance()
             if trial.state == "failed":
                 failed += 1
@@ -100,8 +92,11 @@ def _send_missed(
                 context.terminal.show([trial_line(trial), *cause_lines(causes)])
             if context.stop.is_set():
                 return context.terminal.interrupt_code
+            if trial.is_last:
+                break
     unsent = len(entities) - sender.sent
     rest = f", {unsent} not sent" if unsent else ""
-    taken = sender.sent - failed
-    context.terminal.result(f"{taken} answered with success, {failed} failed{rest}.\n")
+    context.terminal.result(
+        f"{sender.sent - failed} answered with success, {failed} failed{rest}.\n"
+    )
     return ExitCode.ERROR if failed else ExitCode.DONE

@@ -31,16 +31,14 @@ from hooksync.core.errors import (
     Problem,
     UsageError,
     pluralised,
-    suggestion,
 )
 from hooksync.core.flags import flag
-from hooksync.core.model import TRIGGER_NAMES, SecretRef, Secrets, Trigger
+from hooksync.core.model import SecretRef, Secrets, Trigger
 from hooksync.receivers.events import (
-    SIGNATURE,
-    Delivery,
     NewEvents,
     explain_signature,
     find_signers,
+    forwarded,
     read_event,
     recorded_events,
     signed,
@@ -54,15 +52,13 @@ _NO_RECEIVER = Problem(
 )
 _LOG_FIX = "name the file into which the receiver prints the identifiers of each entity"
 _NO_LOG = "without --log: whether each entity of an event is worked on, and only once"
-_SIZES = {"kB": 1_000, "MB": 1_000_000}
 
 
 def _size(text: str) -> int:
-    """Read a number of bytes with its unit."""
-    found = re.fullmatch("([1-9][0-9]{0,3})(kB|MB)", text)
-    if found is None:
-        raise ArgumentTypeError(f'"{text}" is not a size: a number with kB or MB')
-    return int(found[1]) * _SIZES[found[2]]
+    """Read a number of megabytes."""
+    if not re.fullmatch("[1-9][0-9]{0,3}MB", text):
+        raise ArgumentTypeError(f'"{text}" is not a size such as 6MB')
+    return int(text.removesuffix("MB")) * 1_000_000
 
 
 class FireOptions(CallOptions):
@@ -120,16 +116,13 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
         sender = Sender(receiver.url, next(iter(secrets.values())), run.caller)
         if options.replay is not None:
             return _replay(options.replay, sender, secrets)
-        body = None
+        if options.is_suite:
+            return _run_suite(options, sender, receiver.trigger, secrets)
         if options.event is not None:
             body, _ = read_event(options.event, context.stdin)
-        if body is None or options.is_suite:
-            events = _new_events(options, body, receiver.trigger, context)
-            if options.is_suite:
-                return _run_suite(options, sender, events, secrets)
-            body = json.dumps(events.make()).encode()
-        trial = sender.send("event", signed(body, sender.secret))
-        return _show_answer(sender, trial, secrets)
+        else:
+            body = json.dumps(_new_events(options, receiver.trigger, context).make()).encode()
+        return _show_answer(sender, sender.send("event", signed(body, sender.secret)), secrets)
 
 
 def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration:
@@ -148,17 +141,13 @@ def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration
     return declared_receiver(read_files(options, context), options.address)
 
 
-def _new_events(
-    options: FireOptions, body: bytes | None, declared: Trigger, context: Context
-) -> NewEvents:
-    """Return a maker of new events. They resemble the event `body`, if there is one."""
+def _new_events(options: FireOptions, declared: Trigger, context: Context) -> NewEvents:
+    """Return a maker of new events. They resemble the event of --event, if it is given."""
     trigger = Trigger.named(options.trigger) if options.trigger else declared
-    if options.trigger and trigger not in TRIGGER_NAMES.values():
-        fix = suggestion(options.trigger, [*TRIGGER_NAMES], "it is sent as it is written")
-        context.terminal.warn(Problem(f"unknown trigger {options.trigger}", fix))
     now = datetime.fromtimestamp(context.clock.now(), UTC)
-    if body is None:
+    if options.event is None:
         return NewEvents(now, trigger)
+    body, _ = read_event(options.event, context.stdin)
     try:
         template = dict(json.loads(body))
     except (ValueError, TypeError, RecursionError):
@@ -194,10 +183,11 @@ def _show_answer(sender: Sender, trial: Trial, secrets: Secrets) -> ExitCode:
 
 
 def _run_suite(
-    options: FireOptions, sender: Sender, events: NewEvents, secrets: Secrets
+    options: FireOptions, sender: Sender, trigger: Trigger, secrets: Secrets
 ) -> ExitCode:
     """Send the suite, and show each answer, then its causes. A signal ends it after the answer."""
     context = sender.caller.context
+    events = _new_events(options, trigger, context)
     others = {str(ref): other for ref, other in secrets.items() if other is not sender.secret}
     trials: list[Trial] = []
     for trial in Suite(sender, events, options.largest, others).run():
@@ -210,8 +200,7 @@ def _run_suite(
             break
     if options.log is not None:
         trials = _judge_log(options.log, trials, context)
-    causes = explain(trials, sender)
-    return _show_suite(options, trials, causes, context)
+    return _show_suite(options, trials, explain(trials, sender), context)
 
 
 def _show_suite(
@@ -247,19 +236,15 @@ def _judge_log(path: str, trials: list[Trial], context: Context) -> list[Trial]:
 
 
 def _replay(place: str, sender: Sender, secrets: Secrets) -> ExitCode:
-    """Send the events that `listen --record` wrote, with their recorded signatures."""
+    """Send the events that `listen --record` wrote, as they came."""
     context = sender.caller.context
-    codes = []
-    paths, refused = recorded_events(place)
+    paths = recorded_events(place)
+    failed = 0
     for path in paths:
         body, headers = read_event(path)
-        signature = headers.get(SIGNATURE.lower(), "")
-        sent = Delivery(body, signature, is_chunked="transfer-encoding" in headers)
-        codes.append(_show_answer(sender, sender.send(os.path.basename(path), sent), secrets))
+        trial = sender.send(os.path.basename(path), forwarded(headers, body))
+        failed += _show_answer(sender, trial, secrets) == ExitCode.ERROR
         if context.stop.is_set():
             return context.terminal.interrupt_code
-    failed = codes.count(ExitCode.ERROR)
-    left_out = f", {refused} recorded as refused left out" if refused else ""
-    answered = len(codes) - failed
-    context.terminal.result(f"\nReplay: {answered} answered, {failed} failed{left_out}.\n")
+    context.terminal.result(f"\nReplay: {len(paths) - failed} answered, {failed} failed.\n")
     return ExitCode.ERROR if failed else ExitCode.DONE

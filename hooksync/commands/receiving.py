@@ -109,17 +109,14 @@ def declared_receiver(
     entries: declarations.Declarations, address: str
 ) -> declarations.TenancyDeclaration:
     """Find a subscription of hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
-    known: dict[str, declarations.TenancyDeclaration] = {}
+    known = []
     for tenancy in entries:
         for subscription in tenancy.subscriptions:
-            only = replace(tenancy, subscriptions=(subscription,))
-            known.setdefault(f"{tenancy.name}/{subscription.name}", only)
-            known[subscription.address] = only
-    if address not in known:
-        what = f'no file declares the address "{address}"'
-        advice = f"known: {shortened([*known])}"
-        raise UsageError(Problem(what, suggestion(address, [*known], advice)))
-    return known[address]
+            known.append(subscription.address)
+            if address in (subscription.address, f"{tenancy.name}/{subscription.name}"):
+                return replace(tenancy, subscriptions=(subscription,))
+    fix = suggestion(address, known, f"known: {shortened(known)}")
+    raise UsageError(Problem(f'no file declares the address "{address}"', fix))
 
 
 def named_receiver(

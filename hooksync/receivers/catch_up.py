@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TypeAlias
 from urllib.parse import urlencode
@@ -83,21 +82,16 @@ def _read_page(response: Response) -> tuple[list[EntityRef], bool]:
     return entities, root.find(".//{*}Next") is not None and bool(entities)
 
 
-def send_again(
-    sender: Sender, tenant: str, moment: str, entities: list[EntityRef]
-) -> Iterator[Trial]:
-    """Send an event for each entity, until the receiver cannot be reached.
-
-    Each run makes new events, so that work is done again.
-    """
+def send_again(sender: Sender, tenant: str, moment: str, entity: EntityRef) -> Trial:
+    """Send an event for an entity. It is a new one in each run, so that work is done again."""
+    kind, reference = entity
     now = datetime.fromtimestamp(sender.caller.context.clock.now(), UTC).replace(tzinfo=None)
-    fields = {"timestamp": now.isoformat(), "tenant": tenant, "trigger": INDEXED}
-    for kind, reference in entities:
-        entity = {"event": "FullTextIndexed", "entityType": kind, "entityRef": reference}
-        event = {**fields, "events": [{**entity, "identifiers": []}]}
-        sent = signed(json.dumps(event).encode(), sender.secret)
-        marked = replace(sent, headers=JSON_HEADERS | {MARK: moment})
-        trial = sender.send(f"{kind} {reference}", marked)
-        yield trial
-        if trial.is_last:
-            break
+    happened = {"event": "FullTextIndexed", "entityType": kind, "entityRef": reference}
+    event = {
+        "timestamp": now.isoformat(),
+        "tenant": tenant,
+        "trigger": INDEXED,
+        "events": [{**happened, "identifiers": []}],
+    }
+    sent = signed(json.dumps(event).encode(), sender.secret)
+    return sender.send(f"{kind} {reference}", replace(sent, headers=JSON_HEADERS | {MARK: moment}))

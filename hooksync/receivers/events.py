@@ -158,17 +158,16 @@ def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[st
     return body, {name.strip().lower(): value.strip() for name, _, value in lines}
 
 
-def recorded_events(folder: str) -> tuple[list[str], int]:
+def recorded_events(folder: str) -> list[str]:
     """List the genuine events that `listen --record` wrote into a folder, oldest first.
 
-    Also returns the number of recorded refusals. `folder`: or the path of one event. Raises
-    FileError if there is none.
+    `folder`: or the path of one event. Raises FileError if there is none.
     """
     if os.path.isfile(folder):
-        return [folder], 0
+        return [folder]
     files = sorted(glob.glob(os.path.join(glob.escape(folder), "*.json")))
     paths = [path for path in files if not path.endswith("-refused.json")]
     if not paths:
         fix = "name a folder that `hooksync listen --record` wrote events into"
         raise FileError(Problem(f"there is no recorded event in {folder}", fix))
-    return paths, len(files) - len(paths)
+    return paths

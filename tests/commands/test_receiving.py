@@ -64,7 +64,7 @@ def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() 
         (["--url", "https://hook.example.org"], "error: --url and --secret need each other"),
         (
             ["--url", "https://hook.example.org", "--secret", SECRET],
-            "error: --secret: the value is neither env:NAME nor file:PATH",
+            "error: argument --secret: the value is neither env:NAME nor file:PATH",
         ),
         (
             ["--url", "https://hook.example.org", "--secret", "env:HOOKSYNC_PLAN_KEY"],
