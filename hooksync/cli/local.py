@@ -10,7 +10,7 @@ import math
 import re
 import secrets
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -25,23 +25,33 @@ from hooksync.core.errors import ExitCode, Problem, StartError, UsageError
 from hooksync.core.flags import OUTPUT, CommandOptions, flag, number_between
 from hooksync.core.model import SecretRef, Variables
 from hooksync.core.urls import masked_url
-from hooksync.receivers.http_server import PortError
 from hooksync.receivers.listener import Listener, warn_unless_ready
 from hooksync.receivers.suite import Sender
 from hooksync.sandbox import demo as tour
 from hooksync.sandbox.faults import SandboxError
 from hooksync.sandbox.receiver import ReceiverServer
 from hooksync.sandbox.server import Sandbox
-from hooksync.sandbox.tenancies import TENANT, Account, SandboxOptions
+from hooksync.sandbox.tenancies import PASSWORD, TENANT, USERNAME, Account, SandboxOptions
 
-_FIX = "give different flags; `hooksync sandbox --help` explains them"
-_PORT_FIX = "choose a different port with {flags}; 0 is any free one"
-_TOUR_FIX = (
-    "allow connections to 127.0.0.1; if nothing blocks them, report this as a bug of hooksync, with"
-    " the output above; nothing is left behind"
-)
-_RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variable>.+))?")
-_SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
+_RECEIVER = re.compile("([A-Za-z][A-Za-z0-9_-]*)(?:=(.+))?")  # its name, and a variable
+_SECOND_TERMINAL = """
+In a second terminal, paste this; then try hooksync plan and hooksync apply:
+
+export HOOKSYNC_FILE={}
+. {}
+"""
+_HOOKS = """\
+version: 1
+tenancies:
+  sandbox:
+    subscriptions:
+"""
+_SUBSCRIPTION = """\
+      "{name}":
+        url: {url}
+        triggers: [INDEXED, MOVED]
+        secret: {{env: {variable}}}
+"""
 
 _SERVICE = "service"
 _RECEIVERS = "receivers"
@@ -55,7 +65,7 @@ _PORT = flag(
     default=0,
 )
 
-ReceiverSecrets = Mapping[str, tuple[str, str]]  # the variable and the secret of each receiver
+ReceiverSecrets = dict[str, tuple[str, str]]  # by name, the variable and the secret in it
 
 
 class SandboxFlags(CommandOptions):
@@ -129,42 +139,103 @@ def demo(options: CommandOptions, context: Context) -> ExitCode:
     """Show what hooksync does, on a sandbox."""
     try:
         tour.run_demo(lambda text: context.terminal.result(f"{text}\n"))
-    except (OSError, SandboxError) as error:
-        raise StartError(Problem(f"the tour ends early: {error}", _TOUR_FIX)) from None
+    except SandboxError as error:
+        fix = "report this as a bug of hooksync, with the output above"
+        raise StartError(Problem(f"the tour ends early: {error}", fix)) from None
     return ExitCode.DONE
 
 
 @contextmanager
-def _until_signal(flags: str, context: Context) -> Iterator[ExitStack]:
-    """Keep what the caller opens until a signal.
-
-    `flags`: what chooses the ports. Raises StartError if a port cannot be used.
-    """
+def _until_signal(context: Context) -> Iterator[ExitStack]:
+    """Keep what the caller opens until a signal."""
     gc.enable()  # `main` disables it for short runs
-    with suppress(KeyboardInterrupt), ExitStack() as running:
-        try:
+    try:
+        with suppress(KeyboardInterrupt), ExitStack() as running:
             yield running
-        except PortError as error:
-            raise StartError(Problem(str(error), _PORT_FIX.format(flags=flags))) from None
-        SYSTEM_CLOCK.wait(context.stop, math.inf)
+            SYSTEM_CLOCK.wait(context.stop, math.inf)
+    except SandboxError as error:
+        fix = "give different flags; `hooksync sandbox --help` explains them"
+        raise UsageError(Problem(str(error), fix)) from None
 
 
 def sandbox(options: SandboxFlags, context: Context) -> ExitCode:
     """Run a sandbox with receivers until a signal."""
     named = _read_receivers(options.receivers, context.environ)
-    with _until_signal("--port and --receiver-port", context) as running:
-        try:
-            context.terminal.result(_start(running, options, named, context))
-        except SandboxError as error:
-            raise UsageError(Problem(str(error), _FIX)) from None
+    shared = {name: [secret] for name, (_, secret) in named.items()}
+    log = partial(_log, context)
+    settings = SandboxOptions(
+        (Account(tenants=options.tenants),),
+        options.traits,
+        options.faults,
+        port=options.port,
+        list_lag_additions=options.list_lag,
+        list_lag_removals=options.list_lag,
+        log=log,
+    )
+    with _until_signal(context) as running:
+        box = running.enter_context(Sandbox(settings))
+        server = running.enter_context(ReceiverServer(shared, options.receiver_port, log))
+        folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
+        hooks = Path(options.write_hooks or f"{folder}/hooks.yaml").absolute()
+        exports = hooks.with_suffix(".env")
+        variables, text, told = _texts(named, options.tenants, box, server)
+        context.output.create_file(str(exports), variables, 0o600)
+        context.output.create_file(str(hooks), text, 0o600)
+        told += _SECOND_TERMINAL.format(*map(shlex.quote, (str(hooks), str(exports))))
+        context.terminal.result(told)
     return ExitCode.DONE
+
+
+def _read_receivers(receivers: Iterable[str], environ: Variables) -> ReceiverSecrets:
+    """Read each `NAME=ENV` or `NAME`. A receiver without a variable gets a random secret."""
+    named = {}
+    for written in receivers:
+        found = _RECEIVER.fullmatch(written)
+        if not found:
+            what = f'receiver "{written}" is not of the form NAME=ENV'
+            raise UsageError(Problem(what, "write, for example, catalogue=HOOK_SECRET"))
+        name, variable = found.groups()
+        secret = environ.get(variable) if variable else secrets.token_hex(32)
+        if not secret:
+            what = f"the environment variable {variable} is not set"
+            raise UsageError(Problem(what, "export it first"))
+        named[name] = (variable or f"{name.replace('-', '_').upper()}_SECRET", secret)
+    return named
+
+
+def _texts(
+    named: ReceiverSecrets, tenants: Sequence[str], box: Sandbox, server: ReceiverServer
+) -> tuple[str, str, str]:
+    """Write variables for a shell, a hooks file that refers to them, and what is running."""
+    variables = {
+        "PRESERVICA_SERVER": box.url,
+        "PRESERVICA_TENANT": tenants[0],
+        "PRESERVICA_USERNAME": USERNAME,
+        "PRESERVICA_PASSWORD": PASSWORD,
+        **dict(named.values()),
+    }
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    told = f"sandbox  {box.url}  tenants {' '.join(tenants)}\n"
+    text = _HOOKS
+    for name, (variable, _) in named.items():
+        told += f"receiver {server.url(name)}\n"
+        text += _SUBSCRIPTION.format(name=name, url=server.url(name), variable=variable)
+    return "".join(lines), text, told
+
+
+def _log(context: Context, kind: str, what: str, result: object) -> None:
+    """Write what happened in the sandbox as a line, with the time."""
+    if kind == "challenge":
+        what = masked_url(what)
+    time = rfc3339(context.clock.now())[11:]
+    context.terminal.message(f"{time} {kind:<9} {what} -> {result}")
 
 
 def listen(options: ListenOptions, context: Context) -> ExitCode:
     """Receive events until a signal comes."""
     known = find_secrets(options, options.secrets, context)
     first = next(iter(known))
-    with _until_signal("--port", context) as running:
+    with _until_signal(context) as running:
         target = None
         if options.forward:
             named = receiver_at(options.forward, [*known])
@@ -185,87 +256,3 @@ def listen(options: ListenOptions, context: Context) -> ExitCode:
         if target:
             warn_unless_ready(target)
     return ExitCode.DONE
-
-
-def _log(context: Context, kind: str, what: str, result: object) -> None:
-    """Write what happened in the sandbox as a line, with the time."""
-    if kind == "challenge":
-        what = masked_url(what)
-    time = rfc3339(context.clock.now())[11:]
-    context.terminal.message(f"{time} {kind:<9} {what} -> {result}")
-
-
-def _read_receivers(receivers: Sequence[str], environ: Variables) -> ReceiverSecrets:
-    """Read each `NAME=ENV` or `NAME`. A receiver without a variable gets a random secret."""
-    named = {}
-    for written in receivers:
-        found = _RECEIVER.fullmatch(written)
-        if not found:
-            what = f'receiver "{written}" is not of the form NAME=ENV'
-            raise UsageError(Problem(what, "write, for example, catalogue=HOOK_SECRET"))
-        name = found["name"]
-        if variable := found["variable"]:
-            secret = environ.get(variable)
-        else:
-            variable = f"{name.replace('-', '_').upper()}_SECRET"
-            secret = secrets.token_hex(32)
-        if not secret:
-            what = f"the environment variable {variable} is not set"
-            raise UsageError(Problem(what, "export it first"))
-        named[name] = variable, secret
-    return named
-
-
-def _start(
-    running: ExitStack, flags: SandboxFlags, named: ReceiverSecrets, context: Context
-) -> str:
-    """Start the sandbox and its receivers. Returns the text that tells the user how to use them."""
-    log = partial(_log, context)
-    account = Account(tenants=flags.tenants)
-    options = SandboxOptions(
-        (account,),
-        flags.traits,
-        flags.faults,
-        port=flags.port,
-        list_lag_additions=flags.list_lag,
-        list_lag_removals=flags.list_lag,
-        log=log,
-    )
-    box = running.enter_context(Sandbox(options))
-    shared = {name: (secret,) for name, (_, secret) in named.items()}
-    server = running.enter_context(ReceiverServer(shared, flags.receiver_port, log))
-    folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
-    lines = [f"sandbox  {box.url}  tenants {' '.join(account.tenants)}"]
-    lines += [f"receiver {server.url(name)}" for name in named]
-    hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
-    exports = hooks.with_suffix(".env")
-    context.output.create_file(str(exports), _exports(box.url, account, named), 0o600)
-    context.output.create_file(str(hooks), _hooks(server, named), 0o600)
-    lines += ["", _SECOND_TERMINAL, "", f"export HOOKSYNC_FILE={shlex.quote(str(hooks))}"]
-    return "\n".join([*lines, f". {shlex.quote(str(exports))}\n"])
-
-
-def _exports(url: str, account: Account, named: ReceiverSecrets) -> str:
-    """Write the variables of the hooks file for a shell."""
-    variables = {
-        "PRESERVICA_SERVER": url,
-        "PRESERVICA_TENANT": account.tenants[0],
-        "PRESERVICA_USERNAME": account.username,
-        "PRESERVICA_PASSWORD": account.password,
-        **dict(named.values()),
-    }
-    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
-    return "".join(lines)
-
-
-def _hooks(server: ReceiverServer, named: ReceiverSecrets) -> str:
-    """Write a hooks file that declares the receivers."""
-    text = "version: 1\ntenancies:\n  sandbox:\n    subscriptions:\n"
-    for name, (variable, _) in named.items():
-        text += f"""\
-      "{name}":
-        url: {server.url(name)}
-        triggers: [INDEXED, MOVED]
-        secret: {{env: {variable}}}
-"""
-    return text

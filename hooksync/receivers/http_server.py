@@ -21,6 +21,7 @@ from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
+from hooksync.core.errors import Problem, StartError
 from hooksync.core.record import Record
 from hooksync.core.timed_reader import TimedReader
 from hooksync.receiver import Answer, Receiver
@@ -34,10 +35,6 @@ MAX_CONNECTIONS = 64  # fewer than the open files that a process may have (256 o
 _LONGEST_LINE = 256  # bytes of a line with the size of a chunk
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~]*)?\r\n")
 _POLL = 0.02  # seconds between two checks whether the server must stop
-
-
-class PortError(OSError):
-    """A port of this machine cannot be used."""
 
 
 class IncomingRequest(Record):
@@ -95,7 +92,7 @@ class LoopbackServer(ThreadingTCPServer):
 
     The constructor starts it and `close` stops it. It is also a context manager.
 
-    There are at most MAX_CONNECTIONS: further ones are closed at once. Raises `PortError` if the
+    There are at most MAX_CONNECTIONS: further ones are closed at once. Raises `StartError` if the
     port cannot be used. `close` raises unexpected errors of `respond`.
     """
 
@@ -111,7 +108,8 @@ class LoopbackServer(ThreadingTCPServer):
         try:
             super().__init__(("127.0.0.1", port), Connection)
         except OSError as error:
-            raise PortError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
+            what = f"cannot listen on 127.0.0.1:{port}: {error.strerror}"
+            raise StartError(Problem(what, "choose a different port; 0 is any free one")) from error
         self.port = self.server_address[1]  # the real port, also if `port` is 0
         self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,))
         self._thread.start()

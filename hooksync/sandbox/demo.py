@@ -86,7 +86,7 @@ _LEFT_OUT = ("PRESERVICA_", "HOOKSYNC_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY
 def run_demo(announce: Callable[[str], None]) -> None:
     """Give the tour. `announce` shows lines; if it raises an exception, the tour ends.
 
-    Raises SandboxError if a command fails, and OSError if no server can be started.
+    Raises SandboxError if a command fails.
     """
     secret = secrets.token_hex(32)
     with (
