@@ -99,4 +99,4 @@ class Clients:
 
     def client(self, url: str, **settings: object) -> Preservica:
         wanted = replace(self.tenancy(url), **settings)
-        return Preservica(wanted, self.caller(), SecretSources(self.environ).find_all)
+        return Preservica(wanted, self.caller(), SecretSources(make_context(self.environ)).find_all)

@@ -12,19 +12,24 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any
 
 from hooksync.config.files import read_plan
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, shortened
-from hooksync.core.model import KEY_VARIABLE, NO_VALUE
+from hooksync.core.model import NO_VALUE
 from hooksync.core.record import UNSET, convert, read_shown, replace
 from hooksync.core.redaction import printable
-from hooksync.core.signing import PlanKey, is_same, parse_json, plan_key
+from hooksync.core.signing import (
+    PlanKey,
+    is_same,
+    parse_document,
+    plan_key,
+    signature_problem,
+)
 from hooksync.reconcile.diff import differing
 from hooksync.reconcile.plan import (
     NEEDS_DECLARED,
@@ -176,11 +181,13 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:
     `age_problem` checks its age.
     """
     try:
-        document = parse_json(data.decode("utf-8-sig"))
-        if not isinstance(document, dict) or document.get("format") != PLAN_FORMAT:
-            raise InvalidDocument(f"its format is not {PLAN_FORMAT}, which this hooksync reads")
-        if key is not None:
-            _check_signature(document, path, key)
+        document = parse_document(data.decode("utf-8-sig"), PLAN_FORMAT)
+        if key:
+            signed = {name: document[name] for name in document if name != "signature"}
+            computed = key.sign(_DOMAIN, [canonical(signed)])
+            problem = signature_problem(path, document.get("signature"), computed, _MAKE_AGAIN)
+            if problem:
+                raise Refused(problem)
         plan = convert(document, Plan, dec_hook=read_shown)
         for text in (plan.created_at, plan.expires_at or plan.created_at):
             datetime.fromisoformat(text)
@@ -202,22 +209,9 @@ def open_saved_plan(
     key = plan_key(context.environ)
     plan = read_saved_plan(data, path, key)
     refusal = age_problem(plan, path, max_age, datetime.fromtimestamp(context.clock.now(), UTC))
-    if key is None and plan.signature is not UNSET and refusal is None:
-        what = f"{path} is signed, and its signature cannot be checked: {KEY_VARIABLE} is not set"
-        refusal = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
+    if not key and not refusal:
+        refusal = signature_problem(path, plan.signature, None, _MAKE_AGAIN)
     return plan, refusal
-
-
-def _check_signature(document: Mapping[str, Any], path: str, key: PlanKey) -> None:
-    """Raise Refused if the key did not sign exactly this plan."""
-    signed = dict(document)
-    signature = signed.pop("signature", None)
-    if signature is None:
-        raise Refused(Problem(f"{path} is not signed, and {KEY_VARIABLE} is set", _MAKE_AGAIN))
-    if not is_same(signature, key.sign(_DOMAIN, [canonical(signed)])):
-        what = f"the signature of {path} does not fit {KEY_VARIABLE}"
-        why = "it was altered, or signed with a different key"
-        raise Refused(Problem(f"{what}: {why}", f"{_MAKE_AGAIN}, under the same key"))
 
 
 def age_problem(plan: Plan, path: str, max_age: timedelta | None, now: datetime) -> Problem | None:

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from hooksync.core.errors import InvalidDocument, Problem, UsageError
 from hooksync.core.model import KEY_VARIABLE, Variables
 from hooksync.core.record import Record
+from hooksync.core.schema import quoted
 
 SHORTEST_KEY = 16  # bytes
 
@@ -68,11 +69,37 @@ def is_same(given: object, computed: str) -> bool:
     )
 
 
+def signature_problem(name: str, given: object, computed: str | None, fix: str) -> Problem | None:
+    """Return what is wrong with the signature of a document; None: nothing is.
+
+    `computed`: the signature that it should have; None: the run has no key.
+    """
+    if computed is None:
+        what = f"{name} is signed, and {KEY_VARIABLE} is not set"
+        unset = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
+        return unset if given else None
+    if not given:
+        return Problem(f"{name} is not signed, and {KEY_VARIABLE} is set", fix)
+    if is_same(given, computed):
+        return None
+    why = "somebody changed it, or it was signed with a different key"
+    return Problem(f"the signature of {name} does not fit {KEY_VARIABLE}: {why}", fix)
+
+
+def parse_document(text: str, form: str) -> dict[str, Any]:
+    """Parse a JSON document with the format `form`. Raises InvalidDocument."""
+    document = parse_json(text)
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != form:
+        raise InvalidDocument(f"its format is {quoted(found)}, and this hooksync reads {form}")
+    return dict(document)
+
+
 def parse_json(text: str) -> Any:
     """Parse a JSON text.
 
-    Raises JSONDecodeError if it is not JSON. Raises InvalidDocument for duplicate keys, for invalid
-    or overlong numbers and half surrogate pairs, and for too many or too deep lists and objects.
+    Raises InvalidDocument for what is not JSON, duplicate keys, invalid or overlong numbers and
+    half surrogate pairs, and for too many or too deep lists and objects.
     """
     if text.count("{") + text.count("[") > _MOST_BRACKETS:
         raise InvalidDocument(f"contains more than {_MOST_BRACKETS:,} lists and objects")
@@ -86,8 +113,9 @@ def parse_json(text: str) -> Any:
         raise InvalidDocument("nested too deeply") from None
     except UnicodeEncodeError:
         raise InvalidDocument("contains an unpaired surrogate") from None
-    except json.JSONDecodeError:
-        raise
+    except json.JSONDecodeError as error:  # its text may quote the document
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InvalidDocument(f"not JSON at {place}") from None
     except ValueError:  # Python refuses integers with more than some thousand digits
         raise InvalidDocument("contains a number that is too long to read") from None
     return parsed

@@ -50,8 +50,8 @@ def test_json_that_is_ambiguous_too_large_or_not_standard_is_refused(text: str, 
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", "\ufeff{}", "{} x", "'a'", '"a\nb"'])
-def test_a_text_that_is_not_json_raises_the_error_of_the_json_module(text: str) -> None:
-    with pytest.raises(json.JSONDecodeError):
+def test_a_text_that_is_not_json_is_refused_with_the_place(text: str) -> None:
+    with pytest.raises(InvalidDocument, match="not JSON at line 1, column "):
         parse_json(text)
 
 

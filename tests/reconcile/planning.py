@@ -18,6 +18,7 @@ from hooksync.reconcile.run import FetchedTenancy, Planner
 from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, identity_digest
 from hooksync.state.history import History
 from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord, TenancyRecords
+from tests.memory_terminal import make_context
 from tests.state_makers import AT, PROD, SALT, URL_SALT, state
 
 VALUE = "the-secret-of-the-receiver-0123456789"
@@ -76,7 +77,9 @@ def planner(
 ) -> Planner:
     """Return the planner of a run with the state `known`."""
     given: dict[str, object] = {"place": PLACE, **settings}
-    return Planner(options, known, SecretSources(environ), KeyRing(1, derive), **given)  # type: ignore[arg-type]
+    return Planner(
+        options, known, SecretSources(make_context(environ)), KeyRing(1, derive), **given
+    )  # type: ignore[arg-type]
 
 
 def planned(

@@ -187,7 +187,7 @@ def test_a_bad_state_is_neither_used_nor_written_over(path: str) -> None:
 
 def test_bytes_that_are_not_utf_8_text_are_refused(path: str) -> None:
     Path(path).write_bytes(b"\xff\xfe{\x00}\x00")
-    with pytest.raises(StateError, match="the state is not JSON"):
+    with pytest.raises(StateError, match="not JSON at line 1, column 1"):
         load(path)
 
 
