@@ -288,12 +288,6 @@ MISTAKES = [
         "2:17",
         "extra_triggers must not have more than 100 items",
     ),
-    (
-        "trigger: INDEXED",
-        "trigger: INDEXED\n        triggers: [MOVED]",
-        "14:9",
-        "both trigger and triggers",
-    ),
     ("trigger: INDEXED", "x-trigger: INDEXED", "11:7", '"catalogue" has no trigger'),
     ("trigger: INDEXED", "trigger: INDEXED\n        owner: me", "14:9", 'unknown key "owner"'),
     (

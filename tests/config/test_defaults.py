@@ -197,8 +197,7 @@ def test_two_parts_without_settings_may_take_the_same_default_subscriptions() ->
 def test_two_tenancies_with_the_same_name_of_variables_are_refused() -> None:
     second = BLOCK.replace("t-01", "t_01").replace("server: h", "server: other")
     assert problems_of(folder(BLOCK, second)) == [
-        'hooks/2.yaml:4:3: "t-01" and "t_01" have the same ${TENANCY}, T_01; the other place is'
-        " hooks/1.yaml:4:3"
+        'hooks/2.yaml:4:3: tenancy "t_01" has the ${TENANCY} of "t-01" (hooks/1.yaml:4:3)'
     ]
 
 
