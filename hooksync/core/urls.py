@@ -6,7 +6,6 @@ No message quotes the URL that it is about.
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -16,7 +15,7 @@ from urllib.parse import unquote
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _PARTS = re.compile("(?:([^/?#]*?)://)?([^/?#]*)")
-_NORMAL = re.compile("https?://[a-z0-9.-]+/")
+_NORMAL = re.compile(r"https?://(?:[a-z0-9-]+\.)*[a-z0-9-]+/")
 
 
 def normal_url(url: str) -> str:
@@ -29,8 +28,11 @@ def normal_url(url: str) -> str:
     scheme, netloc, tail = split_url(url)
     if scheme not in DEFAULT_PORTS:
         return url
-    user, at, host = netloc.rpartition("@")
-    host = re.sub(f":(?:{DEFAULT_PORTS[scheme]})?\\Z", "", host.lower())
+    user, at, place = netloc.rpartition("@")
+    host, port = split_port(place.lower())
+    host = host.removesuffix(".")
+    if port and port != str(DEFAULT_PORTS[scheme]):
+        host += f":{port}"
     slash = "" if tail.startswith("/") else "/"
     return f"{scheme}://{user}{at}{host}{slash}{tail}"
 
@@ -101,23 +103,21 @@ def has_literal_key(url: str) -> bool:
 
     `${NAME}` does not look like a key.
     """
-    before, _, query = _VARIABLE.sub("", url).partition("?")
-    if any(map(is_like_key, before.split("/")[3:])):
-        return True
-    for pair in _PAIR.findall(query):
+    _, _, tail = split_url(_VARIABLE.sub("", url))
+    for pair in _PAIR.findall(tail):
         name, _, value = pair.partition("=")
-        if is_like_key(value) or (value and "$" not in value and _KEY_NAME.search(name)):
+        if value and "$" not in value and _KEY_NAME.search(name):
             return True
-    return False
+    return is_like_key(tail)
 
 
-def is_like_key(segment: str) -> bool:
-    """Whether a path segment looks like a key: a word mixes letters and digits, or has few vowels.
+def is_like_key(part: str) -> bool:
+    """Whether a part of a URL looks like a key: a word mixes letters and digits, or has few vowels.
 
     Words with a number (`hook2`), dates and slugs of these do not. This is a guess. Values of
     `${NAME}` do not depend on it: they are hidden because they are known.
     """
-    for word in _WORD.findall(_PERCENT.sub("-", segment)):
+    for word in _WORD.findall(_PERCENT.sub("-", part)):
         if len(_TO_OR_FROM_DIGITS.findall(word)) > 1:
             return True
         if len(word) >= _LONG_WORD and 5 * len(_VOWEL.findall(word)) < len(word):
@@ -165,33 +165,20 @@ def _fault(url: str) -> str | None:
     if "@" in netloc:
         return "contains user information (@)"
     host, port = split_port(netloc)
-    if not host:
-        return "has no host"
     is_name = _HOST_NAME.fullmatch(host) and not _ENDS_IN_NUMBER.fullmatch(host)
-    if not is_name and literal_address(host) is None:
-        return "has a host that is no name in ASCII, IPv4 address or IPv6 address in brackets"
+    if not is_name and str(literal_address(host)) != host.lower().strip("[]"):
+        return "has a host that is neither a name in ASCII nor an address like 192.0.2.1 or [::1]"
     return None if _PORT.fullmatch(port) and int(port or 0) < 2**16 else "has an invalid port"
 
 
 def server_url(server: str) -> str:
-    """Return the one spelling of a valid server: scheme, host and port.
-
-    A name has no final dot, and an IPv4 address is not written as an IPv6 address.
-    """
+    """Return the one spelling of a valid server: scheme, host and port."""
     scheme, netloc, _ = split_url(normal_url(_with_scheme(server)))
-    host, port = split_port(netloc)
-    address = literal_address(host)
-    if address is None:
-        host = host.removesuffix(".")
-    else:
-        host = f"[{address}]" if address.version == 6 else str(address)
-    return f"{scheme}://{host}:{port}" if port else f"{scheme}://{host}"
+    return f"{scheme}://{netloc}"
 
 
 def is_plain_http(url: str) -> bool:
     """Whether a URL uses http, and its host is not this machine."""
-    if url.startswith("https:"):
-        return False
     scheme, netloc, _ = split_url(url)
     return scheme == "http" and not is_loopback(split_port(netloc)[0])
 
@@ -215,14 +202,13 @@ def owns_url(prefixes: frozenset[str], url: str) -> bool:
     """Whether a URL is under one of the prefixes.
 
     Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. No
-    prefix owns a URL with user information or a doubtful path: servers read such URLs in different
-    ways.
+    prefix owns an invalid URL or a doubtful path: servers read such URLs in different ways.
     """
     if not prefixes:
         return False
     scheme, netloc, tail = split_url(normal_url(url))
     path = re.split("[?#]", tail, maxsplit=1)[0]
-    if "@" in netloc or "\\" in url or _is_doubtful(path):
+    if _fault(url) or _is_doubtful(path):
         return False
     here = f"{scheme}://{netloc}{path}"
     for prefix in prefixes:
@@ -240,15 +226,14 @@ def _is_doubtful(path: str) -> bool:
 def protects_url(prefixes: frozenset[str], url: str) -> bool:
     """Whether a URL may be under one of the prefixes, whatever its scheme. In doubt, it is.
 
-    If a path is doubtful, all URLs of its host count. The spellings of a path that some servers
-    take for the same are the same here: letter case, escapes, `;x`, repeated slashes.
+    If a host is no plain name or address, it may be any host. If a path is doubtful, all URLs of
+    its host count. The spellings of a path that some servers take for the same are the same here:
+    letter case, escapes, `;x`, repeated slashes.
     """
-    if not prefixes:
-        return False
-    hosts, path = _possible_hosts(url)
     for prefix in prefixes:
-        protected, start = _possible_hosts(prefix)
-        if hosts.isdisjoint(protected):
+        protected, start = _place(prefix)
+        host, path = _place(url)
+        if host and protected and host != protected:
             continue
         if path is None or start is None or path.startswith(start):
             return True
@@ -256,29 +241,16 @@ def protects_url(prefixes: frozenset[str], url: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _possible_hosts(url: str) -> tuple[frozenset[str], str | None]:
-    """Return each text that a client may take for the host, with its port, and the path.
-
-    The path ends with a slash; None: it is doubtful.
-    """
-    visible = "".join(filter(str.isprintable, url.strip()))
-    _, netloc, tail = split_url(visible)
-    hosts = frozenset(map(_one_spelling, re.split(r"[@\\]", netloc)))
+def _place(url: str) -> tuple[str | None, str | None]:
+    """Return the host with its port, and the path with a final slash; None: it is doubtful."""
+    _, netloc, tail = split_url(url)
+    server = "https://" + re.sub(r"\A[^\\]*@", "", netloc)
+    host = None if _fault(server) else server_url(server).removesuffix(":80")
     path = re.split("[?#]", tail, maxsplit=1)[0]
-    if visible != url or _is_doubtful(netloc.replace("%", "") + path):
-        return hosts, None
+    if _is_doubtful(path):
+        return host, None
     plain = re.sub("(?:;[^/]*)?/+", "/", f"/{unquote(path)}/")
-    return hosts, plain.casefold()
-
-
-def _one_spelling(netloc: str) -> str:
-    """Return the one spelling of a host, with its port unless that is the usual one."""
-    host, port = split_port(unquote(netloc).strip())
-    with suppress(UnicodeError):  # it maps what only looks like a letter or a full stop
-        host = host.encode("idna").decode()
-    with suppress(OSError):  # systems take `127.1` and `0x7f000001` for addresses
-        host = socket.inet_ntoa(socket.inet_aton(host))
-    return server_url(f"https://{host}:{port.lstrip('0')}").removesuffix(":80")
+    return host, plain.casefold()
 
 
 def _with_scheme(server: str) -> str:

@@ -204,7 +204,7 @@ def test_url_parts_that_may_be_keys_become_variables_that_fill_in_the_same_url(
         (
             "https://h\u00e9.example\uff0fp4ss0w0rd9/x",
             "MOVED",
-            "its URL has a host that is no name in ASCII, IPv4 address or IPv6 address in brackets",
+            "its URL has a host that is neither a name in ASCII nor an address like 192.0.2.1 or [::1]",
         ),
         ("https://h.example/x", "A]\n#", "a hooks file cannot hold the name of its trigger"),
     ],

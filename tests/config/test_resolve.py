@@ -142,7 +142,10 @@ def test_every_variable_that_is_missing_is_named() -> None:
             "fn.example.net\0",
             "contains white space, a control character or a typographic quotation mark",
         ),
-        ("/other.example.net", "has no host"),
+        (
+            "/other.example.net",
+            "has a host that is neither a name in ASCII nor an address like 192.0.2.1 or [::1]",
+        ),
     ],
 )
 def test_url_with_a_variable_is_judged_when_it_is_filled_in(host: str, fault: str) -> None:

