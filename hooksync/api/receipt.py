@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
-from hooksync.config.files import read_plan
+from hooksync.config.files import read_named
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, shortened
@@ -204,7 +204,7 @@ def open_saved_plan(
     path: str, max_age: timedelta | None, context: Context
 ) -> tuple[Plan, Problem | None]:
     """Read a saved plan with the key from the environment. Also returns why apply refuses it."""
-    data = read_plan(path)
+    data = read_named(path, "plan", "name a file that `hooksync plan --out` wrote")
     context.output.public.append(data)
     key = plan_key(context.environ)
     plan = read_saved_plan(data, path, key)

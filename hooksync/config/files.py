@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from itertools import dropwhile
 from typing import BinaryIO, cast
@@ -62,19 +62,20 @@ def read_sources(
     paths, problems = _find_files(arguments)
     sources: dict[str, Source] = {}  # by real path
     for path in paths:
-        identity = path if path == "-" else follow_links(path)
+        identity = follow_links(path)
+        if identity in sources:
+            continue
+        fix = f"correct {named_by}"
+        if os.path.lexists(os.path.join(os.pardir, path)):
+            fix = f"change to the folder above, which has {path}"
+        elif path == DEFAULT_FILE:
+            fix = (
+                "change to the folder of your hooks file, or name the file with --file; if you have"
+                " none yet, `hooksync init` writes a first one"
+            )
         try:
-            if identity not in sources:
-                fix = f"correct {named_by}"
-                if os.path.lexists(os.path.join(os.pardir, path)):
-                    fix = f"change to the folder above, which has {path}"
-                elif path == DEFAULT_FILE:
-                    fix = (
-                        "change to the folder of your hooks file, or name the file with --file; if"
-                        " you have none yet, `hooksync init` writes a first one"
-                    )
-                name = STDIN if path == "-" else path
-                sources[identity] = Source(name, read_named(path, "file", fix, stdin))
+            data = read_named(path, "file", fix, stdin)
+            sources[identity] = Source(STDIN if path == "-" else path, data)
         except FileError as error:
             problems += error.problems
     if problems:
@@ -83,7 +84,10 @@ def read_sources(
 
 
 def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
-    """List the files to read, and the problems of directories."""
+    """List the files to read, sorted in each directory, and the problems of directories.
+
+    Links to folders are not followed.
+    """
     problems: list[Problem] = []
     paths: list[str] = []
     below: list[str] = []
@@ -91,14 +95,14 @@ def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
         if argument == "-" or not os.path.isdir(argument):
             paths.append(argument)
             continue
-        found: list[str] = []
-        for folder, path in _walk(argument):
-            files = found if folder == argument else below
-            files.append(path)
-        if not found:
+        number = len(paths)
+        for folder, folders, names in os.walk(argument):
+            folders[:] = sorted(name for name in folders if name[0] != ".")
+            files = paths if folder == argument else below
+            files += [os.path.join(folder, name) for name in sorted(filter(is_hooks_file, names))]
+        if len(paths) == number:
             what = f"{argument} contains no *.yaml or *.yml file that can be read"
             problems.append(Problem(what, "name a hooks file, or a directory that contains one"))
-        paths += found
     named = set(map(follow_links, paths))
     for path in below:
         if follow_links(path) not in named:
@@ -106,26 +110,6 @@ def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
             folder = shlex.quote(os.path.dirname(path))
             problems.append(Problem(what, f"move it, or also give `--file {folder}`"))
     return paths, problems
-
-
-def _walk(directory: str) -> Iterator[tuple[str, str]]:
-    """Yield the folder and the path of each hooks file in a directory and below it, sorted.
-
-    Hidden files and folders are left out, and links to folders are not followed.
-    """
-    for folder, folders, names in os.walk(directory):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        for name in sorted(names):
-            if is_hooks_file(name):
-                yield folder, os.path.join(folder, name)
-
-
-def read_plan(path: str) -> bytes:
-    """Read the file of a saved plan. Raises FileError."""
-    if path.endswith(YAML_ENDINGS):  # `plan --out` refuses such a name
-        what = f"{path} is not a saved plan: by its name, it is a hooks file"
-        raise FileError(Problem(what, f"`hooksync plan --file {shlex.quote(path)}`"))
-    return read_named(path, "plan", "name a file that `hooksync plan --out` wrote")
 
 
 def real_path(ref: SecretRef) -> str:
@@ -139,15 +123,6 @@ def follow_links(path: str) -> str:
         return os.path.realpath(path)
     except (OSError, ValueError):  # ValueError: a null character, or half of a surrogate pair
         return path
-
-
-def lies_in(ref: SecretRef, folder: str, policy: str) -> bool:
-    """Whether a secret's file is below a folder that a policy names, after following links.
-
-    `folder`: relative paths start at the folder of `policy`, which is the policy's path.
-    """
-    real_folder = real_path(SecretRef("file", folder, None, os.path.dirname(policy)))
-    return real_path(ref).startswith(os.path.join(real_folder, ""))
 
 
 def is_device(path: str) -> bool:
@@ -223,28 +198,20 @@ def gather(
     for path in reversed([*env_files]):
         variables = _variables_in(path)
         for name, value in variables.items():
-            if name in own and own[name] != value:
+            if own.get(name, value) != value:
                 values.overridden.setdefault(name, path)
         _add_variables(values, path, variables, warnings)
-    if credentials == "":
-        credentials = values.found_credentials = _found_credentials(values, warnings)
+    overriding = " ".join(name for name in PYPRESERVICA.values() if name in values)
+    if credentials == "" and os.path.lexists(CREDENTIALS_FILE):
+        if overriding:
+            what = f"{CREDENTIALS_FILE} is ignored, because of {overriding}"
+            fix = f"unset {overriding} to use the file, or give --credentials {CREDENTIALS_FILE}"
+            warnings.append(Problem(what, fix))
+        else:
+            credentials = values.found_credentials = CREDENTIALS_FILE
     if credentials:
         _add_credentials(values, credentials, warnings)
     return values, warnings
-
-
-def _found_credentials(values: Environ, warnings: list[Problem]) -> str:
-    """Find pyPreservica's file in the working folder. "": it is missing, or it is ignored."""
-    if not os.path.lexists(CREDENTIALS_FILE):
-        return ""
-    overriding = [name for name in PYPRESERVICA.values() if name in values]
-    if not overriding:
-        return CREDENTIALS_FILE
-    names = " ".join(overriding)
-    what = f"{CREDENTIALS_FILE} is ignored, because of {names}"
-    fix = f"unset {names} to use the file, or give --credentials {CREDENTIALS_FILE}"
-    warnings.append(Problem(what, fix))
-    return ""
 
 
 def _add_variables(
@@ -304,17 +271,19 @@ def _variables_in(path: str) -> dict[str, str]:
     for binding in parse_stream(StringIO(_decoded(data, path, "utf-8-sig"))):
         key = binding.key
         value = binding.value
+        if key is None and not binding.error:  # a comment
+            continue
         text = binding.original.string
         blank = text[: len(text) - len(text.lstrip())]
         where = Location(path, binding.original.line + blank.count("\n"), 1)
-        if binding.error or (key and (value is None or "\0" in value)):
+        if key is None or value is None or "\0" in value:
             fix = "write NAME=value, on one line or between quotation marks"
             problems.append(Problem("this is not of the form NAME=value", fix, where))
-        elif key and is_own(key):
+        elif is_own(key):
             what = f"{key} is for hooksync itself, and not read from a file"
             fix = "export it, or give the flag for it; such a file is for names in hooks files"
             problems.append(Problem(what, fix, where))
-        elif key and value is not None:
+        else:
             variables[key] = value
     if problems:
         raise FileError(*problems)

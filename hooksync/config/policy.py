@@ -32,7 +32,7 @@ from hooksync.config.declarations import (
     name_values,
     uses_of,
 )
-from hooksync.config.files import PYPRESERVICA, STDIN, follow_links, lies_in, read_named
+from hooksync.config.files import PYPRESERVICA, STDIN, follow_links, read_named, real_path
 from hooksync.config.yaml_loader import YamlMap, write_yaml
 from hooksync.core import urls
 from hooksync.core.errors import FileError, Problem, UsageError
@@ -332,13 +332,15 @@ def _variable_breaches(rules: Rules, uses: Iterable[VariableUse], data: YamlMap)
 
 def _source_breaches(rules: Rules, uses: Iterable[VariableUse], policy: str) -> Breaches:
     """Judge the sources of secrets and credentials."""
+    base = os.path.dirname(policy_path(policy))
+    folders = []
+    for folder in rules.secret_folders:
+        folders.append(os.path.join(real_path(SecretRef("file", folder, base=base)), ""))
     refs = [use.ref for use in uses if use.ref]
     for ref in dict.fromkeys(refs):  # each source once: following links reads the disk
         if ref.kind not in rules.secret_kinds:
             yield "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`", ref.location, ""
-        elif ref.kind == "file" and not any(
-            lies_in(ref, folder, policy_path(policy)) for folder in rules.secret_folders
-        ):
+        elif ref.kind == "file" and not real_path(ref).startswith(tuple(folders)):
             yield "secret_folders", f"{ref} leads to a folder", ref.location, ""
 
 

@@ -106,16 +106,6 @@ def test_the_printed_forget_keeps_the_entries_of_a_different_tenant(place: Place
     assert place.run("plan", "--detailed-exitcode").code == 0
 
 
-@pytest.mark.parametrize("command", ["apply", "show"])
-def test_a_hooks_file_in_place_of_a_saved_plan_is_named_with_the_right_command(
-    place: Place, command: str
-) -> None:
-    run = place.run(command, "hooks.yaml")
-    what = "hooks.yaml is not a saved plan: by its name, it is a hooks file"
-    assert run.err == f"error: {what}\n  fix: `hooksync plan --file hooks.yaml`\n"
-    assert run.code == 1
-
-
 @pytest.mark.usefixtures("real_scrypt")
 def test_a_run_whose_lock_file_was_deleted_during_its_prompt_subscribes_nothing_again(
     place: Place,
