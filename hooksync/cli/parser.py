@@ -9,8 +9,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import partial
-from importlib import import_module
 from itertools import chain
+from pkgutil import resolve_name
 from typing import Any, NoReturn
 
 from hooksync.api.options import FORMAT, REPORT
@@ -142,10 +142,8 @@ def load(command: Command) -> tuple[CommandFunction | None, type[CommandOptions]
     """Import the function that runs a command, and the type of its options."""
     if not command.runs:
         return None, AnyOptions
-    path, _, name = command.runs.partition(":")
-    module = import_module(f"hooksync.{path}")
-    run = getattr(module, name)
-    return run, getattr(module, run.__annotations__["options"])
+    run = resolve_name(f"hooksync.{command.runs}")
+    return run, run.__globals__[run.__annotations__["options"]]
 
 
 def _parser_of(command: Command, name: str, kind: type[CommandOptions]) -> Parser:

@@ -26,22 +26,16 @@ _INTERRUPTED_TEXT = (
 
 
 @contextmanager
-def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM with a function instead of Python's own handlers.
+def catch_signals(handle: Callable[[int, object], None]) -> Iterator[None]:
+    """Handle SIGINT, SIGTERM and SIGHUP with a function instead of Python's own handlers.
 
-    Only the main thread may call this.
-
-    SIGHUP counts as SIGTERM. If it is ignored, it stays ignored: nohup relies on that. `handle`:
-    gets SIGINT or SIGTERM. It may run between any two instructions, so it must not take a lock.
+    Only the main thread may call this. If SIGHUP is ignored, it stays ignored: nohup relies on
+    that. `handle` may run between any two instructions, so it must not take a lock.
     """
-    meanings = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM}
+    numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        meanings[signal.SIGHUP] = signal.SIGTERM
-
-    def handle_meaning(number: int, _: object) -> None:
-        handle(meanings[signal.Signals(number)])
-
-    former = {number: signal.signal(number, handle_meaning) for number in meanings}
+        numbers.append(signal.SIGHUP)
+    former = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:
@@ -69,9 +63,9 @@ class ConsoleTerminal:
         # True once calls may be under way: then a signal sets `stop` instead of raising
         self.is_graceful = False
 
-    def handle(self, number: int) -> None:
-        """Handle a signal."""
-        if number == signal.SIGTERM:
+    def handle(self, number: int, frame: object = None) -> None:
+        """Handle a signal. SIGHUP counts as SIGTERM."""
+        if number != signal.SIGINT:
             self.interrupt_code = ExitCode.TERMINATED
         if self._has_come:
             os._exit(self.interrupt_code)

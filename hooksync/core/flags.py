@@ -86,12 +86,8 @@ class CommandOptions:
     given: frozenset[str] = frozenset()
 
     def __init__(self, **values: Any) -> None:
-        for field, declared in self.flags().items():
-            vars(self)[field] = declared.default
-        for field, value in values.items():
-            if not hasattr(self, field):
-                raise TypeError(f"there is no option {field}")
-            vars(self)[field] = value
+        defaults = {field: flag.default for field, flag in self.flags().items()}
+        vars(self).update(defaults | values)
 
     @classmethod
     @cache

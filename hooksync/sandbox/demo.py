@@ -79,8 +79,6 @@ To go on:
     hooksync sandbox     a local tenancy to try your own file on
     hooksync --help      the commands"""
 _INDENT = "    "  # before commands and their output, to tell them from the tour's own words
-# prefixes of the variables that are about the user's own tenancies, and of proxies
-_LEFT_OUT = ("PRESERVICA_", "HOOKSYNC_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 def run_demo(announce: Callable[[str], None]) -> None:
@@ -95,7 +93,6 @@ def run_demo(announce: Callable[[str], None]) -> None:
         ReceiverServer({"catalogue": [secret], "alerts": [secret]}) as receiver,
     ):
         environ = _clean_environ() | {
-            "FORCE_COLOR": "0",
             "SANDBOX": box.url,
             "PRESERVICA_USERNAME": USERNAME,
             "PRESERVICA_PASSWORD": PASSWORD,
@@ -161,8 +158,7 @@ def _run(
 
 
 def _clean_environ() -> dict[str, str]:
-    """Return the environment for commands: the user's, without tenancies and proxies."""
-    environ = os.environ.items()
-    kept = {name: value for name, value in environ if not name.upper().startswith(_LEFT_OUT)}
+    """Return the environment for commands, without the user's tenancies and proxies."""
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
     path = os.pathsep.join(map(os.path.abspath, sys.path))
     return kept | {"PYTHONIOENCODING": "utf-8", "PYTHONPATH": path}
