@@ -14,7 +14,6 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from hooksync.core.errors import Problem, StateError
 from hooksync.core.model import Secret, SubscriptionKey, TenancyKey
 from hooksync.core.record import Record
 from hooksync.core.signing import PlanKey
@@ -71,26 +70,17 @@ def identity_digest(url_salt: str, key: SubscriptionKey) -> str:
 
 
 def derive_key(wanted: SecretWithSalt) -> Key:
-    """Derive the key of one secret under one salt; takes about 0.1 s.
-
-    Raises StateError if there is not enough memory.
-    """
+    """Derive the key of one secret under one salt; takes about 0.1 s."""
     secret, salt = wanted
-    try:
-        key = hashlib.scrypt(
-            secret.reveal().encode(),
-            salt=bytes.fromhex(salt.salt),
-            n=salt.n,
-            r=salt.r,
-            p=salt.p,
-            maxmem=_MEMORY,
-            dklen=_KEY_BYTES,
-        )
-    except (MemoryError, ValueError):  # OpenSSL reports it as a ValueError
-        fix = "free some memory, or give --parallelism 1: then one is made at a time"
-        raise StateError(
-            Problem("no memory for the fingerprint of a secret, which takes 32 MiB", fix)
-        ) from None
+    key = hashlib.scrypt(
+        secret.reveal().encode(),
+        salt=bytes.fromhex(salt.salt),
+        n=salt.n,
+        r=salt.r,
+        p=salt.p,
+        maxmem=_MEMORY,
+        dklen=_KEY_BYTES,
+    )
     return Key(key)
 
 

@@ -115,9 +115,9 @@ BREAKS = {
     ),
     "plans": Break(
         "take any signature",
-        "api/receipt.py",
-        "    if not is_same(signature, key.sign(_DOMAIN, [canonical(signed)])):",
-        "    if False:",
+        "core/signing.py",
+        "    if is_same(given, computed):",
+        "    if True:",
     ),
     "plans: removals": Break(
         "compare nothing that a plan shows of a removal",

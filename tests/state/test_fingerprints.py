@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.errors import StateError
 from hooksync.core.model import Secret
 from hooksync.state.fingerprints import Key, KeyRing, Salt, SecretWithSalt, derive_key
 
@@ -32,22 +31,6 @@ def expected(secret: str, salt: Salt) -> bytes:
     return hashlib.scrypt(
         secret.encode(), salt=bytes.fromhex(salt.salt), n=2**15, r=8, p=1, maxmem=2**28, dklen=32
     )
-
-
-@pytest.mark.parametrize(
-    "error", [MemoryError(), ValueError("[digital envelope routines] memory limit exceeded")]
-)
-def test_without_memory_for_scrypt_there_is_one_clear_error(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    def fail(*_: object, **costs: int) -> bytes:
-        assert costs["maxmem"] >= 2**25
-        raise error
-
-    monkeypatch.setattr(hashlib, "scrypt", fail)
-    with pytest.raises(StateError) as caught:
-        derive_keys([(ONE, SALT), (TWO, SALT)], 2)
-    assert caught.value.summary == "no memory for the fingerprint of a secret, which takes 32 MiB"
 
 
 @given(
