@@ -149,9 +149,15 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
     draft = Draft(options.name or slug(plan.tenant or "", plan.name).lower(), plan.live, prefixes)
     _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
     context.terminal.warn(*draft.warnings)
+    _report_needs(draft.needs, key_file, context)
+    return ExitCode.DONE
+
+
+def _report_needs(needs: Needs, key_file: str, context: Context) -> None:
+    """Add the keys of URLs to a file of variables, if one is named, and name what is to be set."""
     added = []
     unset = ""
-    for variable, value in draft.needs.items():
+    for variable, value in needs.items():
         if key_file and value:
             quoted = value.replace("\\", "\\\\").replace("'", "\\'")  # as python-dotenv reads it
             added.append(f"export {variable}='{quoted}'\n")
@@ -163,7 +169,6 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
         context.terminal.message(f"added {number} of URLs to {printable(key_file)}")
     if unset:
         context.terminal.message(_VARIABLES + unset)
-    return ExitCode.DONE
 
 
 def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
@@ -216,33 +221,35 @@ class Draft:
         self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
         # names of entries and variables that are in use, case-folded
         self._taken = {name.casefold() for name in PYPRESERVICA.values()}
-        keys = set()
-        groups: dict[object, list[LiveSubscription]] = {}  # by what an entry has in common
-        # the list is in no fixed order
-        for item in sorted(
-            live, key=lambda item: (item.url.identity, str(item.content), item.trigger)
-        ):
-            if fault := url_fault(item.url.full):
-                self._leave_out(item, f"its URL {fault}")
-            elif not _DECLARABLE.fullmatch(item.trigger):
-                self._leave_out(item, "a hooks file cannot hold the name of its trigger")
-            elif item.key in keys:
-                self._leave_out(item, "it is live more than once, and in the file once")
-            else:
-                groups.setdefault((item.url.identity, str(item.content)), []).append(item)
-            keys.add(item.key)
-        for several in groups.values():
+        for several in self._declarable(live):
             if not prefixes or owns_url(frozenset(prefixes), several[0].url.full):
                 self.triggers.update(str(item.trigger) for item in several)
                 self._add_entry(several, self.entries, self.needs)
             else:
                 self._add_entry(several, self.others, {})  # nobody has to set its variables
 
-    def _leave_out(self, item: LiveSubscription, fault: str) -> None:
-        shown = f"{item.url.shown} {item.trigger.shown}"
-        what = printable(f"{self.tenancy}: {shown} is left out: {fault}")
-        fix = "nothing, if it is not yours: with `owns: made`, hooksync leaves it alone"
-        self.warnings.append(Problem(what, fix))
+    def _declarable(self, live: Iterable[LiveSubscription]) -> Iterable[list[LiveSubscription]]:
+        """Return what each entry declares, and warn of what no file can declare."""
+        keys = set()
+        groups: dict[tuple[str, str], list[LiveSubscription]] = {}
+        # the list is in no fixed order
+        for item in sorted(live, key=lambda item: (*_url_and_content(item), item.trigger)):
+            fault = ""
+            if url_problem := url_fault(item.url.full):
+                fault = f"its URL {url_problem}"
+            elif not _DECLARABLE.fullmatch(item.trigger):
+                fault = "a hooks file cannot hold the name of its trigger"
+            elif item.key in keys:
+                fault = "it is live more than once, and in the file once"
+            keys.add(item.key)
+            if fault:
+                shown = f"{item.url.shown} {item.trigger.shown}"
+                what = printable(f"{self.tenancy}: {shown} is left out: {fault}")
+                fix = "nothing, if it is not yours: with `owns: made`, hooksync leaves it alone"
+                self.warnings.append(Problem(what, fix))
+            else:
+                groups.setdefault(_url_and_content(item), []).append(item)
+        return groups.values()
 
     def _add_entry(self, live: Sequence[LiveSubscription], entries: Entries, needs: Needs) -> None:
         """Add the entry of subscriptions with the same URL and content."""
@@ -303,6 +310,11 @@ class Draft:
             lines = write_yaml(self.others).splitlines()
             text += _OTHERS + "".join(f"      # {line}\n" for line in lines)
         return _HEAD + text
+
+
+def _url_and_content(item: LiveSubscription) -> tuple[str, str]:
+    """Return what the subscriptions of one entry have in common."""
+    return item.url.identity, str(item.content)
 
 
 def slug(text: str, otherwise: str) -> str:

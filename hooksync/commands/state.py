@@ -19,7 +19,6 @@ from hooksync.core.errors import (
     Refused,
     StateError,
     UsageError,
-    pluralised,
 )
 from hooksync.core.flags import READ, SAFETY, SELECT, CommandOptions, flag
 from hooksync.core.model import Globs, TenancyKey, matches_any
@@ -224,28 +223,24 @@ def forget(options: ForgetOptions, context: Context) -> ExitCode:
     store = _open(options, context)
     _read(store)  # before the run lock, which creates files
     with run_lock(store, options.lock_timeout, context):
-        state = read_state(_read(store), store.where)
-        chosen = []
-        for records in state.tenancies:
-            tenant = options.tenant or records.tenant
-            if records.key == TenancyKey.of(options.server or records.server, tenant):
-                chosen.append(records)
-        names = replace(state, tenancies=tuple(chosen)).addresses
-        refuse_unmatched("GLOB", options.globs, names, "address in the state")
+        addresses = []
+        lines = []
+        rest = []
 
         def kept(record: SubscriptionRecord) -> SubscriptionRecord | None:
             return None if matches_any(record.address, options.globs) else record
 
-        lines = []
-        for records in chosen:
-            lines += [
-                _line(record, records) for record in records.subscriptions if not kept(record)
-            ]
-        number = pluralised(len(lines), "entry")
-        question = "\n".join([*lines, f"Forget {number}? {_LOSS}"])
+        for records in read_state(_read(store), store.where).tenancies:
+            tenant = options.tenant or records.tenant
+            if records.key == TenancyKey.of(options.server or records.server, tenant):
+                addresses += [record.address for record in records.subscriptions]
+                forgotten = [record for record in records.subscriptions if not kept(record)]
+                lines += [_line(record, records) for record in forgotten]
+                rest.append(records.mapped(kept))
+        refuse_unmatched("GLOB", options.globs, addresses, "address in the state")
+        question = "\n".join([*lines, f"Forget these? {_LOSS}"])
         confirm(question, context, is_confirmed=options.is_confirmed)
-        rest = [records.mapped(kept) for records in chosen]
-        update(store, lambda now: now.with_records(rest), f"state forget: {number}")
+        update(store, lambda now: now.with_records(rest), "state forget")
     context.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
 

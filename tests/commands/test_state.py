@@ -216,12 +216,12 @@ def test_a_damaged_state_is_replaced_only_with_force(folder: Folder) -> None:
     ("text", "what"),
     [
         ("", "new.json"),
-        (state_text(WHOLE)[:-3], "new.json:91:"),
-        (f"<<<<<<< ours\n{state_text(WHOLE)}", "new.json:1:1"),
+        (state_text(WHOLE)[:-3], "new.json: not JSON at line 91"),
+        (f"<<<<<<< ours\n{state_text(WHOLE)}", "new.json: not JSON at line 1"),
         (state_text(WHOLE).replace("state/1", "state/2"), "hooksync.state/2"),
         (state_text(WHOLE).replace('"serial": 7', '"serial": 7, "more": 1'), "a newer"),
-        (HOOKS, "new.json:1:1"),
-        ("\xff", "new.json:1:1"),
+        (HOOKS, "new.json: not JSON at line 1"),
+        ("\xff", "new.json: not JSON at line 1"),
     ],
     ids=["empty", "truncated", "conflict", "newer", "more", "hooks file", "bytes"],
 )
