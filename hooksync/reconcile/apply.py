@@ -123,8 +123,8 @@ class Execution:
         """Fill in the outcomes. `live`: the last list; None: `why` no list could verify them."""
         listed = None if live is None else {subscription.id for subscription in live}
         steps = tuple(runner.finish(listed) for runner in self.runners)
-        count = None if live is None else len(live)
-        self.ledger.plan = replace(self.plan, steps=steps, live_after=count, not_verified=why)
+        count = self.plan.live_count if live is None else len(live)
+        self.ledger.plan = replace(self.plan, steps=steps, live_count=count, not_verified=why)
         self.ledger.listed = live
 
     def _plan_again(self, live: LiveSubscriptions) -> TenancyPlan:

@@ -220,7 +220,7 @@ class Journal:
     def without_calls(self, plan: TenancyPlan) -> Ledger:
         """Apply a plan with nothing to do, from the list that it was made from."""
         ledger = self.ledger(plan)
-        ledger.plan = replace(not_begun(plan), live_after=plan.live_count)
+        ledger.plan = not_begun(plan)
         ledger.listed = plan.live
         return ledger
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from operator import attrgetter
 from typing import Literal, TypeAlias, get_args
 
 from hooksync import __version__
@@ -191,14 +190,14 @@ class Step(Record):
         return self.action not in ("keep", "leave")
 
     @property
-    def is_due(self) -> bool:
-        """Whether apply is to carry the step out, and has not decided otherwise."""
-        return self.outcome is None and self.is_change and not (self.refusals or self.errors)
-
-    @property
     def is_held(self) -> bool:
         """Whether a refusal or an error concerns its address."""
         return bool(self.refusals or self.errors)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether apply is to carry the step out, and has not decided otherwise."""
+        return self.outcome is None and self.is_change and not self.is_held
 
     @property
     def is_drift(self) -> bool:
@@ -219,6 +218,11 @@ class Step(Record):
     def reason(self) -> str:
         """The reasons in words."""
         return ", ".join(reason.text for reason in self.reasons)
+
+    def not_begun(self) -> Step:
+        """Fill in the outcome of a step without a call, unless it has one."""
+        result: Result = "not-attempted" if self.is_change else "unchanged"
+        return replace(self, outcome=self.outcome or Outcome(result))
 
 
 Steps: TypeAlias = tuple[Step, ...]
@@ -258,8 +262,8 @@ class _Counted:
     @cached_property
     def held(self) -> list[str]:
         """The addresses that a refusal or an error concerns."""
-        held = (step.address or "" for step in self.steps if step.refusals or step.errors)
-        return [*dict.fromkeys(held)]
+        held = {step.address or "": None for step in self.steps if step.is_held}
+        return [*held]
 
     @property
     def left_drift(self) -> list[Step]:
@@ -283,10 +287,7 @@ class _Counted:
 
     def counts(self) -> Counter[str]:
         """Count the steps of each action. A change that is held is none."""
-        counts = Counter[str](map(attrgetter("action"), self.steps))
-        if self.held:
-            counts -= Counter(step.action for step in self.steps if step.is_held and step.is_change)
-        return counts
+        return Counter(step.action for step in self.steps if not (step.is_held and step.is_change))
 
     def results(self) -> Counter[str]:
         """Count the outcomes; empty in a plan."""
@@ -315,7 +316,7 @@ class TenancyPlan(Record, _Counted, dict=True):
     replacement: Replacement
     probe: Probe
     declared_count: int
-    live_count: int | None = None  # None: the tenancy could not be read
+    live_count: int | None = None  # in the last list; None: the tenancy could not be read
     steps: Steps = ()  # by action, identity and live id
     refusals: Problems = ()  # why the plan may not be carried out
     # the refusals that a person at a terminal may override, by typing the number of removals
@@ -331,7 +332,6 @@ class TenancyPlan(Record, _Counted, dict=True):
     differences: Steps = ()
     # why there was no verification; empty if there was one, or nothing to verify
     not_verified: str = ""
-    live_after: int | None = None  # live subscriptions in the list of the verification
     # `completed` fills in this and the summary: no code reads them
     outcome: TenancyResult | None = None
     summary: Counts = field(default_factory=dict)
@@ -388,11 +388,7 @@ TenancyPlans: TypeAlias = Sequence[TenancyPlan]
 
 def not_begun(plan: TenancyPlan) -> TenancyPlan:
     """Fill in the outcomes of a plan that was not begun: nothing was changed."""
-    steps = []
-    for step in plan.steps:
-        result: Result = "not-attempted" if step.is_change else "unchanged"
-        steps.append(replace(step, outcome=step.outcome or Outcome(result)))
-    return replace(plan, steps=tuple(steps))
+    return replace(plan, steps=tuple(map(Step.not_begun, plan.steps)))
 
 
 def with_held(
@@ -518,12 +514,17 @@ class Plan(Record, _Counted, dict=True):
         return is_begun and not self.undeclared
 
     @property
+    def whole_refusals(self) -> Problems:
+        """The reasons why apply refuses tenancies or the run."""
+        tenancies = [problem for tenancy in self.tenancies for problem in tenancy.refusals]
+        undeclared = [item.problem for item in self.undeclared if item.is_refused]
+        return (*tenancies, *undeclared, *self.refusals)
+
+    @property
     def all_refusals(self) -> Problems:
         """The reasons why apply refuses the plan, or a part of it."""
-        refused = [problem for tenancy in self.tenancies for problem in tenancy.refusals]
-        refused += [problem for step in self.steps for problem in step.refusals]
-        refused += [item.problem for item in self.undeclared if item.is_refused]
-        return (*dict.fromkeys(refused), *self.refusals)
+        held = [problem for step in self.steps for problem in step.refusals]
+        return (*dict.fromkeys(held), *self.whole_refusals)
 
     @property
     def all_errors(self) -> Problems:
@@ -572,26 +573,20 @@ def exit_code_of(plan: Plan, *, is_detailed: bool = False) -> ExitCode:
     """Return the exit code of a plan or an apply. `is_detailed`: a difference has its own code."""
     if plan.is_interrupted:
         return ExitCode.INTERRUPTED
-    return _report_code(plan) if plan.is_report else _plan_code(plan, is_detailed=is_detailed)
-
-
-def _plan_code(plan: Plan, *, is_detailed: bool) -> ExitCode:
+    if plan.is_report:
+        return _report_code(plan)
     if plan.all_errors:
         return ExitCode.ERROR
     # a refusal that concerns an address counts only if the run would do nothing else
-    is_refused = plan.refusals or any(tenancy.refusals for tenancy in plan.tenancies)
-    is_refused = is_refused or any(item.is_refused for item in plan.undeclared)
-    if is_refused or (plan.all_refusals and not plan.ready_tenancies):
+    if plan.whole_refusals or (plan.all_refusals and not plan.ready_tenancies):
         return ExitCode.REFUSED
-    if is_detailed and plan.differs:
-        return ExitCode.CHANGES_PENDING
-    return ExitCode.DONE
+    return ExitCode.CHANGES_PENDING if is_detailed and plan.differs else ExitCode.DONE
 
 
 def _report_code(plan: Plan) -> ExitCode:
     """Return the exit code of an apply. A partial change has priority over an error."""
     is_wrong = plan.all_errors or plan.all_refusals
-    if all(tenancy.is_as_declared for tenancy in plan.tenancies) and not is_wrong:
+    if not is_wrong and all(tenancy.is_as_declared for tenancy in plan.tenancies):
         return ExitCode.DONE
     if plan.may_have_changed:
         return ExitCode.PARTLY_APPLIED

@@ -109,8 +109,7 @@ class StepRunner:
         """
         step = self.step
         if not step.is_due:
-            result: Result = "not-attempted" if step.is_change else "unchanged"
-            return replace(step, outcome=step.outcome or Outcome(result))
+            return step.not_begun()
         record = self._ledger.record(step.declared_side) if step.creates else None
         if self._is_conflict and record and not record.id:
             self._ledger.close(step.declared_side)

@@ -232,10 +232,9 @@ def _tenancy_figures(tenancy: TenancyPlan) -> Iterator[Figure]:
         )
         for action in CHANGES:
             yield "hooksync_pending_steps", pending[action], {**named, "action": action}
-        live = tenancy.live_count if tenancy.live_after is None else tenancy.live_after
         new = sum(step.is_new for step in tenancy.steps)
         yield "hooksync_unknown_secrets", tenancy.secret_unknown, named
-        yield "hooksync_live_subscriptions", live, named
+        yield "hooksync_live_subscriptions", tenancy.live_count, named
         yield "hooksync_new_foreign_subscriptions", new, named
     for code, number in sorted(tenancy.reasons().items()):
         yield "hooksync_steps", number, {**named, "reason": code}

@@ -372,17 +372,6 @@ def test_a_new_subscription_makes_its_tenancy_heard() -> None:
     )
 
 
-def test_an_adoption_of_a_different_flag_shows_that_the_next_apply_resubscribes() -> None:
-    there = [live(include_identifiers=False)]
-    text = plain(
-        plan_lines(run_of(planned(tenancy(declared()), there, options=Selection(adopt=("*",)))))
-    )
-    assert (
-        "      then\n"
-        "        the next apply resubscribes it: include_identifiers false -> true\n" in text
-    )
-
-
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
