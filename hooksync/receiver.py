@@ -40,12 +40,11 @@ MAX_BODY = 10 * 1024 * 1024  # bytes of a request that `wsgi` and `asgi` read; o
 
 # a code that matches is not a JSON object, array or string in any encoding
 _PLAIN_CODE = re.compile("[0-9A-Za-z][ -~]*")
-_MOST_LEVELS = 200  # of an event; Preservica's have five, and `json` fails at about 1,000
+_MOST_LEVELS = 50  # of an event; Preservica's have five, and `json` fails at about 1,000
 _RETRY_AFTER = "30"  # seconds
 _LONGEST_WAIT = 3600.0  # seconds between two tries of an event in an inbox
 _PAUSE = 0.5  # seconds between two looks into an inbox without work
 _CLEANING = 60.0  # seconds between two deletions of old rows
-_PATIENCE = 60.0  # seconds that an event may be due before an inbox reports that nothing takes it
 _ASYNCHRONOUS = "work is asynchronous: give run(lambda event: asyncio.run(work(event)))"
 _LOG = logging.getLogger("hooksync.receiver")
 
@@ -389,7 +388,6 @@ class Inbox:
         self.first_wait = first_wait
         self.keep = keep
         self.expiry = expiry
-        self._reported = 0.0  # when `put` reported last that events wait
         # event: JSON, NULL once it is done; due: when to try it, NULL if it is done or given up
         columns = "event TEXT, due REAL, tries INTEGER, error TEXT, came REAL"
         self._store = _Store(path, columns, "FULL")
@@ -403,10 +401,6 @@ class Inbox:
             " VALUES (?, ?, ?, 0, '', ?)",
             *(key, json.dumps(event), now, now),
         )
-        _, [[oldest]] = self._store.run("SELECT min(due) FROM events")
-        if oldest is not None and now > max(oldest, self._reported) + _PATIENCE:
-            self._reported = now
-            _LOG.error("events wait for more than a minute: does a thread still call run(work)?")
         return changed == 1
 
     def run(self, work: Callable[[Event], None], stop: threading.Event | None = None) -> None:
@@ -415,13 +409,8 @@ class Inbox:
         One call works on one event at a time; more threads may call it, too. After `stop` is set,
         it ends with the work on the current event. If a process ends during the work, that counts
         as a try, and the event is tried again after `expiry` seconds. So work that is done twice
-        must do no harm. Raises TypeError if `work` is asynchronous: give
-        `lambda event: asyncio.run(work(event))`.
+        must do no harm. If `work` is asynchronous, give `lambda event: asyncio.run(work(event))`.
         """
-        from inspect import iscoroutinefunction  # here, because the commands do not need it
-
-        if iscoroutinefunction(work):
-            raise TypeError(_ASYNCHRONOUS)
         stop = stop or threading.Event()
         while not stop.is_set():
             try:
@@ -666,18 +655,13 @@ class Receiver:
         raise BadRequest("the event is not a JSON object, or is nested too deeply")
 
 
-def _is_too_deep(event: object) -> bool:
-    """Whether an event has so many levels that a deeper stack could fail to read or write it."""
-    level = [event]
-    for _ in range(_MOST_LEVELS):
-        below: list[object] = []
-        for value in level:
-            if isinstance(value, dict):
-                below += value.values()
-            elif isinstance(value, list):
-                below += value
-        level = below
-    return bool(level)
+def _is_too_deep(value: object, levels: int = _MOST_LEVELS) -> bool:
+    """Whether a value has so many levels that a deeper stack could fail to read or write it."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_too_deep(below, levels - 1) for below in value)
 
 
 def _key(name: str, secret: str | bytes, shortest: int) -> bytes:

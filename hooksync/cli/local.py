@@ -26,7 +26,6 @@ from hooksync.core.flags import OUTPUT, CommandOptions, flag, number_between
 from hooksync.core.model import SecretRef, Variables
 from hooksync.core.urls import masked_url
 from hooksync.receivers.listener import Listener, warn_unless_ready
-from hooksync.receivers.suite import Sender
 from hooksync.sandbox import demo as tour
 from hooksync.sandbox.faults import SandboxError
 from hooksync.sandbox.receiver import ReceiverServer
@@ -239,8 +238,7 @@ def listen(options: ListenOptions, context: Context) -> ExitCode:
         target = None
         if options.forward:
             named = receiver_at(options.forward, [*known])
-            run, declared = running.enter_context(open_receiver(named, options, context))
-            target = Sender(declared.url, known[first], run.caller)
+            target, *_ = running.enter_context(open_receiver(named, options, context))
         listener = Listener(
             options.port,
             known,

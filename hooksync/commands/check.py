@@ -41,9 +41,8 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
     """Plan, and challenge all receivers."""
     has_other = options.names_files or bool(options.tenancies or options.targets)
     if named := named_receiver(options.url, options.secrets, has_other=has_other):
-        with open_receiver(named, options, context) as (run, receiver):
-            [secret] = run.secrets.find_all([receiver.secret]).values()
-            answer = challenge_one(receiver.url, secret, run.caller)
+        with open_receiver(named, options, context) as (sender, receiver, _):
+            answer = challenge_one(sender.url, sender.secret, sender.caller)
         step = Step("subscribe", receiver, reasons=(NEW,), name=receiver.name, receiver=answer)
         tenancy = TenancyPlan(
             "", "", None, receiver.location, "create-first", "auto", 1, steps=(step,)

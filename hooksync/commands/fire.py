@@ -30,7 +30,6 @@ from hooksync.core.errors import (
     FileError,
     Problem,
     UsageError,
-    pluralised,
 )
 from hooksync.core.flags import flag
 from hooksync.core.model import SecretRef, Secrets, Trigger
@@ -111,9 +110,8 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
 
     Returns DONE if the receiver accepted and refused everything as it should.
     """
-    with open_receiver(_find_receiver(options, context), options, context) as (run, receiver):
-        secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
-        sender = Sender(receiver.url, next(iter(secrets.values())), run.caller)
+    declared = _find_receiver(options, context)
+    with open_receiver(declared, options, context) as (sender, receiver, secrets):
         if options.replay is not None:
             return _replay(options.replay, sender, secrets)
         if options.is_suite:
@@ -127,13 +125,13 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
 
 def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration:
     """Find the receiver. Raises UsageError if none is named, or flags contradict each other."""
-    if options.replay is not None and (options.is_suite or options.event or options.trigger):
+    given = options.given
+    if "--replay" in given and given & {"--suite", "--event", "--trigger"}:
         what = "--replay cannot be combined with --suite, --event or --trigger"
         raise UsageError(Problem(what, "send recorded events, or new ones"))
-    is_of_suite = options.log or options.format != "text" or options.largest != LARGEST
-    if is_of_suite and not options.is_suite:
+    if given & {"--log", "--largest", "--format"} and not options.is_suite:
         raise UsageError(Problem("--log, --largest and --format need --suite", "add --suite"))
-    has_other = options.names_files or options.address is not None
+    has_other = options.names_files or bool(options.address)
     if tenancy := named_receiver(options.url, options.secrets, has_other=has_other):
         return tenancy
     if not options.address:
@@ -174,11 +172,7 @@ def _show_answer(sender: Sender, trial: Trial, secrets: Secrets) -> ExitCode:
         reason = explain_signature(secrets, body, signature)
         terminal.result(f"          its recorded signature: {reason}\n")
         return ExitCode.ERROR
-    before = sender.sent
     terminal.show(cause_lines(explain_refusal(sender, trial)))
-    if number := sender.sent - before:
-        sent = pluralised(number, "further event")
-        terminal.message(f"to find the cause, hooksync sent {sent} with wrong signatures")
     return ExitCode.ERROR
 
 

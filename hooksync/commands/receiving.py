@@ -6,16 +6,10 @@ The command line names them, or hooks files declare them. Neither way needs a se
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
-from hooksync.api.inputs import (
-    Inputs,
-    hold_to_policy,
-    private_receivers,
-    read_files,
-)
-from hooksync.api.options import CallOptions, FileOptions, RunOptions, reference
-from hooksync.api.run import open_run
+from hooksync.api.inputs import hold_to_policy, private_receivers, read_files
+from hooksync.api.options import CallOptions, FileOptions, reference
 from hooksync.config import declarations
 from hooksync.config.resolve import resolve_subscriptions, url_problem
 from hooksync.config.secret_sources import SecretSources
@@ -30,18 +24,20 @@ from hooksync.core.errors import (
 )
 from hooksync.core.flags import flag
 from hooksync.core.model import (
+    KEY_VARIABLE,
     DeclaredSubscription,
     HookUrl,
     Location,
     SecretRef,
     Secrets,
     Trigger,
+    process_environ,
 )
 from hooksync.core.record import replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, split_url
-from hooksync.reconcile.plan import Selection
-from hooksync.reconcile.run import Run
+from hooksync.receivers.suite import Sender
+from hooksync.service.http import Caller, Transport, proxy_credentials
 
 # titles in help texts
 RECEIVER = "which receiver"
@@ -88,8 +84,11 @@ def find_secrets(options: FileOptions, refs: Sequence[SecretRef], context: Conte
 @contextmanager
 def open_receiver(
     tenancy: declarations.TenancyDeclaration, options: CallOptions, context: Context
-) -> Iterator[tuple[Run, DeclaredSubscription]]:
-    """Open a run for the first receiver of a tenancy. Raises FileError or Refused."""
+) -> Iterator[tuple[Sender, DeclaredSubscription, Secrets]]:
+    """Open the connections to the first receiver of a tenancy. Its first secret signs.
+
+    Raises FileError, Refused or SecretError.
+    """
     if problems := list(declarations.reference_problems([tenancy])):
         raise FileError(*problems)
     private = private_receivers(hold_to_policy(options, [tenancy], context))
@@ -98,11 +97,15 @@ def open_receiver(
     if not tenancy.name:  # its URL may contain keys that the shell filled in
         full = declared.url.full
         declared = replace(declared, url=HookUrl(masked_url(declared.url.shown), full))
-    settings = RunOptions(
-        files=(), uses_state=False, timeout=options.timeout, parallelism=_MOST_CALLS
-    )
-    with open_run(Inputs((), (), settings, Selection(), context, private)) as run:
-        yield run, declared
+    environ = process_environ(context.environ)
+    own_key = context.environ.get(KEY_VARIABLE, "")
+    context.output.redactor.learn([own_key, *proxy_credentials(environ)])
+    refs = [subscription.secret for subscription in tenancy.subscriptions]
+    secrets = SecretSources(context).find_all(refs)
+    transport = Transport(options.timeout, _MOST_CALLS, environ, private_receivers=private)
+    with closing(transport):
+        caller = Caller(transport, context)
+        yield Sender(declared.url, secrets[declared.secret], caller), declared, secrets
 
 
 def declared_receiver(

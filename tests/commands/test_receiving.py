@@ -218,7 +218,7 @@ def test_fire_at_a_declared_subscription_sends_its_trigger(
     with answering(500, "an inner secret of this network") as (url, came):
         (tmp_path / "hooks.yaml").write_text(DECLARED.replace("https://fn.example.net/hook", url))
         done = run("fire", "archive/catalogue", "-f", str(tmp_path / "hooks.yaml"))
-    assert (done.code, "hooksync sent" in done.err) == (1, True)
+    assert done.code == 1
     assert json.loads(came[0].body)["trigger"] == "MOVED"
     assert re.match(r"failed    event +500 in", done.out)
 

@@ -383,12 +383,11 @@ def test_a_receiver_that_looks_up_the_entity_passes_with_an_event_of_a_real_enti
     assert fire_suite(LooksUp(), "--event", str(tmp_path / "event.json"))["causes"] == []
 
 
-def test_one_event_that_is_refused_is_explained_and_the_further_events_are_counted() -> None:
+def test_one_event_that_is_refused_is_explained() -> None:
     with serving(BUGS["no prefix"][0]()) as url:
         done = fire(url)
     assert done.code == 1
     assert "is made of the body alone, without preservica-webhook-auth before it" in done.out
-    assert "to find the cause, hooksync sent 2 further events with wrong signatures" in done.err
     with serving(Good()) as url:
         done = fire(url)
     assert re.fullmatch(r"answered  event +200 in \d\.\d{3} s\n", done.out)
