@@ -11,7 +11,7 @@ from hooksync.api.options import YES, RunOptions
 from hooksync.api.run import open_run
 from hooksync.commands.problems import confirm
 from hooksync.commands.receiving import RECEIVER, SENT
-from hooksync.config.declarations import addresses
+from hooksync.config.declarations import Declarations, addresses
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised, shortened, suggestion
 from hooksync.core.flags import flag
@@ -44,12 +44,8 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
     """List what was updated since a time, and after a prompt send an event for each entity."""
     moment = _moment(options.moment, context.clock.now())
     entries = read_files(options, context)
-    target = f"{options.address.removesuffix('/INDEXED')}/INDEXED"
-    known = [address for address in addresses(entries) if address.endswith("/INDEXED")]
-    if target not in known:
-        what = f"no file declares {target}, and an update proves no other trigger"
-        raise UsageError(Problem(what, suggestion(target, known, f"known: {shortened(known)}")))
-    inputs = prepare(options, Selection(target=(target,)), context, entries=entries)
+    selection = Selection(target=(_target(options.address, entries),))
+    inputs = prepare(options, selection, context, entries=entries)
     [tenancy] = inputs.tenancies
     [subscription] = tenancy.subscriptions
     with open_run(inputs) as run:
@@ -66,6 +62,16 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
         [secret] = run.secrets.find_all((subscription.secret,)).values()
         sender = Sender(subscription.url, secret, run.caller)
         return _send(sender, client.tenant or "", moment, entities)
+
+
+def _target(address: str, entries: Declarations) -> str:
+    """Return the full address for INDEXED. Raises UsageError if no file declares it."""
+    target = f"{address.removesuffix('/INDEXED')}/INDEXED"
+    known = [address for address in addresses(entries) if address.endswith("/INDEXED")]
+    if target not in known:
+        what = f"no file declares {target}, and an update proves no other trigger"
+        raise UsageError(Problem(what, suggestion(target, known, f"known: {shortened(known)}")))
+    return target
 
 
 def _moment(since: str, now: float) -> str:
