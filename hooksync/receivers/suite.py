@@ -24,7 +24,6 @@ from urllib.parse import quote
 
 from hooksync.core.model import FailureKind, HookUrl, ReceiverResult, ReceiverState, Secret
 from hooksync.core.record import Record, replace
-from hooksync.core.urls import masked_url
 from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
 from hooksync.receivers.events import (
     JSON_HEADERS,
@@ -36,7 +35,7 @@ from hooksync.receivers.events import (
     deliver,
     signed,
 )
-from hooksync.service.challenges import challenge, doubt, key_of, signs
+from hooksync.service.challenges import challenge, doubt, key_of, quote_answer, signs
 from hooksync.service.http import Caller, Response
 
 TrialState = Literal["passed", "failed", "unproved", "warning"]
@@ -184,9 +183,7 @@ class Sender:
             return replace(trial, detail=_LISTEN, fix=_LISTEN_FIX, is_last=True)
         says_no = kind == "genuine" and re.search(rb'"success"\s*:\s*false', answer.body)
         if answer.status not in _RIGHT[kind] or says_no:
-            location = answer.headers.get("Location")
-            said = masked_url(location) if location else answer.text
-            return replace(trial, detail=self.caller.redactor.quote(said))
+            return replace(trial, detail=quote_answer(answer, self.caller))
         detail, fix = _warning(answer, kind, seconds)
         if not detail:
             return replace(trial, state="passed")

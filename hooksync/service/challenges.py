@@ -12,7 +12,6 @@ URL, which may hold a key.
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 import secrets
@@ -24,7 +23,7 @@ from hooksync.core.context import Advance
 from hooksync.core.errors import ServiceError
 from hooksync.core.model import FailureKind, HookUrl, ReceiverResult, ReceiverState, Secret
 from hooksync.core.record import replace
-from hooksync.core.urls import masked_url, split_url
+from hooksync.core.urls import masked_url
 from hooksync.receiver import sign_challenge
 from hooksync.service.http import Caller, Request, Response
 from hooksync.service.signatures import FORM_FIX, challenge_mistakes, name_mistake
@@ -48,7 +47,7 @@ _OWN_FIXES: Mapping[FailureKind, str] = {
 }
 _RECIPE = (
     'answer a challenge with 200 and {"challengeCode": the code, "challengeResponse": lower-case'
-    " hex HMAC-SHA256 of the code under the secret}"
+    " hex HMAC-SHA256 of the code under the secret}, in UTF-8 without a byte order mark"
 )
 
 READY = ReceiverResult("ready", "", "")
@@ -72,14 +71,12 @@ def probe_all(
     targets = list(dict.fromkeys(wanted))
 
     def probe(target: ProbeTarget) -> ReceiverResult:
-        try:
-            return challenge(*target, caller)
-        finally:
-            advance()
+        result = challenge(*target, caller)
+        advance()
+        return result
 
     found = pool.run([partial(probe, target) for target in targets])
-    results = zip(targets, found, strict=True)
-    return {target: result for target, result in results if result is not None}
+    return {target: result for target, result in zip(targets, found, strict=True) if result}
 
 
 def doubt(seconds: float, content_type: str = "") -> tuple[str, str]:
@@ -102,7 +99,7 @@ def signs(url: HookUrl, secret: Secret, caller: Caller, code: str) -> bool:
     `code`: as written in the query. It must be no event and no message of a different service, so
     that nobody can misuse the answer.
     """
-    answer = post(url, caller, "challenge to refuse", code=code)
+    answer = post(_challenged(url, code), caller, "challenge to refuse")
     if isinstance(answer, ReceiverResult):
         return False
     signed = unquote_to_bytes(code)
@@ -122,17 +119,28 @@ def challenge(
     """
     begun = caller.context.clock.monotonic()
     code = code or secrets.token_hex(_CODE_BYTES)
-    answer = post(url, caller, "challenge", code=code)
+    called = _challenged(url, code)
+    answer = post(called, caller, "challenge")
     seconds = caller.context.clock.monotonic() - begun
     if isinstance(answer, ReceiverResult):
         return replace(answer, seconds=seconds)
-    called = "".join(_target(url, code))
-    location = answer.headers.get("Location")
-    said = masked_url(location) if location else answer.text
-    quoted = caller.redactor.quote(said)
-    result = judge_answer(answer.status, answer.body, code, key_of(secret), called, quoted=quoted)
+    quoted = quote_answer(answer, caller)
+    key = key_of(secret)
+    result = judge_answer(answer.status, answer.body, code, key, called.identity, quoted=quoted)
     content_type = answer.headers.get("Content-Type", "")
     return replace(result, seconds=seconds, status=answer.status, content_type=content_type)
+
+
+def _challenged(url: HookUrl, code: str) -> HookUrl:
+    """Return a URL with a challenge code in its query."""
+    separator = "&" if "?" in url.full else "?"
+    return HookUrl(url.shown, f"{url.full}{separator}challengeCode={code}")
+
+
+def quote_answer(answer: Response, caller: Caller) -> str:
+    """Return the words of a receiver, or where it redirects to, safe to show."""
+    location = answer.headers.get("Location")
+    return caller.redactor.quote(masked_url(location) if location else answer.text)
 
 
 def post(
@@ -140,20 +148,14 @@ def post(
     caller: Caller,
     what: str,
     *,
-    code: str = "",
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
     method: str = "POST",
 ) -> Response | ReceiverResult:
-    """Call a receiver once.
-
-    `what`: the name of the call in records; `code`: a challenge code, or "".
-    """
-    base, path = _target(url, code)
+    """Call a receiver once. `what`: the name of the call in records."""
     request = Request(
         method,
-        base,
-        path,
+        url.full,
         {"Connection": "close", **(headers or {})},  # it may leave a request half read
         body,
         answer_limit=_LARGEST_ANSWER,
@@ -166,16 +168,6 @@ def post(
         state: ReceiverState = "wrong-answer" if error.kind == "too-large" else "unreachable"
         detail = caller.redactor.quote(error.summary)
         return ReceiverResult(state, detail, fix, failure=error.kind)
-
-
-def _target(url: HookUrl, code: str) -> tuple[str, str]:
-    """Return the server of a URL, and its path with a challenge code, if there is one."""
-    scheme, netloc, tail = split_url(url.full)
-    path = tail if tail.startswith("/") else f"/{tail}"
-    if code:
-        separator = "&" if "?" in path else "?"
-        path += f"{separator}challengeCode={code}"
-    return f"{scheme}://{netloc}", path
 
 
 def judge_answer(
@@ -200,18 +192,11 @@ def judge_answer(
             pass
         case _:
             what = "its answer is not JSON with text in challengeCode and challengeResponse"
-            if body.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                what = "its answer begins with a byte order mark, or is UTF-16: answer UTF-8"
-            elif b"\0" in body:
-                what = "its answer is UTF-16 or UTF-32: answer UTF-8"
             return ReceiverResult("wrong-answer", f"{what}{words}", _RECIPE)
     if echoed != unquote_plus(code):
         what = "its answer does not repeat the challengeCode"
-        if echoed == code:
-            what += ": it has not decoded the query"
-        return ReceiverResult(
-            "wrong-answer", what, "return the challengeCode of the query unchanged"
-        )
+        fix = "return the challengeCode of the query, decoded and otherwise unchanged"
+        return ReceiverResult("wrong-answer", what, fix)
     return _judge_response(given, code, secret, url)
 
 

@@ -162,9 +162,8 @@ class Preservica:
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "application/json",
         }
-        request = Request(
-            "POST", self._server, f"{_TOKEN}/{call}", headers, urlencode(form).encode()
-        )
+        url = f"{self._server}{_TOKEN}/{call}"
+        request = Request("POST", url, headers, urlencode(form).encode())
         response = self._caller.repeat(request, self._tenancy.peer)
         log_in = read_log_in(response.body)
         self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
@@ -190,7 +189,7 @@ class Preservica:
 
         Raises ServiceError.
         """
-        request = Request("GET", self._server, path, answer_limit=_LARGEST_LIST)
+        request = Request("GET", self._server + path, answer_limit=_LARGEST_LIST)
         response = self._call(request, (200,))
         try:
             return read(response)
@@ -225,7 +224,7 @@ class Preservica:
         }
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         body = json.dumps(wanted).encode()
-        request = Request("POST", self._server, SUBSCRIPTIONS, headers, body, "creation")
+        request = Request("POST", self._server + SUBSCRIPTIONS, headers, body, "creation")
         usual = (
             f'check that the receiver runs and holds the same secret as "{declared.name}"'
             f" ({declared.location})"
@@ -245,8 +244,8 @@ class Preservica:
         if identifier in ("", ".", ".."):  # encoding does not help: servers read `%2E%2E` as `..`
             what = f'the id "{identifier}" cannot be used in a path: the call would go elsewhere'
             raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
-        path = f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
-        self._call(Request("DELETE", self._server, path, purpose="removal"), (204, 404))
+        url = f"{self._server}{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
+        self._call(Request("DELETE", url, purpose="removal"), (204, 404))
 
     def _call(
         self, request: Request, accepted: Container[int], usual: str = UNKNOWN_STATUS

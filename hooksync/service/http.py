@@ -36,7 +36,7 @@ from hooksync.core.model import Variables
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
 from hooksync.core.timed_reader import TimedReader
-from hooksync.core.urls import is_loopback, literal_address, split_port
+from hooksync.core.urls import is_loopback, literal_address, split_port, split_url
 from hooksync.service.responses import (
     SERVER_ERROR,
     TOO_MANY,
@@ -233,8 +233,7 @@ class Request(Record):
     HIDDEN = ("headers", "body")
 
     method: str
-    base_url: str  # scheme, host and port
-    path: str  # `requests` encodes it where needed, and resolves its dot segments
+    url: str  # `requests` encodes its path where needed, and resolves its dot segments
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Iterable[bytes] | None = None  # an iterable is sent in chunks
     purpose: Purpose = "read"
@@ -242,7 +241,7 @@ class Request(Record):
     is_for_receiver: bool = False
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path}"
+        return f"{self.method} {split_url(self.url)[2]}"
 
 
 class Response(Record):
@@ -292,15 +291,15 @@ class Transport:
 
         Raises AnswerLost if a failed call may have been carried out, otherwise ServiceError.
         """
-        host, _ = split_port(request.base_url.partition("://")[2])
-        proxies = self._proxies_for(request.base_url, host)
+        scheme, netloc, _ = split_url(request.url)
+        host, _ = split_port(netloc)
+        proxies = self._proxies_for(request.url, scheme, host)
         address = literal_address(host)
         if address is not None:  # behind a proxy, no other host can be judged
             may_be_private = self._private_receivers or not request.is_for_receiver
             check_address(str(address), may_be_private=may_be_private)
         # no session of `requests`: it reads the environment and netrc, and it follows redirects
-        url = request.base_url + request.path
-        wanted = requests.Request(request.method, url, _HEADERS | {**request.headers})
+        wanted = requests.Request(request.method, request.url, _HEADERS | {**request.headers})
         wanted.data = request.body
         adapter = self._receivers if request.is_for_receiver else self._adapter
         try:
@@ -321,14 +320,13 @@ class Transport:
         # outside the `except` clauses, so that no exception that holds the request is chained to it
         raise failed
 
-    def _proxies_for(self, base_url: str, host: str) -> dict[str, str]:
+    def _proxies_for(self, url: str, scheme: str, host: str) -> dict[str, str]:
         """Return the proxy for a server, by scheme; none for loopback and NO_PROXY."""
-        scheme = base_url.partition(":")[0]
         proxy = self._environ.get(f"{scheme}_proxy") or self._environ.get("all_proxy")
         if not proxy or is_loopback(host):
             return {}
         with _ENVIRON:
-            if should_bypass_proxies(base_url, self._environ.get("no_proxy", "")):
+            if should_bypass_proxies(url, self._environ.get("no_proxy", "")):
                 return {}
         return {scheme: proxy}
 

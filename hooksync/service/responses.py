@@ -41,7 +41,10 @@ TOO_MANY = 429
 SERVER_ERROR = 500  # with this status or a higher one, the service may have carried out the call
 
 UNKNOWN_STATUS = "read the service's answer above; hooksync does not know this status"
-_NETWORK = "check that the server runs, its name and port, the network and the proxy settings"
+_NETWORK = (
+    "check that the server runs, its name and port, whether it speaks http or https there, and the"
+    " network and proxy settings"
+)
 _PROXY = (
     "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY, e.g. http://proxy.example.org:3128; at 407, the"
     " proxy needs a name and a password"

@@ -303,7 +303,7 @@ BUGS: dict[str, tuple[type[Good], str]] = {
     ),
     "raw code": (
         bug(code=lambda self, request: dict(part.split("=") for part in request.query.split("&") if part).get("challengeCode", "")),
-        "it has not decoded the query",
+        "its answer does not repeat the challengeCode",
     ),
     "signs the raw code": (
         bug(response=lambda self, code, request: sign(SECRET, request.query.partition("=")[2].encode())),
@@ -486,9 +486,9 @@ ANSWERS: dict[str, tuple[Reply, str]] = {
     "nothing": (Reply(200), NOT_JSON),
     "a list": (Reply(200, b"[]"), NOT_JSON),
     "nested": (Reply(200, b'{"body": {}}'), NOT_JSON),
-    "a byte order mark": (Reply(200, b"\xef\xbb\xbf{}"), "begins with a byte order mark"),
-    "UTF-16": (Reply(200, "{}".encode("utf-16")), "begins with a byte order mark, or is UTF-16"),
-    "UTF-16 without a mark": (Reply(200, "{}".encode("utf-16-le")), "is UTF-16 or UTF-32"),
+    "a byte order mark": (Reply(200, b"\xef\xbb\xbf{}"), NOT_JSON),
+    "UTF-16": (Reply(200, "{}".encode("utf-16")), NOT_JSON),
+    "UTF-16 without a mark": (Reply(200, "{}".encode("utf-16-le")), NOT_JSON),
     **{
         str(status): (Reply(status), f"it answers {status}, not 200")
         for status in (202, 301, 307, 401, 403, 404, 405)

@@ -67,8 +67,9 @@ WRONG_SHAPE = "is not JSON with text"
         (answered(code=5678), WRONG_SHAPE),
         *((body, WRONG_SHAPE) for body in ({}, "[]", "null", "", RIGHT, "<html></html>")),
         ("[" * 100_000, WRONG_SHAPE),
-        (b"\xff\xfe\xfa", "begins with a byte order mark, or is UTF-16"),
-        (b'{"a": 1}'.decode().encode("utf-16-le"), "is UTF-16 or UTF-32"),
+        (json.dumps(answered()).encode("utf-8-sig"), WRONG_SHAPE),
+        (json.dumps(answered()).encode("utf-16"), WRONG_SHAPE),
+        (json.dumps(answered()).encode("utf-16-le"), WRONG_SHAPE),
     ],
 )
 def test_a_wrong_answer_is_reported_with_its_fault(

@@ -56,7 +56,7 @@ def make(stack: ExitStack) -> Make:
 
 
 def get(url: str, path: str = "/x", limit: int = 1024 * 1024) -> Request:
-    return Request("GET", url, path, {"Preservica-Access-Token": TOKEN}, answer_limit=limit)
+    return Request("GET", url + path, {"Preservica-Access-Token": TOKEN}, answer_limit=limit)
 
 
 def failure_of(transport: Transport, request: Request) -> ServiceError:
@@ -80,7 +80,7 @@ def test_the_address_of_a_name_is_checked_before_anything_is_sent(make: Make, se
     transport = make(private_receivers=False)
     named = wire.url.replace("127.0.0.1", "localhost")
     assert transport.send(get(named)).status == 200
-    failure = failure_of(transport, Request("POST", named, "/", is_for_receiver=True))
+    failure = failure_of(transport, Request("POST", named, is_for_receiver=True))
     assert failure.kind == "not-sent"
     assert wire.request_lines == ["GET /x HTTP/1.1"]
 
@@ -93,7 +93,7 @@ def test_behind_a_proxy_only_an_address_in_the_url_is_checked(
     transport = make(environ={"HTTP_PROXY": proxy.url}, private_receivers=False)
     assert failure_of(transport, get(f"http://{host}")).kind == "not-sent"
     assert proxy.request_lines == []
-    request = Request("POST", "http://receiver.example", "/", is_for_receiver=True)
+    request = Request("POST", "http://receiver.example", is_for_receiver=True)
     assert transport.send(request).status == 200  # only the proxy resolves this name
 
 
@@ -133,7 +133,7 @@ def test_a_link_local_or_metadata_address_is_never_called(address: str) -> None:
 
 def test_a_request_is_sent_unchanged_with_few_added_headers(make: Make, serve: Serve) -> None:
     wire = serve(saying(answer(b"ok", "201 Created", "Retry-After: 7")))
-    request = Request("POST", wire.url, "/a%2Fb?c=d", {"X-Y": "z"}, SECRET.encode())
+    request = Request("POST", f"{wire.url}/a%2Fb?c=d", {"X-Y": "z"}, SECRET.encode())
     found = make().send(request)
     assert (found.status, found.body, found.headers["Retry-After"]) == (201, b"ok", "7")
     assert wire.request_lines == ["POST /a%2Fb?c=d HTTP/1.1"]
@@ -191,7 +191,7 @@ def test_a_server_that_does_not_read_holds_up_a_call_no_longer_than_the_time_out
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         request = Request(
-            "POST", f"http://127.0.0.1:{deaf.getsockname()[1]}", "/x", body=b"x" * 30_000_000
+            "POST", f"http://127.0.0.1:{deaf.getsockname()[1]}/x", body=b"x" * 30_000_000
         )
         error = failure_of(make(call=0.3), request)
     assert isinstance(error, AnswerLost)

@@ -237,7 +237,7 @@ class Process(MemoryTerminal):
     def send(self, request: Request) -> Response:
         """Make one call, with its mishaps."""
         self.live()
-        if not request.base_url.startswith(SERVER):
+        if not request.url.startswith(SERVER):
             return self._challenge(request)
         self.counts["any"] += 1
         if self.counts["any"] + self.counts["wait"] > MOST_CALLS:
@@ -245,7 +245,7 @@ class Process(MemoryTerminal):
         self.service.count_call()
         call = http_server.IncomingRequest(
             request.method,
-            request.path,
+            request.url.removeprefix(SERVER),
             headers={name.lower(): value for name, value in request.headers.items()},
             body=request.body or b"",
         )
@@ -371,7 +371,7 @@ class Process(MemoryTerminal):
 
     def _challenge(self, request: Request) -> Response:
         """Answer as a receiver with the declared secret, or with 503 unless there is one secret."""
-        parts = urlsplit(request.base_url + request.path)
+        parts = urlsplit(request.url)
         [code] = parse_qs(parts.query)["challengeCode"]
         secrets = self.receivers(spelt(f"{parts.scheme}://{parts.netloc}{parts.path}"))
         if len(secrets) != 1:

@@ -50,7 +50,7 @@ class Broken(Transport):
     bug: Bug
 
     def send(self, request: Request) -> Response:
-        is_it = f"{request.method} {request.path.rpartition('/')[2]}" == self.bug.call
+        is_it = f"{request.method} {request.url.rpartition('/')[2]}" == self.bug.call
         if is_it:
             self.bug.number -= 1
         is_now = is_it and self.bug.number == 0
