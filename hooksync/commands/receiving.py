@@ -34,7 +34,8 @@ from hooksync.core.model import (
     process_environ,
 )
 from hooksync.core.record import replace
-from hooksync.core.template import parse_template
+from hooksync.core.schema import is_certain_to_fit
+from hooksync.core.template import Template
 from hooksync.core.urls import masked_url, split_url
 from hooksync.receivers.suite import Sender
 from hooksync.service.http import Caller, Transport, proxy_credentials
@@ -44,7 +45,7 @@ RECEIVER = "which receiver"
 SENT = "what to send"
 
 _HERE = Location("<command line>", 1, 1)
-_NO_SERVER = parse_template("", _HERE)  # so a policy has no server to judge
+_NO_SERVER = Template("", _HERE)  # so a policy has no server to judge
 _TRIGGER = Trigger.named("INDEXED")  # of events for a receiver that no file declares
 _MOST_CALLS = 2  # at a time: `fire` may send one event twice at once
 
@@ -145,11 +146,11 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
 
     Its tenancy has no name.
     """
-    try:
-        template = parse_template(url, _HERE)
-    except ValueError as error:
+    declared = {"a": {"subscriptions": {"a": {"url": url}}}}
+    if not is_certain_to_fit("hooks", {"version": 1, "tenancies": declared}):
         fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
-        raise UsageError(Problem(f"--url contains {error}", fix)) from None
+        raise UsageError(Problem("--url is empty or too long, or has a `${` without a name", fix))
+    template = Template(url, _HERE)
     if template.literal is not None and (problem := url_problem(template.literal, "--url", None)):
         raise UsageError(problem)
     _, name, _ = split_url(masked_url(url))

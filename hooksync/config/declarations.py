@@ -22,7 +22,7 @@ from hooksync.core.errors import Problem, UsageError, shortened, suggestion
 from hooksync.core.model import Variables
 from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
-from hooksync.core.template import Template, parse_template
+from hooksync.core.template import Template
 from hooksync.core.urls import split_url
 
 _USUAL_ENV_FILE = "hooks.env"  # as the documentation and the sandbox name it
@@ -65,8 +65,8 @@ class TenancyDeclaration(model.PlainSettings):
     # of its name, in the file with its settings; without settings, in the first file that names it
     location: model.Location
     files: tuple[str, ...] = ()  # that declare a part of it, or whose defaults it takes
-    server: Template = parse_template("${PRESERVICA_SERVER}")
-    tenant: Template = parse_template("${PRESERVICA_TENANT:-}")  # "": not set
+    server: Template = Template("${PRESERVICA_SERVER}")
+    tenant: Template = Template("${PRESERVICA_TENANT:-}")  # "": not set
 
 
 Declarations: TypeAlias = Sequence[TenancyDeclaration]

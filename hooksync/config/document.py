@@ -26,7 +26,7 @@ from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core import model
 from hooksync.core.errors import MOST_PROBLEMS, FileError, Problem, suggestion
 from hooksync.core.record import given_fields, replace
-from hooksync.core.template import Template, fill_in, parse_template
+from hooksync.core.template import Template, fill_in
 
 _MOST_EXTRA = 100  # extra triggers of all files; `schemas/hooks.schema.json` has it for one file
 
@@ -257,15 +257,15 @@ class _TenancyReader:
         missing += [key for key in ("secret", "url") if key not in fields]
         for key in missing:
             self._files.note(f'"{name}" has no {key}', _ADVICE[key], where)
-        written = self._text(fields, "url") if "url" in fields else None
-        if missing or written is None:
+        if missing:
             return []
+        url = self._text(fields, "url")
         secret = self._reference(fields, "secret")
         plain = given_fields(model.PlainFields, fields)
         adopted = fields.get("adopt", ())
         plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
         return [
-            WrittenSubscription(self.name, name, written, trigger, secret, where, **plain)
+            WrittenSubscription(self.name, name, url, trigger, secret, where, **plain)
             for trigger in triggers
         ]
 
@@ -298,18 +298,13 @@ class _TenancyReader:
                 refs[name] = self._reference(login, name, model.CREDENTIALS[name])
             settings["credentials"] = model.CredentialRefs(**refs)
         for name in ("server", "tenant"):
-            if name in fields and (text := self._text(fields, name)):
-                settings[name] = text
+            if name in fields:
+                settings[name] = self._text(fields, name)
         return settings
 
-    def _text(self, fields: YamlMap, key: str) -> Template | None:
-        """Read a text that may hold `${NAME}`. If it is malformed, a problem is noted."""
-        where = fields.place(key)
-        try:
-            return parse_template(self._filled_in(fields[key]), where)
-        except ValueError as error:
-            self._files.note(f"{key} has {error}", "write ${NAME}, or $$ for a dollar", where)
-            return None
+    def _text(self, fields: YamlMap, key: str) -> Template:
+        """Read a text that may hold `${NAME}`."""
+        return Template(self._filled_in(fields[key]), fields.place(key))
 
     def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef:
         """Read where a secret is, with `${tenancy}` and `${TENANCY}` filled in."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from hooksync.core.model import Location, Variables
 from hooksync.core.record import Record
 
+# schemas/hooks.schema.json refuses any other `${`
 _TOKEN = re.compile(
     r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:(?!\$\{)[^}])*))?\}"
-    r"|(?P<malformed>\$\{)"
 )
 _BARE_NAME = re.compile("[$][A-Za-z_]")
 
@@ -19,7 +19,6 @@ class Template(Record):
     """A text that may refer to environment variables, as `${NAME}` or `${NAME:-default}`."""
 
     text: str  # as written
-    names: tuple[str, ...] = ()  # the variables that it refers to, each once, in order
     location: Location | None = None  # None: it has no place in a file
 
     def __eq__(self, other: object) -> bool:
@@ -28,6 +27,11 @@ class Template(Record):
 
     def __hash__(self) -> int:
         return hash(self.text)
+
+    @property
+    def names(self) -> dict[str, None]:
+        """The variables that it refers to, in order."""
+        return {token["name"]: None for token in _TOKEN.finditer(self.text) if token["name"]}
 
     @property
     def literal(self) -> str | None:
@@ -44,44 +48,23 @@ class Template(Record):
                 head = self.text[: token.start()]
                 yield token["name"], Template(head).fill({})[0], _TOKEN.sub("", head)
 
-    def fill(self, environ: Variables) -> tuple[str, tuple[str, ...]]:
+    def fill(self, environ: Variables) -> tuple[str, dict[str, None]]:
         """Replace references by values. Also returns the names that have no value and no default.
 
         As with `${NAME:-default}` in a shell, an empty variable counts as not set.
         """
-        if self.literal is not None:
-            return self.literal, ()
         missing: dict[str, None] = {}
 
         def value_of(token: re.Match[str]) -> str:
-            """Return what replaces a `${NAME}`, and note a variable that is not set."""
-            value = environ.get(token["name"] or "") or _default(token)
-            if value is None:
+            """Return what replaces a `$$` or a `${NAME}`, and note a variable that is not set."""
+            if token["name"] is None:
+                return "$"
+            value = environ.get(token["name"])
+            if not value and token["default"] is None:
                 missing[token["name"]] = None
-            return value or ""
+            return value or (token["default"] or "").replace("$$", "$")
 
-        return _TOKEN.sub(value_of, self.text), tuple(missing)
-
-
-def _default(token: re.Match[str]) -> str | None:
-    """Return what a token means without a value. None: it needs a value."""
-    if token["name"] is None:
-        return "$"
-    default: str | None = token["default"]
-    return default if default is None else default.replace("$$", "$")
-
-
-def parse_template(text: str, location: Location | None = None) -> Template:
-    """Find the references of a text. Raises ValueError, with the reason, for a malformed `${`."""
-    if "$" not in text:  # as most texts, and fast
-        return Template(text, (), location)
-    names: dict[str, None] = {}
-    for token in _TOKEN.finditer(text):
-        if token["malformed"]:
-            raise ValueError("a `${` that begins neither `${NAME}` nor `${NAME:-default}`")
-        if token["name"]:
-            names[token["name"]] = None
-    return Template(text, tuple(names), location)
+        return _TOKEN.sub(value_of, self.text), missing
 
 
 def fill_in(text: str, values: Variables) -> str:
@@ -95,5 +78,5 @@ def has_bare_dollar(text: str) -> bool:
 
 
 def escape(text: str) -> str:
-    """Escape a text, so that `parse_template` takes it literally."""
+    """Escape a text, so that a template takes it literally."""
     return text.replace("$", "$$")

@@ -19,7 +19,7 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import HookUrl, LiveSubscription
 from hooksync.core.record import replace
-from hooksync.core.template import parse_template
+from hooksync.core.template import Template
 from hooksync.core.urls import masked_url, normal_url
 from tests.boxes import Sandbox
 from tests.conftest import PASSWORD, SECRET, Place
@@ -189,7 +189,7 @@ def test_url_parts_that_may_be_keys_become_variables_that_fill_in_the_same_url(
     text = text_of(made)
     assert not [part for part in parts if part in text.replace("$$", "$")]
     variables = [name for name in made.needs if not name.endswith("_SECRET")]
-    assert parse_template(url_written).fill(dict(zip(variables, parts, strict=True))) == (url, ())
+    assert Template(url_written).fill(dict(zip(variables, parts, strict=True))) == (url, {})
 
 
 @pytest.mark.parametrize(

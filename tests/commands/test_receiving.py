@@ -58,7 +58,7 @@ def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() 
         (["--url", "hook.example.org", *NAMED], "error: --url is neither http nor https"),
         (
             ["--url", "https://hook.example.org/${", *NAMED],
-            "error: --url contains a `${` that begins neither",
+            "error: --url is empty or too long, or has a `${` without a name",
         ),
         (["--url", "https://hook.example.org/${KEY}", *NAMED], "not set: URL variable ${KEY}\n"),
         (["--url", "https://hook.example.org"], "error: --url and --secret need each other"),

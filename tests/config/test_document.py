@@ -8,7 +8,7 @@ from hooksync.config.files import STDIN, Source
 from hooksync.config.resolve import check_as_written
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CredentialRefs, Location, SecretRef, UnsubscribeLimit
-from hooksync.core.template import parse_template
+from hooksync.core.template import Template
 
 LITERAL = "hunter2-hunter2"  # written where no secret is allowed; no message may repeat it
 
@@ -67,8 +67,8 @@ def test_an_omitted_setting_has_its_default() -> None:
         (),
         Location("a.yaml", 2, 13),
         ("a.yaml",),
-        server=parse_template("${PRESERVICA_SERVER}"),
-        tenant=parse_template("${PRESERVICA_TENANT:-}"),
+        server=Template("${PRESERVICA_SERVER}"),
+        tenant=Template("${PRESERVICA_TENANT:-}"),
         allow_http=False,
         credentials=CredentialRefs(),
         owns="made",
