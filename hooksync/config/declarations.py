@@ -21,7 +21,6 @@ from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError, shortened, suggestion
 from hooksync.core.model import Variables
 from hooksync.core.record import Record, asdict
-from hooksync.core.redaction import printable
 from hooksync.core.template import Template
 from hooksync.core.urls import split_url
 
@@ -164,13 +163,11 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
 
     `flag`: the flag or argument that gave the globs; `noun`: what the candidates are.
     """
-    # addresses from the state may contain any characters, so they are escaped
-    some = printable(shortened(list(dict.fromkeys(candidates)), 3))
-    advice = f"known: {some}" if some else f"there is no {noun} to choose"
+    some = shortened([*dict.fromkeys(candidates)], 3)
     problems = []
     for glob in globs:
         if not any(fnmatchcase(candidate, glob) for candidate in candidates):
-            fix = suggestion(glob, [*map(printable, candidates)], advice)
+            fix = suggestion(glob, candidates, f"known: {some or 'none'}")
             problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
     if problems:
         raise UsageError(*problems)
@@ -236,11 +233,13 @@ def reference_problems(tenancies: Declarations) -> Iterator[Problem]:
     credentials = _ALWAYS_SECRET.union(ref.variable for ref in refs)
     secrets = _ALWAYS_SECRET.union(ref.variable for ref in refs if ref.noun != "username")
     for use in uses:
-        is_shown = use.ref is None or use.ref.noun == "username"
+        hidden = credentials
+        if use.ref:
+            hidden = secrets if use.ref.noun == "username" else frozenset()
         if model.is_own(use.name) or use.name.lower() == "tenancy":
             what = f"the variable {use.name} is for hooksync itself, which sends it nowhere"
             yield Problem(what, "use a variable with a different name", use.where)
-        elif is_shown and use.name and use.name in (secrets if use.ref else credentials):
+        elif use.name and use.name in hidden:
             what = f"the variable {use.name} contains a secret or a credential"
             fix = "use a variable that contains neither: others would see the value here"
             yield Problem(what, fix, use.where)
@@ -258,8 +257,7 @@ def _path_problems(refs: Iterable[model.SecretRef]) -> Iterator[Problem]:
 
 def refs_of(tenancy: TenancyDeclaration) -> list[model.SecretRef]:
     """List the references to all credentials and secrets of a tenancy."""
-    credentials = asdict(tenancy.credentials).values()
-    return [*credentials, *(subscription.secret for subscription in tenancy.subscriptions)]
+    return [use.ref for use in uses_of(tenancy) if use.ref]
 
 
 def command_problems(tenancies: Declarations) -> Iterator[Problem]:

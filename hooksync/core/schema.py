@@ -124,16 +124,12 @@ def _type_of_kind(kind: str, schema: Schema, document: Schema) -> Any:
 def _struct_of(schema: Schema, document: Schema) -> type[Struct]:
     """Make the type of an object with known fields."""
     fields: list[Any] = []
-    names = {}
     for name, value in schema["properties"].items():
         default = () if name in schema.get("required", ()) else (UNSET,)
-        attribute = name.replace("-", "_")  # Python's names have no hyphens
-        names[attribute] = name
-        fields.append((attribute, _type_of(value, document), *default))
+        fields.append((name, _type_of(value, document), *default))
 
     def check_number(self: Struct) -> None:
-        given = [name for name, *_ in fields if getattr(self, name) is not UNSET]
-        if len(given) != schema["maxProperties"]:
+        if len(msgspec.to_builtins(self)) != schema["maxProperties"]:
             raise ValueError
 
     return defstruct(
@@ -141,6 +137,5 @@ def _struct_of(schema: Schema, document: Schema) -> type[Struct]:
         fields,
         namespace={"__post_init__": check_number} if "maxProperties" in schema else {},
         kw_only=True,
-        rename=names,
         forbid_unknown_fields="additionalProperties" in schema,
     )
