@@ -17,7 +17,7 @@ from hooksync.state.model import (
     SubscriptionRecord,
     TenancyRecords,
 )
-from hooksync.state.store import StateStore, load_state
+from hooksync.state.store import StateStore, accepted_state
 
 KEY = Key(b"k" * 32)
 SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
@@ -99,7 +99,7 @@ def adding(*made: SubscriptionRecord | TenancyRecords) -> Callable[[State], Stat
 
 def load(store: StateStore) -> State | None:
     """Return the current state. Raise StateError if no run may trust it."""
-    return load_state(store)
+    return accepted_state(store.read(), store, writes=False)
 
 
 def ids_of(one: State, tenant: str) -> set[str]:

@@ -62,7 +62,7 @@ from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost
 from hooksync.state.fingerprints import Derive, KeyRing, derive_key
 from hooksync.state.model import NO_STATE
-from hooksync.state.store import OpenStore, StateStore, load_state, open_store, run_lock
+from hooksync.state.store import OpenStore, StateStore, accepted_state, open_store, run_lock
 
 __all__ = [
     "HooksyncError",
@@ -298,7 +298,7 @@ def _make_planner(
     is_apply: bool,
 ) -> Planner:
     """Read the state. Raises UsageError for globs that match no known address."""
-    state = load_state(store, writes=is_apply) if store else None
+    state = accepted_state(store.read(), store, writes=is_apply) if store else None
     options = inputs.options
     selection = inputs.selection
     if not inputs.receipt:  # a saved plan is compared tenancy by tenancy
@@ -451,7 +451,7 @@ def _doubts(run: Run, tenancies: TenancyPlans) -> Iterator[Problem]:
     for tenancy in tenancies:
         refs = [step.declared_side.secret for step in tenancy.steps if step.secret]
         secrets, problems = run.secrets.look_up(() if tenancy.errors else refs)
-        for problem in run.secrets.merged(problems):
+        for problem in dict.fromkeys(problems.values()):
             yield replace(problem, what=f"{problem.what}: apply would stop")
         for ref, secret in secrets.items():
             if doubt := doubt_about(secret, ref):

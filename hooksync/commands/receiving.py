@@ -75,7 +75,7 @@ def find_secrets(options: FileOptions, refs: Sequence[SecretRef], context: Conte
     sources = SecretSources(context)
     given = sources.find_all(refs)
     found, missing = sources.look_up(declared)
-    context.terminal.warn(*missing.values())
+    context.terminal.warn(*dict.fromkeys(missing.values()))
     if not (given or found):
         fix = "declare a subscription, or give --secret env:NAME"
         raise SecretError(Problem("no secret is known", fix))

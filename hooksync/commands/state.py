@@ -163,7 +163,7 @@ def push(options: PushOptions, context: Context) -> ExitCode:
 
 def _check_push(given: State, before: State, store: StateStore) -> None:
     """Raise Refused for an older or unrelated state, StateError if a signature would be lost."""
-    problem = reason_against(before, store.where, store.key, writes=True)
+    problem = reason_against(before, store, writes=True)
     if problem and not store.key:
         raise StateError(problem)
     is_later = given.url_salt == before.url_salt and given.serial >= before.serial
@@ -257,7 +257,7 @@ def _read(store: StateStore) -> str:
 def _inspected(text: str, store: StateStore, context: Context) -> State:
     """Read a state to show it. Warn if there is a key that did not sign it. Raises StateError."""
     state = read_state(text, store.where)
-    problem = reason_against(state, store.where, store.key)
+    problem = reason_against(state, store)
     if problem:
         context.terminal.warn(problem)
     return state

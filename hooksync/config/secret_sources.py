@@ -6,11 +6,11 @@ Only this module looks up references. Messages name the reference, never the val
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from threading import Lock
 from typing import assert_never
 
-from hooksync.config.declarations import ON_DEVICE, reference_problem, set_fix, unset_problem
+from hooksync.config.declarations import ON_DEVICE, reference_problem, unset_problem
 from hooksync.config.files import is_device, real_path
 from hooksync.core import programs
 from hooksync.core.context import Context
@@ -57,28 +57,30 @@ class SecretSources:
         """
         secrets_by_ref, problems = self.look_up(refs)
         if problems:
-            raise SecretError(*self.merged(problems))
+            raise SecretError(*dict.fromkeys(problems.values()))
         return secrets_by_ref
 
-    def merged(self, problems: Mapping[SecretRef, Problem]) -> list[Problem]:
-        """Return the problems of references; one names all variables that are not set."""
-        unset = [ref for ref in problems if self.state_without(ref) == "not-set"]
-        others = [problem for ref, problem in problems.items() if ref not in unset]
-        if not unset:
-            return others
-        subjects = [ref.subject for ref in unset]
-        return [unset_problem(subjects, self._context.environ, unset[0].location), *others]
-
     def look_up(self, refs: Iterable[SecretRef]) -> tuple[Secrets, dict[SecretRef, Problem]]:
-        """Return the secrets or credentials that are found, and the problems of the others."""
+        """Return the secrets or credentials that are found, and the problems of the others.
+
+        All variables that are not set have the same problem, which names them.
+        """
         secrets_by_ref: dict[SecretRef, Secret] = {}
         problems: dict[SecretRef, Problem] = {}
+        unset = []
         for ref in dict.fromkeys(refs):
+            if self.state_without(ref) == "not-set":
+                unset.append(ref)
+                continue
             found = self._look_up_once(ref)
             if isinstance(found, Problem):
                 problems[ref] = found
             else:
                 secrets_by_ref[ref] = found
+        if unset:
+            subjects = [ref.subject for ref in unset]
+            problem = unset_problem(subjects, self._context.environ, unset[0].location)
+            problems |= dict.fromkeys(unset, problem)
         return secrets_by_ref, problems
 
     def _look_up_once(self, ref: SecretRef) -> Secret | Problem:
@@ -113,9 +115,7 @@ class SecretSources:
         """Read a secret from its source. Raises _Unusable."""
         match ref.kind:
             case "env":
-                value = self._context.environ.get(ref.name, "")
-                if not value:
-                    raise _Unusable("is not set", set_fix(self._context.environ))
+                value = self._context.environ[ref.name]
             case "file":
                 value = _from_file(ref)
             case "command":
@@ -144,7 +144,7 @@ class SecretSources:
             reason = os_reason(error)
         if reason:
             raise _Unusable(f"cannot be read: {ref.value[0]}: {reason}", _COMMAND_FIX)
-        return _text_of(data, _COMMAND_FIX)
+        return _text_of(data)
 
 
 class _Unusable(Exception):
@@ -157,7 +157,7 @@ def _from_file(ref: SecretRef) -> str:
     if is_device(path):  # checked before in `declarations`, but a link may have changed since
         raise _Unusable(*ON_DEVICE)
     try:
-        return _text_of(read_file(path, _MOST_BYTES), "write the secret into that file")
+        return _text_of(read_file(path, _MOST_BYTES))
     except (OSError, ValueError) as error:  # ValueError: a null character, or half of a surrogate
         fix = (
             "check the path (a relative one starts at the folder of the hooks file) and its"
@@ -166,14 +166,15 @@ def _from_file(ref: SecretRef) -> str:
         raise _Unusable(f"cannot be read: {os_reason(error)}", fix) from None
 
 
-def _text_of(data: bytes, empty_fix: str) -> str:
+def _text_of(data: bytes) -> str:
     """Decode the content of a file or the output of a program, without one final line break."""
+    fix = "see that it gives the secret and nothing else"
     if len(data) > _MOST_BYTES:
-        raise _Unusable("is larger than 64 KiB", "see that it is the secret and nothing else")
+        raise _Unusable("is larger than 64 KiB", fix)
     text = data.decode("utf-8", "surrogateescape")  # as Python decodes the environment on POSIX
     value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not value:
-        raise _Unusable("is empty", empty_fix)
+        raise _Unusable("is empty", fix)
     return value
 
 

@@ -14,6 +14,7 @@ from hooksync.core.errors import InvalidDocument, Problem, StateError
 from hooksync.core.record import convert, to_builtins
 from hooksync.core.schema import is_certain_to_fit, quoted
 from hooksync.core.signing import PlanKey, parse_document, signature_problem
+from hooksync.state.contract import Store
 from hooksync.state.model import State
 
 STATE_FORMAT = "hooksync.state/1"
@@ -60,14 +61,12 @@ def state_text(state: State, key: PlanKey | None = None) -> str:
     return json.dumps(fields, sort_keys=True, indent=1) + "\n"
 
 
-def reason_against(
-    state: State, where: str, key: PlanKey | None, *, writes: bool = False
-) -> Problem | None:
+def reason_against(state: State, store: Store, *, writes: bool = False) -> Problem | None:
     """Return why no run may use a state, by its signature. `writes`: or why none may replace it."""
-    if not key and not writes:
+    if not store.key and not writes:
         return None
-    computed = signature_of(state, key) if key else None
-    return signature_problem(f"the state {where}", state.signature, computed, _SIGN_FIX)
+    computed = signature_of(state, store.key) if store.key else None
+    return signature_problem(f"the state {store.where}", state.signature, computed, _SIGN_FIX)
 
 
 def _check_records(state: State) -> None:

@@ -23,6 +23,7 @@ from hooksync.state.contract import (
     Busy,
     Changed,
     Holder,
+    Store,
     too_large,
 )
 from hooksync.state.fingerprints import SALT_BYTES
@@ -135,20 +136,15 @@ def run_lock(
         yield
 
 
-def load_state(store: StateStore, *, writes: bool = False) -> State | None:
-    """Read the state; None if there is none. Raises StateError if no run may use it.
+def accepted_state(text: str | None, store: Store, *, writes: bool) -> State | None:
+    """Read the text of a state; None if there is none. Raises StateError if no run may use it.
 
     `writes`: also if no run may replace it.
     """
-    return _accepted(store.read(), store, writes=writes)
-
-
-def _accepted(text: str | None, store: StateStore, *, writes: bool) -> State | None:
-    """Read a state. Raises StateError if its signature or its place is wrong."""
     if text is None:
         return None
     state = read_state(text, store.where)
-    problem = reason_against(state, store.where, store.key, writes=writes)
+    problem = reason_against(state, store, writes=writes)
     if problem:
         raise StateError(problem)
     return state
@@ -168,7 +164,7 @@ def update(
     """
     for _ in range(_MOST_WRITES):
         text = store.read()
-        before = _accepted(text, store, writes=True) or State(os.urandom(SALT_BYTES).hex())
+        before = accepted_state(text, store, writes=True) or State(os.urandom(SALT_BYTES).hex())
         after = change(before)
         if after == before:
             return before
@@ -181,7 +177,7 @@ def update(
     raise Changed(store.where)
 
 
-def written_text(state: State, store: StateStore) -> str:
+def written_text(state: State, store: Store) -> str:
     """Return a state as the text to write, signed if there is a key.
 
     Raises FileError if it contains a known secret, StateError if it is larger than hooksync reads.

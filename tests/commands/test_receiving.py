@@ -143,7 +143,7 @@ def test_verify_skips_and_reports_a_declared_secret_that_is_not_set(tmp_path: Pa
     done = verify(tmp_path, "-f", "declared.yaml")
     assert done.code == 0
     assert done.out == "signed with env:HOOK_SECRET\n"
-    assert "secret env:OTHER_SECRET is not set" in done.err
+    assert "not set: secret env:OTHER_SECRET\n" in done.err
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def write(store: LocalStore, one: State, key: PlanKey | None = KEY) -> None:
 
 
 def said(text: str) -> list[str]:
-    problem = reason_against(read_state(text, WHERE), WHERE, KEY)
+    problem = reason_against(read_state(text, WHERE), LocalStore(WHERE, KEY))
     return [problem.what] if problem else []
 
 
