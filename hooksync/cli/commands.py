@@ -29,8 +29,9 @@ class Command(NamedTuple):
 
 _SANDBOX = """\
 faults: KIND@CALL[:TIMES[:SKIP]], TIMES times (default: 1; *: always) after SKIP
-calls. CALL is login, details (of the user), version (of Preservica), updated
-(the list for catch-up), list, subscribe, unsubscribe or any. KIND:
+calls. CALL is login, complete-2fa, details (of the user), version (of
+Preservica), updated (the list for catch-up), list, subscribe, unsubscribe or
+any. KIND:
   status-N, retry-after-S  do nothing, respond with N, or with 429
   slow-S                   do it, respond S seconds later
   cut, commit-cut          do nothing, or do it; then cut the connection
@@ -124,8 +125,8 @@ duplicate of a declared subscription. `protect` and a policy apply.""",
             "example: hooksync show plan.json --format markdown",
             "commands.show:show",
             """\
-Show a saved plan, as `hooksync plan` showed it when it was made, and whether
-`hooksync apply` would still accept it by its age. Needs no network, no hooks
+Show a saved plan, as `hooksync plan` showed it, when it was made, and whether
+it is too old for `hooksync apply`. Needs no network, no hooks
 file and no environment. If HOOKSYNC_PLAN_KEY is set, refuses a plan that is not
 signed with that key, or was altered (exit 3). Otherwise, exits with the code of
 the plan.""",

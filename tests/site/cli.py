@@ -1,8 +1,10 @@
-"""The page on the command line: the help text of each command, as the parser prints it."""
+"""The page on the command line: each command with its flags, and once the flags that many share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -51,16 +53,50 @@ def _below(command: Command, chain: Chain) -> Iterator[tuple[Chain, Command]]:
         yield from _below(action, (*chain, name))
 
 
-def section(chain: tuple[str, ...]) -> str:
-    """Return the section of a command: its help text, and links to further pages."""
+def shared_flags() -> dict[str, str]:
+    """Return the entries in help texts of flags that at least five commands have, by flag."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for chain in commands():
+        counts.update(entries(help_of(*chain)).items())
+    return {flag: entry for (flag, entry), count in counts.items() if count >= 5}
+
+
+def entries(text: str) -> dict[str, str]:
+    """Return the entry of each flag in a help text, as an item of a list."""
+    found = {}
+    for entry in re.findall(r"^  ((?:-\w, )?--[\w-]+.*(?:\n {6}.*)*)", text, re.MULTILINE):
+        form, explanation = re.split(r" {2,}|\n +", entry, maxsplit=1)
+        words = " ".join(explanation.split())
+        found[re.findall(r"--[\w-]+", form)[0]] = f"- `{form}`: {words}"
+    return found
+
+
+def section(chain: Chain, shared: Mapping[str, str]) -> str:
+    """Return the section of a command: its help text without shared flags, and links."""
+    paragraphs = []
+    left_out = []
+    for paragraph in help_of(*chain).rstrip().split("\n\n"):
+        title, *rows = re.split(r"\n(?=  (?:-\w, )?--)", paragraph)
+        kept = []
+        for row in rows:
+            [(flag, entry)] = entries(row).items()
+            if shared.get(flag) == entry:
+                left_out.append(f"`{flag}`")
+            else:
+                kept.append(row)
+        if kept or not rows:
+            paragraphs.append("\n".join([title, *kept]))
     marks = "###" if len(chain) > 1 else "##"
+    text = f"{marks} {' '.join(('hooksync', *chain))}\n\n```output\n"
+    text += "\n\n".join(paragraphs) + "\n```\n"
+    if left_out:
+        text += f"\nAnd [flags that commands share](#shared-flags): {', '.join(left_out)}.\n"
     more = MORE.get(" ".join(chain))
-    text = (
-        f"{marks} {' '.join(('hooksync', *chain))}\n\n```output\n{help_of(*chain).rstrip()}\n```\n"
-    )
     return f"{text}\nMore: {more}\n" if more else text
 
 
 def pages() -> dict[Path, str]:
-    text = "\n".join(section(chain) for chain in commands())
-    return page_with("cli.md", help=text)
+    shared = shared_flags()
+    flags = "\n".join(shared[flag] for flag in sorted(shared))
+    text = "\n".join(section(chain, shared) for chain in commands())
+    return page_with("cli.md", help=text, shared=f"{flags}\n")
