@@ -40,6 +40,7 @@ _RULES = {  # by keyword of a schema; {}: its argument
     "maxLength": "must not have more than {:,} characters",
     "maxItems": "must not have more than {:,} items",
 }
+_LONGEST_EXAMPLE = 160  # characters
 _TYPE_NAMES = {
     "object": "a mapping",
     "array": "a list",
@@ -113,7 +114,8 @@ def _problem(kind: SchemaKind, violation: Violation, path: Path, where: Location
     fix = f"`hooksync schema --kind {kind}` describes it"
     if "examples" in schema and name in path:
         example = write_yaml({name: schema["examples"][0]}, is_flow=True)
-        fix = f"write {example[1:-2]}"
+        if len(example) <= _LONGEST_EXAMPLE:
+            fix = f"write {example[1:-2]}"
     return Problem(what, fix, where)
 
 

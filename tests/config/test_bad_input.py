@@ -105,7 +105,6 @@ MISTAKES = [
         "5:37",
         "subscriptions must be a mapping / write subscriptions: {catalogue: {url: ",
     ),
-    ("  prod:\n", "  - prod:\n", "5:3", "tenancies must be a mapping"),
     ("server: eu.preservica.com", "server:", "6:12", "server is empty"),
     ("server: eu.preservica.com", "server: {env: SERVER}", "6:13", "server must be text"),
     (
@@ -135,6 +134,14 @@ MISTAKES = [
     ),
     ("tenant: BRAMA", "tenant: off", "7:13", "YAML reads this as true or false"),
     ("tenant: BRAMA", "tenant: ~", "7:13", "tenant is empty"),
+    (
+        "tenant: BRAMA",
+        "tenant: 2026-12-03",
+        "7:13",
+        "YAML reads this as a number or a date / put quotes around it",
+    ),
+    ("tenant: BRAMA", "tenant: 0123", "7:13", "a number or a date / put quotes around it"),
+    ("  prod:\n", "  - prod:\n", "5:3", "tenancies must be a mapping / `hooksync schema"),
     ("tenant: BRAMA", 'tenant: "A\\nB"', "7:13", "has a line break"),
     ("tenant: BRAMA", "allow_http: 'true'", "7:17", "allow_http must be true or false"),
     ("tenant: BRAMA", "replacement: never", "7:18", "must be one of create-first, remove-first"),
