@@ -74,11 +74,8 @@ _OWNS = """
     # prefixes
     owns: made
 """
-_NOTHING = """
-    subscriptions: {}  # remove the {} before you declare a subscription
-"""
 _OTHERS = """\
-      # Live, and not under the prefixes that you gave. To declare one, remove "# " from its lines.
+      # Live, and not under your prefixes. To declare one, remove "# " from its lines, and {} above.
 """
 
 Section = dict[str, object]  # as in the file
@@ -108,7 +105,7 @@ class InitOptions(LogInOptions):
     # no flags of `init`
     files: tuple[str, ...] = ()
     allows_commands: bool = False
-    parallelism: int = 1
+    parallelism: int = 8
 
     @property
     def logs_in(self) -> bool:
@@ -177,18 +174,14 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     Raises HooksyncError if it cannot be read.
     """
     from hooksync.api import run as library  # 100 ms, for requests
-    from hooksync.api.inputs import Inputs, hold_to_policy
+    from hooksync.api.inputs import prepare
     from hooksync.config.declarations import TenancyDeclaration
-    from hooksync.config.resolve import resolve
     from hooksync.reconcile.plan import Selection
 
     name = options.name or slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy").lower()
     entries = [TenancyDeclaration(name, (), _HERE)]
-    hold_to_policy(options, entries, context)
-    tenancies, _ = resolve(entries, context.environ)
-    settings = RunOptions(uses_state=False, timeout=options.timeout, parallelism=1)
-    inputs = Inputs(tenancies, (), settings, Selection(), context)
-    made = library.plan(inputs)
+    settings = RunOptions(uses_state=False, policy=options.policy, timeout=options.timeout)
+    made = library.plan(prepare(settings, Selection(), context, entries=entries))
     [plan] = made.tenancies
     if made.is_interrupted:
         raise Interrupted(Problem("interrupted, nothing was written", "run it again"))
@@ -263,9 +256,10 @@ class Draft:
             return f"${{{self._need(needs, value.replace('$$', '$'), name, 'url', key)}}}"
 
         secret = self._need(needs, "", name, "secret")
+        triggers = sorted(item.trigger.short for item in live)
         entry: Section = {
             "url": masked_url(escape(url.full), variable),
-            "triggers": sorted(item.trigger.short for item in live),
+            "triggers": triggers,
             "secret": {"env": secret},
             "adopt": [item.id for item in live],
         }
@@ -299,13 +293,12 @@ class Draft:
         extra = self.triggers.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
         if extra:
             document["extra_triggers"] = sorted(extra)
-        settings: Section = {"server": escape(server)}
+        settings: Section = {"server": server}
         if tenant:
             settings["tenant"] = escape(tenant)
         settings |= {"owns": "made", "subscriptions": self.entries}
         document["tenancies"] = {self.tenancy: settings}
         text = write_yaml(document).replace("\n    owns: made\n", _OWNS, 1)
-        text = text.replace("\n    subscriptions: {}\n", _NOTHING)
         if self.others:
             lines = write_yaml(self.others).splitlines()
             text += _OTHERS + "".join(f"      # {line}\n" for line in lines)

@@ -27,7 +27,6 @@ from hooksync.core.record import replace
 from hooksync.state.format import read_state, reason_against
 from hooksync.state.model import NO_STATE, State, StateEntry, SubscriptionRecord, TenancyRecords
 from hooksync.state.store import (
-    OpenStore,
     StateStore,
     open_store,
     run_lock,
@@ -92,15 +91,13 @@ class ForgetOptions(StateOptions):
     lock_timeout: float | None = LOCK_TIMEOUT
 
 
-def _open(
-    options: StateOptions, context: Context, find_store: OpenStore = open_store
-) -> StateStore:
+def _open(options: StateOptions, context: Context) -> StateStore:
     """Find the state. Raises UsageError if it has no place."""
     place = state_place(options.files[0], options.state)
     if place is None:
         what = "a hooks file on standard input has no state beside it"
         raise UsageError(Problem(what, "name the state with --state or HOOKSYNC_STATE"))
-    return find_store(place, options.files[0], context)
+    return open_store(place, options.files[0], context)
 
 
 def show(options: StateOptions, context: Context) -> ExitCode:
@@ -108,11 +105,12 @@ def show(options: StateOptions, context: Context) -> ExitCode:
     store = _open(options, context)
     state = _inspected(_read(store), store, context)
     holder = store.holder()
+    held = f"{holder.id}: {holder}" if holder else "not held"
     lines = [
         f"state     {store.where}",
         f"serial    {state.serial}",
         f"signed    {'yes' if state.signature else 'no'}",
-        f"run lock  {f'{holder.id}: {holder}' if holder else 'not held'}",
+        f"run lock  {held}",
         "",
     ]
     for records in state.tenancies:
@@ -176,19 +174,16 @@ def _check_push(given: State, before: State, store: StateStore) -> None:
         raise Refused(Problem(what, fix))
 
 
-def unlock(
-    options: UnlockOptions, context: Context, find_store: OpenStore = open_store
-) -> ExitCode:
+def unlock(options: UnlockOptions, context: Context) -> ExitCode:
     """Take the run lock away from its holder, which can no longer write the state."""
-    store = _open(options, context, find_store)
+    store = _open(options, context)
     store.read()
     holder = store.holder()
     if holder and holder.id == options.id:
         question = f"Take the run lock of {store.where} away from {holder}?"
         confirm(question, context, is_confirmed=options.is_confirmed)
     store.unlock(options.id)
-    held = holder or "an unknown run"
-    context.terminal.result(f"the run lock of {store.where} was taken away from {held}\n")
+    context.terminal.result(f"the run lock of {store.where} was taken away\n")
     return ExitCode.DONE
 
 

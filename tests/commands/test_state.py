@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -351,7 +352,7 @@ class Asked(MemoryTerminal):
         return self.answer
 
 
-def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False) -> MemoryBackend:
+def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False) -> None:
     """Unlock a remote state whose run lock is held, and return its backend."""
     backend, clock = MemoryBackend(), JumpingClock(NOW)
 
@@ -361,17 +362,16 @@ def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False)
         return RemoteStore(backend, context)
 
     options = UnlockOptions(files=("-",), state="memory", id=identifier, is_confirmed=yes)
-    with find("memory").hold(HOLDER):
-        assert unlock(options, context, find) == 0
+    with find("memory").hold(HOLDER), mock.patch("hooksync.commands.state.open_store", find):
+        assert unlock(options, context) == 0
         assert backend.content.lock is None
-    return backend
 
 
 @pytest.mark.parametrize("yes", [True, False])
 def test_unlock_takes_a_remote_run_lock_from_the_named_run(yes: bool) -> None:
     terminal = MemoryTerminal() if yes else Asked()
     take_away("0123456789abcdef", terminal, Event(), yes=yes)
-    assert terminal.out == [f"the run lock of memory was taken away from {WHO}\n"]
+    assert terminal.out == ["the run lock of memory was taken away\n"]
     asked = f"Take the run lock of memory away from {WHO}? Type yes to go on: "
     assert yes or terminal.err[0] == asked
 
