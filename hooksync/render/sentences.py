@@ -69,9 +69,8 @@ def summaries(plan: Plan) -> list[str]:
         facts.append(f"Plan: {counted(plan.counts(), CHANGES, _USUAL_CHANGES)}")
     if plan.undeclared:
         facts.append(f"No longer declared: {shortened([item.name for item in plan.undeclared])}")
-    if plan.left_drift:
-        left = pluralised(len(plan.left_drift), "subscription")
-        facts.append(f"Not as declared: {left} left alone")
+    if left := plan.left_drift:
+        facts.append(f"Not as declared: {pluralised(len(left), 'subscription')} left alone")
     if unknown := _unknown(plan):
         facts.append(f"{'Not' if facts else 'No changes to make; not'} compared: {unknown}")
     if not facts:
@@ -201,11 +200,13 @@ def _verified(plan: Plan) -> Iterator[str]:
     verified = []
     for tenancy in plan.tenancies:
         differing += [step.subject for step in tenancy.differences]
-        is_open = tenancy.differences or tenancy.left_drift or tenancy.open_attempts
         if tenancy.not_verified:
             yield f"Not verified: {tenancy.name}: {tenancy.not_verified}."
-        elif tenancy.may_have_changed and tenancy.is_as_declared and not (is_open or tenancy.held):
-            verified.append(tenancy.name)
+        elif tenancy.may_have_changed and tenancy.is_as_declared:
+            # other sentences name what is wrong
+            is_wrong = tenancy.differences or tenancy.left_drift or tenancy.open_attempts
+            if not (is_wrong or tenancy.held):
+                verified.append(tenancy.name)
     if differing:
         number = pluralised(len(differing), "subscription")
         yield f"Not as declared: {number}: {shortened(differing)}."
