@@ -268,7 +268,7 @@ class _Counted:
     @property
     def left_drift(self) -> list[Step]:
         """The duplicate and paused subscriptions that hooksync leaves."""
-        return [step for step in self.steps if step.is_drift and not step.is_change]
+        return [step for step in self.steps if step.action == "leave" and step.declared]
 
     @property
     def in_progress(self) -> int:
@@ -287,7 +287,7 @@ class _Counted:
 
     def counts(self) -> Counter[str]:
         """Count the steps of each action. A change that is held is none."""
-        return Counter(step.action for step in self.steps if not (step.is_held and step.is_change))
+        return Counter(step.action for step in self.steps if not (step.is_change and step.is_held))
 
     def results(self) -> Counter[str]:
         """Count the outcomes; empty in a plan."""

@@ -372,6 +372,13 @@ def test_a_new_subscription_makes_its_tenancy_heard() -> None:
     )
 
 
+def test_an_adoption_of_a_different_flag_says_that_the_next_apply_resubscribes() -> None:
+    there = [live(include_identifiers=False)]
+    made = planned(tenancy(declared()), there, options=Selection(adopt=("*",)))
+    follows = "        the next apply resubscribes it: include_identifiers false -> true\n"
+    assert f"      then\n{follows}" in plain(plan_lines(run_of(made)))
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
