@@ -199,7 +199,7 @@ def gather(
         variables = _variables_in(path)
         for name, value in variables.items():
             if own.get(name, value) != value:
-                values.overridden.setdefault(name, path)
+                values.overridden = {name: path, **values.overridden}
         _add_variables(values, path, variables, warnings)
     overriding = " ".join(name for name in PYPRESERVICA.values() if name in values)
     if credentials == "" and os.path.lexists(CREDENTIALS_FILE):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from math import ceil, inf
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
 from hooksync.core.record import Record, Shown
@@ -59,15 +60,13 @@ Variables: TypeAlias = Mapping[str, str]  # of an environment, by name
 class Environ(ChainMap[str, str]):
     """The environment of the process; files add variables that it does not set."""
 
-    def __init__(self, *maps: MutableMapping[str, str]) -> None:
-        super().__init__(*maps)
-        # the path of pyPreservica's file in the working folder, if it adds variables
-        self.found_credentials = ""
-        # the path of pyPreservica's file, if the run reads one, and the variables that it adds
-        self.credentials = ""
-        self.credential_names: tuple[str, ...] = ()
-        # by variable: the file whose value differs from the environment, which overrides it
-        self.overridden: dict[str, str] = {}
+    # the path of pyPreservica's file in the working folder, if it adds variables
+    found_credentials = ""
+    # the path of pyPreservica's file, if the run reads one, and the variables that it adds
+    credentials = ""
+    credential_names: tuple[str, ...] = ()
+    # by variable: the file whose value differs from the environment, which overrides it
+    overridden: Variables = MappingProxyType({})
 
 
 def process_environ(environ: Variables) -> Variables:

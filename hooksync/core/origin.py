@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import getpass
 import platform
+import re
 
 from hooksync.core.model import Variables
 from hooksync.core.record import Record
-from hooksync.core.urls import DEFAULT_PORTS, split_url
 
 # of GitHub, GitLab and Jenkins: the variable of the user, and the URL of the run with its variables
 _VARIABLES = (
@@ -19,6 +19,9 @@ _VARIABLES = (
     ("GITLAB_USER_LOGIN", "{}", ("CI_JOB_URL",)),
     ("BUILD_USER_ID", "{}", ("BUILD_URL",)),
 )
+
+
+_WEB = "https?://[^/]"
 
 
 class RunOrigin(Record):
@@ -35,13 +38,11 @@ def find_origin(environ: Variables) -> RunOrigin:
     for user, url, names in _VARIABLES:
         values = [environ.get(name) for name in names]
         if all(values):
+            # query, fragment and user information may contain a secret
+            page = re.split("[?#]", url.format(*values))[0]
+            shown = re.sub("//[^/]*@", "//", page)
             named = _fit(environ.get(user, "")) or _user()
-            # user information, query and fragment may contain a secret
-            scheme, netloc, tail = split_url(url.format(*values))
-            host = netloc.rpartition("@")[2]
-            path = tail.partition("?")[0].partition("#")[0]
-            shown = f"{scheme}://{host}{path}" if host and scheme in DEFAULT_PORTS else ""
-            return RunOrigin(machine, named, _fit(shown))
+            return RunOrigin(machine, named, _fit(shown) if re.match(_WEB, shown) else None)
     return RunOrigin(machine, _user())
 
 
