@@ -39,7 +39,7 @@ class FakeService:
     on_list: deque[object] = field(default_factory=deque)
     calls: list[str] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
-    tenant: str | None = None  # that the log-in reports
+    tenant: str | None = "BRAMA"  # the declared one, or the one that the log-in reports
 
     @classmethod
     def holding(cls, live: Iterable[LiveSubscription], **settings: object) -> FakeService:

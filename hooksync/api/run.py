@@ -220,7 +220,7 @@ def open_run(
             clients[tenancy.name] = Preservica(tenancy, caller, secrets.find_all)
         yield Run(
             context,
-            inputs.tenancies,
+            {tenancy.name: tenancy for tenancy in inputs.tenancies},
             clients,
             secrets,
             held.enter_context(make_pool(options.parallelism, context.stop)),
@@ -230,6 +230,7 @@ def open_run(
             _list_wait(context, is_apply=is_apply),
             failures,
             inputs.others,
+            has_policy=bool(options.policy),
         )
 
 
@@ -325,7 +326,7 @@ def _make_planner(
 
 def make_plan(inputs: Inputs, run: Run, *, probes: bool = False) -> Plan:
     """Read the tenancies and plan them. `probes`: challenge the receivers of new subscriptions."""
-    tenancies = run.plan(has_policy=bool(inputs.options.policy))
+    tenancies = run.plan()
     made = _plan_of(inputs, run, tenancies)
     return challenge(inputs, run, made) if probes else made
 
@@ -336,7 +337,7 @@ def make_plan_for_apply(inputs: Inputs, run: Run, *, asks: bool = False) -> Plan
     `asks`: a person will answer a prompt, and may override the limits of the file.
     """
     tenancies = []
-    for tenancy in run.plan(has_policy=bool(inputs.options.policy)):
+    for tenancy in run.plan():
         try:
             run.secrets.find_all(step.declared_side.secret for step in tenancy.steps if step.secret)
         except SecretError as error:

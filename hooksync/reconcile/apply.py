@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from hooksync.core.clock import Backoff
 from hooksync.core.context import Advance
 from hooksync.core.errors import HooksyncError, Problem, ServiceError, shortened
 from hooksync.core.model import LiveSubscriptions
@@ -25,6 +24,7 @@ from hooksync.reconcile.journal import Journal, Ledger
 from hooksync.reconcile.plan import NEXT_RUN, Step, TenancyPlan, TenancyPlans, not_begun
 from hooksync.reconcile.run import FetchedTenancy, Run
 from hooksync.reconcile.step_runner import StepRunner
+from hooksync.state.model import Attempt, StateEntry
 
 Runners = list[StepRunner]
 
@@ -93,15 +93,13 @@ class Execution:
 
     def __init__(self, run: Run, ledger: Ledger, advance: Advance, *, is_reviewed: bool) -> None:
         """`advance`: called after each POST or DELETE."""
-        plan = ledger.plan
-        self.plan = plan
-        [tenancy] = [item for item in run.tenancies if item.name == plan.name]
-        self.tenancy = run.located(tenancy)
+        self.plan = ledger.plan
         self.run = run
         self.ledger = ledger
         self.advance = advance
         self.is_reviewed = is_reviewed
-        self.runners = [StepRunner(step, run.clients[plan.name], ledger) for step in plan.steps]
+        self.service = run.clients[self.plan.name]
+        self.runners = [StepRunner(step, self.service) for step in self.plan.steps]
         self.due = [runner for runner in self.runners if runner.step.is_due]
         self.given_up: Runners = []  # a whole wait has shown nothing of them
 
@@ -111,29 +109,53 @@ class Execution:
         self._remove()
         try:
             live = self._poll_list()
+            self.ledger.end(live)
             third = self._plan_again(live)
         except HooksyncError as error:
             self.finish(None, error.summary)
             return
-        self.finish(live)
-        differences = tuple(_still_different(self.plan, third))
-        self.ledger.plan = replace(self.ledger.plan, differences=differences)
+        self.ledger.compared = third.steps
+        self.finish(third)
 
-    def finish(self, live: LiveSubscriptions | None, why: str = "") -> None:
-        """Fill in the outcomes. `live`: the last list; None: `why` no list could verify them."""
-        listed = None if live is None else {subscription.id for subscription in live}
-        steps = tuple(runner.finish(listed) for runner in self.runners)
-        count = self.plan.live_count if live is None else len(live)
-        self.ledger.plan = replace(self.plan, steps=steps, live_count=count, not_verified=why)
-        self.ledger.listed = live
+    def finish(self, third: TenancyPlan | None, why: str = "") -> None:
+        """Fill in the outcomes. `third`: the last plan; None: `why` no list could verify them."""
+        listed = self.ledger.listed if third else None
+        differences: list[Step] = []
+        count = self.plan.live_count
+        fixes = {}  # by the addresses that the next apply will hold
+        if third:
+            count = third.live_count
+            differences += _still_different(self.plan, third)
+            for step in third.steps:
+                for problem in step.refusals:
+                    fixes[step.address] = problem.fix
+        steps = []
+        for runner in self.runners:
+            step = runner.step
+            if step.is_due:
+                fix = fixes.get(step.address, NEXT_RUN)
+                step = replace(step, outcome=runner.outcome(self._record(runner), listed, fix))
+            steps.append(step)
+        self.ledger.plan = replace(
+            not_begun(replace(self.plan, steps=tuple(steps))),
+            live_count=count,
+            not_verified=why,
+            differences=tuple(differences),
+        )
+
+    def _record(self, runner: StepRunner) -> StateEntry | Attempt | None:
+        """Return the record of what a step has made, or may have made; None: nothing."""
+        own = self.ledger.own
+        return own.get(f"{runner.step.address}") if runner.step.creates else None
 
     def _plan_again(self, live: LiveSubscriptions) -> TenancyPlan:
         """Plan the tenancy again, by a list that has settled the records."""
-        planner = replace(self.run.planner, state=self.ledger.state)
-        [comparison] = planner.compare([FetchedTenancy(self.tenancy, live)])
         going = {runner.step.id for runner in self.due if runner.step.removes}
-        history = replace(comparison.history, run=self.ledger.run, going=going)
-        return replace(comparison, history=history).plan()
+        planner = replace(
+            self.run.planner, state=self.ledger.state, run=self.ledger.run, going=going
+        )
+        [plan] = planner.plan([FetchedTenancy(self.run.located(self.plan.name), live)])
+        return plan
 
     def _create(self) -> None:
         """Make new subscriptions, in parallel.
@@ -144,7 +166,7 @@ class Execution:
         def create(runner: StepRunner) -> None:
             """Create the subscription of a step. With remove-first, remove the old one first."""
             if self.plan.replacement == "remove-first" and runner.step.removes:
-                self._remove_one(runner)
+                runner.remove()
                 if runner.removal != "done":
                     return
                 self.advance()
@@ -152,22 +174,24 @@ class Execution:
 
         makers = [runner for runner in self.due if runner.step.creates]
         self._side_by_side(create, makers)
-        for runner in makers:
-            runner.record_response()
+        self.ledger.record_responses(makers)
 
     def _remove(self) -> None:
         """Remove replaced, duplicate and undeclared subscriptions, where the second plan agrees."""
         removing = [runner for runner in self.due if runner.may_remove]
-        if self.run.context.stop.is_set() or not (removing or any(map(_has_no_id, self.due))):
+        if self.run.context.stop.is_set() or not removing:
             return
         try:
             second = self._plan_again(self._poll_list())
         except HooksyncError as error:
-            for runner in (*self._awaited(), *removing):
+            for runner in removing:
                 runner.explain(f"the list could not be read: {error.summary}")
             return
         absent = dict.fromkeys(step.address for step in second.steps if _is_missing(step))
-        may_go = {step.id for step in second.steps if self._is_removal(step)}
+        may_go = set()
+        for step in second.steps:
+            if step.action == "unsubscribe" and (self.is_reviewed or not step.needs_review):
+                may_go.add(step.id)
         free = []
         for runner in removing:
             address = runner.step.address
@@ -179,24 +203,19 @@ class Execution:
                 names = shortened([f"{name}" for name in dict.fromkeys(awaited)])
                 why = f"it stays until these certainly exist: {names}" if names else _CHANGED
                 runner.explain(why)
-        self._side_by_side(self._remove_one, free)
-
-    def _is_removal(self, step: Step) -> bool:
-        """Whether the second plan removes a subscription, and no review is missing."""
-        return step.action == "unsubscribe" and (self.is_reviewed or not step.needs_review)
-
-    def _remove_one(self, runner: StepRunner) -> None:
-        """Remove the live subscription of a step. It keeps its mark unless it certainly stays."""
-        self.ledger.marks.add(runner.step.id)
-        runner.remove()
-        if runner.removal == "refused":
-            self.ledger.marks.discard(runner.step.id)
+        self._side_by_side(StepRunner.remove, free)
 
     def _awaited(self) -> Runners:
         """Return the steps whose responses the list does not match yet."""
+        shown = self.ledger.shown
         awaited = []
         for runner in self.due:
-            is_late = runner.unlisted is not None or runner.is_still_listed
+            record = self._record(runner)
+            is_late = isinstance(record, Attempt) and record.id not in shown
+            if runner.creation == "conflict":
+                is_late = False
+            if runner.removal == "done" and runner.step.id in shown:
+                is_late = True
             if is_late and runner not in self.given_up:
                 awaited.append(runner)
         return awaited
@@ -204,21 +223,17 @@ class Execution:
     def _poll_list(self) -> LiveSubscriptions:
         """Read the list and settle the records, until no step is awaited or the wait is over.
 
-        Returns the last list. Raises ServiceError if even the first list cannot be read.
+        Returns the last list. Raises ServiceError if it cannot be read.
         """
         live = self._list()
-        if waiting := self._awaited():
-            is_unclear = any(map(_has_no_id, waiting))
-            why = "a response was unclear" if is_unclear else _LAGS
-            self.run.tell_wait([runner.step.address or runner.step.id for runner in waiting], why)
-        backoff = Backoff(self.run.list_wait, self.run.context.clock, self.run.context.stop)
+        waiting = self._awaited()
+        is_unclear = any("unclear" in (runner.creation, runner.removal) for runner in waiting)
+        why = "a response was unclear" if is_unclear else _LAGS
+        names = [runner.step.address or runner.step.id for runner in waiting]
+        backoff = self.run.backoff(names, why)
         while self._awaited() and backoff.wait():
-            try:
-                live = self._list()
-            except HooksyncError:
-                break  # the list before this one counts
-        else:
-            self.given_up = self._awaited()
+            live = self._list()
+        self.given_up = self._awaited()
         return live
 
     def _list(self) -> LiveSubscriptions:
@@ -226,7 +241,9 @@ class Execution:
 
         Raises ServiceError, also after an interrupt.
         """
-        [live] = self.run.pool.run([self.run.clients[self.plan.name].list_subscriptions])
+        # a list may still show what was removed
+        self.ledger.mark(runner.step.id for runner in self.due if runner.is_removed)
+        [live] = self.run.pool.run([self.service.list_subscriptions])
         if live is None:
             raise ServiceError(Problem("interrupted", NEXT_RUN))
         self.ledger.learn(live)
@@ -248,11 +265,6 @@ class Execution:
         self.run.pool.run([partial(execute, runner) for runner in runners])
 
 
-def _has_no_id(runner: StepRunner) -> bool:
-    """Whether neither a response nor a list gave the id of what a step may have made."""
-    return runner.unlisted is not None and not runner.unlisted.id
-
-
 def _is_missing(step: Step) -> bool:
     """Whether the subscription of a declared address does not certainly exist."""
     return step.creates or step.action == "adopt"
@@ -263,4 +275,4 @@ def _still_different(first: TenancyPlan, third: TenancyPlan) -> Iterator[Step]:
     known = {step.id for step in first.steps if not step.is_change}
     for step in third.steps:
         if step.is_change or (step.differs and step.id not in known):
-            yield step
+            yield replace(step, refusals=(), errors=())

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from hooksync.core.errors import shortened
-from hooksync.core.flags import NO_FLAGS
 from hooksync.core.model import (
-    DeclaredSubscription,
     LiveSubscriptions,
     SecretRef,
     SubscriptionKey,
 )
 from hooksync.core.record import replace
-from hooksync.reconcile.plan import NEXT_RUN, REQUESTED, Step, TenancyPlan, TenancyPlans, not_begun
-from hooksync.reconcile.run import Run, wanted_identities
-from hooksync.state.fingerprints import Salt, identity_digest
+from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, TenancyPlans, not_begun
+from hooksync.reconcile.run import Run
+from hooksync.reconcile.step_runner import StepRunner
+from hooksync.state.fingerprints import identity_digest
 from hooksync.state.history import (
-    MOST_OPEN,
-    AttemptKey,
     Proof,
     declared_by_identity,
     needless_attempts,
@@ -36,13 +33,12 @@ from hooksync.state.history import (
 from hooksync.state.model import (
     NO_STATE,
     Attempt,
+    AttemptKey,
     State,
     StateEntry,
     TenancyRecords,
 )
 from hooksync.state.store import update
-
-AnyRecord = TypeVar("AnyRecord", StateEntry, Attempt)
 
 
 class Ledger:
@@ -61,88 +57,74 @@ class Ledger:
     ) -> None:
         """Make the ledger of a run. `keys`: of the declared secrets, with their salts."""
         self.plan = plan
-        self.listed: LiveSubscriptions | None = None  # None: the last list could not be read
+        self.compared = plan.steps  # of the last plan that was made
+        self.listed: set[str] | None = None  # the ids; None: the last list could not be read
         self.run = run
-        self.shown: set[str] = set()  # the ids in the last list
-        self.marks: set[str] = set()  # the ids for which this run has sent a DELETE
-        # attempts of earlier runs that this run closes if they still have no id
+        # attempts that this run closes if they still have no id
         self.closing: set[AttemptKey] = set()
-        self.flags = NO_FLAGS  # of the run, for printed commands
+        self.shown: set[str] = set()  # the ids in the last list
         self._state = state
         self._keys = keys
         self._proofs: dict[AttemptKey, Proof] = {}
-        self._set(records)
-        # other attempts without an id, whose subscriptions may still appear
-        earlier = [attempt for attempt in records.attempts if attempt.run != run]
-        self._others = [attempt for attempt in earlier if not attempt.id]
+        self._take(records)
 
-    def _set(self, records: TenancyRecords) -> None:
-        """Take new records, and index them by identity and id."""
-        self._records = records
-        # a run makes at most one attempt of an identity
-        self._attempts = {(attempt.run, attempt.identity): attempt for attempt in records.attempts}
-        self._ids = records.ids
-        self._made = {entry.identity: entry for entry in records.entries if entry.run == self.run}
-
-    @property
-    def records(self) -> TenancyRecords:
-        """What the state is to contain about the tenancy."""
-        marks = self.marks.union(self._records.marks)
-        attempts = tuple(self._attempts.values())
-        return replace(self._records, attempts=attempts, marks=tuple(marks))
+    def _take(self, records: TenancyRecords) -> None:
+        """Take new records, and index those of this run by their addresses."""
+        self.records = records
+        own = [record for record in records.subscriptions if record.run == self.run]
+        self.own = {record.address: record for record in own}
 
     @property
     def state(self) -> State:
         """The state as far as this tenancy needs it."""
         return replace(self._state, tenancies=(self.records,))
 
-    def accept(self, declared: DeclaredSubscription, identifier: str | None) -> None:
-        """Record a success response.
+    def record_responses(self, makers: Iterable[StepRunner]) -> None:
+        """Record what the responses to creations say.
 
-        Its id proves nothing if it cannot be that of a new subscription. Without an id, it proves
-        the secret only if all attempts that may have made the subscription have the same.
+        An id proves nothing if it cannot be that of a new subscription. Without an id, a success
+        response proves the secret only if all attempts that may have made the subscription have the
+        same.
         """
-        digest = identity_digest(self._state.url_salt, declared.key)
-        attempt = self._attempts[self.run, digest]
-        proof = self._keys[declared.secret]
-        if identifier and identifier not in self._ids.union(attempt.seen):
-            attempt = attempt.proven(identifier, *proof, self._records.key)
-            self._attempts[self.run, digest] = attempt
-            self._ids.add(identifier)
-        elif all(map(attempt.is_like, self._others)):
-            self._proofs[self.run, digest] = proof
+        ids = self.records.ids
+        attempts = {attempt.key: attempt for attempt in self.records.attempts}
+        others = [item for item in attempts.values() if item.run != self.run and not item.id]
+        own = {item.address: item for item in attempts.values() if item.run == self.run}
+        for runner in makers:
+            declared = runner.step.declared_side
+            attempt = own[declared.address]
+            identifier = runner.response_id
+            if runner.creation in ("not-sent", "refused"):
+                del attempts[attempt.key]
+            elif runner.creation == "conflict":
+                self.closing.add(attempt.key)
+            elif runner.creation == "done":
+                proof = self._keys[declared.secret]
+                if identifier and identifier not in ids and identifier not in attempt.seen:
+                    proven = attempt.proven(identifier, *proof, self.records.key)
+                    attempts[attempt.key] = proven
+                    ids.add(identifier)
+                elif all(map(attempt.is_like, others)):
+                    self._proofs[attempt.key] = proof
+        self._take(replace(self.records, attempts=tuple(attempts.values())))
 
-    def close(self, declared: DeclaredSubscription) -> None:
-        """Close the attempt of this run, which has made nothing."""
-        del self._attempts[self.run, identity_digest(self._state.url_salt, declared.key)]
+    def mark(self, removed: Iterable[str]) -> None:
+        """Mark what the service has removed, or may have: a list may still show it."""
+        self.records = replace(self.records, marks=tuple({*self.records.marks, *removed}))
 
     def learn(self, listed: LiveSubscriptions) -> None:
         """Settle the attempts and the marks by a list."""
         self.shown = {live.id for live in listed}
-        self._set(settled(self.records, listed, self._state.url_salt, self._proofs))
-        self.marks &= self.shown
+        self._take(settled(self.records, listed, self._state.url_salt, self._proofs))
 
-    def record(self, declared: DeclaredSubscription) -> StateEntry | Attempt | None:
-        """Return the entry that this run has made, or its open attempt; None: it is closed."""
-        digest = identity_digest(self._state.url_salt, declared.key)
-        return self._made.get(digest) or self._attempts.get((self.run, digest))
-
-    def next_fix(self, step: Step) -> str:
-        """Return what to do about an unsettled step: after two attempts, no apply tries again."""
-        if not step.creates:
-            return NEXT_RUN
-        digest = identity_digest(self._state.url_salt, step.declared_side.key)
-        keys = [key for key in self._attempts.keys() - self.closing if key[1] == digest]
-        if len(keys) < MOST_OPEN:
-            return NEXT_RUN
-        replacing = self.flags.applying([step.declared_side.address])
-        return f"look at what is live with `{self.flags.command('list')}`; then `{replacing}`"
-
-    def close_needless(self) -> None:
+    def end(self, listed: LiveSubscriptions) -> None:
         """Close what nobody needs any more, unless the last list has shown it."""
-        for key in self.closing & self._attempts.keys():
-            if not self._attempts[key].id:
-                del self._attempts[key]
+        self.listed = {live.id for live in listed}
+        attempts = []
+        for attempt in self.records.attempts:
+            if attempt.id or attempt.key not in self.closing:
+                attempts.append(attempt)
+        self._take(replace(self.records, attempts=tuple(attempts)))
 
 
 class Journal:
@@ -153,9 +135,10 @@ class Journal:
         assert run.store is not None  # noqa: S101, `open_run` refuses an apply without one
         self._store = run.store
         self._planner = run.planner
-        self._tenancies = {tenancy.name: run.located(tenancy) for tenancy in run.tenancies}
+        self._tenancies = run.tenancies
         self._before = run.planner.state or NO_STATE  # as it was when the run began
         self._state = self._before
+        self._salts = [*self._before.salts]  # of all records of this run
         self._keys: dict[SecretRef, Proof] = {}  # of the secrets that this run sends or adopts
         self._run = 0  # the number of this run; 0: it has written no attempts
         self._started_at = int(run.context.clock.now())
@@ -165,99 +148,28 @@ class Journal:
     def begin(self, plans: TenancyPlans) -> None:
         """Write an attempt for each subscription to be made, and a mark for each to be removed.
 
-        Raises StateError if the state cannot be written: nothing may be changed then.
+        The keys of secrets are derived first, because scrypt may lack memory later. Raises
+        StateError if the state cannot be written: nothing may be changed then.
         """
-        made = []
+        refs = []
         for plan in plans:
             for step in plan.steps:
                 if step.is_due and (step.creates or step.action == "adopt"):
-                    made.append(step.declared_side.secret)
-        self._derive_keys(made)
-
-        def change(state: State) -> State:
-            self._run = state.serial + 1  # the serial of this write
-            return state.with_records([self._begun(plan, state) for plan in plans], self._salts())
-
-        names = shortened([plan.name for plan in plans])
-        self._state = update(self._store, change, f"{self._start}: begins in {names}")
-
-    def ledger(self, plan: TenancyPlan) -> Ledger:
-        """Return the records of a tenancy, to be changed by its apply.
-
-        They have the marks of earlier runs, and the entries that this run adopts. They lack what
-        this run forgets.
-        """
-        tenancy = self._tenancies[plan.name]
-        records = settled(self._state.of(plan.key), plan.live, self._state.url_salt)
-        if tenancy.is_handed_over:
-            left = {step.id for step in plan.steps if step.action == "leave"}
-            records = records.mapped(lambda record: record if record.id in left else None)
-        earlier = self._before.of(plan.key)
-        marks = tuple(mark for mark in earlier.marks if mark in records.marks)
-        entries = (*records.entries, *self._adopted(plan))
-        records = replace(records, entries=entries, marks=marks)
-        salts = {salt.id: salt for salt in self._salts()}
-        state = replace(self._state, salts=tuple(salts.values()))
-        ledger = Ledger(plan, records, state, self._run, self._keys)
-        ledger.closing = self._closing(records, plan)
-        ledger.flags = self._planner.flags
-        return ledger
-
-    def _closing(self, records: TenancyRecords, plan: TenancyPlan) -> set[AttemptKey]:
-        """Return the attempts of earlier runs that nobody needs, or that --replace makes good."""
-        url_salt = self._state.url_salt
-        wanted = wanted_identities(self._tenancies[plan.name], url_salt, plan)
-        closing = {*needless_attempts(records, {live.id for live in plan.live}, wanted)}
-        named = set()
-        for step in plan.steps:
-            if REQUESTED in step.reasons:
-                named.add(identity_digest(url_salt, step.declared_side.key))
-        for attempt in records.attempts:
-            if attempt.identity in named and attempt.run != self._run:
-                closing.add((attempt.run, attempt.identity))
-        return closing
-
-    def without_calls(self, plan: TenancyPlan) -> Ledger:
-        """Apply a plan with nothing to do, from the list that it was made from."""
-        ledger = self.ledger(plan)
-        ledger.plan = not_begun(plan)
-        ledger.listed = plan.live
-        return ledger
-
-    def write(self, ledgers: Sequence[Ledger]) -> None:
-        """Write what was made and what was removed. Raises StateError."""
-        for ledger in ledgers:
-            if ledger.listed is not None:
-                ledger.close_needless()
-
-        def change(state: State) -> State:
-            if not state.serial and self._state.url_salt:  # new, and `begin` had nothing to write
-                state = replace(state, url_salt=self._state.url_salt)
-            ended = [self._records_after(ledger, state) for ledger in ledgers]
-            return state.with_records(ended, self._salts())
-
-        update(self._store, change, f"{self._start}: {_changes(ledgers)}")
-
-    def _salts(self) -> Iterator[Salt]:
-        """Yield the salts of all records of this run.
-
-        A run that took the lock away may have dropped some, and only the write finds this out.
-        """
-        yield from self._state.salts
-        for _, salt in self._keys.values():
-            yield salt
-
-    def _derive_keys(self, refs: Iterable[SecretRef]) -> None:
-        """Choose a salt for each reference, and derive the keys.
-
-        The keys are derived before the first change, because scrypt may lack memory later.
-        """
+                    refs.append(step.declared_side.secret)
         wanted = {}
-        for ref, salt in self._state.salts_for(refs, os.urandom).items():
+        for ref, salt in self._before.salts_for(refs, os.urandom).items():
             wanted[ref] = self._planner.secrets.find(ref), salt
         self._planner.ring.derive(wanted.values())
         for ref, (secret, salt) in wanted.items():
             self._keys[ref] = self._planner.ring.key(secret, salt), salt
+            self._salts.append(salt)
+
+        def change(state: State) -> State:
+            self._run = state.serial + 1  # the serial of this write
+            return state.with_records([self._begun(plan, state) for plan in plans], self._salts)
+
+        names = shortened([plan.name for plan in plans])
+        self._state = update(self._store, change, f"{self._start}: begins in {names}")
 
     def _begun(self, plan: TenancyPlan, state: State) -> TenancyRecords:
         """Return the records of a tenancy with the attempts and the marks of this run."""
@@ -277,13 +189,6 @@ class Journal:
                 marks.add(step.id)
         return replace(records, attempts=tuple(attempts), marks=tuple(marks))
 
-    def _adopted(self, plan: TenancyPlan) -> Iterator[StateEntry]:
-        """Yield the entries of live subscriptions whose secrets a person vouches for."""
-        for step in plan.steps:
-            if step.action == "adopt" and step.is_due:
-                entry = StateEntry(**self._fields(step, self._state), id=step.id, is_adopted=True)
-                yield entry.made_with(*self._keys[step.declared_side.secret], plan.key)
-
     def _fields(self, step: Step, state: State) -> dict[str, Any]:
         """Return the fields of the record of the subscription that a step declares."""
         return {
@@ -294,42 +199,86 @@ class Journal:
             "content": step.declared_side.content,
         }
 
+    def ledger(self, plan: TenancyPlan) -> Ledger:
+        """Return the records of a tenancy, to be changed by its apply.
+
+        They have the marks of earlier runs, and the entries that this run adopts. They lack what
+        this run forgets.
+        """
+        records = settled(self._state.of(plan.key), plan.live, self._state.url_salt)
+        if self._tenancies[plan.name].is_handed_over:
+            left = {step.id for step in plan.steps if step.action == "leave"}
+            records = records.mapped(lambda record: record if record.id in left else None)
+        adopted = []
+        for step in plan.steps:
+            if step.action == "adopt" and step.is_due:
+                entry = StateEntry(**self._fields(step, self._state), id=step.id, is_adopted=True)
+                adopted.append(entry.made_with(*self._keys[step.declared_side.secret], plan.key))
+        earlier = set(self._before.of(plan.key).marks)
+        marks = earlier.intersection(records.marks)
+        entries = (*records.entries, *adopted)
+        records = replace(records, entries=entries, marks=tuple(marks))
+        state = replace(self._state, salts=tuple(self._salts))
+        ledger = Ledger(plan, records, state, self._run, self._keys)
+        if records.attempts:
+            ledger.closing = self._closing(records, plan)
+        return ledger
+
+    def _closing(self, records: TenancyRecords, plan: TenancyPlan) -> set[AttemptKey]:
+        """Return the attempts of earlier runs that nobody needs, or that --replace makes good."""
+        declared = declared_by_identity(self._tenancies[plan.name], self._state.url_salt)
+        shown = {live.id for live in plan.live}
+        closing = needless_attempts(records, shown, declared, plan.as_declared)
+        requested = {step.address for step in plan.steps if REQUESTED in step.reasons}
+        for attempt in records.attempts:
+            address = declared.get(attempt.identity, attempt).address
+            if address in requested and attempt.run != self._run:
+                closing.add(attempt.key)
+        return closing
+
+    def without_calls(self, plan: TenancyPlan) -> Ledger:
+        """Apply a plan with nothing to do, from the list that it was made from."""
+        ledger = self.ledger(plan)
+        ledger.plan = not_begun(plan)
+        ledger.end(plan.live)
+        return ledger
+
+    def write(self, ledgers: Sequence[Ledger]) -> None:
+        """Write what was made and what was removed. Raises StateError."""
+
+        def change(state: State) -> State:
+            if not state.serial and self._state.url_salt:  # new, and `begin` had nothing to write
+                state = replace(state, url_salt=self._state.url_salt)
+            ended = [self._records_after(ledger, state) for ledger in ledgers]
+            return state.with_records(ended, self._salts)
+
+        update(self._store, change, f"{self._start}: {_changes(ledgers)}")
+
     def _records_after(self, ledger: Ledger, state: State) -> TenancyRecords:
         """Return what the state contains about a tenancy after this run."""
-        tenancy = self._tenancies[ledger.plan.name]
-        declared = declared_by_identity(tenancy, state.url_salt)
+        name = ledger.plan.name
+        declared = declared_by_identity(self._tenancies[name], state.url_salt)
         records = ledger.records
-        entries = tuple(self._tagged(records.entries, ledger.plan, declared))
-        records = replace(records, entries=entries)
         if ledger.listed is not None:
-            shown = {live.id for live in ledger.listed}
             enabled = {digest for digest, wanted in declared.items() if wanted.enabled}
-            records = without_needless(records, shown, enabled)
-            records = replace(records, foreign=tuple(sorted(shown - records.ids)))
+            records = without_needless(records, ledger.listed, enabled)
+            records = replace(records, foreign=tuple(sorted(ledger.listed - records.ids)))
         if ledger.plan.may_have_changed and self._commit:
             records = replace(records, commit=self._commit)
+        # what an entry vouches for, so the secret is known
+        same = {step.id: step.declared_side for step in ledger.compared if step.secret == "same"}
 
-        def named(record: AnyRecord) -> AnyRecord:
-            former = replace(record, address=f"{tenancy.name}/{record.local_name}")
-            return replace(record, address=declared.get(record.identity, former).address)
+        def ended(record: Any) -> Any:
+            """Return a record with its address of now, and with a tag of its secret."""
+            former = replace(record, address=f"{name}/{record.local_name}")
+            record = replace(record, address=declared.get(record.identity, former).address)
+            if record.id not in same:
+                return record
+            secret = self._planner.secrets.find(same[record.id].secret)
+            tag = self._planner.ring.tag(secret, records.key, record.id)
+            return replace(record, tag=tag or record.tag)
 
-        return records.mapped(named)
-
-    def _tagged(
-        self,
-        entries: Iterable[StateEntry],
-        plan: TenancyPlan,
-        declared: Mapping[str, DeclaredSubscription],
-    ) -> Iterator[StateEntry]:
-        """Tag the entries whose secrets this run compared or sent. `declared`: by identity."""
-        same = {step.id: step.declared_side for step in plan.steps if step.secret == "same"}
-        for entry in entries:
-            known = declared[entry.identity] if entry.run == self._run else same.get(entry.id)
-            if known:
-                secret = self._planner.secrets.find(known.secret)
-                tag = self._planner.ring.tag(secret, plan.key, entry.id)
-                entry = replace(entry, tag=tag or entry.tag)
-            yield entry
+        return records.mapped(ended)
 
 
 _DONE_WORDS: Mapping[str, str] = {

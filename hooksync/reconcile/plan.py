@@ -24,6 +24,7 @@ from hooksync.core.model import (
     ReceiverResult,
     Replacement,
     SecretState,
+    SubscriptionKey,
     TenancyKey,
 )
 from hooksync.core.origin import RunOrigin
@@ -373,6 +374,11 @@ class TenancyPlan(Record, _Counted, dict=True):
             return []
         created = {step.address for step in self.steps if step.creates}
         return [*self.idle_attempts, *(name for name in self.open_attempts if name in created)]
+
+    @property
+    def as_declared(self) -> set[SubscriptionKey]:
+        """What is live as declared, as far as this run knows."""
+        return {step.declared_side.key for step in self.steps if step.evidence}
 
     @property
     def is_as_declared(self) -> bool:

@@ -8,7 +8,7 @@ api/run.py opens runs.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -25,14 +25,12 @@ from hooksync.core.errors import (
 )
 from hooksync.core.flags import NO_FLAGS, CommandOptions
 from hooksync.core.model import (
-    DeclaredSubscription,
     LiveSubscriptions,
     ReceiverResult,
     SecretRef,
     Secrets,
     SecretState,
     Tenancy,
-    TenancyKey,
     TenancyPlaces,
 )
 from hooksync.core.record import Record, field, replace
@@ -62,7 +60,7 @@ from hooksync.state.history import (
     needless_attempts,
     open_attempts,
 )
-from hooksync.state.model import NO_STATE, State, TenancyRecords
+from hooksync.state.model import NO_STATE, State
 from hooksync.state.store import StateStore
 
 # a state may ask scrypt to work on MOST_SALTS salts for each declared reference, and on FEW_SALTS
@@ -79,12 +77,8 @@ class FetchedTenancy(Record):
     errors: Problems = ()  # why they could not
     refusals: Problems = ()  # why the tenancy is not planned
 
-    def refused(self, what: str, fix: str) -> FetchedTenancy:
-        """Return the tenancy as one that is not planned."""
-        return replace(self, live=None, refusals=(Problem(what, fix, self.tenancy.location),))
 
-
-Fetched: TypeAlias = Mapping[str, FetchedTenancy]  # by the tenancy's name
+Fetched: TypeAlias = dict[str, FetchedTenancy]  # by the tenancy's name
 
 
 class Planner(Record):
@@ -98,22 +92,22 @@ class Planner(Record):
     is_trusted: bool = True  # False: under a policy, the state is unsigned
     flags: CommandOptions = NO_FLAGS  # of the run, for printed commands
     other: Problem | None = None  # a different run holds the run lock
-
-    @property
-    def running(self) -> int:
-        """The number of that run: the serial of the state that it has begun; 0: there is none."""
-        return self.state.serial if self.other and self.state else 0
+    # the number of the apply that plans again, and the ids that its first plan removes
+    run: int = 0
+    going: Collection[str] = ()
 
     def plan(self, fetched: Sequence[FetchedTenancy]) -> TenancyPlans:
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
-        comparisons = {comparison.tenancy.name: comparison for comparison in self.compare(fetched)}
+        comparisons = {item.tenancy.name: item for item in self._compared(fetched)}
+        # of the other run: the serial of the state that it has begun
+        running = self.state.serial if self.other and self.state else 0
         plans = []
         tried: set[str] = set()
         for item in fetched:
             plan = empty_plan(item.tenancy, item.errors, item.refusals)
             if comparison := comparisons.get(plan.name):
-                plan = _beside_run(comparison.plan(), comparison.history, self.running)
-                plan, often = _with_attempts(comparison, judged(comparison, plan), self.running)
+                plan = _beside_run(comparison.plan(), comparison.history, running)
+                plan, often = _with_attempts(comparison, judged(comparison, plan), running)
                 tried |= often
             plans.append(plan)
         if self.place is None:
@@ -121,7 +115,7 @@ class Planner(Record):
         is_empty = not (self.state and self.state.addresses)
         return hold_unproven(plans, comparisons, tried, self.flags, is_empty=is_empty)
 
-    def compare(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
+    def _compared(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
         """Pair what is declared and live in each tenancy, and derive the keys of all secrets.
 
         Raises StateError for a state that asks for hours of scrypt. A state that hooksync wrote has
@@ -159,6 +153,8 @@ class Planner(Record):
             history_of(state, item.tenancy, live),
             is_trusted=self.is_trusted,
             has_state=self.place is not None,
+            run=self.run,
+            going=self.going,
         )
         pairs = pair(item.tenancy, live, history)
         secrets = {}
@@ -176,19 +172,6 @@ class Planner(Record):
         return Comparison(
             item.tenancy, live, self.selection, history, pairs, self.ring, tagged, secrets, no_value
         )
-
-
-def wanted_identities(tenancy: Tenancy, url_salt: str, plan: TenancyPlan) -> dict[str, bool]:
-    """Return the identities that are declared and not paused, and whether each is as declared.
-
-    An identity that this run has not compared is not.
-    """
-    kept = {step.declared_side.key for step in plan.steps if step.evidence}
-    wanted = {}
-    for digest, declared in declared_by_identity(tenancy, url_salt).items():
-        if declared.enabled:
-            wanted[digest] = declared.key in kept
-    return wanted
 
 
 def _beside_run(plan: TenancyPlan, history: History, running: int) -> TenancyPlan:
@@ -210,12 +193,6 @@ def _beside_run(plan: TenancyPlan, history: History, running: int) -> TenancyPla
     return replace(plan, steps=tuple(steps))
 
 
-def _without_run(records: TenancyRecords, run: int) -> TenancyRecords:
-    """Leave out the attempts of a run."""
-    attempts = tuple(attempt for attempt in records.attempts if attempt.run != run)
-    return replace(records, attempts=attempts)
-
-
 def _with_attempts(
     comparison: Comparison, plan: TenancyPlan, running: int
 ) -> tuple[TenancyPlan, set[str]]:
@@ -223,28 +200,31 @@ def _with_attempts(
 
     Also returns the addresses under which too many attempts that somebody needs are open.
     """
-    history = comparison.history
-    records = _without_run(history.records, running)
+    shown = comparison.history.shown
+    records = comparison.history.records
     if not records.attempts or comparison.tenancy.is_handed_over:
         return plan, set()
-    declared = declared_by_identity(comparison.tenancy, history.url_salt)
-    wanted = wanted_identities(comparison.tenancy, history.url_salt, plan)
-    needless = needless_attempts(records, history.shown, wanted)
+    declared = declared_by_identity(comparison.tenancy, comparison.history.url_salt)
+    needless = needless_attempts(records, shown, declared, plan.as_declared)
     idle = set()
     hidden = set()
     numbers = Counter[str]()
-    for attempt in open_attempts(records, history.shown):
+    for attempt in open_attempts(records, shown):
         address = declared.get(attempt.identity, attempt).address
-        if (attempt.run, attempt.identity) in needless:
-            idle.update([] if attempt.id else [address])
+        if attempt.run == running:
             continue
-        numbers[address] += 1
-        if attempt.id not in history.shown:
-            hidden.add(address)
+        if attempt.key not in needless:
+            numbers[address] += 1
+            if attempt.id not in shown:
+                hidden.add(address)
+        elif not attempt.id:
+            idle.add(address)
     plan = replace(plan, open_attempts=tuple(sorted(hidden)), idle_attempts=tuple(sorted(idle)))
     if hidden:
-        what = f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}"
-        problem = Problem(what, "apply again: it waits for the list, and then continues")
+        problem = Problem(
+            f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}",
+            "apply again: it waits for the list, and then continues",
+        )
         plan = replace(plan, warnings=(*plan.warnings, problem))
     return plan, {address for address, number in numbers.items() if number >= MOST_OPEN}
 
@@ -253,7 +233,7 @@ class Run(Record):
     """What a run has opened: connections, threads, secrets, the state and the planner."""
 
     context: Context
-    tenancies: tuple[Tenancy, ...]
+    tenancies: Mapping[str, Tenancy]  # by name
     clients: Mapping[str, Preservica]  # by the tenancy's name
     secrets: SecretSources
     pool: WorkerPool
@@ -264,48 +244,89 @@ class Run(Record):
     # errors that ended the run early: LockLost, StateError, or internal ones
     failures: list[Exception]
     others: TenancyPlaces = field(default_factory=dict)  # declared, and not selected
+    has_policy: bool = False
 
-    def plan(self, *, has_policy: bool) -> TenancyPlans:
+    def plan(self) -> TenancyPlans:
         """Read the tenancies and plan them.
 
         While a plan would make what an attempt may have made, its list is read again, until the
         wait of the run is over.
         """
         with self.context.terminal.progress("reading", len(self.tenancies)) as advance:
-            fetched = self._read(self.tenancies, advance)
-        fetched = _refuse_takeovers(fetched, self.others, self.planner.state or NO_STATE)
-        fetched = _refuse_shared_ids(fetched) if has_policy else fetched
+            fetched = self._without_takeovers(self._read(self.tenancies, advance))
         plans = self.planner.plan([*fetched.values()])
         # under a policy, anybody may have written the attempts of an unsigned state
-        is_patient = self.planner.is_trusted
-        awaiting = [plan for plan in plans if is_patient and plan.awaited]
-        for plan in awaiting:
-            self.tell_wait(plan.awaited, "the list lacks what an earlier run may have made")
-        backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
+        awaiting = [plan for plan in plans if plan.awaited and self.planner.is_trusted]
+        names = [address for plan in awaiting for address in plan.awaited]
+        backoff = self.backoff(names, "the list lacks what an earlier run may have made")
         while awaiting and backoff.wait():
-            names = {plan.name for plan in awaiting}
-            again = [tenancy for tenancy in self.tenancies if tenancy.name in names]
-            fetched = {**fetched, **self._read(again, lambda: None)}
+            fetched |= self._read([plan.name for plan in awaiting], lambda: None)
             plans = self.planner.plan([*fetched.values()])
             awaiting = [plan for plan in plans if plan.awaited]
         return plans
 
-    def _read(self, tenancies: Sequence[Tenancy], advance: Advance) -> Fetched:
+    def _read(self, names: Collection[str], advance: Advance) -> Fetched:
         """Fetch the live subscriptions of tenancies."""
-        tasks = [partial(self._read_one, tenancy, advance) for tenancy in tenancies]
-        results = self.pool.run(tasks)
+        results = self.pool.run([partial(self._read_one, name, advance) for name in names])
         interrupted = (Problem("interrupted before it was read", "run it again"),)
         fetched = {}
-        for tenancy, result in zip(tenancies, results, strict=True):
-            fetched[tenancy.name] = result or FetchedTenancy(tenancy, None, interrupted)
+        for name, result in zip(names, results, strict=True):
+            fetched[name] = result or FetchedTenancy(self.tenancies[name], None, interrupted)
         return fetched
 
-    def located(self, tenancy: Tenancy) -> Tenancy:
-        """Return the tenancy with the tenant that the log-in returned, if none is declared."""
-        told = self.clients[tenancy.name].tenant
-        if tenancy.tenant or not told:
-            return tenancy
-        return replace(tenancy, tenant=told)
+    def _read_one(self, name: str, advance: Advance) -> FetchedTenancy:
+        """Fetch one tenancy. Its errors are part of the result."""
+        live = None
+        errors: Problems = ()
+        try:
+            live = self.clients[name].list_subscriptions()
+        except HooksyncError as error:
+            errors = error.problems
+        finally:
+            advance()
+        return FetchedTenancy(self.located(name), live, errors)
+
+    def located(self, name: str) -> Tenancy:
+        """Return a tenancy with the tenant that the log-in returned, if none is declared."""
+        return replace(self.tenancies[name], tenant=self.clients[name].tenant)
+
+    def _without_takeovers(self, fetched: Fetched) -> Fetched:
+        """Refuse declared tenancies that are one on the service: each would take over the other."""
+        refused = {}
+        for name, same in self._taken_for_one(fetched):
+            item = fetched[name]
+            what = f"by the files, the log-in, the lists or the state, {' and '.join(sorted(same))}"
+            what += f" may be one tenancy, {item.tenancy.key}: each would take over the other's"
+            fix = "declare it once; or declare `server` and `tenant` of each"
+            problem = Problem(f"{what} subscriptions", fix, item.tenancy.location)
+            refused[name] = replace(item, live=None, refusals=(problem,))
+        return fetched | refused
+
+    def _taken_for_one(self, fetched: Fetched) -> Iterator[tuple[str, set[str]]]:
+        """Yield the name of each tenancy that may be the same as others, and all their names.
+
+        Tenancies with the same server and tenant are. So are those of which the state has addresses
+        there, if they are still declared, and not certain to be elsewhere. Under a policy, lists
+        must share no id: a limit would count their removals in parts.
+        """
+        places = {**self.others, **{name: item.tenancy.key for name, item in fetched.items()}}
+        names = defaultdict[object, set[str]](set)  # by place, and by live id
+        for name, place in places.items():
+            names[place].add(name)
+        for name, item in fetched.items():
+            for live in item.live if item.live and self.has_policy else ():
+                names[live.id].add(name)
+        for name, item in fetched.items():
+            key = item.tenancy.key
+            same = {name, *(names[key] if key.tenant else ())}
+            for live in item.live or ():
+                same |= names.get(live.id, set())
+            for former in (self.planner.state or NO_STATE).of(key).names.intersection(places):
+                place = places[former]
+                if place is None or not place.is_elsewhere(key):
+                    same.add(former)
+            if len(same) > 1:
+                yield name, same
 
     def give_up(self, error: Exception) -> Problem:
         """Let an error end the run as an interrupt does: no further call begins.
@@ -316,65 +337,12 @@ class Run(Record):
         self.failures.append(error)
         return problems_of(error)[0]
 
-    def tell_wait(self, awaited: Sequence[str], why: str) -> None:
-        """Report why the run reads a list again, and for which addresses, unless it never waits."""
-        if self.list_wait:
+    def backoff(self, awaited: Sequence[str], why: str) -> Backoff:
+        """Begin to read a list again, and report why, and for which addresses, if it may wait."""
+        if awaited and self.list_wait:
             most = f"watching the list, at most {self.list_wait:g} s"
             self.context.terminal.message(f"{shortened(awaited)}: {why}: {most}")
-
-    def _read_one(self, tenancy: Tenancy, advance: Advance) -> FetchedTenancy:
-        """Fetch one tenancy. Its errors are part of the result."""
-        try:
-            live = self.clients[tenancy.name].list_subscriptions()
-            return FetchedTenancy(self.located(tenancy), live)
-        except HooksyncError as error:
-            return FetchedTenancy(self.located(tenancy), None, error.problems)
-        finally:
-            advance()
-
-
-def _refuse_takeovers(fetched: Fetched, others: TenancyPlaces, state: State) -> Fetched:
-    """Refuse declared tenancies that are one on the service: each would take over the other.
-
-    They are if they have the same server and tenant, or if the state has addresses of a different
-    name there that is still declared, and not certain to be elsewhere. `others`: declared, and not
-    selected.
-    """
-    places = {**others, **{name: item.tenancy.key for name, item in fetched.items()}}
-    names = defaultdict[TenancyKey | None, set[str]](set)
-    for name, place in places.items():
-        names[place].add(name)
-    refused = {}
-    for name, item in fetched.items():
-        key = item.tenancy.key
-        same = {name, *(names[key] if key.tenant else ())}
-        for former in state.of(key).names.intersection(places):
-            place = places[former]
-            if place is None or not place.is_elsewhere(key):
-                same.add(former)
-        if len(same) > 1:
-            what = f"by the files, the log-in or the state, {' and '.join(sorted(same))} are one"
-            what += f" tenancy, {key}: each would take over the other's subscriptions"
-            fix = "declare it once; or declare `server` and `tenant` of each"
-            refused[name] = item.refused(what, fix)
-    return {**fetched, **refused}
-
-
-def _refuse_shared_ids(fetched: Fetched) -> Fetched:
-    """Refuse tenancies whose lists share an id: a limit would count their removals in parts."""
-    names = defaultdict[str, list[str]](list)
-    for name, item in fetched.items():
-        for live in item.live or ():
-            names[live.id].append(name)
-    refused = {}
-    for several in names.values():
-        if len(several) > 1:
-            both = " and ".join(several)
-            what = f"the lists of {both} contain the same id: they may be one tenancy"
-            refused.update(
-                {name: fetched[name].refused(what, "declare it once") for name in several}
-            )
-    return {**fetched, **refused}
+        return Backoff(self.list_wait, self.context.clock, self.context.stop)
 
 
 def challenge_receivers(plans: TenancyPlans, run: Run, *, is_check: bool = False) -> TenancyPlans:
@@ -421,49 +389,32 @@ def _is_risky(plan: TenancyPlan, step: Step) -> bool:
     return step.action == "resubscribe" and plan.replacement == "remove-first"
 
 
-def _must_be_ready(plan: TenancyPlan, step: Step, answer: ReceiverResult) -> bool:
-    """Whether a receiver that is not ready holds its address."""
-    is_strict = plan.probe == "require" or _is_risky(plan, step)
-    return is_strict or answer.state == "wrong-secret"
-
-
-def _not_ready(several: Sequence[DeclaredSubscription], detail: str, fix: str) -> Problem:
-    """Name the receivers with the same fault."""
-    first = several[0]
-    names = list(dict.fromkeys(f"{declared.tenancy}/{declared.name}" for declared in several))
-    what = f"{names[0]}: the receiver at {first.url.shown} is not ready: {detail}"
-    if len(names) > 1:
-        what = f"the receivers of {shortened(names)} are not ready: {detail}"
-    return Problem(what, fix, first.location)
-
-
 def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult]) -> TenancyPlan:
     """Hold an address if its receiver has a different secret, or must be ready and is not.
 
     Warn of other receivers that are not ready. `answers`: by declared address.
     """
-    refusals: dict[str, Problem] = {}
+    refusals = {}
     warnings = [*plan.warnings]
     steps = []
-    # by whether it holds the address, and what is wrong: each is one problem of the tenancy
-    not_ready = defaultdict[tuple[bool, str, str], list[DeclaredSubscription]](list)
     for step in plan.steps:
         answer = answers.get(step.address or "")
         # a duplicate has the address of a different step
         if answer and step.action in NEEDS_DECLARED:
-            step = replace(step, receiver=answer)
             if answer.state != "ready":
-                is_refused = _is_challenged(plan, step) and _must_be_ready(plan, step, answer)
+                declared = step.declared_side
+                what = f"{declared.tenancy}/{declared.name}: the receiver at {step.url} is not"
                 fix = answer.fix
                 if answer.state == "unreachable":
                     fix += "; if only Preservica can reach it, declare `probe: never`"
-                not_ready[is_refused, answer.detail, fix].append(step.declared_side)
+                problem = Problem(f"{what} ready: {answer.detail}", fix, declared.location)
+                is_strict = plan.probe == "require" or _is_risky(plan, step)
+                is_wrong = is_strict or answer.state == "wrong-secret"
+                if is_wrong and _is_challenged(plan, step):
+                    refusals[declared.address] = problem
+                else:
+                    warnings.append(problem)
+            step = replace(step, receiver=answer)
         steps.append(step)
-    for (is_refused, detail, fix), several in not_ready.items():
-        problem = _not_ready(several, detail, fix)
-        if is_refused:
-            refusals |= {declared.address: problem for declared in several}
-        else:
-            warnings.append(problem)
-    plan = replace(plan, steps=tuple(steps), warnings=tuple(warnings))
+    plan = replace(plan, steps=tuple(steps), warnings=tuple(dict.fromkeys(warnings)))
     return with_held(plan, refusals)

@@ -19,15 +19,15 @@ from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscription,
     LiveSubscriptions,
+    SubscriptionKey,
     Tenancy,
 )
 from hooksync.core.record import Record, replace
 from hooksync.state.fingerprints import Key, Salt, identity_digest
-from hooksync.state.model import Attempt, State, StateEntry, TenancyRecords
+from hooksync.state.model import Attempt, AttemptKey, State, StateEntry, TenancyRecords
 
 MOST_OPEN = 2  # hooksync creates nothing under an identity with so many needed attempts
 
-AttemptKey: TypeAlias = tuple[int, str]  # its run and its identity
 Proof: TypeAlias = tuple[Key, Salt]
 Proofs: TypeAlias = Mapping[AttemptKey, Proof]  # of success responses without an id
 Attempts: TypeAlias = list[Attempt]
@@ -139,7 +139,7 @@ def _with_proofs(records: TenancyRecords, new: NewIds, proofs: Proofs) -> Attemp
     """Return the attempts, oldest first. A proof is that of a single new subscription alone."""
     attempts = []
     for attempt in sorted(records.attempts, key=attrgetter("run")):
-        proof = proofs.get((attempt.run, attempt.identity))
+        proof = proofs.get(attempt.key)
         if proof and len(_unseen(attempt, new)) == 1:
             attempt = attempt.proven(_take_oldest(attempt, new), *proof, records.key)
         attempts.append(attempt)
@@ -174,20 +174,23 @@ def open_attempts(records: TenancyRecords, shown: Collection[str]) -> Attempts:
 
 
 def needless_attempts(
-    records: TenancyRecords, shown: Collection[str], wanted: Mapping[str, bool]
+    records: TenancyRecords,
+    shown: Collection[str],
+    declared: Mapping[str, DeclaredSubscription],
+    as_declared: Collection[SubscriptionKey],
 ) -> set[AttemptKey]:
     """Return the attempts that nobody needs.
 
     Their identities are undeclared, paused or live as declared, or have a newer entry that is
-    listed. `wanted`: the identities that are declared and not paused, and whether each is live as
-    declared.
+    listed. `declared`: by identity. `as_declared`: what is live so, as far as this run knows.
     """
     newest = _newest_runs(entry for entry in records.entries if entry.id in shown)
     needless = set()
     for attempt in records.attempts:
-        is_wanted = wanted.get(attempt.identity) is False
+        wanted = declared.get(attempt.identity)
+        is_wanted = wanted and wanted.enabled and wanted.key not in as_declared
         if not is_wanted or attempt.run < newest.get(attempt.identity, 0):
-            needless.add((attempt.run, attempt.identity))
+            needless.add(attempt.key)
     return needless
 
 

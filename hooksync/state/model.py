@@ -11,11 +11,13 @@ import hmac
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 from hooksync.core.model import Content, SecretRef, TenancyKey
 from hooksync.core.record import UNSET, Record, UnsetType, fields_of, force_setattr, replace
 from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint
+
+AttemptKey: TypeAlias = tuple[int, str]  # its run and its identity
 
 
 class SubscriptionRecord(Record):
@@ -75,6 +77,11 @@ class Attempt(SubscriptionRecord, rename={"is_proven": "proven"}):
     # the ids that were live under its identity before
     seen: tuple[str, ...] = ()
     is_proven: bool = False
+
+    @property
+    def key(self) -> AttemptKey:
+        """Its key: a run makes at most one attempt of an identity."""
+        return self.run, self.identity
 
     def is_like(self, other: Attempt) -> bool:
         """Whether it does not matter which of two attempts made a subscription.

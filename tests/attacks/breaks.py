@@ -164,8 +164,8 @@ BREAKS = {
     "states: waits": Break(
         "wait for the attempts of any state",
         "reconcile/run.py",
-        "is_patient = self.planner.is_trusted",
-        "is_patient = True",
+        "if plan.awaited and self.planner.is_trusted]",
+        "if plan.awaited]",
     ),
     "signals": Break(
         "go on after a signal",

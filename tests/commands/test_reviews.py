@@ -97,7 +97,7 @@ def _hand_over(forty: Forty) -> None:
 
 GONE = "no file declares t05 any more: 1 subscription of the state"
 NOT_DECLARED = "where the state has 1 subscription of t05"
-TAKEOVER = "by the files, the log-in or the state, t01 and u01 are one tenancy, "
+TAKEOVER = "by the files, the log-in, the lists or the state, t01 and u01 may be one tenancy, "
 CASES = {  # the edit, the tenancy of the narrow run, and code and words of each way
     "deleted": (_delete, "t06", (3, GONE), (0, "No changes. "), (0, NOT_DECLARED)),
     "renamed": (_rename, "u05", *[(0, "No changes. ")] * 3),

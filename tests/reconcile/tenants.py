@@ -115,7 +115,7 @@ class Tenant:
         context = make_context(terminal=self.terminal, stop=self.stop, clock=self.clock)
         return Run(
             context,
-            (self.wanted,),
+            {self.wanted.name: self.wanted},
             {self.wanted.name: self.service},  # type: ignore[dict-item]
             planned.secrets,
             pool,

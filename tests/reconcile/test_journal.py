@@ -39,10 +39,10 @@ def test_an_apply_records_what_it_made_and_closes_its_attempts() -> None:
 def test_after_two_lost_responses_nothing_is_created_until_replace() -> None:
     tenant = Tenant(tenancy(ONE, owns="made"))
     tenant.service.on_subscribe = deque([CUT] * 9)
-    for number, fix in ((1, NEXT_RUN), (2, f"`hooksync apply --replace {ADDRESS}`")):
+    for number, fix in ((1, NEXT_RUN), (2, f"`hooksync apply --replace {ADDRESS}` makes")):
         applied = tenant.apply()
         assert results(applied)[0] == "unsettled"
-        assert said(applied)[0][1].endswith(fix)  # a third apply would create nothing
+        assert fix in said(applied)[0][1]  # a third apply would create nothing
         assert len(tenant.attempts) == number
     for _ in range(2):
         assert "two attempts are open" in refused(tenant.plan())[0].what
