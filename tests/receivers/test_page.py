@@ -122,7 +122,7 @@ def test_of_the_two_receivers_in_the_diff_only_the_new_one_works_on_an_event_wit
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    [diff] = snippets("diff", ROOT / "docs" / "from-pypreservica.md")
+    [diff] = snippets("diff", PAGE)
     lines = [line[1:] for line in diff.splitlines() if line[:1] in (sign, " ", "")]
     monkeypatch.setenv("HOOK_SECRET", NEW)
     scope: dict[str, Any] = {"__name__": "app"}
