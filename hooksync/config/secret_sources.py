@@ -137,7 +137,12 @@ class SecretSources:
         environ = {name: inherited[name] for name in inherited if not is_own(name)}
         try:
             code, data, _ = programs.run(
-                ref.value, environ, self._timeout, _MOST_BYTES, stop=self._context.stop
+                ref.value,
+                environ,
+                self._timeout,
+                _MOST_BYTES,
+                stop=self._context.stop,
+                ends_children=True,
             )
             reason = f"it ended with exit code {code}" if code else ""
         except (OSError, ValueError) as error:

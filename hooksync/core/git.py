@@ -107,10 +107,7 @@ def find_git(path: str, environ: Variables) -> Git | None:
     if folder is None:
         return None
     inherited = process_environ(environ)
-    kept = {}
-    for name in inherited:
-        if not _NOT_INHERITED.fullmatch(name):
-            kept[name] = inherited[name]
+    kept = {name: inherited[name] for name in inherited if not _NOT_INHERITED.fullmatch(name)}
     return Git(folder, kept | _ADDED_VARIABLES)
 
 

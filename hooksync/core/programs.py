@@ -27,54 +27,56 @@ def run(
     environ: dict[str, str],
     seconds: float,
     most: int,
-    data: bytes | None = None,
+    data: bytes = b"",
     *,
     stop: Event | None = None,
+    ends_children: bool = False,
 ) -> ProgramOutput:
     """Run a program to its end; return its exit code, output and errors.
 
     It has no terminal for prompts, and Ctrl-C in ours does not reach it. At a failure, it is ended
-    with its children. `most`: bytes of output. `data`: its input. None: it has no input, its
-    standard error is discarded, and its children end with it.
+    with its children. `data`: its input; `most`: bytes of output; `ends_children`: also end its
+    children when it ends.
 
     Raises OSError or ValueError; TimeoutError after `seconds` or at a stop.
     """
-    side = subprocess.DEVNULL if data is None else subprocess.PIPE
     with subprocess.Popen(  # noqa: S603  no shell
         command,
         bufsize=0,  # closing a buffered stream would wait for a read that is abandoned
         env=environ,
-        stdin=side,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=side,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     ) as process:
         try:
-            return run_with_timeout(seconds, partial(_talk, process, most, data), stop)
+            talk = partial(_talk, process, most, data, ends_children)
+            return run_with_timeout(seconds, talk, stop)
         except BaseException:
             _end(process)
             raise
 
 
-def _talk(process: subprocess.Popen[bytes], most: int, data: bytes | None) -> ProgramOutput:
+def _talk(
+    process: subprocess.Popen[bytes], most: int, data: bytes, ends_children: bool
+) -> ProgramOutput:
     """Write the input of a program, and read its output and its errors at the same time."""
     output = bytearray()
     errors = bytearray()
     listening = (process, process.stderr, errors, _MOST_STDERR)
     listener = Thread(target=_read, args=listening, daemon=True)
+    listener.start()
     if process.stdin:
-        listener.start()
         # the program may end without reading all input
         with suppress(OSError), BufferedWriter(process.stdin) as stdin:
-            stdin.write(data or b"")
+            stdin.write(data)
     _read(process, process.stdout, output, most)
-    if process.stdin:
-        listener.join()
+    code = process.wait()
+    if ends_children:
+        _end(process)
+    listener.join()
     if len(output) > most or len(errors) > _MOST_STDERR:
         raise OSError("the other side sends more than hooksync reads")
-    code = process.wait()
-    if not process.stdin:
-        _end(process)
     return code, bytes(output), bytes(errors)
 
 

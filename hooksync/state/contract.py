@@ -23,8 +23,7 @@ MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
 class Holder(Record):
     """Who holds the run lock, as far as that is known."""
 
-    who: str  # user, machine and process
-    ci_run: str = ""  # URL; "": not in a CI
+    who: str  # the URL of the CI run; if there is none, user, machine and process
     since: int = 0  # seconds since 1970
     id: str = field(default_factory=lambda: os.urandom(8).hex())
     count: int = 0  # number of renewals, so that each renewal changes the text
@@ -34,15 +33,9 @@ class Holder(Record):
         """The holder as JSON, for `read_holder`."""
         return json.dumps(asdict(self), sort_keys=True)
 
-    @property
-    def place(self) -> str:
-        """The URL of the CI run; without one, the user and the machine."""
-        return printable(cut(self.ci_run or self.who, QUOTED_LENGTH))
-
     def __str__(self) -> str:
-        """Return the holder, its CI run and its start time, for messages."""
-        where = f" in {cut(self.ci_run, QUOTED_LENGTH)}" if self.ci_run else ""
-        return printable(f"{cut(self.who, QUOTED_LENGTH)}{where} since {rfc3339(self.since)}")
+        """Return the holder and its start time, for messages."""
+        return printable(f"{cut(self.who, QUOTED_LENGTH)} since {rfc3339(self.since)}")
 
 
 def read_holder(text: str) -> Holder | None:

@@ -17,7 +17,6 @@ from hooksync.core.context import Context
 from hooksync.core.errors import Problem, Refused, StateError
 from hooksync.core.flags import NO_FLAGS
 from hooksync.core.record import replace
-from hooksync.core.redaction import printable
 from hooksync.core.signing import PlanKey
 from hooksync.state.contract import (
     Backend,
@@ -58,7 +57,7 @@ class RemoteStore(Store):
         self._place = ("--file", file, "--state", self.where)  # as flags
         self._backend = backend
         self._clock = context.clock
-        self._tell = context.terminal.message
+        self._terminal = context.terminal
         # what the backend held when it was last asked or written, and its version
         self._known = (BackendData(), None)
         self._lock: Holder | None = None  # held by this run
@@ -90,7 +89,7 @@ class RemoteStore(Store):
                 raise Changed(self.where)
             return replace(content, state=text)
 
-        self._put(change, f"{message} ({self._lock.place})" if self._lock else message)
+        self._put(change, f"{message} ({self._lock.who})" if self._lock else message)
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
@@ -172,7 +171,7 @@ class RemoteStore(Store):
             unlock = NO_FLAGS.command("state unlock", lock.id, *self._place)
             raise Busy(self.where, lock, f"if that run has ended, `{unlock}`", math.ceil(left) + 1)
         late = f"was not renewed for {LOCK_EXPIRY:g} seconds"
-        self._tell(f"note: the run lock of {lock} {late}: taken over")
+        self._terminal.message(f"note: the run lock of {lock} {late}: taken over")
 
     def renew_until(self, done: Event) -> None:
         """Renew the run lock, in a thread of its own, until this run is done."""
@@ -193,9 +192,9 @@ class RemoteStore(Store):
                 with suppress(LockLost):
                     self._put(partial(replace, lock=None), f"run lock released by {self._lock}")
             except StateError as error:
-                what = f"the run lock of {printable(self.where)} cannot be released"
-                expires = f"it expires after {LOCK_EXPIRY:g} seconds"
-                self._tell(f"warning: {what}: {error.summary}\n  {expires}")
+                what = f"the run lock of {self.where} cannot be released: {error.summary}"
+                fix = f"let the next run wait: the lock expires after {LOCK_EXPIRY:g} seconds"
+                self._terminal.warn(Problem(what, fix))
             finally:
                 self._lock = None
 

@@ -96,9 +96,9 @@ def state_place(file: str, flag: str | None) -> str | None:
 def _holder_of(context: Context) -> Holder:
     """Return what other runs may know of this one, if it holds the run lock."""
     origin = find_origin(context.environ)
-    user = origin.user or "somebody"
-    who = f"{user} on {origin.host or 'an unknown machine'} (process {os.getpid()})"
-    return Holder(context.output.masked(who), context.output.masked(origin.url or ""))
+    machine = origin.host or "an unknown machine"
+    who = origin.url or f"{origin.user or 'somebody'} on {machine} (process {os.getpid()})"
+    return Holder(context.output.masked(who))
 
 
 @contextmanager

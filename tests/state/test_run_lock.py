@@ -25,9 +25,8 @@ from tests.memory_terminal import MemoryTerminal, make_context
 from tests.state_makers import adding, elsewhere, entry, ids_of, load, state
 
 NOW = 1_800_000_000
-RUN = "https://github.com/museum/hooks/actions/runs/7"
-HOLDER = Holder("archivist on host-7 (process 4711)", RUN, NOW, "0123456789abcdef")
-WORDS = f"archivist on host-7 (process 4711) in {RUN} since 2027-01-15T08:00:00Z"
+HOLDER = Holder("https://github.com/museum/hooks/actions/runs/7", NOW, "0123456789abcdef")
+WORDS = f"{HOLDER.who} since 2027-01-15T08:00:00Z"
 
 
 class Memory:

@@ -71,7 +71,7 @@ def test_an_apply_during_an_apply_is_refused_before_any_call_and_names_the_apply
         run = place.run(*APPLY)
         assert (run.code, "waiting for" in run.err) == (3, False)
         assert (
-            f"(process {first.pid}) in https://github.com/a/hooks/actions/runs/7 since 20"
+            "works with hooks.state.json: https://github.com/a/hooks/actions/runs/7 since 20"
             in run.err
         )
         assert (
