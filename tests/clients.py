@@ -11,7 +11,6 @@ import pytest
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Clock
-from hooksync.core.context import CallRecord
 from hooksync.core.errors import HooksyncError
 from hooksync.core.model import CredentialRefs, SecretRef, Server, Tenancy
 from hooksync.core.output import Output
@@ -68,7 +67,6 @@ class Clients:
     output: Output = field(default_factory=Output)
     stop: threading.Event = field(default_factory=threading.Event)
     environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
-    records: list[CallRecord] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     tenant: str | None = "DEMO"
     clock: Clock = field(default_factory=Patience)
@@ -77,10 +75,6 @@ class Clients:
     def waits(self) -> list[float]:
         assert isinstance(self.clock, Patience)
         return self.clock.waits
-
-    @property
-    def results(self) -> list[str]:
-        return [record.result for record in self.records]
 
     def tenancy(self, url: str) -> Tenancy:
         refs = CredentialRefs(*REFS)
@@ -91,7 +85,7 @@ class Clients:
         )
 
     def caller(self) -> Caller:
-        terminal = MemoryTerminal(err=self.said, after_call=self.records.append)
+        terminal = MemoryTerminal(err=self.said)
         context = make_context(
             terminal=terminal, stop=self.stop, clock=self.clock, output=self.output
         )

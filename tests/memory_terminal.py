@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from hooksync.core.context import CallRecord, Context
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class MemoryTerminal:
 
     out: list[str] = field(default_factory=list)
     err: list[str] = field(default_factory=list)
-    after_call: Callable[[CallRecord], None] = lambda record: None
+    after_call: Callable[[str], None] = lambda call: None
     interrupt_code: ExitCode = ExitCode.INTERRUPTED
 
     def result(self, text: str, form: str = "text") -> None:
@@ -43,9 +43,9 @@ class MemoryTerminal:
     def ask(self, question: str, expected: str = "yes") -> bool:
         raise AssertionError(question)
 
-    def watch(self, record: CallRecord) -> None:
-        self.message(f"{record.peer} {record.request} -> {record.result}")
-        self.after_call(record)
+    def watch(self, call: str) -> None:
+        self.message(call)
+        self.after_call(call)
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 
-from hooksync.core.context import Advance, CallRecord
+from hooksync.core.context import Advance
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.output import Output
 from hooksync.core.redaction import printable
@@ -116,12 +116,10 @@ class ConsoleTerminal:
         finally:
             self.is_graceful = True
 
-    def watch(self, record: CallRecord) -> None:
+    def watch(self, call: str) -> None:
         """Log a call, with --verbose."""
         if self.is_verbose:
-            self.message(
-                f"{record.peer}: {record.request} -> {record.result} ({record.seconds:.3f} s)"
-            )
+            self.message(call)
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Advance]:

@@ -152,16 +152,13 @@ def read_defaults(path: str) -> Source:
     if is_device(with_real_folder(path)) or is_device(follow_links(path)):
         what = "`defaults` leads to a file of the system itself (/proc, /dev, /sys)"
         raise FileError(Problem(what, fix))
-    return Source(path, read_named(path, "file", fix, takes_pipes=False))
+    return Source(path, read_named(path, "file", fix))
 
 
-def read_named(
-    path: str, noun: str, fix: str, stdin: BinaryIO | None = None, *, takes_pipes: bool = True
-) -> bytes:
+def read_named(path: str, noun: str, fix: str, stdin: BinaryIO | None = None) -> bytes:
     """Read a file that a user named; if `stdin` is given, `-` reads standard input.
 
-    `noun`: what messages call the file; `fix`: what to do if it is missing; `takes_pipes`: as for
-    `read_file`. Raises FileError.
+    `noun`: what messages call the file; `fix`: what to do if it is missing. Raises FileError.
     """
     name = f"the {noun} {path}"
     try:
@@ -169,7 +166,7 @@ def read_named(
             name = STDIN
             data = stdin.read(MOST_BYTES + 1)
         else:
-            data = read_file(path, MOST_BYTES, takes_pipes=takes_pipes)
+            data = read_file(path, MOST_BYTES)
     except FileNotFoundError:
         folder = "" if os.path.isabs(path) else f" in {os.getcwd()}"
         raise FileError(Problem(f"there is no {noun} {path}{folder}", fix)) from None

@@ -16,15 +16,6 @@ from hooksync.core.record import Record, field
 Advance = Callable[[], None]  # reports that one more part of an activity is done
 
 
-class CallRecord(Record):
-    """One call that was made, for progress and logs."""
-
-    peer: str  # who was called: "archive-prod (eu.preservica.com)", or "receiver"
-    request: str  # method and path
-    result: str  # the status, or what happened instead of an answer
-    seconds: float
-
-
 class Terminal(Protocol):
     """Shows results, messages and progress, and asks questions; `cli.terminal` implements it."""
 
@@ -46,8 +37,8 @@ class Terminal(Protocol):
     def ask(self, question: str, expected: str = "yes") -> bool:
         """Ask a question on the terminal. Returns whether the answer is the expected one."""
 
-    def watch(self, record: CallRecord) -> None:
-        """Receive the record of each call, e.g. to log it."""
+    def watch(self, call: str) -> None:
+        """Receive a line about each call, e.g. to log it."""
 
     @property
     def interrupt_code(self) -> ExitCode:

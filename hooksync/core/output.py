@@ -20,7 +20,7 @@ from functools import partial
 from typing import Literal
 
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
-from hooksync.core.reading import NOT_A_FILE, stream_path, with_real_folder
+from hooksync.core.reading import NOT_A_FILE, with_real_folder
 from hooksync.core.redaction import (
     RUNNER_COMMAND,
     SHORTEST_MASKED,
@@ -122,23 +122,17 @@ class Output:
     def write_file(self, path: str, text: str, mode: int = 0o600, form: Format = "json") -> None:
         """Replace a file as a whole or not at all, even in a crash.
 
-        `form`: how `text` is escaped. A symbolic link is replaced, not its target. An
-        open descriptor (/dev/stdout) and the null device are written to. Raises FileError if the
-        write fails, and for any other pipe, socket or device.
+        `form`: how `text` is escaped. A symbolic link is replaced, not its target. Raises FileError
+        if the write fails, and for a pipe, a socket or a device.
         """
         data = self.safe(text, form).encode()
         try:
-            stream = stream_path(path)
-            if stream:
-                with open(stream, "ab") as file:
-                    file.write(data)
-            else:
-                target = with_real_folder(path)
-                may_be_replaced = os.path.isfile(target) or os.path.islink(target)
-                # a swap of the file after this gains nothing: only the rename touches the path
-                if os.path.exists(target) and not may_be_replaced:
-                    raise OSError(errno.EINVAL, NOT_A_FILE)
-                _replace(target, data, mode)
+            target = with_real_folder(path)
+            may_be_replaced = os.path.isfile(target) or os.path.islink(target)
+            # a swap of the file after this gains nothing: only the rename touches the path
+            if os.path.exists(target) and not may_be_replaced:
+                raise OSError(errno.EINVAL, NOT_A_FILE)
+            _replace(target, data, mode)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
             raise FileError(_unwritable(path, error)) from error
         self.written.add(path)

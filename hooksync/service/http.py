@@ -30,7 +30,7 @@ from urllib3.util import Retry, Timeout
 
 from hooksync import __version__
 from hooksync.core.clock import MOST_ASKED, Backoff
-from hooksync.core.context import CallRecord, Context
+from hooksync.core.context import Context
 from hooksync.core.errors import AnswerLost, Problem, ServiceError, os_reason
 from hooksync.core.model import Variables
 from hooksync.core.record import Record, field
@@ -228,9 +228,9 @@ Purpose = Literal["read", "removal", "creation"]
 
 
 class Request(Record):
-    """What is sent. Its repr shows neither headers nor body: both may hold secrets."""
+    """What is sent. Its repr shows neither URL, headers nor body: all may hold secrets."""
 
-    HIDDEN = ("headers", "body")
+    HIDDEN = ("url", "headers", "body")
 
     method: str
     url: str  # `requests` encodes its path where needed, and resolves its dot segments
@@ -379,7 +379,7 @@ class Caller(Record):
             raise
         finally:
             seconds = self.context.clock.monotonic() - start
-            self.context.terminal.watch(CallRecord(peer, shown, result, seconds))
+            self.context.terminal.watch(f"{peer}: {shown} -> {result} ({seconds:.3f} s)")
         return response
 
     def repeat(self, request: Request, peer: str) -> Response:

@@ -134,8 +134,8 @@ BREAKS = {
     "policy: protect": Break(
         "protect the written spelling alone",
         "core/urls.py",
-        "        if hosts.isdisjoint(protected):",
-        "        if True:",
+        "        if host and protected and host != protected:",
+        "        if not url.startswith(prefix):",
     ),
     "policy: defaults": Break(
         "take defaults from any file",

@@ -6,11 +6,8 @@ import html
 import json
 import os
 import stat
-import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -241,44 +238,3 @@ def test_the_mode_of_a_file_does_not_depend_on_the_umask(tmp_path: Path) -> None
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "plan.json").stat().st_mode) == 0o600
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes there")
-@pytest.mark.parametrize("place", ["/dev/fd/{}", "/proc/self/fd/{}"])
-def test_a_pipe_that_is_open_is_written_to(place: str, tmp_path: Path) -> None:
-    if not os.path.exists(os.path.dirname(place)):
-        pytest.skip("no such folder there")
-    os.mkfifo(tmp_path / "pipe")
-    pipe = os.open(tmp_path / "pipe", os.O_RDWR)
-    try:
-        Output().write_file(place.format(pipe), "whole")
-        assert os.read(pipe, 100) == b"whole"
-    finally:
-        os.close(pipe)
-    assert os.listdir(tmp_path) == ["pipe"]
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes there")
-def test_a_link_that_replaces_a_pipe_in_a_race_is_never_followed(
-    tmp_path: Path,
-) -> None:
-    precious, pipe, written = (tmp_path / name for name in ("precious", "pipe", "plan.json"))
-    precious.write_text("old")
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDWR)  # so that opening the pipe does not block
-    swap = (
-        "import os\n"
-        "while True:\n"
-        "    os.link('pipe', 'next'); os.replace('next', 'plan.json')\n"
-        "    os.symlink('precious', 'next'); os.replace('next', 'plan.json')\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", swap], cwd=tmp_path) as swapping:
-        try:
-            for _ in range(500):
-                with suppress(FileError):
-                    Output().write_file(str(written), "new")
-            assert swapping.poll() is None
-        finally:
-            swapping.kill()
-            os.close(reader)
-    assert precious.read_text() == "old"

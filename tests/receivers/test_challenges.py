@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hooksync.core.context import CallRecord
 from hooksync.core.model import HookUrl, ReceiverResult, Secret
 from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from hooksync.service.challenges import probe_all
@@ -31,7 +30,7 @@ SHORT_OF_PATIENCE = 0.5  # seconds
 class Watched:
     """A context that records its calls."""
 
-    records: list[CallRecord] = field(default_factory=list)
+    records: list[str] = field(default_factory=list)
     timeout: float = 10.0
     stop: threading.Event = field(default_factory=threading.Event)
 

@@ -160,8 +160,7 @@ def test_an_output_path_that_is_not_a_file_is_an_error_and_does_not_block_the_ru
     assert (place.folder / "odd").lstat().st_ino == before.st_ino
 
 
-def test_no_device_other_than_the_null_device_is_read_or_written(place: Place) -> None:
-    assert place.run("plan", "--out", "/dev/null").code == 0
+def test_no_device_is_read_or_written(place: Place) -> None:
     for arguments in (["validate", "-f"], ["plan", "--env-file"], ["apply"], ["plan", "--out"]):
         run = place.run(*arguments, "/dev/zero")
         assert run.code == 1
