@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from math import inf
+from typing import TypeAlias
 
 from hooksync.core.errors import Problem, Problems, shortened
 from hooksync.core.flags import CommandOptions
@@ -43,6 +44,8 @@ _TWICE = "live more than once (the receiver gets each event again), and left alo
 _WRONG_ID_FIX = (
     "correct the value of the URL (a variable?), or the id: `hooksync list` shows what is live"
 )
+StepsByReason: TypeAlias = Mapping[str, list[Step]]
+
 _MOST_ADDRESSES = 2  # that a fix names one by one if a glob can name all
 
 
@@ -205,29 +208,20 @@ def hold_unproven(
     One command names all that need the same. `comparisons`: by the tenancy's name. `tried`: the
     addresses under which too many attempts are open. `is_empty`: the state has no records.
     """
-    found = [_sort_out(plan.steps, tried) for plan in plans]
-    together = defaultdict[str, list[Step]](list)
-    for sorted_out in found:
-        for why, steps in sorted_out.items():
-            together[why] += steps
-    fixes = {}
-    for why, steps in together.items():
-        fixes[why] = _fix(why, steps, plans, flags, is_empty=is_empty)
+    found = {plan.name: _sort_out(plan.steps, tried) for plan in plans}
+    fixes = _fixes(found.values(), plans, flags, is_empty=is_empty)
     held = []
-    for plan, sorted_out in zip(plans, found, strict=True):
-        for why, steps in sorted_out.items():
-            names = [step.address or "" for step in steps]
-            shown = names
-            if why in (_PAUSED, _TWICE):
-                shown = [f"{step.address} as {step.id}" for step in steps]
-            what = f"{plan.name}: {why}: {shortened(shown)}"
+    for plan in plans:
+        for why, steps in found[plan.name].items():
+            addresses = dict.fromkeys(step.address or "" for step in steps)
+            what = f"{plan.name}: {why}: {shortened([*addresses])}"
             problem = Problem(what, fixes[why], plan.location)
             if why == _TWICE:
                 plan = replace(plan, warnings=(*plan.warnings, problem))
             elif _concerns_all(why, comparisons[plan.name]):
                 plan = replace(plan, refusals=(*plan.refusals, problem))
             else:
-                plan = with_held(plan, dict.fromkeys(names, problem))
+                plan = with_held(plan, dict.fromkeys(addresses, problem))
         held.append(plan)
     return held
 
@@ -239,7 +233,7 @@ def _concerns_all(why: str, comparison: Comparison) -> bool:
     return why == _UNKNOWN and not comparison.history.records.subscriptions
 
 
-def _sort_out(steps: Steps, tried: Container[str]) -> Mapping[str, list[Step]]:
+def _sort_out(steps: Steps, tried: Container[str]) -> StepsByReason:
     """Return the steps that hooksync does not do, and those of what it leaves, by the reason.
 
     What is left comes last. It is not reported of an address that is held.
@@ -265,24 +259,32 @@ def _sort_out(steps: Steps, tried: Container[str]) -> Mapping[str, list[Step]]:
     return found
 
 
-def _fix(
-    why: str, steps: Sequence[Step], plans: TenancyPlans, flags: CommandOptions, *, is_empty: bool
-) -> str:
-    """Word what a person can do about steps, in commands that name all of them."""
-    if why in (_PAUSED, _TWICE):
-        removing = flags.command("remove", *(step.id for step in steps))
-        return f"ask who made it; `{removing}` if nobody needs it"
-    globs = _smallest_globs([f"{step.address}" for step in steps], plans)
-    fix = f"`{flags.applying(globs)}` makes new subscriptions with the declared secrets"
-    if why == _TRIED:
-        return f"look at what is live with `{flags.command('list')}`; then {fix}"
-    if why == _UNKNOWN:
-        adopting = flags.applying([], globs)
-        fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
-        if is_empty:
-            push = flags.command("state push", "FILE")
-            fix = f"if the state is elsewhere, `{push}` first; otherwise {fix}"
-    return fix
+def _fixes(
+    found: Iterable[StepsByReason], plans: TenancyPlans, flags: CommandOptions, *, is_empty: bool
+) -> Mapping[str, str]:
+    """Word what a person can do, by the reason, in commands that name all steps."""
+    together = defaultdict[str, list[Step]](list)
+    for steps_by_reason in found:
+        for why, steps in steps_by_reason.items():
+            together[why] += steps
+    fixes = {}
+    for why, steps in together.items():
+        if why in (_PAUSED, _TWICE):
+            removing = flags.command("remove", *(step.id for step in steps))
+            fixes[why] = f"ask who made it; `{removing}` if nobody needs it"
+            continue
+        globs = _smallest_globs([f"{step.address}" for step in steps], plans)
+        fix = f"`{flags.applying(globs)}` makes new subscriptions with the declared secrets"
+        if why == _TRIED:
+            fix = f"look at what is live with `{flags.command('list')}`; then {fix}"
+        if why == _UNKNOWN:
+            adopting = flags.applying([], globs)
+            fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
+            if is_empty:
+                push = flags.command("state push", "FILE")
+                fix = f"if the state is elsewhere, `{push}` first; otherwise {fix}"
+        fixes[why] = fix
+    return fixes
 
 
 def _smallest_globs(addresses: Sequence[str], plans: TenancyPlans) -> list[str]:
