@@ -25,7 +25,6 @@ from hooksync.core.template import Template
 from hooksync.core.urls import split_url
 
 _USUAL_ENV_FILE = "hooks.env"  # as the documentation and the sandbox name it
-SET_FIX = "export each variable, or set it in a file that --env-file names"
 ON_DEVICE = (
     "leads to a file of the system itself (/proc, /dev, /sys)",
     "write the secret into a file of its own, or into a variable",
@@ -88,22 +87,20 @@ def is_unset(ref: model.SecretRef, environ: Variables) -> bool:
     return bool(is_needed and ref.variable and not environ.get(ref.variable))
 
 
-def set_fix(environ: Variables) -> str:
-    """Say how to set what is not set. It names no variable: so it is shown once below several."""
-    fix = SET_FIX
+def unset_problem(
+    subjects: Iterable[str], environ: Variables, where: model.Location | None
+) -> Problem:
+    """Return one problem of all that is not set in a tenancy.
+
+    Its fix names no variable: so it is shown once below several.
+    """
+    fix = "export each variable, or set it in a file that --env-file names"
     if os.path.lexists(_USUAL_ENV_FILE):
         fix = f"set each variable in {_USUAL_ENV_FILE}, and name that file by --env-file"
     if isinstance(environ, model.Environ) and environ.credentials:
         fix = f"{fix}; {environ.credentials}, which has log-ins, has none of them"
-    return f"{fix}; validate needs none of them"
-
-
-def unset_problem(
-    subjects: Iterable[str], environ: Variables, where: model.Location | None
-) -> Problem:
-    """Return one problem of all that is not set in a tenancy."""
-    names = dict.fromkeys(subjects)
-    return Problem(f"not set: {', '.join(names)}", set_fix(environ), where)
+    what = f"not set: {', '.join(dict.fromkeys(subjects))}"
+    return Problem(what, f"{fix}; validate needs none of them", where)
 
 
 def name_values(name: str) -> Variables:
@@ -119,24 +116,21 @@ def select(
     Both are globs; without globs, everything matches. Raises UsageError for a glob that matches
     nothing: this mistake would look like "nothing to do".
     """
-    refuse_unmatched(
-        "--tenancy", tenancies, [declaration.name for declaration in declared], "tenancy"
-    )
-    chosen = []
+    refuse_unmatched("--tenancy", tenancies, [entry.name for entry in declared], "tenancy")
+    selected = []
+    known: list[str] = []
+    matched: set[str] = set()
     for declaration in declared:
-        if not tenancies or model.matches_any(declaration.name, tenancies):
-            chosen.append(declaration)
-    unmatched = []
-    selected: set[str] = set()
-    for glob in targets:
-        matching = [declaration.name for declaration in chosen if _may_match(glob, declaration)]
-        selected.update(matching)
-        if not matching:
-            unmatched.append(glob)
-    refuse_unmatched("--target", unmatched, addresses(chosen), "address")
-    return tuple(
-        declaration for declaration in chosen if declaration.name in selected or not targets
-    )
+        if tenancies and not model.matches_any(declaration.name, tenancies):
+            continue
+        known += addresses([declaration])
+        matching = [glob for glob in targets if _may_match(glob, declaration)]
+        matched.update(matching)
+        if matching or not targets:
+            selected.append(declaration)
+    unmatched = [glob for glob in targets if glob not in matched]
+    refuse_unmatched("--target", unmatched, known, "address")
+    return tuple(selected)
 
 
 def _may_match(glob: str, declaration: TenancyDeclaration) -> bool:

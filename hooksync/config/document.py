@@ -31,7 +31,6 @@ from hooksync.core.template import Template, fill_in
 _MOST_EXTRA = 100  # extra triggers of all files; `schemas/hooks.schema.json` has it for one file
 
 Judge = Callable[[Declarations], Iterable[Problem]]
-Read = Callable[[str], Source]
 
 # a file without such a line is no hooks file
 _VERSION = re.compile(
@@ -50,7 +49,7 @@ _ADVICE = {
 def read_tenancies(
     sources: Sequence[Source],
     judges: Sequence[Judge] = (),
-    read: Read = read_defaults,
+    read: Callable[[str], Source] = read_defaults,
     identify: Callable[[str], str] = follow_links,
 ) -> Declarations:
     """Read hooks files together, and return the tenancies.
@@ -112,7 +111,7 @@ class _HooksFile(NamedTuple):
 class _Files:
     """The parsed hooks files of a run, their triggers, and all problems."""
 
-    def __init__(self, read: Read, identify: Callable[[str], str]) -> None:
+    def __init__(self, read: Callable[[str], Source], identify: Callable[[str], str]) -> None:
         self.problems: list[Problem] = []
         self._read = read
         self._identify = identify

@@ -299,17 +299,15 @@ class _Reader:
         return self._merged(node) if "<<" in node else node
 
     def _merged(self, node: YamlMap) -> YamlMap:
-        """Add the keys of the mappings that `<<` names.
+        """Add the keys of the mappings that `<<` names. If it names none, it is an unknown key.
 
         The node's own keys win. Between two mappings, the keys of the earlier one win.
         """
-        merged = node.pop("<<")
+        merged = node["<<"]
         sources = merged if isinstance(merged, YamlList) else [merged]
         if not all(isinstance(source, YamlMap) for source in sources):
-            what = "`<<` takes a mapping or a list of mappings"
-            where = node.place("<<")
-            self.problems.append(Problem(what, "merge an alias, as in `<<: *common`", where))
             return node
+        del node["<<"]
         joined = YamlMap(node, *sources)
         self._nodes += len(joined) - len(node)
         return joined

@@ -133,6 +133,7 @@ MISTAKES = [
         "server has a `${` that begins neither",
     ),
     ("tenant: BRAMA", "tenant: off", "7:13", "YAML reads this as true or false"),
+    ("tenant: BRAMA", "<<: 5", "7:5", "unknown key"),
     ("tenant: BRAMA", "tenant: ~", "7:13", "tenant is empty"),
     (
         "tenant: BRAMA",
