@@ -32,20 +32,8 @@ ON_DEVICE = (
 _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
 
-class WrittenSubscription(model.PlainFields):
+class WrittenSubscription(model.Declaration[Template]):
     """A declared subscription as a file writes it: the variables of its URL are not filled in."""
-
-    tenancy: str
-    name: str
-    url: Template
-    trigger: model.Trigger
-    secret: model.SecretRef
-    location: model.Location  # of its name in the file
-
-    @property
-    def address(self) -> str:
-        """Its name in commands and reports, e.g. `archive-prod/catalogue/INDEXED`."""
-        return f"{self.tenancy}/{self.name}/{self.trigger.short}"
 
     def with_url(self, url: model.HookUrl) -> model.DeclaredSubscription:
         """Return the subscription whose URL is filled in."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from math import ceil, inf
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
+from typing import Any, Generic, Literal, NamedTuple, NoReturn, TypeAlias, TypeVar, get_args
 
 from hooksync.core.record import Record, Shown
 from hooksync.core.urls import masked_url, normal_url
@@ -303,12 +303,15 @@ class _Compared:
         return SubscriptionKey(self.url.identity, self.trigger)
 
 
-class DeclaredSubscription(PlainFields, _Compared):
-    """One declared subscription: a named entry of the file, with one of its triggers."""
+Url = TypeVar("Url")
+
+
+class Declaration(PlainFields, Generic[Url]):
+    """A named entry of a file, with one of its triggers, before or after its URL is filled in."""
 
     tenancy: str
     name: str
-    url: HookUrl
+    url: Url
     trigger: Trigger
     secret: SecretRef
     location: Location  # of its name in the file
@@ -317,6 +320,10 @@ class DeclaredSubscription(PlainFields, _Compared):
     def address(self) -> str:
         """Its name in commands and reports, e.g. `archive-prod/catalogue/INDEXED`."""
         return f"{self.tenancy}/{self.name}/{self.trigger.short}"
+
+
+class DeclaredSubscription(Declaration[HookUrl], _Compared):
+    """One declared subscription, as a run compares it with what is live."""
 
 
 # why a call has no answer
