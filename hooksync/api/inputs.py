@@ -159,7 +159,7 @@ def read_files(options: FileOptions, context: Context) -> Declarations:
 
     Raises FileError with every problem, or Refused.
     """
-    sources = read_sources(options.files, context.stdin, named_by=options.names_files_by)
+    sources = read_sources(options.files, context.stdin)
     context.output.public += [source.data for source in sources]
 
     def let_policy_refuse(entries: Declarations) -> Problems:

@@ -103,11 +103,6 @@ class FileOptions(CommandOptions):
         """Whether the command line names the files."""
         return "--file" in self.given
 
-    @property
-    def names_files_by(self) -> str:
-        """The flag or the variable that names the files."""
-        return "HOOKSYNC_FILE" if "HOOKSYNC_FILE" in self.given else "--file"
-
 
 class EnvironmentOptions(FileOptions):
     """Which files of variables there are. They are read before the command runs."""

@@ -9,14 +9,13 @@ import argparse
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import partial
-from itertools import chain
 from pkgutil import resolve_name
 from typing import Any, NoReturn
 
 from hooksync.api.options import FORMAT, REPORT
 from hooksync.cli.commands import ALL, Command
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, Problem, UsageError, suggestion
+from hooksync.core.errors import ExitCode, Problem, UsageError
 from hooksync.core.flags import (
     MORE,
     OUTPUT,
@@ -72,12 +71,6 @@ class Parser(argparse.ArgumentParser):
         what = f"{self.variable}: {message}" if self.variable else message
         raise UsageError(Problem(what, f"see `{self.prog} --help`"))
 
-    def refuse_unknown(self, word: str, known: Sequence[str]) -> NoReturn:
-        """Raise UsageError for a word that is not known. It may contain a secret after `=`."""
-        name = word.partition("=")[0]
-        fix = suggestion(name, known, f"see `{self.prog} --help`")
-        raise UsageError(Problem(f"unknown argument {name}", fix))
-
     def print_help(self, file: object = None) -> NoReturn:
         """Raise HelpText."""
         raise HelpText(self.format_help(), ExitCode.DONE)
@@ -108,8 +101,7 @@ def read_arguments(
     parser = _parser_of(command, name, kind)
     _, unknown = parser.parse_known_args(rest, given)
     if unknown:
-        known = [*command.actions, *chain.from_iterable(flag.names for flag in flags.values())]
-        parser.refuse_unknown(unknown[0], known)
+        parser.error(f"unknown argument {unknown[0].partition('=')[0]}")  # a secret may follow
     if run is None:
         raise HelpText(parser.format_help(), ExitCode.USAGE)
     return run, _options(kind, given, environ, name)

@@ -26,7 +26,7 @@ def validate(options: FileOptions, context: Context) -> ExitCode:
         judges.append(read_policy(options.policy, context.environ).breaches)
     elif not options.allows_commands:
         judges.append(command_problems)
-    sources = read_sources(options.files, context.stdin, named_by=options.names_files_by)
+    sources = read_sources(options.files, context.stdin)
     entries = read_tenancies(sources, judges)
     context.terminal.warn(*in_order(warnings))
     tenancies = pluralised(len(entries), "tenancy")

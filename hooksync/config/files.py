@@ -49,15 +49,12 @@ class Source(Record):
     data: bytes
 
 
-def read_sources(
-    arguments: Sequence[str], stdin: BinaryIO, *, named_by: str = "--file"
-) -> tuple[Source, ...]:
+def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...]:
     """Read files, the *.yaml and *.yml files of directories (sorted), and standard input for `-`.
 
     Hidden files and folders within a directory are not read. A file that is named twice is read
     once. Raises FileError with every problem. A directory without hooks files is a problem, and so
-    is a file in a folder below a directory, unless it is named, too. `named_by`: the flag or the
-    variable that names them.
+    is a file in a folder below a directory, unless it is named, too.
     """
     paths, problems = _find_files(arguments)
     sources: dict[str, Source] = {}  # by real path
@@ -65,7 +62,7 @@ def read_sources(
         identity = follow_links(path)
         if identity in sources:
             continue
-        fix = f"correct {named_by}"
+        fix = "correct --file or HOOKSYNC_FILE"
         if os.path.lexists(os.path.join(os.pardir, path)):
             fix = f"change to the folder above, which has {path}"
         elif path == DEFAULT_FILE:

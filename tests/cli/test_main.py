@@ -98,9 +98,8 @@ def test_the_fix_for_a_missing_file_names_the_variable_that_may_name_it(place: P
     run = place.run("plan")
     assert f"there is no file hooks.yaml in {place.folder}\n" in run.err
     assert "`hooksync init` writes a first one" in run.err
-    assert place.run("plan", "-f", "gone.yaml").err.endswith("\n  fix: correct --file\n")
     place.environ["HOOKSYNC_FILE"] = "gone.yaml"
-    assert place.run("plan").err.endswith("\n  fix: correct HOOKSYNC_FILE\n")
+    assert place.run("plan").err.endswith("\n  fix: correct --file or HOOKSYNC_FILE\n")
     (place.folder / "below").mkdir()
     place.write("", "gone.yaml")
     above = hooksync(["plan"], place.environ, place.folder / "below")
@@ -139,14 +138,13 @@ def test_a_quiet_plan_prints_only_what_needs_a_person(place: Place) -> None:
         (("plan", "--parallelism", "0"), "parallelism"),
         (("plan", "--timeout", "-1"), "timeout"),
         (("plan", "--format", "yaml"), "format"),
-        (("aply",), "unknown argument aply\n  fix: did you mean apply? (see `hooksync --help`)"),
-        (("zzz",), "unknown argument zzz\n  fix: see `hooksync --help`"),
-        (("state", "shwo"), "unknown argument shwo\n  fix: did you mean show?"),
+        (("aply",), "unknown argument aply\n  fix: see `hooksync --help`"),
+        (("state", "shwo"), "unknown argument shwo\n  fix: see `hooksync state --help`"),
         (
             ("plan", "--file"),
             "argument -f/--file: expected one argument\n  fix: see `hooksync plan --help`",
         ),
-        (("plan", "--tenacy", "x"), "unknown argument --tenacy\n  fix: did you mean --tenancy?"),
+        (("plan", "--tenacy", "x"), "unknown argument --tenacy\n  fix: see `hooksync plan --help`"),
         (("completion", "tcsh"), "invalid choice: 'tcsh' (choose from "),
         (("plan", "hooks"), "unknown argument hooks\n  fix: see `hooksync plan --help`"),
     ],
