@@ -150,11 +150,6 @@ class LogInOptions(CallOptions):
         default=8,
     )
 
-    @property
-    def logs_in(self) -> bool:
-        """Whether the command needs credentials."""
-        return True
-
 
 class RunOptions(LogInOptions):
     """Which tenancies are read, and compared with what."""

@@ -96,7 +96,7 @@ def _environ(options: CommandOptions, context: Context) -> Variables:
     if not isinstance(options, EnvironmentOptions):
         return context.environ
     credentials = None
-    if isinstance(options, LogInOptions) and options.logs_in:
+    if isinstance(options, LogInOptions):
         credentials = options.credentials or ""
     environ, warnings = gather(options.env_files, credentials, context.environ)
     context.terminal.warn(*warnings)

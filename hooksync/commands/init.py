@@ -107,11 +107,6 @@ class InitOptions(LogInOptions):
     allows_commands: bool = False
     parallelism: int = 8
 
-    @property
-    def logs_in(self) -> bool:
-        """Whether the command needs credentials."""
-        return self.from_live is not None
-
 
 def init(options: InitOptions, context: Context) -> ExitCode:
     """Write a first hooks file. Raises FileError if it exists already."""
