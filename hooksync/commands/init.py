@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from hooksync.api.options import LogInOptions, RunOptions
-from hooksync.config.files import DEFAULT_FILE, PYPRESERVICA
+from hooksync.config.files import DEFAULT_FILE
 from hooksync.config.yaml_loader import write_yaml
 from hooksync.core.context import Context
 from hooksync.core.errors import (
@@ -35,9 +35,7 @@ from hooksync.core.redaction import printable
 from hooksync.core.template import escape
 from hooksync.core.urls import (
     masked_url,
-    normal_url,
     owns_url,
-    split_url,
     url_fault,
 )
 
@@ -52,8 +50,8 @@ _HERE = Location("the environment", 1, 1)
 _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # the pattern of a trigger in the schema
 _NAME = re.compile("[A-Za-z0-9_-]+")  # the pattern of a name in the schema
 _LONGEST = 60  # characters of a name, without the number that makes it unique
+_PORT = re.compile(":[0-9]+")
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
-_PORT = re.compile(":[0-9]*$")
 
 _HEAD = """\
 # yaml-language-server: $schema=./hooks.schema.json
@@ -138,7 +136,7 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
         if not any(owns_url(frozenset([prefix]), hook.url.full) for hook in plan.live):
             fix = "`hooksync init --from-live --file -` prints what is live"
             raise UsageError(Problem(f"no live subscription is under {prefix}", fix))
-    draft = Draft(options.name or slug(plan.tenant or "", plan.name).lower(), plan.live, prefixes)
+    draft = Draft(options.name or slug(plan.tenant or "", plan.name), plan.live, prefixes)
     _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
     context.terminal.warn(*draft.warnings)
     _report_needs(draft.needs, key_file, context)
@@ -173,7 +171,7 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     from hooksync.config.declarations import TenancyDeclaration
     from hooksync.reconcile.plan import Selection
 
-    name = options.name or slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy").lower()
+    name = options.name or slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy")
     entries = [TenancyDeclaration(name, (), _HERE)]
     settings = RunOptions(uses_state=False, policy=options.policy, timeout=options.timeout)
     made = library.plan(prepare(settings, Selection(), context, entries=entries))
@@ -207,8 +205,7 @@ class Draft:
         self.needs: Needs = {}  # what the user has to set
         self.warnings: list[Problem] = []  # about subscriptions that no file can declare
         self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
-        # names of entries and variables that are in use, case-folded
-        self._taken = {name.casefold() for name in PYPRESERVICA.values()}
+        self._taken: set[str] = set()  # names of entries and variables
         for several in self._declarable(live):
             if not prefixes or owns_url(frozenset(prefixes), several[0].url.full):
                 self.triggers.update(str(item.trigger) for item in several)
@@ -242,9 +239,8 @@ class Draft:
     def _add_entry(self, live: Sequence[LiveSubscription], entries: Entries, needs: Needs) -> None:
         """Add the entry of subscriptions with the same URL and content."""
         url = live[0].url
-        _, host, tail = split_url(normal_url(url.shown))
-        named = slug(_PORT.sub("", host) + tail.partition("?")[0], "hook")
-        name = self._unique(named, "-")
+        address = _PORT.sub("", url.shown.partition("://")[2])
+        name = self._unique(slug(address.partition("?")[0], "hook"), "-")
 
         def variable(key: str, value: str) -> str:
             """Put a variable in the place of a part of the URL that may be a key."""
@@ -264,22 +260,20 @@ class Draft:
         entries[name] = entry
 
     def _need(self, needs: Needs, value: str, *words: str) -> str:
-        """Add a variable, named by words. Returns its name."""
-        written = _NOT_A_WORD.sub("_", "_".join(words)).strip("_").upper()
-        if not written[:1].isalpha():
-            written = f"HOOK_{written}".rstrip("_")
+        """Add a variable, named by words. Returns its name, which nothing else reserves."""
+        written = _NOT_A_WORD.sub("_", "_".join(("hook", *words))).strip("_").upper()
         variable = self._unique(written, "_")
         needs[variable] = value
         return variable
 
     def _unique(self, name: str, separator: str) -> str:
-        """Return a name that differs from all others by more than case, with a number if needed."""
+        """Return a name that differs from all others, with a number if needed."""
         unique = name
         number = 1
-        while unique.casefold() in self._taken:
+        while unique in self._taken:
             number += 1
             unique = f"{name}{separator}{number}"
-        self._taken.add(unique.casefold())
+        self._taken.add(unique)
         return unique
 
     def text(self, server: str, tenant: str | None) -> str:
@@ -306,5 +300,5 @@ def _url_and_content(item: LiveSubscription) -> tuple[str, str]:
 
 
 def slug(text: str, otherwise: str) -> str:
-    """Make a name of letters, digits and hyphens from any text."""
-    return _NOT_A_WORD.sub("-", text).strip("-")[:_LONGEST].strip("-") or otherwise
+    """Make a name of small letters, digits and hyphens from any text."""
+    return _NOT_A_WORD.sub("-", text).strip("-")[:_LONGEST].strip("-").lower() or otherwise

@@ -100,8 +100,8 @@ def test_an_env_file_that_git_ignores_gets_the_keys_of_declared_urls(place: Plac
     assert key not in run.text
     assert env.stat().st_mode & 0o777 == 0o600
     variables = dotenv_values(env)
-    assert env.read_text().startswith("# mine\nOTHER=1\nexport A_EXAMPLE_X_URL_CODE=")
-    assert (variables["A_EXAMPLE_X_URL_CODE"], len(variables)) == (key, 3)
+    assert env.read_text().startswith("# mine\nOTHER=1\nexport HOOK_A_EXAMPLE_X_URL_CODE=")
+    assert (variables["HOOK_A_EXAMPLE_X_URL_CODE"], len(variables)) == (key, 3)
     assert "tenancies:\n  t-1:\n" in (place.folder / "x.yaml").read_text()
 
 
