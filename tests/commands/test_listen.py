@@ -19,7 +19,7 @@ from hooksync.receivers.listener import MOST_REFUSED
 from tests.commands.test_receiving import DECLARED, ENVIRON, KEY, NAMED, SECRET, answering, run
 from tests.conftest import make_environ
 from tests.pypreservica import no_credentials
-from tests.receivers.broken import BUGS
+from tests.receivers.broken import BUGS, Good
 from tests.receivers.test_suite import serving
 
 __all__ = ["no_credentials"]  # a fixture
@@ -192,7 +192,7 @@ def compact(body: bytes) -> bytes:
 
 
 def test_listen_reports_why_a_receiver_refuses_a_forwarded_genuine_event() -> None:
-    receiver = BUGS["JSON written again, compact"][0]()
+    receiver = Good()
     receiver.secret = SECRET.encode()
     receiver.expected = lambda body: sign_event(SECRET.encode(), compact(body))  # type: ignore[method-assign]
     with serving(receiver) as url, listening(*NAMED, "--forward", url) as one:
