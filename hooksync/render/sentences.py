@@ -64,7 +64,9 @@ def summaries(plan: Plan) -> list[str]:
     facts = []
     results = plan.results()
     if plan.has_changes and results:
-        facts.append(f"Applied: {counted(results, RESULT_WORDS, ('done', 'failed'))}")
+        applied = f"Applied: {counted(results, RESULT_WORDS, ('done', 'failed'))}"
+        nothing = f"Nothing applied: {counted(results, RESULT_WORDS)}"
+        facts.append(nothing if results.keys() <= {"not-attempted", "unchanged"} else applied)
     elif plan.has_changes:
         facts.append(f"Plan: {counted(plan.counts(), CHANGES, _USUAL_CHANGES)}")
     if plan.undeclared:

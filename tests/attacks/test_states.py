@@ -71,7 +71,7 @@ def test_under_a_policy_a_forged_state_removes_no_subscription_of_others(place: 
     place.write(owning(FOUR))
     run = place.run("apply", "--yes")
     assert (run.code, "made by hooksync" in run.out) == (3, False)
-    assert "nobody has reviewed this removal" in run.out
+    assert "nobody has reviewed this removal" in run.err
     assert vendor in {one.id for one in place.box.subscriptions("DEMO")}
 
 

@@ -136,7 +136,7 @@ def test_nothing_is_changed_if_the_state_cannot_be_written(
     assert failed.code == 1
     assert_told(failed.err, "hooks.state.json", reason)
     assert files(place.folder) == before
-    assert "Applied: 0 done, 0 failed, 1 not tried; 1 unchanged." in failed.out
+    assert "Nothing applied: 1 not tried; 1 unchanged." in failed.out
     assert_next_run_finishes(place, posts=1)
 
 
