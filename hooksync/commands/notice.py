@@ -5,26 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
-from hooksync.api.inputs import Inputs
-from hooksync.api.options import ALL, Options, RunOptions, reference
-from hooksync.api.run import open_run
+from hooksync.api.options import ALL, Options, reference
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, Problems, SecretError, exit_of
 from hooksync.core.flags import MORE, flag
-from hooksync.core.model import HookUrl, ReceiverResult, SecretRef
+from hooksync.core.model import HookUrl, ReceiverResult, SecretRef, process_environ
 from hooksync.core.origin import find_origin
 from hooksync.core.reading import read_file
-from hooksync.core.record import replace
 from hooksync.core.redaction import SHORTEST_MASKED
 from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receivers.events import JSON_HEADERS, SUCCESS
-from hooksync.reconcile.plan import Plan, Selection
+from hooksync.reconcile.plan import Plan
 from hooksync.render.ending import NoticeForm, RunSummary, event_of, metrics_text
 from hooksync.service.challenges import post
-from hooksync.service.http import Caller
+from hooksync.service.http import Caller, Transport, proxy_credentials
 
 _TIMEOUT = 10.0  # seconds
 _FIX = (
@@ -105,16 +102,15 @@ def _notify(summary: RunSummary, ref: SecretRef, form: NoticeForm, context: Cont
     try:
         url = SecretSources(context).find(ref).reveal()
     except SecretError as error:
-        for problem in error.problems:
-            what = f"no notice can be sent: {problem.what}"
-            context.terminal.warn(replace(problem, what=what))
+        context.terminal.warn(*error.problems)
         return
     if event_of(summary.plan, summary.code) is None:
         return
     body = context.output.safe(json.dumps(summary.payload(form), ensure_ascii=False), "json")
-    settings = RunOptions(files=(), uses_state=False, timeout=_TIMEOUT, parallelism=1)
-    with open_run(Inputs((), (), settings, Selection(), context)) as run:
-        failure = _send(HookUrl(str(ref), url), body.encode(), run.caller)
+    environ = process_environ(context.environ)
+    context.output.redactor.learn(proxy_credentials(environ))
+    with closing(Transport(_TIMEOUT, 1, environ)) as transport:
+        failure = _send(HookUrl(str(ref), url), body.encode(), Caller(transport, context))
     if failure:
         what = f"the notice was not delivered: {ref}: {failure}"
         context.terminal.warn(Problem(what, _FIX))

@@ -7,7 +7,7 @@ Results and messages go to `context.terminal`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Literal
@@ -30,7 +30,7 @@ from hooksync.core.errors import (
     internal_error,
     internal_error_text,
 )
-from hooksync.core.flags import OUTPUT, READ, SAFETY, SELECT, Verb, flag
+from hooksync.core.flags import OUTPUT, READ, SAFETY, SELECT, flag
 from hooksync.core.model import Globs
 from hooksync.core.output import Format
 from hooksync.core.record import replace
@@ -112,36 +112,36 @@ def plan(options: PlanOptions, context: Context, open_run: OpenRun = open_run) -
     """Make and show a plan. With --out, save what apply would carry out, and mark the rest."""
     if options.is_quiet and options.format != "text":
         raise UsageError(Problem("--quiet cannot be combined with --format", "leave out one"))
-    outputs = {"out": options.out, "report": options.report, "metrics": options.metrics}
-    _check_outputs(options, outputs)
+    _check_outputs(options)
     return watched("plan", partial(_plan, options, context, open_run), options, context)
 
 
 def apply(options: ApplyOptions, context: Context, open_run: OpenRun = open_run) -> ExitCode:
     """Plan, ask, apply and verify. A saved plan needs no answer, but must equal the new plan."""
-    selecting = [item.name for item in options.flags().values() if item.group == SELECT]
-    selecting = [name for name in selecting if name in options.given]
+    flags = options.flags().values()
+    selecting = [flag.name for flag in flags if flag.group == SELECT and flag.name in options.given]
     if options.saved_plan and selecting:
         what = f"{', '.join(selecting)} cannot be combined with a saved plan"
         raise UsageError(Problem(what, "give such flags to `hooksync plan --out`"))
     if options.max_age and not options.saved_plan:
         raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
-    _check_outputs(options, {"report": options.report, "metrics": options.metrics})
+    _check_outputs(options)
     return watched("apply", partial(_apply_plan, options, context, open_run), options, context)
 
 
 def remove(options: RemoveOptions, context: Context) -> ExitCode:
     """Remove live subscriptions by their ids, as an apply does."""
-    _check_outputs(options, {"report": options.report})
+    _check_outputs(options)
     inputs = prepare(options, Selection(options.tenancies, remove=options.ids), context)
     return ExitCode(_apply(inputs, options, open_run).exit_code)
 
 
-def _check_outputs(options: RunOptions, outputs: Mapping[str, str | None]) -> None:
+def _check_outputs(options: RunOptions) -> None:
     """Raise UsageError if an output would replace a hooks file or the state."""
     state = state_place(options.files[0], options.state)
     inputs = {follow_links(path) for path in (*options.files, state) if path}
-    for name, path in outputs.items():
+    for name in ("out", "report", "metrics"):
+        path = getattr(options, name, None)
         # no output is YAML: this also keeps the files of a directory
         if path and (path.endswith(YAML_ENDINGS) or follow_links(path) in inputs):
             what = f"--{name} {path} would replace a hooks file or the state"
@@ -226,18 +226,13 @@ def _refuse_standing_order(options: ApplyOptions) -> None:
 def _apply(inputs: Inputs, options: ChangeOptions, open_run: OpenRun) -> Plan:
     """Plan, challenge, ask, apply, and show the result."""
     context = inputs.context
-    is_confirmed = options.is_confirmed
     with open_run(inputs, is_apply=True, lock_timeout=options.lock_timeout) as run:
-        can_ask = not is_confirmed and context.terminal.can_ask()
+        can_ask = not options.is_confirmed and context.terminal.can_ask()
         made = library.make_plan_for_apply(inputs, run, asks=can_ask)
         _refuse_wrong_ids(made, options)
-        must_ask = bool(made.ready_tenancies) and not is_confirmed
-        if must_ask and not can_ask:
-            made = replace(made, refusals=(_no_terminal(made, options),))
-        else:
-            made = library.challenge(inputs, run, made)
-        asked = _show_and_ask(made, options, context, must_ask=must_ask)
-        is_reviewed = must_ask or inputs.receipt is not None
+        made = library.challenge(inputs, run, made)
+        asked = _show_and_ask(made, options, context, can_ask=can_ask)
+        is_reviewed = inputs.receipt is not None or not options.is_confirmed
         done = library.carry_out(inputs, run, asked, is_reviewed=is_reviewed)
     return _show_result(library.finished(done, context), made, run.failures, options, context)
 
@@ -252,38 +247,36 @@ def _refuse_wrong_ids(made: Plan, options: ChangeOptions) -> None:
         raise HooksyncError(*made.all_errors, Problem(what, fix))
 
 
-def _no_terminal(made: Plan, options: ChangeOptions) -> Problem:
-    """Report that nobody can be asked."""
-    ids = made.selection.remove
-    verb: Verb = "remove" if ids else "apply"
-    confirmed = options.command(verb, *ids, "--yes")
-    if any(step.needs_review for step in made.steps):  # --yes would leave these out
-        planned = options.command("plan", "--out", "plan.json")
-        confirmed = f"{planned}`, then `{options.command('apply', 'plan.json', selects=False)}"
-    fix = f"`{confirmed}` if the plan is what you want"
-    return Problem("not confirmed: cannot prompt without a terminal", fix)
-
-
-def _show_and_ask(made: Plan, options: ChangeOptions, context: Context, *, must_ask: bool) -> Plan:
+def _show_and_ask(made: Plan, options: ChangeOptions, context: Context, *, can_ask: bool) -> Plan:
     """Show the plan of an apply and its problems, and prompt. Refuse what is not confirmed.
 
     Somebody has seen the steps of a saved plan: only its sum is shown. With --format json or
     markdown, standard output gets only the result. If the user is asked, the plan is shown on
     standard error.
     """
-    prompts = must_ask and bool(made.ready_tenancies) and not (made.refusals or made.is_interrupted)
+    is_decided = options.is_confirmed or made.refusals or made.is_interrupted
     lines: Lines = plan_lines(made, shows_kept=options.shows_kept)
     if options.saved_plan:
         lines = unstyled(summaries(made))
     if options.format == "text":
         context.terminal.show(lines)
-    elif prompts:
+    elif can_ask:
         context.terminal.message(plain(lines))
     show_problems(made, context)
-    if not prompts or context.terminal.ask(question(made), expected_answer(made)):
+    if is_decided or not made.ready_tenancies:
         return made
+    what = "not confirmed"
     fix = f'answer "{expected_answer(made)}" to apply this'
-    return replace(made, refusals=(Problem("not confirmed", fix),))
+    if not can_ask:
+        what += ": cannot prompt without a terminal"
+        planned = options.command("plan", "--out", "plan.json")
+        applied = options.command("apply", "plan.json", selects=False)
+        fix = f"read the plan of `{planned}`, then `{applied}`"
+        if made.selection.remove:
+            fix = "give --yes, if these are the right ids"
+    elif context.terminal.ask(question(made), expected_answer(made)):
+        return made
+    return replace(made, refusals=(Problem(what, fix),))
 
 
 def _show_result(

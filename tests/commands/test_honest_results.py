@@ -62,13 +62,6 @@ def test_warnings_about_receivers_come_before_the_question_and_only_once(place: 
     assert place.box.subscriptions("DEMO") == ()
 
 
-def test_without_a_terminal_and_without_yes_no_receiver_is_challenged(place: Place) -> None:
-    run = place.run("apply")
-    assert run.code == 3
-    assert "refused: not confirmed: cannot prompt without a terminal" in run.err
-    assert place.receiver.answers["catalogue", "challenge"] == 0
-
-
 MUSEUM = """\
 version: 1
 tenancies:

@@ -279,9 +279,7 @@ def test_an_unreadable_notify_reference_is_a_warning_even_if_no_notice_is_due(pl
     )
     run = place.run("plan", "--notify", "file:none.txt")
     assert (run.code, "\nNo changes." in run.out) == (0, True)
-    assert run.err.startswith(
-        "warning: no notice can be sent: secret file:none.txt cannot be read: no such file"
-    )
+    assert run.err.startswith("warning: secret file:none.txt cannot be read: no such file")
 
 
 def test_the_same_outcome_has_the_same_fingerprint_and_a_different_one_does_not(
