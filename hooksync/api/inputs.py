@@ -144,7 +144,7 @@ def _choose(
 def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> Tenancy:
     """Set aside the subscriptions that no target matches, and add the limits of a policy."""
     if policy:
-        protect = tenancy.protect.union(policy.rules_for(tenancy.name).protect)
+        protect = tenancy.protect.union(policy.rules_for(tenancy.name).get("protect", ()))
         tenancy = replace(tenancy, ceilings=policy.limits(tenancy.name), protect=protect)
     selected: list[DeclaredSubscription] = []
     others: list[DeclaredSubscription] = []

@@ -17,21 +17,15 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from glob import escape
 from pathlib import PurePath
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from hooksync.config.checked_yaml import read_checked
-from hooksync.config.declarations import (
-    Declarations,
-    TenancyDeclaration,
-    VariableUse,
-    name_values,
-    uses_of,
-)
+from hooksync.config.declarations import Declarations, TenancyDeclaration, name_values, uses_of
 from hooksync.config.files import PYPRESERVICA, STDIN, follow_links, read_named, real_path
 from hooksync.config.yaml_loader import YamlMap, write_yaml
 from hooksync.core import urls
@@ -42,45 +36,27 @@ from hooksync.core.model import (
     MOST,
     PROBES,
     Location,
-    Probe,
     SecretRef,
+    Trigger,
     UnsubscribeLimit,
     Variables,
     found_credentials,
     matches_any,
 )
-from hooksync.core.record import Record, convert, replace
+from hooksync.core.record import Record
 from hooksync.core.template import Template, fill_in
 
-Allowed: TypeAlias = tuple[str, ...]  # values or globs
-# each: the policy's field, what breaks it, where, and the line to write, or ""
-Breaches: TypeAlias = Iterator[tuple[str, str, Location | None, str]]
+Rules: TypeAlias = Mapping[str, Any]  # the fields of `schemas/policy.schema.json`
+# the field of a policy that decides, what it judges, what this does in words, and where
+Claim: TypeAlias = tuple[str, Any, str, Location | None]
+Claims: TypeAlias = Iterator[Claim]
 
 _UNSET: Variables = {}  # `validate` reads no environment
+_LIMITS = ("files", "protect", "triggers", "owns", "probe", "replacement")  # otherwise: no limit
 _OPTIONAL = ("PRESERVICA_TENANT", "PRESERVICA_2FA_TOKEN")  # a log-in may work without them
 _COMMITTED = re.compile("git:(?P<ref>refs/[^:]+|[0-9a-f]{40}|[0-9a-f]{64}):(?P<path>.+)")
 _TOP = "${repository}"  # in `files`: the folder of the repository that contains the working folder
 _PLAIN_NAME = re.compile("[a-z0-9-]+")  # no two of these names have the same ${TENANCY}
-
-
-class Rules(Record):
-    """What a policy allows a tenancy: the fields of `schemas/policy.schema.json`."""
-
-    servers: Allowed = ()  # globs of hosts
-    receivers: Allowed = ()  # globs of hosts; `host/path/` allows only URLs below that path
-    secret_kinds: Allowed = ()
-    login_variables: Allowed = ()  # globs of names, as in the next three fields
-    secret_variables: Allowed = ()
-    url_variables: Allowed = ()
-    place_variables: Allowed = ()
-    secret_folders: Allowed = ()
-    allow_http: bool = False
-    files: Allowed | None = None  # globs of paths, relative to the policy, or _TOP/...; None: any
-    protect: Allowed = ()  # prefixes of URLs
-    triggers: Allowed | None = None  # pyPreservica's names, or those of the service
-    owns: Allowed | None = None  # "made", "all", "none", and prefixes of URLs
-    probe: Probe = "never"  # or a stricter one
-    replacement: Allowed | None = None
 
 
 class Policy(Record):
@@ -103,13 +79,13 @@ class Policy(Record):
         return limits
 
     def rules_for(self, name: str) -> Rules:
-        """Return the rules for a tenancy, with its name filled in. Without any: allow nothing."""
+        """Return the fields that apply to a tenancy, with its name filled in."""
         values = name_values(name)
-        data = dict(self._data_for(name))
-        for field, value in data.items():
+        rules = dict(self._data_for(name))
+        for field, value in rules.items():
             if isinstance(value, list):
-                data[field] = [fill_in(text, values) for text in value]
-        return convert(data, Rules)
+                rules[field] = [fill_in(text, values) for text in value]
+        return rules
 
     def _data_for(self, name: str) -> YamlMap:
         """Return the fields that apply to a tenancy.
@@ -136,22 +112,24 @@ class Policy(Record):
         If a variable has no value and no default, only the text before the first variable is
         judged.
         """
+        folder = os.path.dirname(os.path.abspath(policy_path(self.file)))
         for tenancy in tenancies:
             yield from self._outsiders(tenancy)
             rules = self.rules_for(tenancy.name)
-            uses = [*_judged_uses(tenancy, environ)]
-            found = [*self._name_breaches(tenancy, rules)]
-            if not found:
-                found += _setting_breaches(rules, tenancy)
-                found += _file_breaches(rules, tenancy, self.file)
-                found += _host_breaches(rules, tenancy, environ)
-                found += _variable_breaches(rules, uses, self._data_for(tenancy.name))
-                found += _source_breaches(rules, uses, self.file)
-            for field, what, where, line in found:
-                what += f", which the policy does not allow ({self._place(field, tenancy.name)})"
-                advice = f"write `{line}`" if line else f"allow it, under {field}"
+            refused: dict[str, list[Claim]] = {}
+            for claim in self._claims(tenancy, rules, environ):
+                if not _allows(rules, claim, folder):
+                    refused.setdefault(claim[0], []).append(claim)
+            for field, found in refused.items():
+                advice = f"allow it, under {field}"
+                if field.endswith("_variables"):
+                    listed = self._data_for(tenancy.name).get(field, ())
+                    names = dict.fromkeys([*listed, *(value for _, value, _, _ in found)])
+                    advice = f"write `{write_yaml({field: [*names]}, is_flow=True)[1:-2]}`"
                 fix = f"use a different one, or ask the owners of the policy to {advice}"
-                yield Problem(what, fix, where)
+                place = self._place(field, tenancy.name)
+                for _, _, what, where in found:
+                    yield Problem(f"{what}, which the policy does not allow ({place})", fix, where)
 
     def _outsiders(self, tenancy: TenancyDeclaration) -> Iterator[Problem]:
         """Find the files that are not in the repository of a policy that a commit contains."""
@@ -161,106 +139,140 @@ class Policy(Record):
                 what = f"{file} is not in {repository}, as its policy is, or is in a submodule"
                 yield Problem(what, "keep all hooks files there", Location(file, 1, 1))
 
-    def _name_breaches(self, tenancy: TenancyDeclaration, rules: Rules) -> Breaches:
-        """Judge the name of a tenancy; a receiver of the command line has none."""
+    def _claims(self, tenancy: TenancyDeclaration, rules: Rules, environ: Variables) -> Claims:
+        """Yield all that is judged of a tenancy; if its name is wrong, that alone.
+
+        A receiver of the command line has no name.
+        """
         name = tenancy.name
-        is_filled_in = rules != convert(dict(self._data_for(name)), Rules)
+        is_filled_in = rules != self._data_for(name)
         if name and not matches_any(name, self.data.get("tenancies", ["*"])):
-            yield "tenancies", f'no name under `tenancies` matches "{name}"', tenancy.location, ""
+            what = f'no name under `tenancies` matches "{name}"'
+            yield "tenancies", name, what, tenancy.location
         elif name and is_filled_in and not _PLAIN_NAME.fullmatch(name):
             what = f'"{name}" is not of lowercase letters, digits and -'
-            yield "tenancies", what, tenancy.location, ""
+            yield "tenancies", name, what, tenancy.location
+        else:
+            yield from _setting_claims(tenancy)
+            yield from _place_claims(tenancy, environ)
+            yield from _source_claims(tenancy, environ)
 
 
-def _judged_uses(tenancy: TenancyDeclaration, environ: Variables) -> Iterator[VariableUse]:
-    """Yield what a tenancy uses, also the usual variables if it names none.
+def _allows(rules: Rules, claim: Claim, folder: str) -> bool:
+    """Whether a policy allows what a tenancy has. What is not mentioned is denied, except limits.
 
-    A receiver of the command line, whose tenancy has no name, needs no log-in. A file with the
-    log-in that a run found counts as if the tenancy named it.
+    `folder`: of the policy; relative paths start there.
     """
-    login = found_credentials(environ)
-    for use in uses_of(tenancy):
-        is_needed = use.name not in _OPTIONAL or environ.get(use.name)
-        if use.is_default and not (tenancy.name and is_needed):
-            continue
-        if login and use.role == "login" and use.name in PYPRESERVICA.values():
-            use = replace(use, name="", ref=SecretRef("file", login, tenancy.location))
-        yield use
+    field, value, _, _ = claim
+    if field not in rules:
+        return field in _LIMITS
+    allowed = rules[field]
+    match field:
+        case "tenancies":
+            return False
+        case "allow_http":
+            return bool(allowed)
+        case "servers" | "receivers":
+            url, is_whole = value
+            return is_allowed(url, allowed, is_whole=is_whole)
+        case "protect":
+            return not urls.protects_url(frozenset(allowed), value)
+        case "owns":
+            return value in allowed or urls.owns_url(frozenset(allowed), value)
+        case "probe":
+            return PROBES.index(value) >= PROBES.index(allowed)
+        case "triggers":
+            return value in [*map(Trigger.named, allowed)]
+        case "secret_folders":
+            refs = [SecretRef("file", path, base=folder) for path in allowed]
+            return real_path(value).startswith(tuple(f"{real_path(ref)}/" for ref in refs))
+        case "files":
+            return value != STDIN and any(_covers_file(glob, value, folder) for glob in allowed)
+    return matches_any(value, allowed)
 
 
-def _setting_breaches(rules: Rules, tenancy: TenancyDeclaration) -> Breaches:
-    """Compare the settings of a tenancy with what the policy allows. Defaults count, too."""
-    if not tenancy.files:  # nobody wrote its settings
-        return
-    allowed: dict[str, Allowed | None] = {
-        "owns": rules.owns,
-        "probe": PROBES[PROBES.index(rules.probe) :],
-        "replacement": rules.replacement,
-    }
-    for field, values in allowed.items():
-        value = getattr(tenancy, field)
-        for text in [value] if isinstance(value, str) else sorted(value):  # a word, or prefixes
-            if not (values is None or text in values or urls.owns_url(frozenset(values), text)):
-                yield field, f'tenancy "{tenancy.name}" has `{field}: {text}`', tenancy.location, ""
-    for subscription in tenancy.subscriptions:
-        trigger = subscription.trigger
-        if rules.triggers is not None and {trigger, trigger.short}.isdisjoint(rules.triggers):
-            what = f'"{subscription.name}" has the trigger {trigger.shown}'
-            yield "triggers", what, subscription.location, ""
-    if tenancy.allow_http and not rules.allow_http:
-        yield (
-            "allow_http",
-            f'tenancy "{tenancy.name}" says `allow_http: true`',
-            tenancy.location,
-            "",
-        )
-
-
-def _file_breaches(rules: Rules, tenancy: TenancyDeclaration, policy: str) -> Breaches:
-    """Judge the paths of the files, as they are given. A `*` in a glob matches within one name.
+def _covers_file(glob: str, file: str, base: str) -> bool:
+    """Whether a glob covers the path of a file as it is given. A `*` matches within one name.
 
     A link may lead below its own folder, as in a ConfigMap, and the folder must be no link.
     """
-    if rules.files is None:
-        return
-    base = os.path.dirname(os.path.abspath(policy_path(policy)))
     top = find_repository(os.curdir) or os.devnull  # no file is below it
-    globs = [os.path.join(escape(base), glob.replace(_TOP, escape(top))) for glob in rules.files]
+    pattern = os.path.join(escape(base), glob.replace(_TOP, escape(top)))
+    path = PurePath(os.path.abspath(file))
+    folder = str(path.parent)
+    above = os.path.commonpath([base, folder])  # links above both belong to the machine
+    place = os.path.join(follow_links(above) + folder.removeprefix(above), "")
+    return path.match(os.path.normpath(pattern)) and follow_links(file).startswith(place)
+
+
+def _setting_claims(tenancy: TenancyDeclaration) -> Claims:
+    """Yield the settings, triggers and files of a tenancy. Defaults count, too."""
+    if not tenancy.files:  # nobody wrote its settings
+        return
+    subject = f'tenancy "{tenancy.name}"'
+    for field in ("owns", "probe", "replacement"):
+        value = getattr(tenancy, field)
+        for text in [value] if isinstance(value, str) else sorted(value):  # a word, or prefixes
+            yield field, text, f"{subject} has `{field}: {text}`", tenancy.location
+    if tenancy.allow_http:
+        yield "allow_http", True, f"{subject} says `allow_http: true`", tenancy.location
+    for subscription in tenancy.subscriptions:
+        trigger = subscription.trigger
+        what = f'"{subscription.name}" has the trigger {trigger.shown}'
+        yield "triggers", trigger, what, subscription.location
     for file in tenancy.files:
-        where = Location(file, 1, 1)
-        path = PurePath(os.path.abspath(file))
-        if file == STDIN or not any(map(path.match, map(os.path.normpath, globs))):
-            yield "files", f'{file} declares a part of tenancy "{tenancy.name}"', where, ""
-            continue
-        folder = str(path.parent)
-        above = os.path.commonpath([base, folder])  # links above both belong to the machine
-        place = follow_links(above) + folder.removeprefix(above)
-        if not follow_links(file).startswith(os.path.join(place, "")):
-            yield "files", f"a link at {file} leads to a different folder", where, ""
+        what = f"{file}, or what it is a link to, declares a part of {subject}"
+        yield "files", file, what, Location(file, 1, 1)
 
 
-def _host_breaches(rules: Rules, tenancy: TenancyDeclaration, environ: Variables) -> Breaches:
-    """Judge the server and the URLs of receivers, as far as their text is known.
+def _place_claims(tenancy: TenancyDeclaration, environ: Variables) -> Claims:
+    """Yield the server and the URLs of receivers, as far as their text is known.
 
     `resolve` reports what is no server and no URL.
     """
     server = tenancy.server
     text, is_whole = _filled_or_prefix(server, environ)
-    is_valid = is_whole and not urls.server_fault(text)
-    if is_valid and not is_allowed(urls.server_url(text), rules.servers):
-        yield "servers", "the server leads to a host", server.location or tenancy.location, ""
+    if is_whole and not urls.server_fault(text):
+        here = server.location or tenancy.location
+        yield "servers", (urls.server_url(text), True), "the server leads to a host", here
     for subscription in tenancy.subscriptions:
         where = subscription.url.location
         text, is_whole = _filled_or_prefix(subscription.url, environ)
         scheme, _, tail = urls.split_url(text)
         if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
             continue  # its host is not known yet
-        if not is_allowed(text, rules.receivers, is_whole=is_whole):
-            yield "receivers", "the URL leads to a host or path", where, ""
-        if is_whole and urls.protects_url(frozenset(rules.protect), text):
-            yield "protect", "the URL is, or may be, under a protected prefix", where, ""
-        if urls.is_plain_http(text) and not rules.allow_http:
-            yield "allow_http", "the URL is plain http", where, ""
+        yield "receivers", (text, is_whole), "the URL leads to a host or path", where
+        if is_whole:
+            yield "protect", text, "the URL is, or may be, under a protected prefix", where
+        if urls.is_plain_http(text):
+            yield "allow_http", True, "the URL is plain http", where
+
+
+def _source_claims(tenancy: TenancyDeclaration, environ: Variables) -> Claims:
+    """Yield variables, and the sources of secrets; also the usual ones if a tenancy names none.
+
+    A receiver of the command line, whose tenancy has no name, needs no log-in. A file with the
+    log-in that a run found counts as if the tenancy named it.
+    """
+    login = found_credentials(environ)
+    refs = []
+    for use in uses_of(tenancy):
+        is_needed = use.name not in _OPTIONAL or environ.get(use.name)
+        if use.is_default and not (tenancy.name and is_needed):
+            continue
+        if login and use.role == "login" and use.name in PYPRESERVICA.values():
+            refs.append(SecretRef("file", login, tenancy.location))
+            continue
+        if use.name:
+            what = f"this uses the variable {use.name}"
+            yield f"{use.role}_variables", use.name, what, use.where
+        if use.ref:
+            refs.append(use.ref)
+    for ref in dict.fromkeys(refs):  # each source once: following links reads the disk
+        what = f"{ref} is a secret of the kind `{ref.kind}`"
+        yield "secret_kinds", ref.kind, what, ref.location
+        if ref.kind == "file":
+            yield "secret_folders", ref, f"{ref} leads to a folder", ref.location
 
 
 def _filled_or_prefix(written: Template, environ: Variables) -> tuple[str, bool]:
@@ -275,7 +287,7 @@ def _filled_or_prefix(written: Template, environ: Variables) -> tuple[str, bool]
     return before, False
 
 
-def is_allowed(url: str, globs: Allowed, *, is_whole: bool = True) -> bool:
+def is_allowed(url: str, globs: Iterable[str], *, is_whole: bool = True) -> bool:
     """Whether one of the globs, of hosts or of hosts with a path, covers a URL.
 
     `is_whole`: whether all variables of the URL are filled in; otherwise, whether a glob may cover
@@ -314,34 +326,6 @@ def _is_host(netloc: str, glob: str, scheme: str) -> bool:
     pattern = re.escape(urls.server_url(f"{scheme}://{glob}")).replace(r"\*", label)
     host = urls.server_url(f"{scheme}://{netloc}")
     return netloc.isascii() and re.fullmatch(pattern, host) is not None
-
-
-def _variable_breaches(rules: Rules, uses: Iterable[VariableUse], data: YamlMap) -> Breaches:
-    """Judge variables. The line to write has all names of its field that are missing."""
-    refused: dict[str, list[VariableUse]] = {}
-    for use in uses:
-        field = f"{use.role}_variables"
-        if use.name and not matches_any(use.name, getattr(rules, field)):
-            refused.setdefault(field, []).append(use)
-    for field, missing in refused.items():
-        names = dict.fromkeys([*data.get(field, ()), *(use.name for use in missing)])
-        line = write_yaml({field: [*names]}, is_flow=True)[1:-2]
-        for use in missing:
-            yield field, f"this uses the variable {use.name}", use.where, line
-
-
-def _source_breaches(rules: Rules, uses: Iterable[VariableUse], policy: str) -> Breaches:
-    """Judge the sources of secrets and credentials."""
-    base = os.path.dirname(policy_path(policy))
-    folders = []
-    for folder in rules.secret_folders:
-        folders.append(os.path.join(real_path(SecretRef("file", folder, base=base)), ""))
-    refs = [use.ref for use in uses if use.ref]
-    for ref in dict.fromkeys(refs):  # each source once: following links reads the disk
-        if ref.kind not in rules.secret_kinds:
-            yield "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`", ref.location, ""
-        elif ref.kind == "file" and not real_path(ref).startswith(tuple(folders)):
-            yield "secret_folders", f"{ref} leads to a folder", ref.location, ""
 
 
 def key_warnings(policy: str | None, environ: Variables) -> list[Problem]:

@@ -282,7 +282,7 @@ def test_a_host_is_judged_when_it_is_filled_in_and_named_if_the_file_names_it(
 
 
 def is_allowed_url(policy: Policy, url: str) -> bool:
-    globs = policy.rules_for("prod").receivers
+    globs = policy.rules_for("prod")["receivers"]
     return is_allowed(url, globs)
 
 

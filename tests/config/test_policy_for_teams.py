@@ -113,7 +113,7 @@ NO = ", which the policy does not allow (policy.yaml:"
         (
             "  t-01:\n",
             "  t-02: {subscriptions: {more: {url: https://hooks.example.net/t-02/more}}}\n  t-01:\n",
-            f'prod/t-01.yaml:1:1: prod/t-01.yaml declares a part of tenancy "t-02"{NO}13)',
+            f'prod/t-01.yaml:1:1: prod/t-01.yaml, or what it is a link to, declares a part of tenancy "t-02"{NO}13)',
         ),
     ],
 )  # fmt: skip
@@ -129,14 +129,16 @@ def test_what_reaches_a_different_team_is_refused_with_the_line_of_the_policy(
 def test_a_file_of_defaults_must_be_allowed_for_each_tenancy_that_takes_it(policy: Policy) -> None:
     (Path(policy.file)).write_text(POLICY.replace(", prod/defaults.yaml", ""), encoding="utf-8")
     [first, second] = problems_of(read_policy(policy.file), FILE)
-    assert 'prod/defaults.yaml declares a part of tenancy "t-01"' in first
-    assert 'prod/defaults.yaml declares a part of tenancy "t-02"' in second
+    assert 'prod/defaults.yaml, or what it is a link to, declares a part of tenancy "t-01"' in first
+    assert (
+        'prod/defaults.yaml, or what it is a link to, declares a part of tenancy "t-02"' in second
+    )
 
 
 def test_standard_input_is_refused_if_files_are_listed(policy: Policy) -> None:
     text = FILE.replace("defaults: defaults.yaml", "defaults: {secret: {env: T_01_HOOK_SECRET}, trigger: MOVED}")  # fmt: skip
     tenancies = read_tenancies([Source(STDIN, text.encode())])
-    assert "<stdin> declares a part" in str([*policy.breaches(tenancies)])
+    assert "<stdin>, or what it is a link to, declares a part" in str([*policy.breaches(tenancies)])
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,9 @@ def test_a_link_leads_only_below_its_own_folder(
         (tmp_path / name).symlink_to(target)
     source = Source(str(tmp_path / file), text.encode())
     found = [*policy.breaches(read_tenancies([source]))]
-    assert ["a link at" in problem.what for problem in found] == [True] * (not is_allowed)
+    assert ["what it is a link to" in problem.what for problem in found] == [True] * (
+        not is_allowed
+    )
 
 
 def test_the_general_rules_apply_to_a_receiver_that_the_command_line_names(policy: Policy) -> None:
