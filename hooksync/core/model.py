@@ -327,7 +327,7 @@ class DeclaredSubscription(Declaration[HookUrl], _Compared):
 
 
 # why a call has no answer
-FailureKind = Literal["not-sent", "no-connection", "time-out", "too-large", "cut"]
+FailureKind = Literal["not-sent", "time-out", "too-large", "cut"]
 
 
 class ReceiverResult(Record):

@@ -245,8 +245,7 @@ def _unwritable(path: str, error: OSError | ValueError) -> Problem:
 
 def _replace(path: str, data: bytes, mode: int) -> None:
     """Write a temporary file beside a path, and give it the path's name."""
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp")
+    temporary = f"{path}.{os.urandom(_RANDOM_BYTES).hex()}.tmp"
     try:
         with open(temporary, "xb", opener=partial(os.open, mode=mode)) as file:
             file.write(data)
@@ -255,7 +254,7 @@ def _replace(path: str, data: bytes, mode: int) -> None:
         os.chmod(temporary, mode)  # the umask may have removed some bits
         os.replace(temporary, path)
         with suppress(OSError):  # if the system can, make the new name survive a power cut
-            descriptor = os.open(folder or ".", os.O_RDONLY)
+            descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:

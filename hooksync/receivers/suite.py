@@ -44,7 +44,7 @@ TrialKind = Literal["challenge", "code", "forged", "genuine", "method"]
 WAITING = (409, 429, 503)  # a receiver is busy: the event is to be sent again
 REFUSING = range(400, 500)
 # failures that each further request would have, too: these last or cost as long as the first
-_FINAL: tuple[FailureKind, ...] = ("not-sent", "no-connection", "time-out", "too-large")
+_FINAL: tuple[FailureKind, ...] = ("not-sent", "time-out", "too-large")
 WRONG = "with a wrong signature"  # the names of the forged events that prove something
 WRONG_WHOLE = "with a wrong signature, in one piece"
 LATIN = "signed in Latin-1"

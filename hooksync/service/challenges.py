@@ -21,7 +21,7 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 from hooksync.core.context import Advance
 from hooksync.core.errors import ServiceError
-from hooksync.core.model import FailureKind, HookUrl, ReceiverResult, ReceiverState, Secret
+from hooksync.core.model import HookUrl, ReceiverResult, ReceiverState, Secret
 from hooksync.core.record import replace
 from hooksync.core.urls import masked_url
 from hooksync.receiver import sign_challenge
@@ -39,12 +39,6 @@ _STATUS_FIX = (
     " redirect: check the path and the key in its URL, if it has one"
 )
 _RESPONSE = re.compile("[0-9a-f]{64}")
-# fixes that suit a receiver better than those of the transport
-_OWN_FIXES: Mapping[FailureKind, str] = {
-    "cut": "see the receiver's log: it closed the connection, as one does that crashes or that"
-    " does not read a request to its end",
-    "time-out": "let the receiver answer first and work afterwards, from a queue",
-}
 _RECIPE = (
     'answer a challenge with 200 and {"challengeCode": the code, "challengeResponse": lower-case'
     " hex HMAC-SHA256 of the code under the secret}, in UTF-8 without a byte order mark"
@@ -164,7 +158,7 @@ def post(
     try:
         return caller.send(request, "receiver", f"POST {url.shown} {what}")
     except ServiceError as error:  # it is in our own words, but may quote a certificate
-        fix = _OWN_FIXES.get(error.kind, error.problems[0].fix)
+        fix = error.problems[0].fix
         state: ReceiverState = "wrong-answer" if error.kind == "too-large" else "unreachable"
         detail = caller.redactor.quote(error.summary)
         return ReceiverResult(state, detail, fix, failure=error.kind)

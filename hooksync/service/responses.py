@@ -12,7 +12,7 @@ import errno
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import requests.exceptions
 
@@ -64,7 +64,6 @@ _FIXES = {
         range(300, 400), "redirects are not followed: set `server` to the address that it leads to"
     ),
 }
-_FLAGS = {None: None, True: True, False: False, "true": True, "false": False}
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
 
 
@@ -99,7 +98,8 @@ class _Live(Record, rename={"trigger": "triggerType", "include": "includeIdentif
     id: _Text | int
     url: _Text
     trigger: _Text
-    include: bool | str | None = None  # not known whether it is a boolean or a string
+    # not known whether it is a boolean or a string
+    include: bool | Literal["true", "false"] | None = None
 
 
 T = TypeVar("T")
@@ -142,11 +142,10 @@ def read_subscriptions(
     """
     found = []
     for item in _read(body, list[_Live]):
-        if item.include not in _FLAGS:
-            raise NotUnderstood("includeIdentifiers is neither true nor false")
+        flag = item.include == "true" if isinstance(item.include, str) else item.include
         url = live_url(item.url, declared, clean)
         trigger = Trigger(item.trigger)
-        found.append(LiveSubscription(str(item.id), url, trigger, _FLAGS[item.include]))
+        found.append(LiveSubscription(str(item.id), url, trigger, flag))
     if len({subscription.id for subscription in found}) < len(found):
         raise NotUnderstood("the list contains the same id twice")
     return tuple(found)
@@ -195,7 +194,8 @@ def explain(error: Exception, seconds: float) -> ServiceError:
     if cause:
         what = f"no complete answer within {seconds:g} s"
         return failed_call("time-out", what, "try again, or give a longer --timeout")
-    return failed_call("cut", "the connection was cut before the answer was complete", _NETWORK)
+    what = "the connection was cut before the answer was complete"
+    return failed_call("cut", what, "see the log of the server, or of a gateway before it")
 
 
 def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) -> ServiceError:
@@ -211,7 +211,7 @@ def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) 
         reason = f"it answers {refused[1]}"
         is_proxy = True
     elif isinstance(error, TimeoutError):
-        kind = "no-connection"
+        kind = "time-out"
         reason = f"no answer within {seconds:g} s"
     elif isinstance(error, ssl.SSLCertVerificationError):
         reason = f"its certificate is not trusted: {error.verify_message}"

@@ -87,16 +87,16 @@ def _secrets(secret: bytes) -> Iterator[tuple[str, bytes]]:
     yield "and a space at its end", secret + b" "
     yield "in quotation marks", b'"' + secret + b'"'
     yield "in quotation marks", b"'" + secret + b"'"
-    with suppress(ValueError):
-        yield "read as hex", bytes.fromhex(secret.decode("ascii"))
-    with suppress(ValueError):
-        yield "read as base64", base64.b64decode(secret + b"==", b"-_")
-    with suppress(ValueError):
-        yield "read as base64", base64.b64decode(secret + b"==")
     text = secret.decode("latin-1")
-    yield "in UTF-16", text.encode("utf-16")
-    yield "in UTF-16", text.encode("utf-16-le")
-    yield "in UTF-16", text.encode("utf-16-be")
+    for what, decode, written in (
+        ("read as hex", bytes.fromhex, text),
+        ("read as base64", base64.urlsafe_b64decode, f"{text}=="),
+        ("read as base64", base64.b64decode, f"{text}=="),
+    ):
+        with suppress(ValueError):
+            yield what, decode(written)
+    for codec in ("utf-16", "utf-16-le", "utf-16-be"):
+        yield "in UTF-16", text.encode(codec)
     for number in _CUTS:
         if number < len(secret):
             yield f"cut to {number} bytes", secret[:number]
