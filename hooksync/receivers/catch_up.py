@@ -16,9 +16,8 @@ from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.record import replace
 from hooksync.receivers.events import JSON_HEADERS, signed
 from hooksync.receivers.suite import Sender, Trial
-from hooksync.service.client import Preservica
+from hooksync.service.client import NotUnderstood, Preservica
 from hooksync.service.http import Response
-from hooksync.service.responses import NotUnderstood
 
 MARK = "Hooksync-Catch-Up"  # the header that marks such an event; its value is the time
 INDEXED = "FULL_TEXT_INDEXED"

@@ -12,8 +12,7 @@ from typing import Literal
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected
 from hooksync.core.model import Secret
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED, Outcome, Result, Step
-from hooksync.service.client import Preservica
-from hooksync.service.responses import CONFLICT, CONFLICT_FIX
+from hooksync.service.client import CONFLICT, CONFLICT_FIX, Preservica
 from hooksync.state.model import Attempt, StateEntry
 
 # unclear: the service may have carried it out; refused: it certainly has not; conflict: 409, and a

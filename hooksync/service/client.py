@@ -4,20 +4,22 @@ Every call goes through `Caller.repeat`.
 
 Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; of the log-in: Preservica's Access
 Token API and two-factor pages, and pyPreservica's common.py. If the service's behaviour is not
-known, the code handles every likely answer.
+known, the code handles every likely answer. An answer of an unexpected shape is an error, never an
+empty list.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Container, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 from hooksync.core.errors import (
     AnswerLost,
     HooksyncError,
+    InvalidDocument,
     Problem,
     Rejected,
     SecretError,
@@ -25,32 +27,36 @@ from hooksync.core.errors import (
 )
 from hooksync.core.model import (
     DeclaredSubscription,
+    LiveSubscription,
     LiveSubscriptions,
     Secret,
     SecretRef,
     Secrets,
     Tenancy,
+    Trigger,
+    live_url,
 )
-from hooksync.core.record import replace
-from hooksync.service.http import Caller, Request, Response
-from hooksync.service.responses import (
-    CONFLICT,
-    CONFLICT_FIX,
+from hooksync.core.record import Meta, Record, convert, replace
+from hooksync.core.signing import parse_json
+from hooksync.service.http import (
+    PROXY_FIX,
     SERVER_ERROR,
-    UNKNOWN_STATUS,
-    LogIn,
-    NotUnderstood,
-    fix_for_status,
-    may_pass,
-    read_created,
-    read_log_in,
-    read_subscriptions,
+    TOO_MANY,
+    Caller,
+    Request,
+    Response,
 )
 
 FindSecrets = Callable[[Iterable[SecretRef]], Secrets]
 
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
 
+CONFLICT = 409
+CONFLICT_FIX = (
+    "the service refuses a second subscription for this URL and trigger: declare"
+    " `replacement: remove-first`, which leaves a gap"
+)
+UNKNOWN_STATUS = "read the service's answer above; hooksync does not know this status"
 _TOKEN = "/api/accesstoken"  # noqa: S105, a path
 _WRONG_CREDENTIALS = frozenset({400, 401, 403})  # statuses that may mean wrong credentials
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
@@ -58,8 +64,128 @@ _NOT_KNOWN = (
     "check that `server` is a Preservica server; if it is, hooksync does not know this kind of"
     " answer"
 )
+_FIXES = {
+    401: "the service refused a new token: check the user's account, and that `tenant` is right",
+    403: "give the user one of the roles ROLE_SDB_MANAGER_USER, ROLE_SDB_ADMIN_USER,"
+    " ROLE_SDB_CONFIG_MANAGER_USER",
+    404: "check `server`, and that this Preservica has this API: webhooks need 6.8 or later",
+    407: PROXY_FIX,
+    **dict.fromkeys(
+        range(300, 400), "redirects are not followed: set `server` to the address that it leads to"
+    ),
+}
 T = TypeVar("T")
 _LARGEST_LIST = 8 * 1024 * 1024  # bytes; some 40,000 subscriptions
+
+
+class NotUnderstood(Exception):
+    """An answer does not have the shape that the API defines. The message does not quote it."""
+
+
+class LogIn(
+    Record,
+    rename={"refresh_token": "refresh-token", "continuation": "continuationToken"},
+):
+    """An answer to a log-in: a token, a request for the second factor, or a refusal."""
+
+    HIDDEN = ("token", "refresh_token", "continuation")
+
+    token: str | None = None
+    refresh_token: str | None = None
+    tenant: str | None = None  # the service names it if the request named none
+    success: bool | None = None
+    message: str | None = None  # why the log-in was refused
+    continuation: str | None = None  # to be sent with the code of the second factor
+
+
+_Text = Annotated[str, Meta(min_length=1)]
+
+
+class _Live(Record, rename={"trigger": "triggerType", "include": "includeIdentifiers"}):
+    """A subscription as the service lists it."""
+
+    HIDDEN = ("url",)
+
+    id: _Text | int
+    url: _Text
+    trigger: _Text
+    # not known whether it is a boolean or a string
+    include: bool | Literal["true", "false"] | None = None
+
+
+def read_json(body: bytes) -> object:
+    """Parse a body. Raises NotUnderstood if it is not JSON, e.g. if it is empty."""
+    try:
+        return parse_json(body.decode("utf-8-sig"))
+    except (ValueError, InvalidDocument):  # their texts may quote the answer
+        failure = NotUnderstood("the answer is not JSON, has a key twice or NaN, or is too deep")
+    raise failure  # outside the `except` clauses: a chained parser error would hold the whole text
+
+
+def _read(body: bytes, kind: type[T]) -> T:
+    """Convert a body to a type. Raises NotUnderstood, which names the field that is wrong."""
+    document = read_json(body)
+    try:
+        return convert(document, kind)
+    except ValueError as error:
+        failure = NotUnderstood(f"the answer has a different shape: {error}")
+    raise failure
+
+
+def read_log_in(body: bytes) -> LogIn:
+    """Read the answer to a log-in. The result is empty if the answer is not understood."""
+    try:
+        return _read(body, LogIn)
+    except NotUnderstood:
+        return LogIn()
+
+
+def read_subscriptions(
+    body: bytes, declared: Mapping[str, str], clean: Callable[[str], str] = str
+) -> LiveSubscriptions:
+    """Read the live subscriptions, in the order of the answer.
+
+    `declared`: the declared URLs as the file writes them, by identity. `clean`: masks the secrets
+    of the run in any other URL.
+    """
+    found = []
+    for item in _read(body, list[_Live]):
+        flag = item.include == "true" if isinstance(item.include, str) else item.include
+        url = live_url(item.url, declared, clean)
+        trigger = Trigger(item.trigger)
+        found.append(LiveSubscription(str(item.id), url, trigger, flag))
+    if len({subscription.id for subscription in found}) < len(found):
+        raise NotUnderstood("the list contains the same id twice")
+    return tuple(found)
+
+
+def read_created(body: bytes) -> str | None:
+    """Read the answer to the call that makes a subscription; its body may be anything.
+
+    Returns the id, or "" if there is none that can be used; None: the answer reports an error.
+    """
+    try:
+        document = read_json(body)
+    except NotUnderstood:
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    if document.get("error") or document.get("errors") or document.get("success") is False:
+        return None
+    identifier = document.get("id")
+    return str(identifier) if type(identifier) in (str, int) else ""  # true is an int, too
+
+
+def may_pass(status: int) -> bool:
+    """Whether the same call may succeed later: the service or a gateway is busy or broken."""
+    return status == TOO_MANY or status >= SERVER_ERROR
+
+
+def fix_for_status(status: int, usual: str = UNKNOWN_STATUS) -> str:
+    """Return what to do about a status that is not a success. `usual`: about most of them."""
+    if may_pass(status):
+        return "the service is busy or broken: try again later"
+    return _FIXES.get(status, usual)
 
 
 class Preservica:

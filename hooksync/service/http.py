@@ -1,7 +1,7 @@
 """Calls over HTTP: connections, one call with its timeouts and limits, and which are repeated.
 
 This module does not know what a call or its answer means. It lets no exception of the library
-`requests` out, because their texts hold whole URLs.
+`requests` out, because their texts hold whole URLs; it describes failures in our own words.
 
 All threads share the connections of a run, and one TLS context. Without a proxy, nothing is sent to
 an address that a call may not go to. `requests` limits the time of each read, so a response that
@@ -10,8 +10,10 @@ comes byte by byte could take for ever. `_TimedResponse` limits the time of the 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import re
 import socket
 import ssl
 import threading
@@ -32,19 +34,27 @@ from hooksync import __version__
 from hooksync.core.clock import MOST_ASKED, Backoff
 from hooksync.core.context import Context
 from hooksync.core.errors import AnswerLost, Problem, ServiceError, os_reason
-from hooksync.core.model import Variables
+from hooksync.core.model import FailureKind, Variables
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
 from hooksync.core.timed_reader import TimedReader
 from hooksync.core.urls import is_loopback, literal_address, split_port, split_url
-from hooksync.service.responses import (
-    SERVER_ERROR,
-    TOO_MANY,
-    explain,
-    explain_connecting,
-    failed_call,
-)
 
+TOO_MANY = 429
+SERVER_ERROR = 500  # with this status or a higher one, the service may have carried out the call
+_NETWORK = (
+    "check that the server runs, its name and port, whether it speaks http or https there, and the"
+    " network and proxy settings"
+)
+PROXY_FIX = (
+    "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY, e.g. http://proxy.example.org:3128; at 407, the"
+    " proxy needs a name and a password"
+)
+_CERTIFICATE = (
+    "if it has expired, ask whoever runs the server to renew it; otherwise check the server's name"
+    " and this machine's clock, or set REQUESTS_CA_BUNDLE to the certificate of its own authority"
+)
+_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
 _CHUNK = 65536  # bytes
 _HEADERS = {"User-Agent": f"hooksync/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 _CONNECT = 10.0  # seconds to resolve a server's name and connect to one of its addresses
@@ -67,6 +77,53 @@ _METADATA = (
 _LOCAL = (IPv6Network("64:ff9b:1::/48"), IPv6Network("fec0::/10"))
 # the last four bytes are an IPv4 address: compatible, mapped, and translated (RFC 6052)
 _EMBEDDING = (*_LOCAL[:1], *map(IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96")))
+
+
+def failed_call(kind: FailureKind, what: str, fix: str) -> ServiceError:
+    """Return the error of a call that got no answer. AnswerLost: it may have been carried out."""
+    error = ServiceError if kind == "not-sent" else AnswerLost
+    return error(Problem(what, fix), kind)
+
+
+def explain(error: Exception, seconds: float) -> ServiceError:
+    """Explain an exception that came after the connection was made."""
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, TimeoutError | requests.exceptions.Timeout):
+        cause = cause.__cause__ or cause.__context__
+    if cause:
+        what = f"no complete answer within {seconds:g} s"
+        return failed_call("time-out", what, "try again, or give a longer --timeout")
+    what = "the connection was cut before the answer was complete"
+    return failed_call("cut", what, "see the log of the server, or of a gateway before it")
+
+
+def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) -> ServiceError:
+    """Explain an exception that came before the connection was made.
+
+    `is_proxy`: the connection was to the proxy, not to the server.
+    """
+    kind: FailureKind = "not-sent"
+    reason = "it was cut"
+    fix = _NETWORK
+    refused = _TUNNEL_REFUSED.match(str(error))
+    if refused:
+        reason = f"it answers {refused[1]}"
+        is_proxy = True
+    elif isinstance(error, TimeoutError):
+        kind = "time-out"
+        reason = f"no answer within {seconds:g} s"
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"its certificate is not trusted: {error.verify_message}"
+        fix = _CERTIFICATE
+    elif isinstance(error, ValueError):
+        reason = "its address is invalid"
+    elif isinstance(error, OSError):
+        reason = error.strerror or reason
+        if isinstance(error, ConnectionError | ssl.SSLEOFError):
+            kind = "not-sent" if error.errno == errno.ECONNREFUSED else "cut"
+    if is_proxy:
+        return failed_call("not-sent", f"no connection to the proxy: {reason}", PROXY_FIX)
+    return failed_call(kind, f"no connection to the server: {reason}", fix)
 
 
 def check_address(text: str, *, may_be_private: bool) -> None:

@@ -14,7 +14,7 @@ from typing import get_type_hints
 import pytest
 
 import hooksync.service
-from hooksync.service import responses
+from hooksync.service import client
 from hooksync.service.http import Response
 from tests.attacks.peers import REFRESH, TOKEN
 from tests.attacks.scene import (
@@ -146,7 +146,7 @@ def fields_read() -> set[str]:
     found: set[str] = set()
     # of the record that the code makes of an answer, and of the connection
     ours = {*get_type_hints(Response), "text", "headers", "iter_content"}
-    for kind in (responses.LogIn, responses._Live):
+    for kind in (client.LogIn, client._Live):
         found.update(kind.__struct_encode_fields__)
     for path in Path(hooksync.service.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -13,7 +13,7 @@ import pytest
 from hooksync.core.errors import HooksyncError, Problem
 from hooksync.core.model import LiveSubscription, UnsubscribeLimit
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED, Selection
-from hooksync.service.responses import CONFLICT_FIX
+from hooksync.service.client import CONFLICT_FIX
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
 from tests.makers import INDEXED, declared, live, tenancy
 from tests.reconcile.planning import line_of, made, told

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.errors import ServiceError
-from hooksync.service.responses import (
+from hooksync.service.client import (
     NotUnderstood,
-    explain_connecting,
     read_created,
     read_json,
     read_log_in,
     read_subscriptions,
 )
+from hooksync.service.http import explain_connecting
 
 ITEM = {"id": "9495ddbf", "url": "https://h.example/a", "triggerType": "MOVED"}
 
