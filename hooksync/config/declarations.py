@@ -71,8 +71,9 @@ def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
 
 def is_unset(ref: model.SecretRef, environ: Variables) -> bool:
     """Whether a reference needs a variable that is not set. Few log-ins need a TOTP seed."""
-    is_needed = ref.location or ref.noun != model.CREDENTIALS["totp"]
-    return bool(is_needed and ref.variable and not environ.get(ref.variable))
+    if ref.kind != "env" or environ.get(ref.name):
+        return False
+    return bool(ref.location) or ref.noun != model.CREDENTIALS["totp"]
 
 
 def unset_problem(
@@ -239,7 +240,8 @@ def _path_problems(refs: Iterable[model.SecretRef]) -> Iterator[Problem]:
 
 def refs_of(tenancy: TenancyDeclaration) -> list[model.SecretRef]:
     """List the references to all credentials and secrets of a tenancy."""
-    return [use.ref for use in uses_of(tenancy) if use.ref]
+    credentials = asdict(tenancy.credentials).values()
+    return [*credentials, *(subscription.secret for subscription in tenancy.subscriptions)]
 
 
 def command_problems(tenancies: Declarations) -> Iterator[Problem]:

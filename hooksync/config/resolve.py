@@ -6,7 +6,7 @@ Messages name variables; they never quote what variables hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hooksync.config.declarations import (
     Declarations,
@@ -24,6 +24,7 @@ from hooksync.core.model import (
     HookUrl,
     Location,
     PlainSettings,
+    SecretRef,
     Server,
     SubscriptionKey,
     Tenancy,
@@ -83,9 +84,10 @@ def resolve(declarations: Declarations, environ: Variables) -> tuple[tuple[Tenan
         if tenancy := resolver.resolve_tenancy():
             tenancies.append(tenancy)
         problems += resolver.problems
-        warnings += [*_override_warnings(declaration, environ), *resolver.warnings]
+        refs = refs_of(declaration)
+        warnings += [*_override_warnings(refs, environ), *resolver.warnings]
         has_all = has_all and not resolver.unset
-        missing = [ref for ref in refs_of(declaration) if is_unset(ref, environ)]
+        missing = [ref for ref in refs if is_unset(ref, environ)]
         has_login |= all(ref.noun == "secret" for ref in missing)
         if subjects := resolver.unset + [ref.subject for ref in missing]:
             unset.append(unset_problem(subjects, environ, declaration.location))
@@ -259,10 +261,10 @@ class _Resolver:
         return None if missing else text
 
 
-def _override_warnings(declaration: TenancyDeclaration, environ: Variables) -> Iterator[Problem]:
+def _override_warnings(refs: Sequence[SecretRef], environ: Variables) -> Iterator[Problem]:
     """Warn of each variable of a secret whose value in a file differs from the environment's."""
     overridden = environ.overridden if isinstance(environ, Environ) else {}
-    for ref in refs_of(declaration):
+    for ref in refs if overridden else ():
         if file := overridden.get(ref.variable):
             what = f"{ref.name} has different values in the environment and in {file}"
             fix = f"unset {ref.name} to use the value in {file}; the environment overrides it"
