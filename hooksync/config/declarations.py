@@ -51,6 +51,7 @@ class TenancyDeclaration(model.PlainSettings):
     # of its name, in the file with its settings; without settings, in the first file that names it
     location: model.Location
     files: tuple[str, ...] = ()  # that declare a part of it, or whose defaults it takes
+    variable: str = ""  # the value of ${TENANCY}, if a text contains it
     server: Template = Template("${PRESERVICA_SERVER}")
     tenant: Template = Template("${PRESERVICA_TENANT:-}")  # "": not set
 

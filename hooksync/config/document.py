@@ -67,12 +67,11 @@ def read_tenancies(
         for name in file.tenancies:
             parts[name].append(file)
     if not problems:
-        readers = [_TenancyReader(name, files) for name in parts]
-        tenancies = tuple(reader.read(parts[reader.name]) for reader in readers)
+        tenancies = tuple(_TenancyReader(name, files).read(parts[name]) for name in parts)
         if not tenancies:
             where = model.Location(sources[0].name, 1, 1) if sources else None
             problems.append(Problem("no tenancy is declared", "write one under tenancies", where))
-        problems += _twins(tenancies, [reader.variable for reader in readers])
+        problems += _twins(tenancies)
         problems += reference_problems(tenancies)
         for find in judges:
             problems += find(tenancies)
@@ -81,17 +80,16 @@ def read_tenancies(
     return tenancies
 
 
-def _twins(declarations: Declarations, variables: Sequence[str]) -> Iterator[Problem]:
+def _twins(declarations: Declarations) -> Iterator[Problem]:
     """Refuse two declarations with the same server and tenant, as they are written.
 
-    `reconcile/run.py` compares what they mean. `variables`: the values of ${TENANCY}, if texts
-    contain it: with the same one, two tenancies would share secrets.
+    `reconcile/run.py` compares what they mean. With the same ${TENANCY}, they would share secrets.
     """
     seen: dict[object, TenancyDeclaration] = {}
-    for declaration, variable in zip(declarations, variables, strict=True):
+    for declaration in declarations:
         same: dict[str, object] = {"server and tenant": (declaration.server, declaration.tenant)}
-        if variable:
-            same["${TENANCY}"] = variable
+        if declaration.variable:
+            same["${TENANCY}"] = declaration.variable
         for what, value in same.items():
             first = seen.setdefault(value, declaration)
             if first is not declaration:
@@ -181,108 +179,108 @@ class _Files:
         return trigger
 
 
-_Entry = tuple[str, list[YamlMap], model.Location]
-
-
 class _TenancyReader:
     """Reads what files, which fit the schema, declare of one tenancy."""
 
     def __init__(self, name: str, files: _Files) -> None:
-        self.name = name
-        self.variable = ""  # the value of ${TENANCY}, if a text contains it
+        self._name = name
         self._files = files
         self._values = name_values(name)
+        self._places: dict[str, model.Location] = {}  # of its subscriptions
+        self._variable = ""  # the value of ${TENANCY}, if a text contains it
 
     def read(self, files: Sequence[_HooksFile]) -> TenancyDeclaration:
-        """Read the tenancy from the files that declare a part of it.
+        """Read the tenancy from the files that declare a part of it."""
+        where, settings = self._read_settings(files)
+        if not any("subscriptions" in file.tenancies[self._name] | file.defaults for file in files):
+            fix = "declare its subscriptions, under `subscriptions:`"
+            self._files.note(f'tenancy "{self._name}" has no subscriptions', fix, where)
+        names: dict[str, None] = {}
+        declared: list[WrittenSubscription] = []
+        for file in files:
+            names.update(dict.fromkeys(file.names))
+            declared += self._read_subscriptions(file)
+        if not settings.get("enabled", True):
+            declared = [replace(subscription, enabled=False) for subscription in declared]
+        subscriptions = tuple(declared)
+        return TenancyDeclaration(
+            self._name, subscriptions, where, tuple(names), self._variable, **settings
+        )
 
-        The file that has settings decides its settings. If none has settings, the defaults of all
-        must give the same.
+    def _read_subscriptions(self, file: _HooksFile) -> Iterator[WrittenSubscription]:
+        """Read the subscriptions of a file, merged over its default ones."""
+        none = YamlMap()
+        common = file.defaults.get("subscriptions", none)
+        for layer in (file.defaults, *common.values()):  # also those that no subscription takes
+            self._triggers_of(layer)
+        entries = YamlMap(file.tenancies[self._name].get("subscriptions", none), common)
+        for name, fields in entries.items():
+            here = entries.key_place(name)
+            first = self._places.setdefault(name, here)
+            if first is here:
+                layers = (fields, common.get(name, none), file.defaults)
+                yield from self._read_subscription(name, here, layers)
+            elif first != here:  # two files may take one default subscription
+                what = f'subscription "{name}" is declared twice; the other place is {first}'
+                self._files.note(what, "rename one of the two, or remove it", here)
+
+    def _read_settings(self, files: Sequence[_HooksFile]) -> tuple[model.Location, dict[str, Any]]:
+        """Read the settings from the file that has some, and return where that is.
+
+        If none has settings, the defaults of all must give the same.
         """
         with_settings = [*filter(self._has_settings, files)]
         deciding, *others = with_settings or files
-        where = deciding.tenancies.key_place(self.name)
+        where = deciding.tenancies.key_place(self._name)
         settings = self._settings_of(deciding)
         for file in others:
             if with_settings or self._settings_of(file) != settings:
-                what = f'two files give tenancy "{self.name}" settings; the other place is {where}'
-                here = file.tenancies.key_place(self.name)
+                what = f'two files give tenancy "{self._name}" settings; the other place is {where}'
+                here = file.tenancies.key_place(self._name)
                 self._files.note(what, "write its settings in one of the files", here)
-        if not any("subscriptions" in file.tenancies[self.name] | file.defaults for file in files):
-            fix = "declare its subscriptions, under `subscriptions:`"
-            self._files.note(f'tenancy "{self.name}" has no subscriptions', fix, where)
-        declared: list[WrittenSubscription] = []
-        for name, layers, here in self._entries(files):
-            declared += self._read_subscription(name, here, layers)
-        if not settings.get("enabled", True):
-            declared = [replace(subscription, enabled=False) for subscription in declared]
-        names = dict.fromkeys(name for file in files for name in file.names)
-        return TenancyDeclaration(self.name, tuple(declared), where, tuple(names), **settings)
+        return where, settings
 
     def _has_settings(self, file: _HooksFile) -> bool:
         """Whether the file has more of the tenancy than subscriptions and notes."""
-        fields = file.tenancies[self.name]
+        fields = file.tenancies[self._name]
         return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
-
-    def _entries(self, files: Sequence[_HooksFile]) -> Iterator[_Entry]:
-        """Yield each subscription with its place: the fields of its own, then its defaults."""
-        places: dict[str, model.Location] = {}
-        for file in files:
-            common = file.defaults.get("subscriptions", YamlMap())
-            for layer in (file.defaults, *common.values()):  # also those that no subscription takes
-                self._triggers_of([layer])
-            own = file.tenancies[self.name].get("subscriptions", YamlMap())
-            entries = YamlMap(own, common)
-            for name, fields in entries.items():
-                here = entries.key_place(name)
-                first = places.setdefault(name, here)
-                if first is here:
-                    layers = (fields, common.get(name), file.defaults)
-                    yield name, [*filter(None, layers)], here
-                elif first != here:  # two files may take one default subscription
-                    what = f'subscription "{name}" is declared twice; the other place is {first}'
-                    self._files.note(what, "rename one of the two, or remove it", here)
 
     def _read_subscription(
         self, name: str, where: model.Location, layers: Sequence[YamlMap]
-    ) -> list[WrittenSubscription]:
-        """Return a subscription for each of its triggers. If that is impossible, note problems.
+    ) -> Iterator[WrittenSubscription]:
+        """Yield a subscription for each of its triggers. If that is impossible, note problems.
 
         `layers`: its own fields, those of the default subscription of its name, and the defaults.
         """
-        fields = layers[0] if len(layers) == 1 else YamlMap(*layers)  # most have one: no copy
-        triggers = self._triggers_of(layers)
+        fields = YamlMap(*layers) if any(layers[1:]) else layers[0]  # most have one: no copy
+        triggers = next(filter(None, map(self._triggers_of, layers)), {})
         missing = [] if triggers else ["trigger"]
         missing += [key for key in ("secret", "url") if key not in fields]
         for key in missing:
             self._files.note(f'"{name}" has no {key}', _ADVICE[key], where)
         if missing:
-            return []
+            return
         url = self._text(fields, "url")
         secret = self._reference(fields, "secret")
         plain = given_fields(model.PlainFields, fields)
         adopted = fields.get("adopt", ())
         plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
-        return [
-            WrittenSubscription(self.name, name, url, trigger, secret, where, **plain)
-            for trigger in triggers
-        ]
+        for trigger in triggers:
+            yield WrittenSubscription(self._name, name, url, trigger, secret, where, **plain)
 
-    def _triggers_of(self, layers: Sequence[YamlMap]) -> dict[model.Trigger, None]:
-        """Read `trigger` and `triggers` of the first fields that have one of them."""
-        triggers = []
-        for fields in layers:
-            if "trigger" in fields:
-                triggers.append(self._files.trigger(fields, "trigger"))
-            names = fields.get("triggers", ())
-            triggers += [self._files.trigger(names, index) for index in range(len(names))]
-            if triggers:
-                break
-        return dict.fromkeys(triggers)
+    def _triggers_of(self, fields: YamlMap) -> dict[model.Trigger, None]:
+        """Read `trigger` and `triggers`, each once."""
+        triggers: dict[model.Trigger, None] = {}
+        if "trigger" in fields:
+            triggers[self._files.trigger(fields, "trigger")] = None
+        names = fields.get("triggers", ())
+        for index in range(len(names)):
+            triggers[self._files.trigger(names, index)] = None
+        return triggers
 
     def _settings_of(self, file: _HooksFile) -> dict[str, Any]:
         """Read the settings. A setting that is left out gets its default."""
-        fields = YamlMap(file.tenancies[self.name], file.defaults)
+        fields = YamlMap(file.tenancies[self._name], file.defaults)
         settings = given_fields(model.PlainSettings, fields)
         for name in ("owns", "protect"):
             if isinstance(fields.get(name), YamlList):
@@ -318,5 +316,5 @@ class _TenancyReader:
         if "${" not in text:  # as most texts, and fast
             return text
         if "${TENANCY}" in text:
-            self.variable = self._values["TENANCY"]
+            self._variable = self._values["TENANCY"]
         return fill_in(text, self._values)
