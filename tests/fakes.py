@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected, ServiceError
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
+from tests.makers import tenancy
 
 LIE = "a success answer, and nothing done"
 
@@ -39,6 +40,7 @@ class FakeService:
     on_list: deque[object] = field(default_factory=deque)
     calls: list[str] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    tenancy: Tenancy = field(default_factory=tenancy)
     tenant: str | None = "BRAMA"  # the declared one, or the one that the log-in reports
 
     @classmethod

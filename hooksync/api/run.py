@@ -84,7 +84,7 @@ Files = str | Path | Sequence[str | Path]
 _NO_OPTIONS = Options()
 ReportProgress = Callable[[str, int, int], None]
 # `open_run`, or a function that calls it with other arguments
-OpenRun = Callable[..., AbstractContextManager[Run]]
+OpenRun = Callable[..., AbstractContextManager["Session"]]
 
 
 def load(
@@ -153,7 +153,7 @@ def plan(inputs: Inputs, *, probes: bool = False) -> Plan:
     Raises HooksyncError if nothing can be planned, for example if the state cannot be read.
     """
     with open_run(inputs) as run:
-        return finished(make_plan(inputs, run, probes=probes), inputs.context)
+        return finished(run.make_plan(probes=probes), inputs.context)
 
 
 def apply(inputs: Inputs, shown: Plan | None = None, *, lock_timeout: float | None = None) -> Plan:
@@ -164,8 +164,8 @@ def apply(inputs: Inputs, shown: Plan | None = None, *, lock_timeout: float | No
     """
     inputs = replace(inputs, receipt=shown or inputs.receipt)
     with open_run(inputs, is_apply=True, lock_timeout=lock_timeout) as run:
-        made = challenge(inputs, run, make_plan_for_apply(inputs, run))
-        done = carry_out(inputs, run, made, is_reviewed=shown is not None)
+        made = run.challenge(run.make_plan_for_apply())
+        done = run.carry_out(made, is_reviewed=shown is not None)
     return finished(done, inputs.context)
 
 
@@ -173,6 +173,155 @@ def finished(plan: Plan, context: Context, *, is_detailed: bool = False) -> Plan
     """Fill in what follows from a plan at the end of a command."""
     code = exit_code_of(plan, is_detailed=is_detailed)
     return completed(plan, context.terminal.interrupt_code if plan.is_interrupted else code)
+
+
+class Session(Run, kw_only=True):
+    """The run of a command: it plans what its inputs declare, and applies that."""
+
+    inputs: Inputs
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether an interrupt ends the run early, and no error does."""
+        return self.context.stop.is_set() and not self.failures
+
+    def make_plan(self, *, probes: bool = False) -> Plan:
+        """Read the tenancies and plan them. `probes`: challenge receivers of new subscriptions."""
+        made = self._plan_of(self.plan())
+        return self.challenge(made) if probes else made
+
+    def make_plan_for_apply(self, *, asks: bool = False) -> Plan:
+        """Plan; look up every secret that the run selects; compare with the plan that was shown.
+
+        `asks`: a person will answer a prompt, and may override the limits of the file.
+        """
+        tenancies = []
+        for tenancy in self.plan():
+            refs = [step.declared_side.secret for step in tenancy.steps if step.secret]
+            try:
+                self.secrets.find_all(refs)
+            except SecretError as error:
+                tenancy = replace(tenancy, errors=tenancy.errors + error.problems)
+            tenancies.append(left_to_a_person(tenancy) if asks else tenancy)
+        if self.inputs.receipt:
+            key = plan_key(self.context.environ)
+            tenancies = [*check_against(self.inputs.receipt, tenancies, key)]
+        return self._plan_of(tenancies)
+
+    def challenge(self, plan: Plan, *, is_check: bool = False) -> Plan:
+        """Challenge the receivers of new subscriptions, and judge the plan by their answers.
+
+        `is_check`: challenge all receivers.
+        """
+        tenancies = challenge_receivers(plan.tenancies, self, is_check=is_check)
+        warnings = [*plan.warnings]
+        for tenancy in tenancies:
+            warnings += tenancy.warnings
+        return replace(
+            plan,
+            tenancies=tuple(tenancies),
+            warnings=tuple(dict.fromkeys(warnings)),
+            is_interrupted=self.is_interrupted,
+        )
+
+    def carry_out(self, plan: Plan, *, is_reviewed: bool) -> Plan:
+        """Carry a plan out, unless it is refused as a whole, and fill in the outcomes.
+
+        `is_reviewed`: somebody answered a prompt, or saw a plan that this plan equals.
+        """
+        tenancies: TenancyPlans = plan.tenancies
+        if not is_reviewed:
+            tenancies = [*map(without_unreviewed, tenancies)]
+        if plan.refusals or self.context.stop.is_set():
+            tenancies = [*map(not_begun, tenancies)]
+        else:
+            commit = None
+            if plan.has_changes:
+                commit = find_commit(self.inputs.options.files[0], self.context.environ)
+            tenancies = apply_plans(tenancies, self, commit, is_reviewed=is_reviewed)
+        errors: list[Problem] = []
+        for error in self.failures:
+            errors += problems_of(error)
+        return replace(
+            plan,
+            format="hooksync.report/1",
+            tenancies=tuple(tenancies),
+            errors=tuple(dict.fromkeys(errors)),
+            is_interrupted=self.is_interrupted,
+            run=find_origin(self.context.environ),
+        )
+
+    def _plan_of(self, tenancies: TenancyPlans) -> Plan:
+        """Put the plans of the tenancies together, with what concerns the whole run."""
+        inputs = self.inputs
+        planner = self.planner
+        files = inputs.options.files
+        found = self._undeclared(tenancies)
+        # a different file may declare what a single file does not
+        is_certain = inputs.former or len(files) > 1 or os.path.isdir(files[0])
+        warnings = [planner.other] if planner.other else []
+        warnings += [*inputs.warnings, *self._doubts(tenancies)]
+        for tenancy in tenancies:
+            warnings += tenancy.warnings
+        warnings += [item.problem for item in found if not item.is_refused]
+        return Plan(
+            tuple(tenancies),
+            rfc3339(self.context.clock.now()),
+            token_hex(16),
+            printable(", ".join(files)),
+            selection=planner.selection,
+            state=planner.place,
+            state_missing=planner.place is not None and planner.state is None,
+            state_used=self.store is not None and self.store.was_used,
+            running=planner.other,
+            refusals=run_reasons(tenancies, inputs.tenancies, inputs.run_limits),
+            undeclared=tuple(found) if is_certain else (),
+            warnings=tuple(dict.fromkeys(warnings)),
+            is_interrupted=self.is_interrupted,
+        )
+
+    def _undeclared(self, plans: TenancyPlans) -> list[UndeclaredTenancy]:
+        """Find the tenancies that no file declares.
+
+        A run that selects does not look at the state.
+        """
+        inputs = self.inputs
+        state = self.planner.state or NO_STATE
+        selection = inputs.selection
+        if inputs.former:
+            places = {**inputs.others, **{plan.name: plan.key for plan in plans}}
+            former = places_of(inputs.former, self.context.environ)
+            return [*no_longer_declared(inputs.former, former, places, state)]
+        if selection.since or selection.tenancy or selection.target or inputs.receipt:
+            return []
+        return [*in_state_alone(state, plans, inputs.options)]
+
+    def _doubts(self, tenancies: TenancyPlans) -> Iterator[Problem]:
+        """Warn of a last apply that had a policy, or a commit of the files, that this run lacks.
+
+        Warn of missing and of weak secrets, except in a tenancy whose errors come first.
+        """
+        environ = self.context.environ
+        state = self.planner.state or NO_STATE
+        if state.policy and not self.planner.has_policy:
+            what = f"the state was last written under the policy {state.policy}, and this run has"
+            yield Problem(
+                f"{what} none", f"give --policy {quote(state.policy)}, or set HOOKSYNC_POLICY"
+            )
+        commits = {state.of(tenancy.key).commit for tenancy in tenancies if tenancy.has_changes}
+        for commit in sorted(filter(None, commits)):
+            if lacks_commit(self.inputs.options.files[0], environ, commit):
+                what = f"the checkout does not contain the commit {commit:.7}, which was applied"
+                fix = "update the checkout, for example by `git pull`, and plan again"
+                yield Problem(f"{what} last: this plan may undo its changes", fix)
+        for tenancy in tenancies:
+            refs = [step.declared_side.secret for step in tenancy.steps if step.secret]
+            secrets, problems = self.secrets.look_up(() if tenancy.errors else refs)
+            for problem in dict.fromkeys(problems.values()):
+                yield replace(problem, what=f"{problem.what}: apply would stop")
+            for ref, secret in secrets.items():
+                if doubt := doubt_about(secret, ref):
+                    yield doubt
 
 
 @contextmanager
@@ -185,7 +334,7 @@ def open_run(
     make_transport: Callable[..., Transport] = Transport,
     make_pool: type[WorkerPool] = WorkerPool,
     derive: Derive = derive_key,
-) -> Iterator[Run]:
+) -> Iterator[Session]:
     """Open the state, connections, threads and secrets of a run. All are closed at its end.
 
     Raises StateError if the state cannot be read: no plan is made without it. An apply holds the
@@ -203,11 +352,10 @@ def open_run(
         if is_apply:
             held.enter_context(_lock(store, lock_timeout, inputs))
         secrets = _look_up_secrets(inputs)
-        environ = process_environ(context.environ)
         transport = make_transport(
             options.timeout,
             options.parallelism,
-            environ,
+            process_environ(context.environ),
             private_receivers=inputs.private_receivers,
         )
         caller = Caller(
@@ -215,13 +363,10 @@ def open_run(
             context,
             partial(_check_lock, store, context.stop, failures),
         )
-        clients = {}
-        for tenancy in inputs.tenancies:
-            clients[tenancy.name] = Preservica(tenancy, caller, secrets.find_all)
-        yield Run(
+        clients = [Preservica(each, caller, secrets.find_all) for each in inputs.tenancies]
+        yield Session(
             context,
-            {tenancy.name: tenancy for tenancy in inputs.tenancies},
-            clients,
+            {client.tenancy.name: client for client in clients},
             secrets,
             held.enter_context(make_pool(options.parallelism, context.stop)),
             caller,
@@ -230,7 +375,7 @@ def open_run(
             _list_wait(context, is_apply=is_apply),
             failures,
             inputs.others,
-            has_policy=bool(options.policy),
+            inputs=inputs,
         )
 
 
@@ -281,15 +426,6 @@ def _check_lock(store: StateStore | None, stop: Event, failures: list[Exception]
         raise
 
 
-def _other_run(store: StateStore | None) -> Problem | None:
-    """Report a different run that holds the run lock of a state; None if nobody does."""
-    holder = store.holder() if store else None
-    if holder is None:
-        return None
-    what = f"another run holds the run lock: {holder}: what follows may be half done"
-    return Problem(what, "run this again when that run has ended")
-
-
 def _make_planner(
     inputs: Inputs,
     secrets: SecretSources,
@@ -298,7 +434,10 @@ def _make_planner(
     *,
     is_apply: bool,
 ) -> Planner:
-    """Read the state. Raises UsageError for globs that match no known address."""
+    """Read the state. Raises UsageError for globs that match no known address.
+
+    A plan also reports a different run that holds the run lock of the state.
+    """
     state = accepted_state(store.read(), store, writes=is_apply) if store else None
     options = inputs.options
     selection = inputs.selection
@@ -312,148 +451,17 @@ def _make_planner(
         declarations.refuse_unmatched("--target", selection.target, known, "address")
         declarations.refuse_unmatched("--replace", selection.replace, selected, "address")
         declarations.refuse_unmatched("--adopt", selection.adopt, selected, "address")
+    holder = store.holder() if store and not is_apply else None
+    what = f"another run holds the run lock: {holder}: what follows may be half done"
+    other = Problem(what, "run this again when that run has ended")
     return Planner(
         selection,
         state,
         secrets,
         KeyRing(options.parallelism, derive, store.key if store else None),
         inputs.state,
-        is_trusted=not options.policy or bool(store and store.key),
+        has_policy=bool(options.policy),
+        is_signed=bool(store and store.key),
         flags=options,
-        other=None if is_apply else _other_run(store),
+        other=other if holder else None,
     )
-
-
-def make_plan(inputs: Inputs, run: Run, *, probes: bool = False) -> Plan:
-    """Read the tenancies and plan them. `probes`: challenge the receivers of new subscriptions."""
-    tenancies = run.plan()
-    made = _plan_of(inputs, run, tenancies)
-    return challenge(inputs, run, made) if probes else made
-
-
-def make_plan_for_apply(inputs: Inputs, run: Run, *, asks: bool = False) -> Plan:
-    """Plan; look up every secret that the run selects; compare with the plan that was shown.
-
-    `asks`: a person will answer a prompt, and may override the limits of the file.
-    """
-    tenancies = []
-    for tenancy in run.plan():
-        try:
-            run.secrets.find_all(step.declared_side.secret for step in tenancy.steps if step.secret)
-        except SecretError as error:
-            tenancy = replace(tenancy, errors=tenancy.errors + error.problems)
-        tenancies.append(left_to_a_person(tenancy) if asks else tenancy)
-    if inputs.receipt:
-        key = plan_key(inputs.context.environ)
-        tenancies = [*check_against(inputs.receipt, tenancies, key)]
-    return _plan_of(inputs, run, tenancies)
-
-
-def challenge(inputs: Inputs, run: Run, plan: Plan, *, is_check: bool = False) -> Plan:
-    """Challenge the receivers of new subscriptions, and judge the plan by their answers.
-
-    `is_check`: challenge all receivers.
-    """
-    tenancies = challenge_receivers(plan.tenancies, run, is_check=is_check)
-    return _with_tenancies(inputs, run, plan, tenancies)
-
-
-def carry_out(inputs: Inputs, run: Run, plan: Plan, *, is_reviewed: bool) -> Plan:
-    """Carry a plan out, unless it is refused as a whole, and fill in the outcomes.
-
-    `is_reviewed`: somebody answered a prompt, or saw a plan that this plan equals.
-    """
-    if not is_reviewed:
-        plan = replace(plan, tenancies=tuple(map(without_unreviewed, plan.tenancies)))
-    if plan.refusals or run.context.stop.is_set():
-        tenancies: TenancyPlans = [*map(not_begun, plan.tenancies)]
-    else:
-        commit = None
-        if plan.has_changes:
-            commit = find_commit(inputs.options.files[0], run.context.environ)
-        tenancies = apply_plans(plan.tenancies, run, commit, is_reviewed=is_reviewed)
-    errors: list[Problem] = []
-    for error in run.failures:
-        errors += problems_of(error)
-    report = replace(
-        plan,
-        format="hooksync.report/1",
-        errors=tuple(dict.fromkeys(errors)),
-        run=find_origin(inputs.context.environ),
-    )
-    return _with_tenancies(inputs, run, report, tenancies)
-
-
-def _plan_of(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> Plan:
-    """Put the plans of the tenancies together, with the reasons that refuse the whole run."""
-    options = inputs.options
-    plan = Plan(
-        (),
-        rfc3339(inputs.context.clock.now()),
-        token_hex(16),
-        printable(", ".join(options.files)),
-        selection=run.planner.selection,
-        state=run.planner.place,
-        state_missing=run.planner.place is not None and run.planner.state is None,
-        state_used=run.store is not None and run.store.was_used,
-        running=run.planner.other,
-        refusals=run_reasons(tenancies, inputs.tenancies, inputs.run_limits),
-    )
-    return _with_tenancies(inputs, run, plan, tenancies)
-
-
-def _state_warnings(inputs: Inputs, run: Run, tenancies: TenancyPlans) -> Iterator[Problem]:
-    """Warn of a last apply that had a policy, or a commit of the files, that this run lacks."""
-    state = run.planner.state or NO_STATE
-    if state.policy and not inputs.options.policy:
-        what = f"the state was last written under the policy {state.policy}, and this run has none"
-        yield Problem(what, f"give --policy {quote(state.policy)}, or set HOOKSYNC_POLICY")
-    commits = {state.of(tenancy.key).commit for tenancy in tenancies if tenancy.has_changes}
-    for commit in sorted(filter(None, commits)):
-        if lacks_commit(inputs.options.files[0], run.context.environ, commit):
-            what = f"the checkout does not contain the commit {commit:.7}, which was applied last"
-            fix = "update the checkout, for example by `git pull`, and plan again"
-            yield Problem(f"{what}: this plan may undo its changes", fix)
-
-
-def _with_tenancies(inputs: Inputs, run: Run, plan: Plan, tenancies: TenancyPlans) -> Plan:
-    """Fill in the tenancies, and all that follows from them."""
-    found = _undeclared(inputs, run, tenancies)
-    files = inputs.options.files
-    # a different file may declare what a single file does not
-    is_certain = inputs.former or len(files) > 1 or os.path.isdir(files[0])
-    undeclared = tuple(found) if is_certain else ()
-    plan = replace(plan, tenancies=tuple(tenancies), undeclared=undeclared)
-    warnings = [plan.running] if plan.running else []
-    warnings += inputs.warnings
-    warnings += [*_state_warnings(inputs, run, tenancies), *_doubts(run, tenancies)]
-    for tenancy in tenancies:
-        warnings += tenancy.warnings
-    warnings += [item.problem for item in found if not item.is_refused]
-    is_interrupted = inputs.context.stop.is_set() and not run.failures
-    return replace(plan, warnings=tuple(dict.fromkeys(warnings)), is_interrupted=is_interrupted)
-
-
-def _undeclared(inputs: Inputs, run: Run, plans: TenancyPlans) -> list[UndeclaredTenancy]:
-    """Find the tenancies that no file declares. A run that selects does not look at the state."""
-    state = run.planner.state or NO_STATE
-    selection = inputs.selection
-    if inputs.former:
-        places = {**inputs.others, **{plan.name: plan.key for plan in plans}}
-        former = places_of(inputs.former, inputs.context.environ)
-        return [*no_longer_declared(inputs.former, former, places, state)]
-    if selection.since or selection.tenancy or selection.target or inputs.receipt:
-        return []
-    return [*in_state_alone(state, plans, inputs.options)]
-
-
-def _doubts(run: Run, tenancies: TenancyPlans) -> Iterator[Problem]:
-    """Warn of missing and of weak secrets, except in a tenancy whose errors come first."""
-    for tenancy in tenancies:
-        refs = [step.declared_side.secret for step in tenancy.steps if step.secret]
-        secrets, problems = run.secrets.look_up(() if tenancy.errors else refs)
-        for problem in dict.fromkeys(problems.values()):
-            yield replace(problem, what=f"{problem.what}: apply would stop")
-        for ref, secret in secrets.items():
-            if doubt := doubt_about(secret, ref):
-                yield doubt

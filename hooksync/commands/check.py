@@ -7,7 +7,7 @@ from typing import Literal
 
 from hooksync.api.inputs import prepare
 from hooksync.api.options import FORMAT, RunOptions
-from hooksync.api.run import challenge, finished, make_plan, open_run
+from hooksync.api.run import finished, open_run
 from hooksync.commands.problems import show_plan
 from hooksync.commands.receiving import SECRETS, URL, named_receiver, open_receiver
 from hooksync.core.clock import rfc3339
@@ -56,7 +56,7 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
         log_in = f"log-in: username {username}, password {password}"
         context.terminal.message(f"{declared.name}: {log_in}")
     with open_run(inputs) as run:
-        return challenge(inputs, run, make_plan(inputs, run), is_check=True)
+        return run.challenge(run.make_plan(), is_check=True)
 
 
 def _source(ref: SecretRef, environ: Variables) -> str:

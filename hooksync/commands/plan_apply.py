@@ -12,11 +12,10 @@ from datetime import timedelta
 from functools import partial
 from typing import Literal
 
-from hooksync.api import run as library
 from hooksync.api.inputs import Inputs, prepare, selection_of
 from hooksync.api.options import ALL, FORMAT, LOCK_TIMEOUT, MAX_AGE, REPORT, YES, RunOptions
 from hooksync.api.receipt import open_saved_plan
-from hooksync.api.run import OpenRun, open_run
+from hooksync.api.run import OpenRun, finished, open_run
 from hooksync.commands.notice import WatchedOptions, watched
 from hooksync.commands.problems import show_plan, show_problems
 from hooksync.config.files import YAML_ENDINGS, follow_links
@@ -152,8 +151,8 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     """Make a plan, save it, and show it unless nothing in it needs a person."""
     inputs = prepare(options, selection_of(options, options.since), context)
     with open_run(inputs) as run:
-        made = library.make_plan(inputs, run, probes=options.probes)
-    made = library.finished(made, context, is_detailed=options.has_detailed_exit_code)
+        made = run.make_plan(probes=options.probes)
+    made = finished(made, context, is_detailed=options.has_detailed_exit_code)
     if options.out or options.report or options.format in ("json", "html"):
         made = inputs.sealed(made)
     if options.report:
@@ -228,13 +227,13 @@ def _apply(inputs: Inputs, options: ChangeOptions, open_run: OpenRun) -> Plan:
     context = inputs.context
     with open_run(inputs, is_apply=True, lock_timeout=options.lock_timeout) as run:
         can_ask = not options.is_confirmed and context.terminal.can_ask()
-        made = library.make_plan_for_apply(inputs, run, asks=can_ask)
+        made = run.make_plan_for_apply(asks=can_ask)
         _refuse_wrong_ids(made, options)
-        made = library.challenge(inputs, run, made)
+        made = run.challenge(made)
         asked = _show_and_ask(made, options, context, can_ask=can_ask)
         is_reviewed = inputs.receipt is not None or not options.is_confirmed
-        done = library.carry_out(inputs, run, asked, is_reviewed=is_reviewed)
-    return _show_result(library.finished(done, context), made, run.failures, options, context)
+        done = run.carry_out(asked, is_reviewed=is_reviewed)
+    return _show_result(finished(done, context), made, run.failures, options, context)
 
 
 def _refuse_wrong_ids(made: Plan, options: ChangeOptions) -> None:
@@ -301,7 +300,7 @@ def _show_result(
             context.output.write_file(options.report, plan_json(done))
         except HooksyncError as error:
             done = replace(done, errors=(*done.errors, *error.problems))
-            done = library.finished(done, context)
+            done = finished(done, context)
     lines = [("", ""), *plan_lines(done)] if done.has_changes else []
     show_plan(done, lines, options.format, context, shows_kept=options.shows_kept, told=told)
     return done

@@ -135,7 +135,7 @@ class Journal:
         assert run.store is not None  # noqa: S101, `open_run` refuses an apply without one
         self._store = run.store
         self._planner = run.planner
-        self._tenancies = run.tenancies
+        self._clients = run.clients
         self._before = run.planner.state or NO_STATE  # as it was when the run began
         self._state = self._before
         self._salts = [*self._before.salts]  # of all records of this run
@@ -206,7 +206,7 @@ class Journal:
         this run forgets.
         """
         records = settled(self._state.of(plan.key), plan.live, self._state.url_salt)
-        if self._tenancies[plan.name].is_handed_over:
+        if self._clients[plan.name].tenancy.is_handed_over:
             left = {step.id for step in plan.steps if step.action == "leave"}
             records = records.mapped(lambda record: record if record.id in left else None)
         adopted = []
@@ -226,7 +226,7 @@ class Journal:
 
     def _closing(self, records: TenancyRecords, plan: TenancyPlan) -> set[AttemptKey]:
         """Return the attempts of earlier runs that nobody needs, or that --replace makes good."""
-        declared = declared_by_identity(self._tenancies[plan.name], self._state.url_salt)
+        declared = declared_by_identity(self._clients[plan.name].tenancy, self._state.url_salt)
         shown = {live.id for live in plan.live}
         closing = needless_attempts(records, shown, declared, plan.as_declared)
         requested = {step.address for step in plan.steps if REQUESTED in step.reasons}
@@ -257,7 +257,7 @@ class Journal:
     def _records_after(self, ledger: Ledger, state: State) -> TenancyRecords:
         """Return what the state contains about a tenancy after this run."""
         name = ledger.plan.name
-        declared = declared_by_identity(self._tenancies[name], state.url_salt)
+        declared = declared_by_identity(self._clients[name].tenancy, state.url_salt)
         records = ledger.records
         if ledger.listed is not None:
             enabled = {digest for digest, wanted in declared.items() if wanted.enabled}

@@ -89,12 +89,18 @@ class Planner(Record):
     secrets: SecretSources
     ring: KeyRing
     place: str | None = ""  # where the state is, for messages; None: the run has no state
-    is_trusted: bool = True  # False: under a policy, the state is unsigned
+    has_policy: bool = False
+    is_signed: bool = False  # whether the state is
     flags: CommandOptions = NO_FLAGS  # of the run, for printed commands
     other: Problem | None = None  # a different run holds the run lock
     # the number of the apply that plans again, and the ids that its first plan removes
     run: int = 0
     going: Collection[str] = ()
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the state proves what hooksync owns. Under a policy, an unsigned one does not."""
+        return self.is_signed or not self.has_policy
 
     def plan(self, fetched: Sequence[FetchedTenancy]) -> TenancyPlans:
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
@@ -233,7 +239,6 @@ class Run(Record):
     """What a run has opened: connections, threads, secrets, the state and the planner."""
 
     context: Context
-    tenancies: Mapping[str, Tenancy]  # by name
     clients: Mapping[str, Preservica]  # by the tenancy's name
     secrets: SecretSources
     pool: WorkerPool
@@ -244,7 +249,6 @@ class Run(Record):
     # errors that ended the run early: LockLost, StateError, or internal ones
     failures: list[Exception]
     others: TenancyPlaces = field(default_factory=dict)  # declared, and not selected
-    has_policy: bool = False
 
     def plan(self) -> TenancyPlans:
         """Read the tenancies and plan them.
@@ -252,8 +256,8 @@ class Run(Record):
         While a plan would make what an attempt may have made, its list is read again, until the
         wait of the run is over.
         """
-        with self.context.terminal.progress("reading", len(self.tenancies)) as advance:
-            fetched = self._without_takeovers(self._read(self.tenancies, advance))
+        with self.context.terminal.progress("reading", len(self.clients)) as advance:
+            fetched = self._without_takeovers(self._read(self.clients, advance))
         plans = self.planner.plan([*fetched.values()])
         # under a policy, anybody may have written the attempts of an unsigned state
         awaiting = [plan for plan in plans if plan.awaited and self.planner.is_trusted]
@@ -271,7 +275,7 @@ class Run(Record):
         interrupted = (Problem("interrupted before it was read", "run it again"),)
         fetched = {}
         for name, result in zip(names, results, strict=True):
-            fetched[name] = result or FetchedTenancy(self.tenancies[name], None, interrupted)
+            fetched[name] = result or FetchedTenancy(self.located(name), None, interrupted)
         return fetched
 
     def _read_one(self, name: str, advance: Advance) -> FetchedTenancy:
@@ -288,7 +292,8 @@ class Run(Record):
 
     def located(self, name: str) -> Tenancy:
         """Return a tenancy with the tenant that the log-in returned, if none is declared."""
-        return replace(self.tenancies[name], tenant=self.clients[name].tenant)
+        client = self.clients[name]
+        return replace(client.tenancy, tenant=client.tenant)
 
     def _without_takeovers(self, fetched: Fetched) -> Fetched:
         """Refuse declared tenancies that are one on the service: each would take over the other."""
@@ -314,7 +319,7 @@ class Run(Record):
         for name, place in places.items():
             names[place].add(name)
         for name, item in fetched.items():
-            for live in item.live if item.live and self.has_policy else ():
+            for live in item.live if item.live and self.planner.has_policy else ():
                 names[live.id].add(name)
         for name, item in fetched.items():
             key = item.tenancy.key

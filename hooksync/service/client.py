@@ -197,7 +197,7 @@ class Preservica:
 
     def __init__(self, tenancy: Tenancy, caller: Caller, find: FindSecrets) -> None:
         self.tenant = tenancy.tenant  # if None, the log-in may set it, fit to be shown
-        self._tenancy = tenancy
+        self.tenancy = tenancy  # as it is declared
         self._server = tenancy.server.base_url
         self._caller = caller
         self._find = find
@@ -231,11 +231,11 @@ class Preservica:
 
         Raises SecretError if a credential is missing or unusable, and otherwise ServiceError.
         """
-        credentials = self._tenancy.credentials
+        credentials = self.tenancy.credentials
         found = self._find([credentials.username, credentials.password])
         username = found[credentials.username].reveal()
         form = {"username": username, "password": found[credentials.password].reveal()}
-        tenant = self._tenancy.tenant
+        tenant = self.tenancy.tenant
         form |= {"tenant": tenant} if tenant else {"includeUserDetails": "true"}
         names = f"{credentials.username.subject}, {credentials.password.subject}"
         first = self._ask("login", form, f"check {names} and the tenant")
@@ -290,7 +290,7 @@ class Preservica:
         }
         url = f"{self._server}{_TOKEN}/{call}"
         request = Request("POST", url, headers, urlencode(form).encode())
-        response = self._caller.repeat(request, self._tenancy.peer)
+        response = self._caller.repeat(request, self.tenancy.peer)
         log_in = read_log_in(response.body)
         self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
         status = response.status
@@ -328,7 +328,7 @@ class Preservica:
         if response.has_next_page:
             raise NotUnderstood("a part of the list, with a Link header to the next part")
         declared = {}
-        for subscription in self._tenancy.subscriptions:
+        for subscription in self.tenancy.subscriptions:
             declared[subscription.url.identity] = subscription.url.shown
         redactor = self._caller.redactor
         live = read_subscriptions(response.body, declared, redactor.clean)
@@ -385,7 +385,7 @@ class Preservica:
         for _ in range(2):
             token = self.token(instead_of=token)
             sent = replace(request, headers={**request.headers, TOKEN_HEADER: token})
-            response = self._caller.repeat(sent, self._tenancy.peer)
+            response = self._caller.repeat(sent, self.tenancy.peer)
             if response.status != 401:
                 break
         if response.status not in accepted:

@@ -112,10 +112,10 @@ class Tenant:
                 Journal(self._run(pool, planned), None).begin([plan])
 
     def _run(self, pool: WorkerPool, planned: Planner) -> Run:
+        self.service.tenancy = self.wanted
         context = make_context(terminal=self.terminal, stop=self.stop, clock=self.clock)
         return Run(
             context,
-            {self.wanted.name: self.wanted},
             {self.wanted.name: self.service},  # type: ignore[dict-item]
             planned.secrets,
             pool,

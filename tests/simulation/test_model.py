@@ -99,6 +99,7 @@ class Client:
     """The calls of hooksync to such a service."""
 
     service: Service
+    tenancy: Tenancy = field(default_factory=tenancy)
     tenant: str = "BRAMA"
 
     @property
