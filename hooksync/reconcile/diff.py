@@ -106,7 +106,7 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
     if tenancy.is_handed_over:
         return pairs
     places = {declared.key: found for declared, found in pairs}
-    made_for = declared_by_identity(tenancy, history.url_salt)
+    made_for: Mapping[str, DeclaredSubscription] = {}
     moved = []
     for subscription in live:
         entry = history.entries.get(subscription.id) if history.is_trusted else None
@@ -114,12 +114,15 @@ def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
             continue
         if subscription.key in places:
             places[subscription.key].append(subscription)
-        elif entry and entry.identity in made_for:
-            declared = made_for[entry.identity]
+            continue
+        if entry is None:
+            continue
+        made_for = made_for or declared_by_identity(tenancy, history.url_salt)
+        if declared := made_for.get(entry.identity):
             # if this is no respelling, the response that contained this id was wrong
             if is_respelling(subscription.url.full, declared.url.full):
                 places[declared.key].append(subscription)
-        elif entry and is_owned(tenancy, subscription, history):
+        elif is_owned(tenancy, subscription, history):
             moved.append(subscription)
     for declared, found in pairs:
         if len(found) > 1:
@@ -240,7 +243,8 @@ class Comparison(Record):
                 yield self._undeclared_step(live)
         selected = len(self.tenancy.subscriptions)
         for declared, found in self.pairs[:selected]:
-            yield from self._declared_steps(declared, found)
+            decide = self._declared_steps if declared.enabled else self._paused_steps
+            yield from decide(declared, found)
         for _, found in self.pairs[selected:]:
             for live in found:
                 yield self._step("leave", None, live, [NOT_TARGETED])
@@ -248,23 +252,21 @@ class Comparison(Record):
     def _declared_steps(
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
     ) -> Iterator[Step]:
-        """Decide the steps of a declared subscription and of its duplicates, or of a paused one."""
-        if not declared.enabled:
-            yield from self._paused_steps(declared, found)
-            return
+        """Decide the steps of a declared subscription and of its duplicates."""
+        history = self.history
         kept = found[0] if found else None
-        entry = self.history.entries.get(kept.id) if kept else None
+        entry = history.entries.get(kept.id) if kept else None
         is_named = matches_any(declared.address, self.selection.replace)
-        is_done = entry is not None and entry.run == self.history.run  # this run has replaced it
+        is_done = entry is not None and entry.run == history.run  # this run has replaced it
         requested = [REQUESTED] if is_named and not is_done else []
-        if self.history.is_marked(kept) and not (requested or self.history.record(found[0].id)):
+        if history.is_marked(kept) and not (requested or history.record(found[0].id)):
             kept = None  # the mark alone is no reason to replace it
         first = self._first_step(declared, kept, requested)
         yield first
         stays = first.creates or first.action == "adopt" or first.origin in _PROVEN
         for live in found[1:] if kept else found:
-            is_free = bool(requested) or is_owned(self.tenancy, live, self.history)
-            is_free |= live.id in self.history.going or self._origin(live.id) in _RECORDED
+            is_known = live.id in history.going or self._origin(live.id) in _RECORDED
+            is_free = requested or is_known or is_owned(self.tenancy, live, history)
             action: Action = "unsubscribe" if stays and is_free else "leave"
             yield self._step(action, declared, live, [DUPLICATE, *requested])
 
@@ -285,44 +287,46 @@ class Comparison(Record):
         requested: Sequence[Reason],
     ) -> Step:
         """Decide the step of a declared subscription. `live`: the one to keep or to replace."""
-        history = self.history
         action: Action = "keep"
         secret = self._secret(declared, live)
         # whether the state has an entry of this name that is no longer live
-        is_lost = local_name(declared) in history.lost_names
+        is_lost = local_name(declared) in self.history.lost_names
         reasons = [REPLACED_OUTSIDE if is_lost else SECRET_UNKNOWN]
-        # whether its secret can be compared, or is certainly to be replaced, or there is no state
-        is_known = live and (history.record(live.id) or history.is_marked(live))
-        is_known = is_known or not history.has_state
-        # --adopt takes nothing that was replaced outside this state
-        is_named = not is_lost and matches_any(declared.address, self.selection.adopt)
         if live is None:
             action = "subscribe"
             reasons = [REMOVED_OUTSIDE if is_lost else NEW, *requested]
-        elif (
-            requested or not history.has_state or history.record(live.id) or history.is_marked(live)
-        ):
+        elif requested or self._has_secret(live):
             reasons = [*self._differences(declared, live, secret), *requested]
             action = "resubscribe" if reasons else "keep"
-        elif is_named or live.id in declared.adopt:
+        # --adopt takes nothing that was replaced outside this state
+        elif live.id in declared.adopt or (
+            not is_lost and matches_any(declared.address, self.selection.adopt)
+        ):
             action = "adopt"
             reasons = [ADOPT]
         return self._step(action, declared, live, reasons, secret)
+
+    def _has_secret(self, live: LiveSubscription) -> bool:
+        """Whether the secret can be compared, or is certainly to be replaced, or has no state."""
+        history = self.history
+        is_known = history.record(live.id) is not None or history.is_marked(live)
+        return is_known or not history.has_state
 
     def _differences(
         self, declared: DeclaredSubscription, live: LiveSubscription, secret: SecretState
     ) -> Iterator[Reason]:
         """Compare both sides of a pair, and return how they differ."""
+        history = self.history
         wanted = {"url": declared.url.identity, **declared.content, "secret": "same"}
-        content = known_content(declared, live, self.history)
+        content = known_content(declared, live, history)
         known: dict[str, Any] = {"url": live.url.identity, **content}
-        entry = self.history.entries.get(live.id)
-        if entry and entry.identity == identity_digest(self.history.url_salt, declared.key):
+        entry = history.entries.get(live.id)
+        if entry and entry.identity == identity_digest(history.url_salt, declared.key):
             known["url"] = wanted["url"]  # the service may spell it differently
         known["secret"] = "changed" if secret == "changed" else "same"  # as far as it is known
-        if live.id in self.history.found:
+        if live.id in history.found:
             known["secret"] = "unconfirmed"
-        elif self.history.is_marked(live):
+        elif history.is_marked(live):
             known["secret"] = "marked"
         for name in differing(known, wanted):
             if name == "url":

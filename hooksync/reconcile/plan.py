@@ -263,7 +263,7 @@ class _Counted:
     @cached_property
     def held(self) -> list[str]:
         """The addresses that a refusal or an error concerns."""
-        held = {step.address or "": None for step in self.steps if step.is_held}
+        held = {step.address or "": None for step in self.steps if step.refusals or step.errors}
         return [*held]
 
     @property
@@ -274,12 +274,12 @@ class _Counted:
     @property
     def in_progress(self) -> int:
         """The number of subscriptions that a different run has begun to change."""
-        return sum(IN_PROGRESS in step.reasons for step in self.steps)
+        return len([step for step in self.steps if IN_PROGRESS in step.reasons])
 
     @cached_property
     def secret_unknown(self) -> int:
         """The number of subscriptions that are kept with an unknown secret."""
-        return sum(step.has_unknown_secret for step in self.steps)
+        return len([step for step in self.steps if step.has_unknown_secret])
 
     @property
     def may_have_changed(self) -> bool:
@@ -288,7 +288,9 @@ class _Counted:
 
     def counts(self) -> Counter[str]:
         """Count the steps of each action. A change that is held is none."""
-        return Counter(step.action for step in self.steps if not (step.is_change and step.is_held))
+        return Counter(
+            [step.action for step in self.steps if not (step.is_held and step.is_change)]
+        )
 
     def results(self) -> Counter[str]:
         """Count the outcomes; empty in a plan."""

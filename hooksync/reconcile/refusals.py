@@ -273,12 +273,16 @@ def _fixes(
             removing = flags.command("remove", *(step.id for step in steps))
             fixes[why] = f"ask who made it; `{removing}` if nobody needs it"
             continue
-        globs = _smallest_globs([f"{step.address}" for step in steps], plans)
+        globs = _smallest_globs(steps, plans)
         fix = f"`{flags.applying(globs)}` makes new subscriptions with the declared secrets"
         if why == _TRIED:
             fix = f"look at what is live with `{flags.command('list')}`; then {fix}"
         if why == _UNKNOWN:
-            adopting = flags.applying([], globs)
+            # --adopt takes nothing else, so one glob names all if every tenancy was read
+            is_all = len(steps) > _MOST_ADDRESSES and not any(
+                plan.live_count is None for plan in plans
+            )
+            adopting = flags.applying([], ["*/*"] if is_all else globs)
             fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
             if is_empty:
                 push = flags.command("state push", "FILE")
@@ -287,8 +291,9 @@ def _fixes(
     return fixes
 
 
-def _smallest_globs(addresses: Sequence[str], plans: TenancyPlans) -> list[str]:
-    """Name addresses by as few globs as possible, which match no other declared address."""
+def _smallest_globs(steps: Sequence[Step], plans: TenancyPlans) -> list[str]:
+    """Name the addresses of steps by as few globs as possible, which match no others."""
+    addresses = [f"{step.address}" for step in steps]
     declared = Counter({plan.name: plan.declared_count for plan in plans})
     named = Counter(address.partition("/")[0] for address in addresses)
     if named == declared and len(addresses) > _MOST_ADDRESSES:

@@ -171,9 +171,7 @@ def _reason_words(step: Step) -> str:
     """Write the reasons of a step, and what the state has about what it removes or leaves."""
     facts = [reason.text for reason in step.reasons if reason.code not in _SHOWN_OTHERWISE]
     if step.action in ("unsubscribe", "forget", "leave"):
-        facts.append(origin_words(step))
-    if step.is_new:
-        facts.append("new")
+        facts += [origin_words(step), "new" if step.is_new else ""]
     if step.needs_review:
         facts.append("removed only after a review")
     return ", ".join(dict.fromkeys(filter(None, facts)))
