@@ -35,7 +35,7 @@ from hooksync.core.errors import (
     problems_of,
 )
 from hooksync.core.git import find_commit, lacks_commit
-from hooksync.core.model import KEY_VARIABLE, SecretRef, Variables, process_environ
+from hooksync.core.model import SecretRef, Variables, process_environ
 from hooksync.core.origin import find_origin
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
@@ -57,7 +57,7 @@ from hooksync.reconcile.refusals import run_reasons
 from hooksync.reconcile.run import Planner, Run, challenge_receivers
 from hooksync.reconcile.undeclared import in_state_alone, no_longer_declared
 from hooksync.service.client import Preservica
-from hooksync.service.http import Caller, Transport, proxy_credentials
+from hooksync.service.http import Caller, Transport
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost
 from hooksync.state.fingerprints import Derive, KeyRing, derive_key
@@ -403,9 +403,6 @@ def _look_up_secrets(inputs: Inputs) -> SecretSources:
 
     The log-in looks up the password.
     """
-    environ = inputs.context.environ
-    redactor = inputs.context.output.redactor
-    redactor.learn([environ.get(KEY_VARIABLE, ""), *proxy_credentials(process_environ(environ))])
     refs: list[SecretRef] = []
     for tenancy in inputs.tenancies:
         refs += [tenancy.credentials.username, tenancy.credentials.totp]

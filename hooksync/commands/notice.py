@@ -21,7 +21,7 @@ from hooksync.receivers.events import JSON_HEADERS, SUCCESS
 from hooksync.reconcile.plan import Plan
 from hooksync.render.ending import NoticeForm, RunSummary, event_of, metrics_text
 from hooksync.service.challenges import post
-from hooksync.service.http import Caller, Transport, proxy_credentials
+from hooksync.service.http import Caller, Transport
 
 _TIMEOUT = 10.0  # seconds
 _FIX = (
@@ -107,9 +107,7 @@ def _notify(summary: RunSummary, ref: SecretRef, form: NoticeForm, context: Cont
     if event_of(summary.plan, summary.code) is None:
         return
     body = context.output.safe(json.dumps(summary.payload(form), ensure_ascii=False), "json")
-    environ = process_environ(context.environ)
-    context.output.redactor.learn(proxy_credentials(environ))
-    with closing(Transport(_TIMEOUT, 1, environ)) as transport:
+    with closing(Transport(_TIMEOUT, 1, process_environ(context.environ))) as transport:
         failure = _send(HookUrl(str(ref), url), body.encode(), Caller(transport, context))
     if failure:
         what = f"the notice was not delivered: {ref}: {failure}"

@@ -24,7 +24,6 @@ from hooksync.core.errors import (
 )
 from hooksync.core.flags import flag
 from hooksync.core.model import (
-    KEY_VARIABLE,
     DeclaredSubscription,
     HookUrl,
     Location,
@@ -38,7 +37,7 @@ from hooksync.core.schema import is_certain_to_fit
 from hooksync.core.template import Template
 from hooksync.core.urls import masked_url, split_url
 from hooksync.receivers.suite import Sender
-from hooksync.service.http import Caller, Transport, proxy_credentials
+from hooksync.service.http import Caller, Transport
 
 # titles in help texts
 RECEIVER = "which receiver"
@@ -99,8 +98,6 @@ def open_receiver(
         full = declared.url.full
         declared = replace(declared, url=HookUrl(masked_url(declared.url.shown), full))
     environ = process_environ(context.environ)
-    own_key = context.environ.get(KEY_VARIABLE, "")
-    context.output.redactor.learn([own_key, *proxy_credentials(environ)])
     refs = [subscription.secret for subscription in tenancy.subscriptions]
     secrets = SecretSources(context).find_all(refs)
     transport = Transport(options.timeout, _MOST_CALLS, environ, private_receivers=private)

@@ -34,7 +34,7 @@ from hooksync import __version__
 from hooksync.core.clock import MOST_ASKED, Backoff
 from hooksync.core.context import Context
 from hooksync.core.errors import AnswerLost, Problem, ServiceError, os_reason
-from hooksync.core.model import FailureKind, Variables
+from hooksync.core.model import KEY_VARIABLE, FailureKind, Variables, process_environ
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
 from hooksync.core.timed_reader import TimedReader
@@ -415,6 +415,12 @@ class Caller(Record):
     context: Context
     before_change: Callable[[], None] = lambda: None  # raises LockLost: then nothing is changed
     busy: set[str] = field(default_factory=set)  # the peers that were reported as busy
+
+    def __post_init__(self) -> None:
+        """Teach the redactor what errors of calls may quote."""
+        environ = self.context.environ
+        proxies = proxy_credentials(process_environ(environ))
+        self.redactor.learn([environ.get(KEY_VARIABLE, ""), *proxies])
 
     @property
     def redactor(self) -> Redactor:
