@@ -58,10 +58,7 @@ def read_checked(kind: SchemaKind, name: str, content: bytes) -> YamlMap:
     """
     data, problems = read_yaml(name, content)
     if problems or not is_certain_to_fit(kind, data):
-        places = {problem.where for problem in problems}
-        for problem in islice(find_schema_errors(kind, data, name), MOST_PROBLEMS):
-            if problem.where not in places:
-                problems.append(problem)
+        problems += islice(find_schema_errors(kind, data, name), MOST_PROBLEMS)
     if problems:
         raise FileError(*problems)
     return data

@@ -251,5 +251,4 @@ def command_problems(tenancies: Declarations) -> Iterator[Problem]:
     for tenancy in tenancies:
         for ref in refs_of(tenancy):
             if ref.kind == "command":
-                what = f"{ref.noun} {ref} runs a program, which is not allowed"
-                yield Problem(what, fix, ref.location)
+                yield reference_problem(ref, "runs a program, which is not allowed", fix)

@@ -134,8 +134,7 @@ def url_environment_values(declarations: Declarations, environ: Variables) -> se
     shown: set[str] = set()
     for tenancy in declarations:
         shown.update(tenancy.server.names, tenancy.tenant.names)
-        for subscription in tenancy.subscriptions:
-            used.update(subscription.url.names)
+        used.update(*(subscription.url.names for subscription in tenancy.subscriptions))
     return {environ.get(name, "") for name in used - shown} - {""}
 
 

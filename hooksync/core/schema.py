@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Literal, get_args
@@ -24,7 +23,6 @@ import msgspec
 import msgspec.json
 from msgspec import UNSET, Meta, Struct, defstruct
 
-from hooksync.core.errors import FileError, Problem
 from hooksync.core.redaction import cut
 
 Schema = Mapping[str, Any]
@@ -38,27 +36,23 @@ _LONGEST_QUOTE = 80  # characters of a quoted text
 
 @cache
 def schema_text(kind: SchemaKind) -> str:
-    """Return a packaged JSON Schema as text. Raises FileError if the installation lacks it."""
-    name = f"{kind}.schema.json"
-    for folder in (_PACKAGE, os.path.dirname(_PACKAGE)):  # in a wheel, and in a checkout
-        path = os.path.join(folder, "schemas", name)
-        with suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
-            return file.read()
-    raise FileError(Problem(f"{name} is not part of this installation", "install hooksync again"))
+    """Return a packaged JSON Schema as text."""
+    folder = os.path.join(_PACKAGE, "schemas")  # in a wheel
+    if not os.path.isdir(folder):
+        folder = os.path.join(_PACKAGE, os.pardir, "schemas")  # in a checkout
+    with open(os.path.join(folder, f"{kind}.schema.json"), encoding="utf-8") as file:
+        return file.read()
 
 
 @cache
 def read_schema(kind: SchemaKind) -> Schema:
-    """Return a packaged JSON Schema as data. Raises FileError if the installation lacks it."""
+    """Return a packaged JSON Schema as data."""
     schema: Schema = msgspec.json.decode(schema_text(kind))
     return schema
 
 
 def is_certain_to_fit(kind: SchemaKind, data: Mapping[str, object]) -> bool:
-    """Whether data certainly fits a packaged schema. False: only jsonschema can tell why not.
-
-    Raises FileError if the installation lacks the schema.
-    """
+    """Whether data certainly fits a packaged schema. False: only jsonschema can tell why not."""
     if kind == "hooks":  # no type has names such as `x-common`
         data = {name: value for name, value in data.items() if not name.startswith("x-")}
     try:
