@@ -34,7 +34,6 @@ from hooksync.reconcile.diff import differing
 from hooksync.reconcile.plan import (
     NEEDS_DECLARED,
     Plan,
-    Step,
     TenancyPlan,
     TenancyPlans,
     with_held,
@@ -47,7 +46,6 @@ SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise
 _DOMAIN = b"hooksync.plan/1 signature\n"  # so that no other signature fits a plan
 _TENANCY_DOMAIN = b"hooksync.plan/1 tenancy\n"  # so that no other digest fits a tenancy
 _MAKE_AGAIN = "make the plan again, with --out"
-_CLOCKS_DIFFER = timedelta(minutes=5)  # between the clocks of two machines, at most
 _AS_THEN = (
     "create a new plan, review it, and apply that; or give it the hooks files and variables that it"
     " was made with"
@@ -100,28 +98,22 @@ def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, s
         words = step.subject
         if step.address and step.id:
             words += f", replaces {step.id}" if step.action == "resubscribe" else f", {step.id}"
-        promises[words] = _shown(step)
+        shown = {"trigger": step.shown.trigger.shown}
         if step.action in NEEDS_DECLARED:
-            promises[words] |= {
+            shown |= {
+                "url": step.declared_side.url.shown,
+                "secret": str(step.declared_side.secret),
                 "secret state": "not-set" if step.address in not_set else str(step.secret),
                 "replacement": tenancy.replacement,
                 "probe": tenancy.probe,
             }
+        if step.live:
+            shown["live url"] = step.live.url.shown
+            shown["origin"] = str(step.origin)
+        for name, value in step.shown.content.items():
+            shown[name] = json.dumps(value)
+        promises[words] = shown
     return promises
-
-
-def _shown(step: Step) -> dict[str, str]:
-    """Return what a plan shows of both sides of a change."""
-    shown = {"trigger": step.shown.trigger.shown}
-    if step.action in NEEDS_DECLARED:
-        shown["url"] = step.declared_side.url.shown
-        shown["secret"] = str(step.declared_side.secret)
-    if step.live:
-        shown["live url"] = step.live.url.shown
-        shown["origin"] = str(step.origin)
-    for name, value in step.shown.content.items():
-        shown[name] = json.dumps(value)
-    return shown
 
 
 def check_against(receipt: Plan, plans: TenancyPlans, key: PlanKey | None) -> Iterator[TenancyPlan]:
@@ -133,21 +125,16 @@ def check_against(receipt: Plan, plans: TenancyPlans, key: PlanKey | None) -> It
             plan = replace(saved, steps=(), live_count=None)
             found = ["no hooks file declares it any more"]
         else:
-            plan = _held_as_saved(plan, saved)
+            held = {}
+            for address in set(saved.held).difference(plan.held):  # nobody has reviewed its step
+                held[address] = Problem(f"{address}: the saved plan holds it", _AS_THEN)
+            plan = with_held(plan, held)
             is_planned = plan.live_count is not None
             found = _differences(receipt, saved, plan, key) if is_planned else []
         if found:
             what = f"{plan.name}: the saved plan is stale: {printable(shortened(found))}"
             plan = replace(plan, refusals=(Problem(what, _AS_THEN),))
         yield plan
-
-
-def _held_as_saved(plan: TenancyPlan, saved: TenancyPlan) -> TenancyPlan:
-    """Hold the addresses that the saved plan shows as held: nobody has reviewed their steps."""
-    held = {}
-    for address in set(saved.held).difference(plan.held):
-        held[address] = Problem(f"{address}: the saved plan holds it", _AS_THEN)
-    return with_held(plan, held)
 
 
 def _differences(
@@ -168,8 +155,7 @@ def _differences(
             for name in differing(before[words], after[words]):
                 change = f"{name} was {before[words][name]}, and is {after[words][name]}"
                 found.append(f"{words}: {change}")
-    then = saved.digest or tenancy_digest(saved, saved, receipt.id, key)
-    if not (found or is_same(then, tenancy_digest(now, saved, receipt.id, key))):
+    if not (found or is_same(saved.digest, tenancy_digest(now, saved, receipt.id, key))):
         found.append("a value that plans do not show is different, for example in a URL")
     return found
 
@@ -216,15 +202,11 @@ def open_saved_plan(
 
 def age_problem(plan: Plan, path: str, max_age: timedelta | None, now: datetime) -> Problem | None:
     """Return why a plan's date is not acceptable, or None. --max-age overrides its own expiry."""
-    made = datetime.fromisoformat(plan.created_at)
-    when = f"it was made at {plan.created_at}, now it is {rfc3339(now.timestamp())}"
-    if made - now > _CLOCKS_DIFFER:
-        fix = f"check the clocks of both machines; then {_MAKE_AGAIN}"
-        return Problem(f"{path} is dated in the future: {when}", fix)
     end = datetime.fromisoformat(plan.expires_at) if plan.expires_at else None
     if max_age is not None:
-        end = made + max_age
+        end = datetime.fromisoformat(plan.created_at) + max_age
     if end is None or now <= end:
         return None
+    when = f"it was made at {plan.created_at}, now it is {rfc3339(now.timestamp())}"
     fix = f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d"
     return Problem(f"{path} expired at {rfc3339(end.timestamp())}: {when}", fix)

@@ -122,8 +122,8 @@ BREAKS = {
     "plans: removals": Break(
         "compare nothing that a plan shows of a removal",
         "api/receipt.py",
-        "    if step.live:\n        shown",
-        "    if False:\n        shown",
+        "        if step.live:\n            shown",
+        "        if False:\n            shown",
     ),
     "policy": Break(
         "let a hooks file name any host",

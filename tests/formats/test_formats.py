@@ -22,6 +22,7 @@ from hooksync.core.signing import plan_key
 from hooksync.reconcile.plan import Plan
 from hooksync.render.renderers import plan_json
 from hooksync.state.format import read_state, reason_against, state_text
+from hooksync.state.local import LocalStore
 from tests.conftest import Place
 from tests.documents.test_saved_plan import signature_of
 
@@ -168,7 +169,7 @@ def test_a_state_of_the_first_edition_can_still_be_read_and_is_written_unchanged
     text = path.read_text(encoding="utf-8")
     key = KEY if path.name.startswith("signed") else None
     state = read_state(text, path.name)
-    assert reason_against(state, path.name, key, writes=True) is None
+    assert reason_against(state, LocalStore(path.name, key), writes=True) is None
     assert state_text(state, key) == text
     assert [(len(one.entries), len(one.attempts)) for one in state.tenancies] == [(2, 2)]
 
