@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -47,9 +46,8 @@ class MemoryTerminal:
         self.message(call)
         self.after_call(call)
 
-    @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        yield lambda: None
+    def progress(self, what: str, total: int) -> Callable[[], None]:
+        return lambda: None
 
 
 def make_context(environ: Mapping[str, str] | None = None, **given: Any) -> Context:

@@ -131,8 +131,7 @@ class _SilentTerminal:
 
     ask = can_ask
 
-    @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Advance]:
+    def progress(self, what: str, total: int) -> Advance:
         """Report each call to the program, if it wants that."""
         numbers = count(1)
 
@@ -140,7 +139,7 @@ class _SilentTerminal:
             if self._report:
                 self._report(what, next(numbers), total)
 
-        yield advance
+        return advance
 
 
 def plan(inputs: Inputs, *, probes: bool = False) -> Plan:

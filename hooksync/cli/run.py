@@ -57,6 +57,7 @@ def run(argv: Sequence[str], clock: Clock = SYSTEM_CLOCK) -> int:
     if problems or code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         with suppress(Exception):  # standard output may be closed, or there may be no memory
             _write_failure(given, output, code, problems)
+    output.message("", end="")  # removes the progress
     gc.freeze()  # or else Python searches all objects at exit for garbage
     return int(code)
 

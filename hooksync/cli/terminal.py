@@ -121,11 +121,10 @@ class ConsoleTerminal:
         if self.is_verbose:
             self.message(call)
 
-    @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Advance]:
-        """Show on a terminal how many calls are done, unless --verbose shows each.
+    def progress(self, what: str, total: int) -> Advance:
+        """Return a function that shows on a terminal one more call, unless --verbose shows each.
 
-        The caller calls the function after each. From now on, an interrupt lets calls end.
+        From now on, an interrupt lets calls end.
         """
         self.is_graceful = True
         is_shown = total > 0 and not self.is_verbose and sys.stderr.isatty()
@@ -135,11 +134,7 @@ class ConsoleTerminal:
             if is_shown:
                 self._output.progress(f"{what} {next(numbers)}/{total}")
 
-        try:
-            yield advance
-        finally:
-            if is_shown:
-                self._output.message("", end="")
+        return advance
 
 
 def wants_colour() -> bool:

@@ -88,18 +88,18 @@ def _send(sender: Sender, tenant: str, moment: str, entities: Sequence[EntityRef
     """Send an event for each entity, until the receiver cannot be reached. Show those refused."""
     context = sender.caller.context
     failed = 0
-    with context.terminal.progress("sending", len(entities)) as advance:
-        for entity in entities:
-            trial = send_again(sender, tenant, moment, entity)
-            advance()
-            if trial.state == "failed":
-                failed += 1
-                causes = [Cause("failed", trial.detail, trial.fix, ())] if trial.fix else []
-                context.terminal.show([trial_line(trial), *cause_lines(causes)])
-            if context.stop.is_set():
-                return context.terminal.interrupt_code
-            if trial.is_last:
-                break
+    advance = context.terminal.progress("sending", len(entities))
+    for entity in entities:
+        trial = send_again(sender, tenant, moment, entity)
+        advance()
+        if trial.state == "failed":
+            failed += 1
+            causes = [Cause("failed", trial.detail, trial.fix, ())] if trial.fix else []
+            context.terminal.show([trial_line(trial), *cause_lines(causes)])
+        if context.stop.is_set():
+            return context.terminal.interrupt_code
+        if trial.is_last:
+            break
     unsent = len(entities) - sender.sent
     rest = f", {unsent} not sent" if unsent else ""
     context.terminal.result(

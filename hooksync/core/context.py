@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from threading import Event
 from typing import BinaryIO, Protocol
 
@@ -44,11 +43,8 @@ class Terminal(Protocol):
     def interrupt_code(self) -> ExitCode:
         """The exit code of a run that was interrupted: that of the signal."""
 
-    def progress(self, what: str, total: int) -> AbstractContextManager[Advance]:
-        """Show the progress of `total` calls.
-
-        The caller calls the function that the context manager returns, once after each call.
-        """
+    def progress(self, what: str, total: int) -> Advance:
+        """Show the progress of `total` calls. The caller calls the function after each of them."""
 
 
 class Context(Record):

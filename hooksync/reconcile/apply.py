@@ -70,21 +70,21 @@ def _apply_side_by_side(
     """Apply the tenancies at the same time."""
     steps = [step for plan in plans for step in plan.steps if step.outcome is None]
     calls = sum(step.creates + step.removes for step in steps)
-    with run.context.terminal.progress("applying", calls) as advance:
+    advance = run.context.terminal.progress("applying", calls)
 
-        def apply_plan(plan: TenancyPlan) -> Ledger:
-            ledger = journal.ledger(plan)
-            execution = Execution(run, ledger, advance, is_reviewed=is_reviewed)
-            try:
-                execution.run_phases()
-            except Exception as error:
-                execution.finish(None, run.give_up(error).what)
-            return ledger
+    def apply_plan(plan: TenancyPlan) -> Ledger:
+        ledger = journal.ledger(plan)
+        execution = Execution(run, ledger, advance, is_reviewed=is_reviewed)
+        try:
+            execution.run_phases()
+        except Exception as error:
+            execution.finish(None, run.give_up(error).what)
+        return ledger
 
-        # These threads only wait for calls. They have a stop event of their own, so that every plan
-        # gets an outcome even after an interrupt.
-        with run.pool.coordinators() as coordinators:
-            found = coordinators.run([partial(apply_plan, plan) for plan in plans])
+    # These threads only wait for calls. They have a stop event of their own, so that every plan
+    # gets an outcome even after an interrupt.
+    with run.pool.coordinators() as coordinators:
+        found = coordinators.run([partial(apply_plan, plan) for plan in plans])
     return [ledger for ledger in found if ledger is not None]
 
 

@@ -256,8 +256,8 @@ class Run(Record):
         While a plan would make what an attempt may have made, its list is read again, until the
         wait of the run is over.
         """
-        with self.context.terminal.progress("reading", len(self.clients)) as advance:
-            fetched = self._without_takeovers(self._read(self.clients, advance))
+        advance = self.context.terminal.progress("reading", len(self.clients))
+        fetched = self._without_takeovers(self._read(self.clients, advance))
         plans = self.planner.plan([*fetched.values()])
         # under a policy, anybody may have written the attempts of an unsigned state
         awaiting = [plan for plan in plans if plan.awaited and self.planner.is_trusted]
@@ -368,10 +368,9 @@ def challenge_receivers(plans: TenancyPlans, run: Run, *, is_check: bool = False
     for declared in asked:
         if declared.secret in secrets:
             targets[declared.address] = (declared.url, secrets[declared.secret])
-    with run.context.terminal.progress(
-        "challenging receivers", len(set(targets.values()))
-    ) as advance:
-        answers = probe_all(targets.values(), run.pool, run.caller, advance)
+    number = len(set(targets.values()))
+    advance = run.context.terminal.progress("challenging receivers", number)
+    answers = probe_all(targets.values(), run.pool, run.caller, advance)
     answered = {
         address: answers[target] for address, target in targets.items() if target in answers
     }
