@@ -10,7 +10,6 @@ or a random salt.
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -62,7 +61,7 @@ def sealed(plan: Plan, key: PlanKey | None) -> Plan:
         return plan
     end = datetime.fromisoformat(plan.created_at) + SIGNED_FOR
     plan = replace(plan, expires_at=rfc3339(end.timestamp()), signature=UNSET)
-    return replace(plan, signature=key.sign(_DOMAIN, [canonical(plan)]))
+    return replace(plan, signature=key.sign(_DOMAIN, canonical(plan)))
 
 
 def tenancy_digest(
@@ -82,8 +81,8 @@ def tenancy_digest(
             hidden.append((step.id, step.live_side.url.full, ""))
     promises = _promises(tenancy, saved)
     text = canonical([plan_id, tenancy.server, tenancy.tenant, promises, sorted(hidden)])
-    made_under = key.value if key else bytes.fromhex(plan_id)
-    return f"hmac-sha256:{hmac.digest(made_under, _TENANCY_DOMAIN + text, 'sha256').hex()}"
+    made_under = key or PlanKey(bytes.fromhex(plan_id))
+    return made_under.sign(_TENANCY_DOMAIN, text)
 
 
 def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, str]]:
@@ -170,7 +169,7 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:
         document = parse_document(data.decode("utf-8-sig"), PLAN_FORMAT)
         if key:
             signed = {name: document[name] for name in document if name != "signature"}
-            computed = key.sign(_DOMAIN, [canonical(signed)])
+            computed = key.sign(_DOMAIN, canonical(signed))
             problem = signature_problem(path, document.get("signature"), computed, _MAKE_AGAIN)
             if problem:
                 raise Refused(problem)

@@ -347,8 +347,20 @@ def policy_path(name: str) -> str:
 
 def read_policy(name: str, environ: Variables = _UNSET) -> Policy:
     """Read a policy. Raises FileError with every problem, or UsageError for a wrong `git:`."""
-    if name.startswith("git:"):
-        content = _read_committed(name, environ)
+    committed = _COMMITTED.fullmatch(name)
+    if committed:
+        ref, path = committed.groups()
+        git = find_git(os.curdir, environ)
+        content = git.read(ref, path) if git else None
+        if content is None:
+            where = "in the clone that contains the working folder"
+            show = f"`git show {shlex.quote(f'{ref}:{path}')}`"
+            fix = f"fetch the ref, and merge the policy first; {show} helps"
+            raise FileError(Problem(f"git found no policy {path} in {ref}, {where}", fix))
+    elif name.startswith("git:"):
+        what = f"--policy {name} names no ref in full: a short name can mean a tag and a branch"
+        fix = "write git:REF:PATH, with refs/... or the full id of a commit as REF"
+        raise UsageError(Problem(what, fix))
     else:
         fix = (
             "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints"
@@ -361,20 +373,3 @@ def read_policy(name: str, environ: Variables = _UNSET) -> Policy:
         fix = f"write max_resubscribe_run: {data['max_resubscribe']}, alone or beside it"
         raise FileError(Problem(what, fix, data.key_place("max_resubscribe")))
     return Policy(name, data)
-
-
-def _read_committed(name: str, environ: Variables) -> bytes:
-    """Read a policy from a commit of the repository that contains the working folder."""
-    committed = _COMMITTED.fullmatch(name)
-    if committed is None:
-        what = f"--policy {name} names no ref in full: a short name can mean a tag and a branch"
-        fix = "write git:REF:PATH, with refs/... or the full id of a commit as REF"
-        raise UsageError(Problem(what, fix))
-    ref, path = committed.groups()
-    git = find_git(os.curdir, environ)
-    data = git.read(ref, path) if git else None
-    if data is None:
-        what = f"git found no policy {path} in {ref}, in the clone that contains the working folder"
-        show = f"`git show {shlex.quote(f'{ref}:{path}')}`"
-        raise FileError(Problem(what, f"fetch the ref, and merge the policy first; {show} helps"))
-    return data

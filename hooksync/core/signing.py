@@ -7,11 +7,9 @@ numbers such as NaN are not JSON. Both are refused.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from hooksync.core.errors import InvalidDocument, Problem, UsageError
@@ -33,15 +31,14 @@ class PlanKey(Record):
 
     value: bytes
 
-    def sign(self, domain: bytes, parts: Iterable[bytes]) -> str:
-        """Sign the parts of a text, joined.
+    def sign(self, domain: bytes, text: bytes) -> str:
+        """Sign a text.
 
         `domain`: the kind of the text, so that the signature is not valid for any other kind.
         """
-        signed = hmac.new(self.value, domain, hashlib.sha256)
-        for part in parts:
-            signed.update(part)
-        return "hmac-sha256:" + signed.hexdigest()
+        signed = hmac.new(self.value, domain, "sha256")
+        signed.update(text)  # a plan may have megabytes, so it is not joined
+        return f"hmac-sha256:{signed.hexdigest()}"
 
 
 def plan_key(environ: Variables) -> PlanKey | None:

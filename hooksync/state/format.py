@@ -49,7 +49,7 @@ def read_state(text: str, path: str) -> State:
 
 def signature_of(state: State, key: PlanKey) -> str:
     """Return the signature of a state. The layout of the text that was read does not matter."""
-    return key.sign(_DOMAIN, [state_text(state).encode()])
+    return key.sign(_DOMAIN, state_text(state).encode())
 
 
 def state_text(state: State, key: PlanKey | None = None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from hooksync.core.context import Context
@@ -114,26 +114,23 @@ def run_lock(
     clock = context.clock
     holder = holder or _holder_of(context)
     end = None
-    with ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(store.hold(replace(holder, since=int(clock.now()))))
-                break
-            except Busy as error:
-                busy = error
-            if end is None:
-                seconds = busy.expires_in if timeout is None else timeout
-                end = clock.monotonic() + seconds
-                if seconds:
-                    context.terminal.message(
-                        f"waiting for up to {seconds:g} seconds: {busy.summary}"
-                    )
-            left = end - clock.monotonic()
-            if left <= 0:
-                raise busy
-            if clock.wait(context.stop, min(_POLL, left)):
-                raise Interrupted(_INTERRUPTED)
-        yield
+    while True:
+        try:
+            with store.hold(replace(holder, since=int(clock.now()))):
+                yield
+                return
+        except Busy as error:
+            busy = error
+        if end is None:
+            seconds = busy.expires_in if timeout is None else timeout
+            end = clock.monotonic() + seconds
+            if seconds:
+                context.terminal.message(f"waiting for up to {seconds:g} seconds: {busy.summary}")
+        left = end - clock.monotonic()
+        if left <= 0:
+            raise busy
+        if clock.wait(context.stop, min(_POLL, left)):
+            raise Interrupted(_INTERRUPTED)
 
 
 def accepted_state(text: str | None, store: Store, *, writes: bool) -> State | None:

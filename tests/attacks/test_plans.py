@@ -58,7 +58,7 @@ FORGED: dict[str, Callable[[str, dict[str, Any]], Any]] = {
     "a list of it": lambda right, plan: [right],
     "over another text": lambda right, plan: signature_of({**plan, "commit": "0" * 40}, PLAN_KEY),
     "as a state's": lambda right, plan: PLAN_KEY.sign(
-        b"hooksync.state/1 signature\n", [json.dumps(plan, sort_keys=True).encode()]
+        b"hooksync.state/1 signature\n", json.dumps(plan, sort_keys=True).encode()
     ),
     "under an empty key": lambda right, plan: signature_of(plan, PlanKey(b"")),
     "with white space": lambda right, plan: f"{right}\n",

@@ -202,7 +202,7 @@ FORGED: dict[str, Callable[[str, str], Any]] = {
     "cut": lambda right, text: right[:-2],
     "over the text with the signature": (
         lambda right, text: PlanKey(KEY.encode()).sign(
-            b"hooksync.state/1 signature\n", [text.encode()]
+            b"hooksync.state/1 signature\n", text.encode()
         )
     ),
     "as a plan's": lambda right, text: signature_of_plan(json.loads(text), PlanKey(KEY.encode())),

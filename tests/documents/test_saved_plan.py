@@ -43,7 +43,7 @@ def alter(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def signature_of(document: dict[str, Any], key: PlanKey) -> str:
     """Sign all of a plan but its signature."""
     rest = {name: value for name, value in document.items() if name != "signature"}
-    return key.sign(b"hooksync.plan/1 signature\n", [canonical(rest)])
+    return key.sign(b"hooksync.plan/1 signature\n", canonical(rest))
 
 
 def refused_without_a_call(place: Place, *flags: str) -> Run:
