@@ -24,6 +24,7 @@ from hooksync.core.errors import (
 )
 from hooksync.core.flags import flag
 from hooksync.core.model import (
+    Declaration,
     DeclaredSubscription,
     HookUrl,
     Location,
@@ -148,10 +149,11 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
         fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
         raise UsageError(Problem("--url is empty or too long, or has a `${` without a name", fix))
     template = Template(url, _HERE)
-    if template.literal is not None and (problem := url_problem(template.literal, "--url", None)):
+    text, _ = template.fill({})
+    if not template.names and (problem := url_problem(text, "--url", None)):
         raise UsageError(problem)
     _, name, _ = split_url(masked_url(url))
     entries = []
     for ref in secrets:  # the first signs events; the others are judged as well
-        entries.append(declarations.WrittenSubscription("", name, template, _TRIGGER, ref, _HERE))
+        entries.append(Declaration("", name, template, _TRIGGER, ref, _HERE))
     return declarations.TenancyDeclaration("", tuple(entries), _HERE, server=_NO_SERVER)

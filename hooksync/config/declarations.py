@@ -32,12 +32,8 @@ ON_DEVICE = (
 _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
 
-class WrittenSubscription(model.Declaration[Template]):
-    """A declared subscription as a file writes it: the variables of its URL are not filled in."""
-
-    def with_url(self, url: model.HookUrl) -> model.DeclaredSubscription:
-        """Return the subscription whose URL is filled in."""
-        return model.DeclaredSubscription(**(asdict(self) | {"url": url}))
+# a subscription as a file writes it: the variables of its URL are not filled in
+WrittenSubscription: TypeAlias = model.Declaration[Template]
 
 
 class TenancyDeclaration(model.PlainSettings):

@@ -21,7 +21,7 @@ from hooksync.config.declarations import (
     name_values,
     reference_problems,
 )
-from hooksync.config.files import Source, follow_links, read_defaults
+from hooksync.config.files import Source, read_defaults
 from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core import model
 from hooksync.core.errors import MOST_PROBLEMS, FileError, Problem, suggestion
@@ -50,14 +50,13 @@ def read_tenancies(
     sources: Sequence[Source],
     judges: Sequence[Judge] = (),
     read: Callable[[str], Source] = read_defaults,
-    identify: Callable[[str], str] = follow_links,
 ) -> Declarations:
     """Read hooks files together, and return the tenancies.
 
-    `judges` find further problems; `read` reads a file whose defaults a different file takes;
-    `identify` returns the same text for all paths of one file. Raises FileError with every problem.
+    `judges` find further problems; `read` reads a file whose defaults a different file takes.
+    Raises FileError with every problem.
     """
-    files = _Files(read, identify)
+    files = _Files(read)
     problems = files.problems
     for source in sources:
         files.parse(source)
@@ -109,10 +108,9 @@ class _HooksFile(NamedTuple):
 class _Files:
     """The parsed hooks files of a run, their triggers, and all problems."""
 
-    def __init__(self, read: Callable[[str], Source], identify: Callable[[str], str]) -> None:
+    def __init__(self, read: Callable[[str], Source]) -> None:
         self.problems: list[Problem] = []
         self._read = read
-        self._identify = identify
         self._parsed: dict[str, YamlMap] = {}  # by path; empty if it has problems
         self._extra: set[str] = set()  # triggers
         self._accepted = {*model.TRIGGER_NAMES.values()}  # triggers, also those that are reported
@@ -128,7 +126,7 @@ class _Files:
             data = read_checked("hooks", source.name, source.data)
         except FileError as error:
             self.problems += error.problems
-        self._parsed[self._identify(source.name)] = data
+        self._parsed[os.path.normpath(source.name)] = data
         extra = data.get("extra_triggers", ())
         self._extra.update(extra)
         self._accepted.update(extra)
@@ -139,20 +137,19 @@ class _Files:
 
     def with_defaults(self, name: str) -> _HooksFile:
         """Find the defaults of a file. If that is impossible, a problem is noted."""
-        data = self._parsed[self._identify(name)]
+        data = self._parsed[os.path.normpath(name)]
         tenancies = data.get("tenancies", YamlMap())
         defaults = data.get("defaults", YamlMap())
         if isinstance(defaults, YamlMap):
             return _HooksFile(tenancies, defaults, (name,))
-        path = os.path.join(os.path.dirname(name), defaults)
+        path = os.path.normpath(os.path.join(os.path.dirname(name), defaults))
         shared = self._defaults_in(path, data.place("defaults"))
         return _HooksFile(tenancies, shared, (name, path))
 
     def _defaults_in(self, path: str, where: model.Location) -> YamlMap:
         """Return the defaults of a file that a different file names."""
-        identity = self._identify(path)
         try:
-            if identity not in self._parsed:
+            if path not in self._parsed:
                 source = self._read(path)
                 if not _VERSION.search(source.data):  # messages quote the keys of a hooks file
                     raise FileError(Problem("`defaults` names no hooks file", _DEFAULTS_FIX))
@@ -160,7 +157,7 @@ class _Files:
         except FileError as error:
             self.problems += [replace(problem, where=where) for problem in error.problems]
             return YamlMap()
-        defaults: YamlMap = self._parsed[identity].get("defaults", YamlMap())
+        defaults: YamlMap = self._parsed[path].get("defaults", YamlMap())
         if isinstance(defaults, str):
             self.note(f"{path} has no defaults of its own", _DEFAULTS_FIX, where)
         return defaults
@@ -266,7 +263,7 @@ class _TenancyReader:
         adopted = fields.get("adopt", ())
         plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
         for trigger in triggers:
-            yield WrittenSubscription(self._name, name, url, trigger, secret, where, **plain)
+            yield model.Declaration(self._name, name, url, trigger, secret, where, **plain)
 
     def _triggers_of(self, fields: YamlMap) -> dict[model.Trigger, None]:
         """Read `trigger` and `triggers`, each once."""
@@ -307,9 +304,9 @@ class _TenancyReader:
         """Read where a secret is, with `${tenancy}` and `${TENANCY}` filled in."""
         where = fields.place(key)
         ((kind, value),) = fields[key].items()
-        if kind != "command":
-            value = self._filled_in(value)
-        return model.SecretRef.from_json({kind: value}, where, noun, os.path.dirname(where.file))
+        value = tuple(value) if kind == "command" else self._filled_in(value)
+        folder = os.path.dirname(where.file) if kind == "file" else ""
+        return model.SecretRef(kind, value, where, folder, noun=noun)
 
     def _filled_in(self, text: str) -> str:
         """Fill in the name of the tenancy."""

@@ -19,6 +19,7 @@ from hooksync.config.declarations import (
 )
 from hooksync.core.errors import FileError, Problem, Problems, limited
 from hooksync.core.model import (
+    DeclaredSubscription,
     DeclaredSubscriptions,
     Environ,
     HookUrl,
@@ -32,7 +33,7 @@ from hooksync.core.model import (
     TenancyPlaces,
     Variables,
 )
-from hooksync.core.record import fields_of
+from hooksync.core.record import asdict, fields_of
 from hooksync.core.template import Template, has_bare_dollar
 from hooksync.core.urls import (
     has_literal_key,
@@ -218,7 +219,8 @@ class _Resolver:
             identity = normal_url(subscription.url.text)
             if url := urls[subscription.name]:
                 identity = url.identity
-                subscriptions.append(subscription.with_url(url))
+                fields = asdict(subscription) | {"url": url}
+                subscriptions.append(DeclaredSubscription(**fields))
             key = SubscriptionKey(identity, subscription.trigger)
             first = seen.setdefault(key, subscription)
             if first is not subscription:
@@ -253,9 +255,9 @@ class _Resolver:
             fix = "write ${NAME} to fill in a variable, or $$ for a dollar sign"
             what = f"the {noun} contains a $ without braces, which is sent as it is"
             self.warnings.append(Problem(what, fix, written.location))
-        if self.environ is None:
-            return written.literal
-        text, missing = written.fill(self.environ)
+        if self.environ is None and written.names:
+            return None
+        text, missing = written.fill(self.environ or {})
         self.unset += [f"{noun} variable ${{{name}}}" for name in missing]
         return None if missing else text
 

@@ -59,7 +59,7 @@ def changes_since(
     former: Declarations = ()
     reason = ""
     try:
-        former = read_tenancies(base.sources(files), read=base.read, identify=os.path.normpath)
+        former = read_tenancies(base.sources(files), read=base.read)
         if policy and base.differs(policy_path(policy)):
             reason = f"{policy} differs, or is or was a link"
     except FileError as error:

@@ -182,16 +182,12 @@ class SecretRef(Shown):
         return {self.kind: self.name}
 
     @classmethod
-    def from_json(
-        cls, data: Any, location: Location | None = None, noun: str = "secret", base: str = ""
-    ) -> SecretRef:
-        """Make a reference from its form in hooks files and plans. Raises ValueError."""
+    def from_json(cls, data: Any) -> SecretRef:
+        """Make a reference from its form in plans. Raises ValueError."""
         ((kind, value),) = dict(data).items()
-        if kind not in SECRET_KINDS or not isinstance(value, str | list | tuple):
+        if kind not in SECRET_KINDS or not isinstance(value, str):
             raise ValueError("not a reference to a secret")
-        if kind == "command":  # a plan has one text
-            value = (value,) if isinstance(value, str) else tuple(value)
-        return cls(kind, value, location, base if kind == "file" else "", noun=noun)
+        return cls(kind, (value,) if kind == "command" else value)
 
     @property
     def subject(self) -> str:

@@ -33,11 +33,6 @@ class Template(Record):
         """The variables that it refers to, in order."""
         return {token["name"]: None for token in _TOKEN.finditer(self.text) if token["name"]}
 
-    @property
-    def literal(self) -> str | None:
-        """The text if it has no variables, with `$` for `$$`."""
-        return None if self.names else self.text.replace("$$", "$")
-
     def variables(self) -> Iterator[tuple[str, str, str]]:
         """Yield the name of each variable, with the text before it.
 

@@ -53,7 +53,7 @@ def read(files: Mapping[str, str], *names: str) -> Declarations:
 
 def folder(*tenancies: str, defaults: str = DEFAULTS) -> dict[str, str]:
     files = {f"hooks/{number}.yaml": text for number, text in enumerate(tenancies, 1)}
-    return {**files, "hooks/../defaults.yaml": defaults}
+    return {**files, "defaults.yaml": defaults}
 
 
 def subscriptions_of(files: Mapping[str, str]) -> dict[str, WrittenSubscription]:
@@ -70,12 +70,12 @@ def problems_of(files: Mapping[str, str], *names: str) -> list[str]:
 def test_a_file_takes_the_defaults_of_a_different_file() -> None:
     (tenancy,) = read(folder(TENANCY))
     assert tenancy.probe == "require"
-    assert tenancy.tenant.literal == "T_01"
+    assert tenancy.tenant.text == "T_01"
     assert tenancy.credentials.username == SecretRef("env", "T_01_USER")
     # a relative path starts at the file that contains the reference
-    password = SecretRef("file", "secrets/t-01", base="hooks/..")
+    password = SecretRef("file", "secrets/t-01", base="")
     assert tenancy.credentials.password == password
-    assert tenancy.files == ("hooks/1.yaml", "hooks/../defaults.yaml")
+    assert tenancy.files == ("hooks/1.yaml", "defaults.yaml")
 
 
 def test_each_tenancy_has_the_default_subscriptions_with_its_own_name_filled_in() -> None:
@@ -126,8 +126,8 @@ def test_an_unknown_trigger_in_defaults_is_an_error_even_if_no_subscription_take
     own = "    subscriptions: {catalogue: {trigger: INDEXED}, alert: {trigger: INDEXED}}\n"
     defaults = DEFAULTS.replace("trigger: MOVED", "trigger: MOVD").replace("[INDEXED", "[INDEXD")
     assert problems_of(folder(BLOCK + own, defaults=defaults)) == [
-        'hooks/../defaults.yaml:8:12: unknown trigger "MOVD"',
-        'hooks/../defaults.yaml:12:18: unknown trigger "INDEXD"',
+        'defaults.yaml:8:12: unknown trigger "MOVD"',
+        'defaults.yaml:12:18: unknown trigger "INDEXD"',
     ]
 
 
@@ -155,7 +155,7 @@ def test_a_mistake_in_a_default_is_reported_once(right: str, wrong: str, problem
         TENANCY, TENANCY.replace("t-01", "t-02"), defaults=DEFAULTS.replace(right, wrong, 1)
     )
     [found] = problems_of(files)
-    assert found.startswith(f"hooks/../defaults.yaml:{problem}") or problem == "1:1"
+    assert found.startswith(f"defaults.yaml:{problem}") or problem == "1:1"
 
 
 def test_a_folder_with_its_file_of_defaults_means_the_same() -> None:
@@ -185,7 +185,7 @@ def test_default_subscriptions_belong_to_the_file_with_the_settings_of_a_tenancy
     assert list(subscriptions_of(folder(BLOCK, part))) == [*BY_DEFAULT, "more/MOVED"]
     assert problems_of(folder(BLOCK, part.replace("more:", "alert:", 1))) == [
         'hooks/2.yaml:5:21: subscription "alert" is declared twice; the other place is'
-        " hooks/../defaults.yaml:13:5"
+        " defaults.yaml:13:5"
     ]
 
 
@@ -217,4 +217,4 @@ def test_no_variable_is_read_that_has_the_name_of_a_placeholder(name: str) -> No
 
 def test_an_escaped_placeholder_is_text() -> None:
     text = BLOCK + "    subscriptions: {alert: {url: 'https://h/$${tenancy}'}}\n"
-    assert subscriptions_of(folder(text))["alert/MOVED"].url.literal == "https://h/${tenancy}"
+    assert subscriptions_of(folder(text))["alert/MOVED"].url.fill({})[0] == "https://h/${tenancy}"

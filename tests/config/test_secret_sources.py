@@ -35,7 +35,7 @@ def login(ref: SecretRef) -> SecretRef:
 
 
 def command(*parts: str) -> SecretRef:
-    return SecretRef.from_json({"command": parts}, HERE)
+    return SecretRef("command", parts, HERE)
 
 
 def shell(line: str) -> SecretRef:
@@ -239,9 +239,7 @@ def test_a_program_runs_only_once_in_a_run_even_if_it_fails(tmp_path: Path) -> N
     ],
 )
 def test_an_error_about_a_program_does_not_repeat_its_output(ref: SecretRef, said: str) -> None:
-    ref = SecretRef.from_json(
-        {"command": [part.replace(VALUE, "${A}") for part in ref.value]}, HERE
-    )
+    ref = command(*(part.replace(VALUE, "${A}") for part in ref.value))
     environ, timeout = {"PATH": os.environ["PATH"], "A": VALUE}, 600.0
     if "no answer" in said:
         timeout = 0.2

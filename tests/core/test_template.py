@@ -50,12 +50,9 @@ def test_all_variables_without_a_value_are_named() -> None:
     assert template.fill({"EMPTY": ""})[1] == dict.fromkeys(["B", "A", "EMPTY"])
 
 
-def test_a_template_keeps_its_text_and_is_literal_without_variables() -> None:
+def test_a_template_keeps_its_text() -> None:
     template = Template("$$x${A:-b}")
     assert template.text == "$$x${A:-b}"
-    assert template.literal is None
-    assert Template("$$x").literal == "$x"
-    assert Template("").literal == ""
 
 
 @given(st.text())
