@@ -204,11 +204,10 @@ class Draft:
         self.others: Entries = {}  # what is not declared
         self.needs: Needs = {}  # what the user has to set
         self.warnings: list[Problem] = []  # about subscriptions that no file can declare
-        self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
+        self.triggers: set[str] = set()  # of all entries, as the service writes them
         self._taken: set[str] = set()  # names of entries and variables
         for several in self._declarable(live):
             if not prefixes or owns_url(frozenset(prefixes), several[0].url.full):
-                self.triggers.update(str(item.trigger) for item in several)
                 self._add_entry(several, self.entries, self.needs)
             else:
                 self._add_entry(several, self.others, {})  # nobody has to set its variables
@@ -233,6 +232,7 @@ class Draft:
                 fix = "nothing, if it is not yours: with `owns: made`, hooksync leaves it alone"
                 self.warnings.append(Problem(what, fix))
             else:
+                self.triggers.add(str(item.trigger))
                 groups.setdefault(_url_and_content(item), []).append(item)
         return groups.values()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache
@@ -111,20 +111,13 @@ class CommandOptions:
     @property
     def selecting_variables(self) -> tuple[str, ...]:
         """The variables that select or request something, instead of flags."""
-        flags = [flag for flag in self.flags().values() if flag.group == SELECT]
-        return tuple(flag.variable for flag in flags if flag.variable in self.given)
+        selecting = [flag.variable for flag in self.flags().values() if flag.group == SELECT]
+        return tuple(variable for variable in selecting if variable in self.given)
 
-    def command(
-        self,
-        verb: Verb,
-        *arguments: str,
-        selects: bool = True,
-        without: Collection[tuple[str, str]] = (),
-    ) -> str:
+    def command(self, verb: Verb, *arguments: str, selects: bool = True) -> str:
         """Write a command for a message, so that it works as printed: with the flags of the run.
 
-        `selects`: whether it repeats the flags that select. `without`: flags with their values that
-        it does not repeat.
+        `selects`: whether it repeats the flags that select.
         """
         words = ["hooksync", *verb.split(), *arguments]
         for field, flag in self.flags().items():
@@ -135,19 +128,18 @@ class CommandOptions:
             if not flag.value:
                 words.append(flag.name)
                 continue
+            requests = flag.name in ("--adopt", "--replace")
             for text in value if flag.takes_several else [value]:
-                if (flag.name, text) not in without:
+                if not (requests and text in arguments):  # nothing is replaced and adopted
                     words += [flag.names[0], str(text)]
         return shlex.join(words)
 
-    def applying(self, replace: Collection[str], adopt: Iterable[str] = ()) -> str:
-        """Write the command that replaces and adopts subscriptions, all of them in one run."""
+    def applying(self, name: str, addresses: Iterable[str]) -> str:
+        """Write the command that replaces or adopts subscriptions, all of them in one run."""
         words = []
-        for address in adopt:
-            words += ["--adopt", address]
-        for address in replace:
-            words += ["--replace", address]
-        return self.command("apply", *words, without=[("--adopt", address) for address in replace])
+        for address in addresses:
+            words += [name, address]
+        return self.command("apply", *words)
 
 
 NO_FLAGS = CommandOptions()

@@ -274,7 +274,8 @@ def _fixes(
             fixes[why] = f"ask who made it; `{removing}` if nobody needs it"
             continue
         globs = _smallest_globs(steps, plans)
-        fix = f"`{flags.applying(globs)}` makes new subscriptions with the declared secrets"
+        replacing = flags.applying("--replace", globs)
+        fix = f"`{replacing}` makes new subscriptions with the declared secrets"
         if why == _TRIED:
             fix = f"look at what is live with `{flags.command('list')}`; then {fix}"
         if why == _UNKNOWN:
@@ -282,7 +283,7 @@ def _fixes(
             is_all = len(steps) > _MOST_ADDRESSES and not any(
                 plan.live_count is None for plan in plans
             )
-            adopting = flags.applying([], ["*/*"] if is_all else globs)
+            adopting = flags.applying("--adopt", ["*/*"] if is_all else globs)
             fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
             if is_empty:
                 push = flags.command("state push", "FILE")

@@ -262,7 +262,7 @@ def test_with_prefixes_everything_else_is_a_comment_that_needs_no_variable() -> 
     text = text_of(draft)
     data = yaml.safe_load(text)
     assert list(data["tenancies"]["prod"]["subscriptions"]) == ["fn-example-net-a"]
-    assert "extra_triggers" not in data
+    assert data["extra_triggers"] == ["NEW"]
     assert (
         "      # vendor-example-events:\n      #   url: https://vendor.example/events?key=${"
         in text
