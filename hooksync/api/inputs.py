@@ -93,7 +93,7 @@ def prepare(
     """
     declared = entries or read_files(options, context)
     entries, changes = _choose(declared, selection, options, context, receipt)
-    if selection.since and not receipt:
+    if selection.since:
         selection = replace(selection, tenancy=tuple(entry.name for entry in entries))
         uses_state = options.uses_state and bool(entries or changes.former)
         options = options.changed(uses_state=uses_state)
@@ -135,9 +135,10 @@ def _choose(
             declared, options.files, selection.since, context.environ, options.policy
         )
     found = declarations.select((*declared, *changes.former), selection.tenancy, selection.target)
-    chosen = set(map(id, found))
-    entries = [entry for entry in declared if id(entry) in chosen and entry.name in changes.names]
-    former = [entry for entry in changes.former if id(entry) in chosen]
+    names = {entry.name for entry in found}
+    former = [entry for entry in changes.former if entry.name in names]
+    names.intersection_update(changes.names)
+    entries = [entry for entry in declared if entry.name in names]
     return entries, replace(changes, former=former)
 
 
@@ -157,18 +158,11 @@ def _chosen(tenancy: Tenancy, targets: Sequence[str], policy: Policy | None) -> 
 def read_files(options: FileOptions, context: Context) -> Declarations:
     """Read hooks files. Their text is public, so it may appear in any output.
 
-    Raises FileError with every problem, or Refused.
+    Raises FileError with every problem.
     """
     sources = read_sources(options.files, context.stdin)
     context.output.public += [source.data for source in sources]
-
-    def let_policy_refuse(entries: Declarations) -> Problems:
-        """Refuse with the policy's line what no hooks file may name, if the policy refuses it."""
-        if options.policy and any(declarations.reference_problems(entries)):
-            hold_to_policy(options, entries, context)
-        return ()
-
-    return read_tenancies(sources, [let_policy_refuse])
+    return read_tenancies(sources)
 
 
 def hold_to_policy(

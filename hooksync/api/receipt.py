@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
+from typing import TypeAlias
 
 from hooksync.config.files import read_named
 from hooksync.core.clock import rfc3339
@@ -39,6 +39,9 @@ from hooksync.reconcile.plan import (
 )
 from hooksync.render.json_text import canonical
 
+# what a plan shows of each change, by the words that name the change
+Promises: TypeAlias = dict[str, dict[str, str]]
+
 PLAN_FORMAT = "hooksync.plan/1"
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise
 
@@ -55,7 +58,8 @@ def sealed(plan: Plan, key: PlanKey | None) -> Plan:
     """Add the digest of each tenancy; if there is a key, also the signature and its end."""
     tenancies = []
     for tenancy in plan.tenancies:
-        tenancies.append(replace(tenancy, digest=tenancy_digest(tenancy, tenancy, plan.id, key)))
+        digest = tenancy_digest(tenancy, _promises(tenancy, tenancy), plan.id, key)
+        tenancies.append(replace(tenancy, digest=digest))
     plan = replace(plan, tenancies=tuple(tenancies))
     if key is None:
         return plan
@@ -65,39 +69,38 @@ def sealed(plan: Plan, key: PlanKey | None) -> Plan:
 
 
 def tenancy_digest(
-    tenancy: TenancyPlan, saved: TenancyPlan, plan_id: str, key: PlanKey | None
+    tenancy: TenancyPlan, promises: Promises, plan_id: str, key: PlanKey | None
 ) -> str:
     """Return a digest of the steps that change something, and of what they depend on.
 
-    Its key is the plan key. If there is none, it is the plan's id, which is random. `saved`: the
-    tenancy as the saved plan has it.
+    Its key is the plan key. If there is none, it is the plan's id, which is random.
     """
     hidden = []
-    for step in filter(attrgetter("is_due"), tenancy.steps):
-        if step.creates:
+    for step in tenancy.steps:
+        if step.is_due and step.creates:
             source = json.dumps(step.declared_side.secret.value)  # also a program's arguments
             hidden.append((f"{step.address}", step.declared_side.url.full, source))
-        if step.removes:
+        if step.is_due and step.removes:
             hidden.append((step.id, step.live_side.url.full, ""))
-    promises = _promises(tenancy, saved)
     text = canonical([plan_id, tenancy.server, tenancy.tenant, promises, sorted(hidden)])
     made_under = key or PlanKey(bytes.fromhex(plan_id))
     return made_under.sign(_TENANCY_DOMAIN, text)
 
 
-def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, str]]:
+def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> Promises:
     """Return what a plan shows of each change, and promises, by the words that name the change.
 
-    The words are such as `resubscribe prod/catalogue/INDEXED, replaces 9495ddbf`. A plan does not
-    show whole URLs. A secret that was not set when the plan was saved was not compared.
+    The words are such as `resubscribe prod/catalogue/INDEXED, 9495ddbf`. A plan does not show whole
+    URLs. A secret that was not set when the plan was saved was not compared.
     """
     not_set = {step.address for step in saved.steps if step.secret in NO_VALUE}
     promises = {}
-    for step in filter(attrgetter("is_due"), tenancy.steps):
-        words = step.subject
-        if step.address and step.id:
-            words += f", replaces {step.id}" if step.action == "resubscribe" else f", {step.id}"
+    for step in tenancy.steps:
+        if not step.is_due:
+            continue
         shown = {"trigger": step.shown.trigger.shown}
+        for name, value in step.shown.content.items():
+            shown[name] = json.dumps(value)
         if step.action in NEEDS_DECLARED:
             shown |= {
                 "url": step.declared_side.url.shown,
@@ -107,10 +110,8 @@ def _promises(tenancy: TenancyPlan, saved: TenancyPlan) -> dict[str, dict[str, s
                 "probe": tenancy.probe,
             }
         if step.live:
-            shown["live url"] = step.live.url.shown
-            shown["origin"] = str(step.origin)
-        for name, value in step.shown.content.items():
-            shown[name] = json.dumps(value)
+            shown |= {"live url": step.live.url.shown, "origin": str(step.origin)}
+        words = f"{step.subject}, {step.id}" if step.address and step.id else step.subject
         promises[words] = shown
     return promises
 
@@ -119,18 +120,13 @@ def check_against(receipt: Plan, plans: TenancyPlans, key: PlanKey | None) -> It
     """Refuse each tenancy whose plan is not the one of the receipt. `plans`: made now."""
     now = {plan.name: plan for plan in plans}
     for saved in {tenancy.name: tenancy for tenancy in receipt.ready_tenancies}.values():
-        plan = now.get(saved.name)
-        if plan is None:
-            plan = replace(saved, steps=(), live_count=None)
-            found = ["no hooks file declares it any more"]
-        else:
-            held = {}
-            for address in set(saved.held).difference(plan.held):  # nobody has reviewed its step
-                held[address] = Problem(f"{address}: the saved plan holds it", _AS_THEN)
-            plan = with_held(plan, held)
-            is_planned = plan.live_count is not None
-            found = _differences(receipt, saved, plan, key) if is_planned else []
-        if found:
+        plan = now.get(saved.name) or replace(saved, steps=())
+        held = {}  # nobody has reviewed the steps of what the saved plan shows as held
+        for address in set(saved.held).difference(plan.held):
+            held[address] = Problem(f"{address}: the saved plan holds it", _AS_THEN)
+        plan = with_held(plan, held)
+        found = _differences(receipt, saved, plan, key)
+        if found and plan.live_count is not None:
             what = f"{plan.name}: the saved plan is stale: {printable(shortened(found))}"
             plan = replace(plan, refusals=(Problem(what, _AS_THEN),))
         yield plan
@@ -154,7 +150,7 @@ def _differences(
             for name in differing(before[words], after[words]):
                 change = f"{name} was {before[words][name]}, and is {after[words][name]}"
                 found.append(f"{words}: {change}")
-    if not (found or is_same(saved.digest, tenancy_digest(now, saved, receipt.id, key))):
+    if not (found or is_same(saved.digest, tenancy_digest(now, after, receipt.id, key))):
         found.append("a value that plans do not show is different, for example in a URL")
     return found
 
@@ -200,12 +196,11 @@ def open_saved_plan(
 
 
 def age_problem(plan: Plan, path: str, max_age: timedelta | None, now: datetime) -> Problem | None:
-    """Return why a plan's date is not acceptable, or None. --max-age overrides its own expiry."""
+    """Return why a plan is too old, or None. --max-age overrides its own expiry."""
     end = datetime.fromisoformat(plan.expires_at) if plan.expires_at else None
     if max_age is not None:
         end = datetime.fromisoformat(plan.created_at) + max_age
     if end is None or now <= end:
         return None
-    when = f"it was made at {plan.created_at}, now it is {rfc3339(now.timestamp())}"
-    fix = f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d"
-    return Problem(f"{path} expired at {rfc3339(end.timestamp())}: {when}", fix)
+    what = f"{path} expired at {rfc3339(end.timestamp())}: it was made at {plan.created_at}"
+    return Problem(what, f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d")

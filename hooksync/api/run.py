@@ -161,7 +161,8 @@ def apply(inputs: Inputs, shown: Plan | None = None, *, lock_timeout: float | No
     `shown`: a plan of the same `inputs`. Only its tenancies are applied, and each is refused if
     its steps are no longer the same. `lock_timeout`: as --lock-timeout.
     """
-    inputs = replace(inputs, receipt=shown or inputs.receipt)
+    if shown:
+        inputs = replace(inputs, receipt=inputs.sealed(shown))
     with open_run(inputs, is_apply=True, lock_timeout=lock_timeout) as run:
         made = run.challenge(run.make_plan_for_apply())
         done = run.carry_out(made, is_reviewed=shown is not None)

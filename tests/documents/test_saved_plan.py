@@ -127,7 +127,10 @@ def applied(place: Place) -> None:
     [
         (rename, "it does not show that it would subscribe prod/other/INDEXED"),
         (fewer, "prod: the saved plan is stale: it would no longer subscribe prod/catalogue/MOVED"),
-        (no_such_tenancy, "prod: the saved plan is stale: no hooks file declares it any more"),
+        (
+            no_such_tenancy,
+            "prod: the saved plan is stale: it would no longer subscribe prod/catalogue/INDEXED",
+        ),
         (
             another_flag,
             "subscribe prod/catalogue/INDEXED: include_identifiers was true, and is false",

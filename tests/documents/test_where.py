@@ -110,10 +110,10 @@ def test_the_digest_of_a_tenancy_depends_on_plan_key_address_and_url() -> None:
     others = declared("https://fn.example.net/?code=KEZ"), declared(one.url.full, name="other")
     plans = [planned(tenancy(each), []) for each in (one, *others)]
     made = {
-        tenancy_digest(plan, plan, plan_id, key)
+        tenancy_digest(plan, {}, plan_id, key)
         for plan in plans
         for plan_id in (first, second)
         for key in (None, plan_key({KEY_VARIABLE: KEY}), plan_key({KEY_VARIABLE: KEY[::-1]}))
     }
     assert len(made) == 18
-    assert tenancy_digest(plans[0], plans[0], first, None) in made
+    assert tenancy_digest(plans[0], {}, first, None) in made
