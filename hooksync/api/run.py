@@ -454,9 +454,9 @@ def _make_planner(
     return Planner(
         selection,
         state,
-        secrets,
         KeyRing(options.parallelism, derive, store.key if store else None),
         inputs.state,
+        secrets=secrets,
         has_policy=bool(options.policy),
         is_signed=bool(store and store.key),
         flags=options,

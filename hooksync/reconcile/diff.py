@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import Problems
+from hooksync.core.errors import Problem, Problems
 from hooksync.core.model import (
     COMPARED,
     Content,
@@ -24,17 +24,20 @@ from hooksync.core.model import (
     LiveSubscription,
     LiveSubscriptions,
     SecretRef,
+    Secrets,
     SecretState,
     Tenancy,
     matches_any,
 )
 from hooksync.core.record import Record, replace
+from hooksync.core.signing import is_same
 from hooksync.core.urls import is_respelling, owns_url, protects_url
 from hooksync.reconcile.plan import (
     ACTIONS,
     ADOPT,
     DUPLICATE,
     HANDED_OVER,
+    IN_PROGRESS,
     MARKED,
     NAMED_BY_REMOVE,
     NEW,
@@ -62,7 +65,8 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
 )
 from hooksync.state.fingerprints import KeyRing, SecretWithSalt, identity_digest
-from hooksync.state.history import History, declared_by_identity, local_name
+from hooksync.state.history import declared_by_identity, local_name, settled
+from hooksync.state.model import NO_STATE, Attempt, State, StateEntry
 
 # by what is known of a live secret
 _SECRET_REASONS = {"changed": SECRET_CHANGED, "unconfirmed": UNCONFIRMED, "marked": MARKED}
@@ -87,96 +91,6 @@ def empty_plan(tenancy: Tenancy, errors: Problems = (), refusals: Problems = ())
     )
 
 
-def pair(tenancy: Tenancy, live: LiveSubscriptions, history: History) -> Pairs:
-    """Pair each declared subscription with its live ones. The selected declared ones come first.
-
-    A live subscription is paired by the first rule that fits:
-    1. It has the declared identity.
-    2. Its state entry was made for this declared URL and trigger, and the service spells the URL
-       differently.
-    3. It is owned, and its state entry has the declared address, for which the rules above found
-       nothing. So the declared URL has changed. If several fit, the newest is paired.
-    4. The same, but a newer record has the declared URL: an earlier run did not finish a move.
-
-    What a run was going to remove comes last, and does not prevent the third rule.
-    Under a policy, an unsigned state pairs nothing: its writer could cause any removal. What is
-    under a prefix of `protect` is paired with nothing, and so is what is handed over.
-    """
-    pairs: Pairs = [(declared, []) for declared in (*tenancy.subscriptions, *tenancy.not_selected)]
-    if tenancy.is_handed_over:
-        return pairs
-    places = {declared.key: found for declared, found in pairs}
-    made_for: Mapping[str, DeclaredSubscription] = {}
-    moved = []
-    for subscription in live:
-        entry = history.entries.get(subscription.id) if history.is_trusted else None
-        if protects_url(tenancy.protect, subscription.url.full):
-            continue
-        if subscription.key in places:
-            places[subscription.key].append(subscription)
-            continue
-        if entry is None:
-            continue
-        made_for = made_for or declared_by_identity(tenancy, history.url_salt)
-        if declared := made_for.get(entry.identity):
-            # if this is no respelling, the response that contained this id was wrong
-            if is_respelling(subscription.url.full, declared.url.full):
-                places[declared.key].append(subscription)
-        elif is_owned(tenancy, subscription, history):
-            moved.append(subscription)
-    for declared, found in pairs:
-        if len(found) > 1:
-            found.sort(key=partial(_preference, declared, history))
-    _pair_moved(pairs, moved, history)
-    return pairs
-
-
-def _pair_moved(pairs: Pairs, moved: list[LiveSubscription], history: History) -> None:
-    """Pair live subscriptions with declared ones of the same address.
-
-    The declared one must have no live one, or only newer ones.
-    """
-    names = {(local_name(declared), declared.trigger): found for declared, found in pairs}
-    moved.sort(key=history.run_of, reverse=True)
-    for live in moved:
-        found = names.get((history.entries[live.id].local_name, live.trigger))
-        if found is None:
-            continue
-        others = [other for other in found if not history.is_marked(other)]
-        if all(history.run_of(other) > history.run_of(live) for other in others):
-            found.insert(len(others), live)
-
-
-def _preference(
-    declared: DeclaredSubscription, history: History, live: LiveSubscription
-) -> tuple[bool, bool, bool, int, bool]:
-    """Return a sort key, by which the live subscription to keep comes first.
-
-    It is not marked. It is the one to adopt; otherwise the newest entry; otherwise the newest found
-    one; otherwise one whose content is right.
-    """
-    is_adopted = live.id in declared.adopt and history.record(live.id) is None
-    is_entry = live.id in history.entries
-    is_marked = history.is_marked(live)
-    is_wrong = known_content(declared, live, history) != declared.content
-    return is_marked, not is_adopted, not is_entry, -history.run_of(live), is_wrong
-
-
-def known_content(
-    declared: DeclaredSubscription, live: LiveSubscription, history: History
-) -> Content:
-    """Return what is known of the content of a live subscription.
-
-    If the list does not report a field, the value in the state counts; without one, none differs.
-    """
-    record = history.record(live.id)
-    recorded = COMPARED | record.content if record else declared.content
-    known: Content = {}
-    for name, value in live.content.items():
-        known[name] = recorded[name] if value is None else value
-    return known
-
-
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """List the fields that differ between two flat dictionaries."""
     if before == after:
@@ -187,50 +101,198 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return [name for name in {**before, **after} if name in found]
 
 
-def is_owned(tenancy: Tenancy, live: LiveSubscription, history: History) -> bool:
-    """Whether hooksync may remove a subscription that no file declares."""
-    return _why_left(tenancy, live, history) is None
+class Basis(Record):
+    """What the plans of a run are made from, whatever the tenancy is."""
 
-
-def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> Reason | None:
-    """Return why hooksync does not own a live subscription; None if it does."""
-    if protects_url(tenancy.protect, live.url.full):
-        return PROTECTED
-    match tenancy.owns:
-        case "all":
-            return None
-        case "none":
-            return OWNS_NONE
-        case "made":
-            if not history.has_state:
-                return NOT_DECLARED
-            if history.record(live.id) is None:
-                return NOT_IN_STATE
-            if not history.is_trusted:
-                return UNSIGNED
-            return None
-        case prefixes:
-            return None if owns_url(prefixes, live.url.full) else OUTSIDE_PREFIXES
-
-
-class Comparison(Record):
-    """Decides the steps of one tenancy."""
-
-    tenancy: Tenancy
-    live: LiveSubscriptions
     selection: Selection
-    history: History
-    pairs: Pairs  # of `pair`
+    state: State | None
     ring: KeyRing  # with the keys of the secrets
-    tagged: Collection[str]  # the live ids whose tag proves that the declared secret is the same
-    # the other declared secrets, with the salts of the entries to compare them with, by live id
-    secrets: Mapping[str, SecretWithSalt]
-    no_value: Mapping[SecretRef, SecretState]  # why references have no value in this run
+    place: str | None = ""  # where the state is, for messages; None: the run has no state
+    has_policy: bool = False
+    is_signed: bool = False  # whether the state is
+    other: Problem | None = None  # a different run holds the run lock
+    # the number of the apply that plans again, and the ids that its first plan removes
+    run: int = 0
+    going: Collection[str] = ()
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the state proves what hooksync owns. Under a policy, an unsigned one does not."""
+        return self.is_signed or not self.has_policy
+
+    @property
+    def running(self) -> int:
+        """The number of a different run: the serial of the state that it has begun; 0: none."""
+        return self.state.serial if self.other and self.state else 0
+
+
+class Comparison:
+    """A tenancy, its list and what the state has about it, paired: it decides the steps."""
+
+    def __init__(
+        self,
+        basis: Basis,
+        tenancy: Tenancy,
+        live: LiveSubscriptions,
+        secrets: Secrets,
+        no_value: Mapping[SecretRef, SecretState],
+    ) -> None:
+        """`secrets`: of the run. `no_value`: why references have no value in this run."""
+        state = basis.state or NO_STATE
+        self.basis = basis
+        self.tenancy = tenancy
+        self.live = live
+        self.no_value = no_value
+        self.url_salt = state.url_salt
+        self.records = settled(state.of(tenancy.key), live, state.url_salt)
+        self.shown = {subscription.id for subscription in live}
+        self.entries = {entry.id: entry for entry in self.records.entries}
+        # the attempts whose subscriptions the list shows: no response confirmed them
+        attempts = self.records.attempts
+        self.found = {attempt.id: attempt for attempt in attempts if attempt.id in self.shown}
+        lost = [entry for entry in self.entries.values() if entry.id not in self.shown]
+        self.lost_names = {entry.local_name for entry in lost}
+        # what a different run has begun: addresses that it makes, and ids that it removes
+        begun = {attempt.address for attempt in attempts if attempt.run == basis.running}
+        self.begun = begun.union(self.records.marks if basis.running else ())
+        self.pairs = self._pair()
+        # the values to compare with an entry, with its salt, by live id; None: its tag proves that
+        # the secret is the same
+        self.secrets: dict[str, SecretWithSalt | None] = {}
+        for declared, found in self.pairs:
+            entry = self.entries.get(found[0].id) if found else None
+            if entry and declared.secret in secrets:
+                secret = secrets[declared.secret]
+                tag = basis.ring.tag(secret, tenancy.key, entry.id)
+                is_proven = tag and is_same(entry.tag, tag)
+                salted = secret, state.salts_by_id[entry.salt]
+                self.secrets[entry.id] = None if is_proven else salted
+
+    def record(self, identifier: str) -> StateEntry | Attempt | None:
+        """Return the record of a live subscription. An attempt: no response confirmed it."""
+        return self.entries.get(identifier) or self.found.get(identifier)
+
+    def _run_of(self, live: LiveSubscription) -> int:
+        """Return the run that made a live subscription; 0: the state does not have it."""
+        record = self.record(live.id)
+        return record.run if record else 0
+
+    def _is_marked(self, live: LiveSubscription) -> bool:
+        """Whether a run was going to remove a live subscription: hooksync does not keep it."""
+        return live.id in self.records.marks
+
+    def _pair(self) -> Pairs:
+        """Pair each declared subscription with its live ones, the selected ones first.
+
+        A live subscription is paired by the first rule that fits:
+        1. It has the declared identity.
+        2. Its state entry was made for this declared URL and trigger, and the service spells the
+           URL differently.
+        3. It is owned, and its state entry has the declared address, for which the rules above
+           found nothing. So the declared URL has changed. If several fit, the newest is paired.
+        4. The same, but a newer record has the declared URL: an earlier run did not finish a move.
+
+        What a run was going to remove comes last, and does not prevent the third rule.
+        Under a policy, an unsigned state pairs nothing: its writer could cause any removal. What is
+        under a prefix of `protect` is paired with nothing, and so is what is handed over.
+        """
+        tenancy = self.tenancy
+        pairs: Pairs = [(each, []) for each in (*tenancy.subscriptions, *tenancy.not_selected)]
+        if tenancy.is_handed_over:
+            return pairs
+        places = {declared.key: found for declared, found in pairs}
+        made_for: Mapping[str, DeclaredSubscription] = {}
+        moved = []
+        for live in self.live:
+            if protects_url(tenancy.protect, live.url.full):
+                continue
+            if live.key in places:
+                places[live.key].append(live)
+                continue
+            entry = self.entries.get(live.id)
+            if entry is None or not self.basis.is_trusted:
+                continue
+            made_for = made_for or declared_by_identity(tenancy, self.url_salt)
+            if declared := made_for.get(entry.identity):
+                # if this is no respelling, the response that contained this id was wrong
+                if is_respelling(live.url.full, declared.url.full):
+                    places[declared.key].append(live)
+            elif self.is_owned(live):
+                moved.append(live)
+        for declared, found in pairs:
+            if len(found) > 1:
+                found.sort(key=partial(self._preference, declared))
+        self._pair_moved(pairs, moved)
+        return pairs
+
+    def _pair_moved(self, pairs: Pairs, moved: list[LiveSubscription]) -> None:
+        """Pair live subscriptions with declared ones of the same address.
+
+        The declared one must have no live one, or only newer ones.
+        """
+        names = {(local_name(declared), declared.trigger): found for declared, found in pairs}
+        moved.sort(key=self._run_of, reverse=True)
+        for live in moved:
+            found = names.get((self.entries[live.id].local_name, live.trigger))
+            if found is None:
+                continue
+            others = [other for other in found if not self._is_marked(other)]
+            if all(self._run_of(other) > self._run_of(live) for other in others):
+                found.insert(len(others), live)
+
+    def _preference(
+        self, declared: DeclaredSubscription, live: LiveSubscription
+    ) -> tuple[bool, bool, bool, int, bool]:
+        """Return a sort key, by which the live subscription to keep comes first.
+
+        It is not marked. It is the one to adopt; otherwise the newest entry; otherwise the newest
+        found one; otherwise one whose content is right.
+        """
+        is_adopted = live.id in declared.adopt and self.record(live.id) is None
+        is_entry = live.id in self.entries
+        is_wrong = self.known_content(declared, live) != declared.content
+        return self._is_marked(live), not is_adopted, not is_entry, -self._run_of(live), is_wrong
+
+    def known_content(self, declared: DeclaredSubscription, live: LiveSubscription) -> Content:
+        """Return what is known of the content of a live subscription.
+
+        If the list does not report a field, the value in the state counts; without one, none
+        differs.
+        """
+        record = self.record(live.id)
+        recorded = COMPARED | record.content if record else declared.content
+        known: Content = {}
+        for name, value in live.content.items():
+            known[name] = recorded[name] if value is None else value
+        return known
+
+    def is_owned(self, live: LiveSubscription) -> bool:
+        """Whether hooksync may remove a subscription that no file declares."""
+        return self._why_left(live) is None
+
+    def _why_left(self, live: LiveSubscription) -> Reason | None:
+        """Return why hooksync does not own a live subscription; None if it does."""
+        tenancy = self.tenancy
+        if protects_url(tenancy.protect, live.url.full):
+            return PROTECTED
+        match tenancy.owns:
+            case "all":
+                return None
+            case "none":
+                return OWNS_NONE
+            case "made":
+                if self.basis.place is None:
+                    return NOT_DECLARED
+                if self.record(live.id) is None:
+                    return NOT_IN_STATE
+                return None if self.basis.is_trusted else UNSIGNED
+            case prefixes:
+                return None if owns_url(prefixes, live.url.full) else OUTSIDE_PREFIXES
 
     def plan(self) -> TenancyPlan:
         """Decide on exactly one step for each declared and each live subscription."""
         steps = [*self._steps()]
-        if self.selection.remove:
+        if self.basis.selection.remove:
             steps = [self._removal_alone(step) for step in steps if step.live]
         steps.sort(key=lambda step: (ACTIONS.index(step.action), step.shown.key, step.id))
         return replace(empty_plan(self.tenancy), live_count=len(self.live), steps=tuple(steps))
@@ -253,20 +315,19 @@ class Comparison(Record):
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
     ) -> Iterator[Step]:
         """Decide the steps of a declared subscription and of its duplicates."""
-        history = self.history
         kept = found[0] if found else None
-        entry = history.entries.get(kept.id) if kept else None
-        is_named = matches_any(declared.address, self.selection.replace)
-        is_done = entry is not None and entry.run == history.run  # this run has replaced it
+        entry = self.entries.get(kept.id) if kept else None
+        is_named = matches_any(declared.address, self.basis.selection.replace)
+        is_done = entry is not None and entry.run == self.basis.run  # this run has replaced it
         requested = [REQUESTED] if is_named and not is_done else []
-        if history.is_marked(kept) and not (requested or history.record(found[0].id)):
+        if kept and self._is_marked(kept) and not (requested or self.record(kept.id)):
             kept = None  # the mark alone is no reason to replace it
         first = self._first_step(declared, kept, requested)
         yield first
         stays = first.creates or first.action == "adopt" or first.origin in _PROVEN
         for live in found[1:] if kept else found:
-            is_known = live.id in history.going or self._origin(live.id) in _RECORDED
-            is_free = requested or is_known or is_owned(self.tenancy, live, history)
+            is_known = live.id in self.basis.going or self._origin(live.id) in _RECORDED
+            is_free = requested or is_known or self.is_owned(live)
             action: Action = "unsubscribe" if stays and is_free else "leave"
             yield self._step(action, declared, live, [DUPLICATE, *requested])
 
@@ -290,7 +351,7 @@ class Comparison(Record):
         action: Action = "keep"
         secret = self._secret(declared, live)
         # whether the state has an entry of this name that is no longer live
-        is_lost = local_name(declared) in self.history.lost_names
+        is_lost = local_name(declared) in self.lost_names
         reasons = [REPLACED_OUTSIDE if is_lost else SECRET_UNKNOWN]
         if live is None:
             action = "subscribe"
@@ -300,7 +361,7 @@ class Comparison(Record):
             action = "resubscribe" if reasons else "keep"
         # --adopt takes nothing that was replaced outside this state
         elif live.id in declared.adopt or (
-            not is_lost and matches_any(declared.address, self.selection.adopt)
+            not is_lost and matches_any(declared.address, self.basis.selection.adopt)
         ):
             action = "adopt"
             reasons = [ADOPT]
@@ -308,25 +369,23 @@ class Comparison(Record):
 
     def _has_secret(self, live: LiveSubscription) -> bool:
         """Whether the secret can be compared, or is certainly to be replaced, or has no state."""
-        history = self.history
-        is_known = history.record(live.id) is not None or history.is_marked(live)
-        return is_known or not history.has_state
+        is_known = self.record(live.id) is not None or self._is_marked(live)
+        return is_known or self.basis.place is None
 
     def _differences(
         self, declared: DeclaredSubscription, live: LiveSubscription, secret: SecretState
     ) -> Iterator[Reason]:
         """Compare both sides of a pair, and return how they differ."""
-        history = self.history
         wanted = {"url": declared.url.identity, **declared.content, "secret": "same"}
-        content = known_content(declared, live, history)
+        content = self.known_content(declared, live)
         known: dict[str, Any] = {"url": live.url.identity, **content}
-        entry = history.entries.get(live.id)
-        if entry and entry.identity == identity_digest(history.url_salt, declared.key):
+        entry = self.entries.get(live.id)
+        if entry and entry.identity == identity_digest(self.url_salt, declared.key):
             known["url"] = wanted["url"]  # the service may spell it differently
         known["secret"] = "changed" if secret == "changed" else "same"  # as far as it is known
-        if live.id in history.found:
+        if live.id in self.found:
             known["secret"] = "unconfirmed"
-        elif history.is_marked(live):
+        elif self._is_marked(live):
             known["secret"] = "marked"
         for name in differing(known, wanted):
             if name == "url":
@@ -340,14 +399,13 @@ class Comparison(Record):
         """Return what is known of a declared secret, compared with the live one."""
         if declared.secret in self.no_value:
             return self.no_value[declared.secret]
-        if live is None or self.history.is_marked(live):
+        if live is None or live.id not in self.secrets or self._is_marked(live):
             return "unknown"
-        if live.id in self.tagged:
+        salted = self.secrets[live.id]
+        if salted is None:
             return "same"
-        if live.id not in self.secrets:
-            return "unknown"
-        key = self.ring.key(*self.secrets[live.id])
-        is_same = self.history.entries[live.id].is_made_with(key, self.tenancy.key)
+        key = self.basis.ring.key(*salted)
+        is_same = self.entries[live.id].is_made_with(key, self.tenancy.key)
         return "same" if is_same else "changed"
 
     def _origin(self, identifier: str) -> Origin:
@@ -355,13 +413,13 @@ class Comparison(Record):
 
         If the state is not trusted, only the entries that this run has made prove anything.
         """
-        history = self.history
-        entry = history.entries.get(identifier)
-        if entry and (history.is_trusted or entry.run == history.run):
+        basis = self.basis
+        entry = self.entries.get(identifier)
+        if entry and (basis.is_trusted or entry.run == basis.run):
             return "adopted" if entry.is_adopted else "made"
-        if not (history.has_state and history.is_trusted):
+        if basis.place is None or not basis.is_trusted:
             return "unknown"
-        return "found" if identifier in history.found else "foreign"
+        return "found" if identifier in self.found else "foreign"
 
     def _step(
         self,
@@ -382,20 +440,25 @@ class Comparison(Record):
             is_free = known["origin"] in _PROVEN or REQUESTED in reasons
             known["needs_review"] = is_alone and not is_free
         if live and action == "keep" and secret == "same":
-            is_adopted = self.history.entries[live.id].is_adopted
+            is_adopted = self.entries[live.id].is_adopted
             known["evidence"] = "adopted" if is_adopted else "response"
         if declared:
             known |= {"address": declared.address, "name": declared.name}
-        return Step(action, declared, live, tuple(reasons), secret, **known)
+        step = Step(action, declared, live, tuple(reasons), secret, **known)
+        if step.differs and not self.begun.isdisjoint([step.address, step.id]):
+            # a different run is at it: this is no drift
+            begun = Step("keep" if declared else "leave", declared, live, (IN_PROGRESS,))
+            return replace(begun, address=step.address, name=step.name)
+        return step
 
     def _recorded(self, live: LiveSubscription) -> dict[str, Any]:
         """Return what the state has about a live subscription, as fields of a step."""
         origin = self._origin(live.id)
-        record = self.history.record(live.id)
+        record = self.record(live.id)
         if record and origin in _RECORDED:
             name = record.local_name.partition("/")[0]
             return {"origin": origin, "made_at": rfc3339(record.at), "name": name}
-        seen = self.history.records.foreign
+        seen = self.records.foreign
         is_new = origin == "foreign" and seen is not None and live.id not in seen
         return {"origin": origin, "is_new": is_new}
 
@@ -404,7 +467,7 @@ class Comparison(Record):
 
         Everything else is left.
         """
-        if step.id not in self.selection.remove:
+        if step.id not in self.basis.selection.remove:
             reason = NOT_TARGETED
         elif step.action not in ("unsubscribe", "leave"):
             reason = Reason("undeclared", f"kept as {step.address}")
@@ -417,14 +480,14 @@ class Comparison(Record):
 
     def _undeclared_step(self, live: LiveSubscription) -> Step:
         """Decide the step of a live subscription that is paired with no declared one."""
-        record = self.history.record(live.id)
+        record = self.record(live.id)
         former = f"{self.tenancy.name}/{record.local_name}" if record else ""
-        if self.selection.target and not matches_any(former, self.selection.target):
+        if self.basis.selection.target and not matches_any(former, self.basis.selection.target):
             return self._step("leave", None, live, [NOT_TARGETED])
         if self.tenancy.is_handed_over:
             return self._step("forget" if record else "leave", None, live, [HANDED_OVER])
-        if reason := _why_left(self.tenancy, live, self.history):
+        if reason := self._why_left(live):
             return self._step("leave", None, live, [reason])
-        is_ours = record and self.history.is_trusted
+        is_ours = record and self.basis.is_trusted
         reason = NO_LONGER_DECLARED if is_ours else NOT_DECLARED
         return self._step("unsubscribe", None, live, [reason])

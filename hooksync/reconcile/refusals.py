@@ -11,7 +11,7 @@ from hooksync.core.errors import Problem, Problems, shortened
 from hooksync.core.flags import CommandOptions
 from hooksync.core.model import PlainSettings, Tenancy, UnsubscribeLimit
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import Comparison, is_owned
+from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import (
     NAMED_BY_REMOVE,
     PAUSED,
@@ -52,10 +52,9 @@ _MOST_ADDRESSES = 2  # that a fix names one by one if a glob can name all
 def judged(comparison: Comparison, plan: TenancyPlan) -> TenancyPlan:
     """List why the plan of a tenancy may not be carried out, and what a person should know."""
     tenancy = comparison.tenancy
-    history = comparison.history
-    owned = len({live.key for live in comparison.live if is_owned(tenancy, live, history)})
+    owned = len({live.key for live in comparison.live if comparison.is_owned(live)})
     over_limit = tuple(_over_limit(plan, tenancy, owned))
-    refusals = [*over_limit, *_wrong_removals(plan, comparison.selection.remove)]
+    refusals = [*over_limit, *_wrong_removals(plan, comparison.basis.selection.remove)]
     if tenancy.enabled:  # otherwise, only the limits for all tenancies together apply
         limited = _limited(plan, tenancy.ceilings)
         refusals += _excesses(limited, tenancy.ceilings, plan, owned)
@@ -71,7 +70,7 @@ def judged(comparison: Comparison, plan: TenancyPlan) -> TenancyPlan:
 
 def _emptied(comparison: Comparison, plan: TenancyPlan) -> Iterator[Problem]:
     """Warn if the list is empty, and was not when the state was written."""
-    records = comparison.history.records
+    records = comparison.records
     number = len(records.entries) + len(records.foreign or ())
     if number and not comparison.live:
         what = f"{plan.name}: the list is empty; the last apply saw {number}"
@@ -93,7 +92,7 @@ def _judge_ids(comparison: Comparison) -> tuple[dict[str, Problem], Problems]:
         for identifier in declared.adopt:
             found = live.get(identifier)
             what = f"{declared.tenancy}/{declared.name}: `adopt` names {identifier}, which is"
-            if found is None or comparison.history.record(identifier):
+            if found is None or comparison.record(identifier):
                 what += f" ignored: {'the state has it' if found else 'it is not live'}"
                 ignored[what] = Problem(what, "remove the id from the file", declared.location)
             elif (declared.name, found.key) not in keys:
@@ -230,7 +229,7 @@ def _concerns_all(why: str, comparison: Comparison) -> bool:
     """Whether a refusal concerns a tenancy: it is disabled, or its state may be a wrong one."""
     if why == _PAUSED:
         return not comparison.tenancy.enabled
-    return why == _UNKNOWN and not comparison.history.records.subscriptions
+    return why == _UNKNOWN and not comparison.records.subscriptions
 
 
 def _sort_out(steps: Steps, tried: Container[str]) -> StepsByReason:

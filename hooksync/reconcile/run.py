@@ -27,20 +27,13 @@ from hooksync.core.flags import NO_FLAGS, CommandOptions
 from hooksync.core.model import (
     LiveSubscriptions,
     ReceiverResult,
-    SecretRef,
-    Secrets,
-    SecretState,
     Tenancy,
     TenancyPlaces,
 )
 from hooksync.core.record import Record, field, replace
-from hooksync.core.signing import is_same
-from hooksync.reconcile.diff import Comparison, empty_plan, pair
+from hooksync.reconcile.diff import Basis, Comparison, empty_plan
 from hooksync.reconcile.plan import (
-    IN_PROGRESS,
     NEEDS_DECLARED,
-    Action,
-    Selection,
     Step,
     TenancyPlan,
     TenancyPlans,
@@ -51,16 +44,14 @@ from hooksync.service.challenges import ProbeTarget, probe_all
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller
 from hooksync.service.worker_pool import WorkerPool
-from hooksync.state.fingerprints import KeyRing
+from hooksync.state.fingerprints import SecretWithSalt
 from hooksync.state.history import (
     MOST_OPEN,
-    History,
     declared_by_identity,
-    history_of,
     needless_attempts,
     open_attempts,
 )
-from hooksync.state.model import NO_STATE, State
+from hooksync.state.model import NO_STATE
 from hooksync.state.store import StateStore
 
 # a state may ask scrypt to work on MOST_SALTS salts for each declared reference, and on FEW_SALTS
@@ -81,39 +72,22 @@ class FetchedTenancy(Record):
 Fetched: TypeAlias = dict[str, FetchedTenancy]  # by the tenancy's name
 
 
-class Planner(Record):
+class Planner(Basis, kw_only=True):
     """Makes plans from the state, the secrets and the selection of a run."""
 
-    selection: Selection
-    state: State | None
     secrets: SecretSources
-    ring: KeyRing
-    place: str | None = ""  # where the state is, for messages; None: the run has no state
-    has_policy: bool = False
-    is_signed: bool = False  # whether the state is
     flags: CommandOptions = NO_FLAGS  # of the run, for printed commands
-    other: Problem | None = None  # a different run holds the run lock
-    # the number of the apply that plans again, and the ids that its first plan removes
-    run: int = 0
-    going: Collection[str] = ()
-
-    @property
-    def is_trusted(self) -> bool:
-        """Whether the state proves what hooksync owns. Under a policy, an unsigned one does not."""
-        return self.is_signed or not self.has_policy
 
     def plan(self, fetched: Sequence[FetchedTenancy]) -> TenancyPlans:
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
         comparisons = {item.tenancy.name: item for item in self._compared(fetched)}
-        # of the other run: the serial of the state that it has begun
-        running = self.state.serial if self.other and self.state else 0
         plans = []
         tried: set[str] = set()
         for item in fetched:
             plan = empty_plan(item.tenancy, item.errors, item.refusals)
             if comparison := comparisons.get(plan.name):
-                plan = _beside_run(comparison.plan(), comparison.history, running)
-                plan, often = _with_attempts(comparison, judged(comparison, plan), running)
+                plan = judged(comparison, comparison.plan())
+                plan, often = _with_attempts(comparison, plan)
                 tried |= often
             plans.append(plan)
         if self.place is None:
@@ -131,8 +105,12 @@ class Planner(Record):
         refs = {declared.secret for item in read for declared in item.tenancy.subscriptions}
         secrets, problems = self.secrets.look_up(refs)
         no_value = {ref: self.secrets.state_without(ref) for ref in problems}
-        comparisons = [self._paired(item, secrets, no_value) for item in read]
-        needed = {secret for comparison in comparisons for secret in comparison.secrets.values()}
+        comparisons = []
+        needed: set[SecretWithSalt | None] = set()
+        for item in read:
+            live = item.live or ()
+            comparisons.append(Comparison(self, item.tenancy, live, secrets, no_value))
+            needed.update(comparisons[-1].secrets.values())
         most = MOST_SALTS * len(refs) + FEW_SALTS
         if len(needed) > most:
             what = (
@@ -143,81 +121,27 @@ class Planner(Record):
                 " of it with --target"
             )
             raise StateError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
-        self.ring.derive(needed)
+        self.ring.derive(filter(None, needed))
         return comparisons
 
-    def _paired(
-        self,
-        item: FetchedTenancy,
-        values: Secrets,
-        no_value: Mapping[SecretRef, SecretState],
-    ) -> Comparison:
-        """Pair what is declared and live in a tenancy, with what the state has about it."""
-        state = self.state or NO_STATE
-        live = item.live or ()
-        history = replace(
-            history_of(state, item.tenancy, live),
-            is_trusted=self.is_trusted,
-            has_state=self.place is not None,
-            run=self.run,
-            going=self.going,
-        )
-        pairs = pair(item.tenancy, live, history)
-        secrets = {}
-        tagged = set()
-        for declared, found in pairs:
-            entry = history.entries.get(found[0].id) if found else None
-            if entry is None or declared.secret not in values:
-                continue
-            secret = values[declared.secret]
-            tag = self.ring.tag(secret, item.tenancy.key, entry.id)
-            if tag and is_same(entry.tag, tag):
-                tagged.add(entry.id)
-            else:
-                secrets[entry.id] = secret, state.salts_by_id[entry.salt]
-        return Comparison(
-            item.tenancy, live, self.selection, history, pairs, self.ring, tagged, secrets, no_value
-        )
 
-
-def _beside_run(plan: TenancyPlan, history: History, running: int) -> TenancyPlan:
-    """Leave alone what a different run has begun: its half-done steps are not drift.
-
-    `running`: its number. Its attempts have the addresses of what it makes, and marks the ids of
-    what it removes.
-    """
-    if not running:
-        return plan
-    begun = {attempt.address for attempt in history.records.attempts if attempt.run == running}
-    steps = []
-    for step in plan.steps:
-        if step.differs and (step.address in begun or step.id in history.records.marks):
-            action: Action = "keep" if step.declared else "leave"
-            begun_step = Step(action, step.declared, step.live, (IN_PROGRESS,))
-            step = replace(begun_step, address=step.address, name=step.name)
-        steps.append(step)
-    return replace(plan, steps=tuple(steps))
-
-
-def _with_attempts(
-    comparison: Comparison, plan: TenancyPlan, running: int
-) -> tuple[TenancyPlan, set[str]]:
+def _with_attempts(comparison: Comparison, plan: TenancyPlan) -> tuple[TenancyPlan, set[str]]:
     """Fill in the attempts that no list shows. Those of a running run do not count.
 
     Also returns the addresses under which too many attempts that somebody needs are open.
     """
-    shown = comparison.history.shown
-    records = comparison.history.records
+    shown = comparison.shown
+    records = comparison.records
     if not records.attempts or comparison.tenancy.is_handed_over:
         return plan, set()
-    declared = declared_by_identity(comparison.tenancy, comparison.history.url_salt)
+    declared = declared_by_identity(comparison.tenancy, comparison.url_salt)
     needless = needless_attempts(records, shown, declared, plan.as_declared)
     idle = set()
     hidden = set()
     numbers = Counter[str]()
     for attempt in open_attempts(records, shown):
         address = declared.get(attempt.identity, attempt).address
-        if attempt.run == running:
+        if attempt.run == comparison.basis.running:
             continue
         if attempt.key not in needless:
             numbers[address] += 1

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from functools import cached_property
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TypeAlias
 
 from hooksync.core.model import (
     DeclaredSubscription,
-    LiveSubscription,
     LiveSubscriptions,
     SubscriptionKey,
     Tenancy,
 )
-from hooksync.core.record import Record, replace
+from hooksync.core.record import replace
 from hooksync.state.fingerprints import Key, Salt, identity_digest
-from hooksync.state.model import Attempt, AttemptKey, State, StateEntry, TenancyRecords
+from hooksync.state.model import Attempt, AttemptKey, StateEntry, TenancyRecords
 
 MOST_OPEN = 2  # hooksync creates nothing under an identity with so many needed attempts
 
@@ -32,57 +30,6 @@ Proof: TypeAlias = tuple[Key, Salt]
 Proofs: TypeAlias = Mapping[AttemptKey, Proof]  # of success responses without an id
 Attempts: TypeAlias = list[Attempt]
 NewIds: TypeAlias = defaultdict[str, list[str]]  # that no record has, by identity
-
-
-class History(Record, dict=True):
-    """What the state contains about a tenancy, and what that means in this run."""
-
-    HIDDEN = ("url_salt",)
-
-    records: TenancyRecords  # settled by the list
-    shown: Collection[str]  # the ids in the list
-    url_salt: str = ""  # hex
-    # False: under a policy, and unsigned: anybody could have written it, so it proves no ownership
-    is_trusted: bool = True
-    has_state: bool = True  # False: the run has no state, so no secret is compared
-    # the number of the apply that plans again, and the ids that its first plan removes
-    run: int = 0
-    going: Collection[str] = ()
-
-    @cached_property
-    def entries(self) -> dict[str, StateEntry]:
-        """The entries, by live id."""
-        return {entry.id: entry for entry in self.records.entries}
-
-    @cached_property
-    def found(self) -> dict[str, Attempt]:
-        """The attempts whose subscriptions the list shows, by live id."""
-        attempts = self.records.attempts
-        return {attempt.id: attempt for attempt in attempts if attempt.id in self.shown}
-
-    @cached_property
-    def lost_names(self) -> set[str]:
-        """The local names of entries that the list lacks."""
-        return {entry.local_name for entry in self.records.entries if entry.id not in self.shown}
-
-    def record(self, identifier: str) -> StateEntry | Attempt | None:
-        """Return the record of a live subscription. An attempt: no response confirmed it."""
-        return self.entries.get(identifier) or self.found.get(identifier)
-
-    def run_of(self, live: LiveSubscription) -> int:
-        """Return the run that made a live subscription; 0: the state does not have it."""
-        record = self.record(live.id)
-        return record.run if record else 0
-
-    def is_marked(self, live: LiveSubscription | None) -> bool:
-        """Whether a run was going to remove a live subscription: hooksync does not keep it."""
-        return live is not None and live.id in self.records.marks
-
-
-def history_of(state: State, tenancy: Tenancy, listed: LiveSubscriptions) -> History:
-    """Gather what a state contains about a tenancy, settled by a list."""
-    records = settled(state.of(tenancy.key), listed, state.url_salt)
-    return History(records, {live.id for live in listed}, state.url_salt)
 
 
 def local_name(declared: DeclaredSubscription) -> str:

@@ -152,13 +152,13 @@ BREAKS = {
     "states": Break(
         "believe what a state says of a secret",
         "reconcile/diff.py",
-        "is_same = self.history.entries[live.id].is_made_with(key, self.tenancy.key)",
+        "is_same = self.entries[live.id].is_made_with(key, self.tenancy.key)",
         "is_same = True",
     ),
     "states: ownership": Break(
         "take an entry of any state for a proof",
         "reconcile/diff.py",
-        "if entry and (history.is_trusted or entry.run == history.run):",
+        "if entry and (basis.is_trusted or entry.run == basis.run):",
         "if entry:",
     ),
     "states: waits": Break(

@@ -6,17 +6,16 @@ A cheap key replaces scrypt.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import Comparison, pair
+from hooksync.reconcile.diff import Comparison
 from hooksync.reconcile.plan import Plan, Selection, Step, TenancyPlan, completed, exit_code_of
 from hooksync.reconcile.run import FetchedTenancy, Planner
 from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, identity_digest
-from hooksync.state.history import History
 from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord, TenancyRecords
 from tests.memory_terminal import make_context
 from tests.state_makers import AT, PROD, SALT, URL_SALT, state
@@ -25,7 +24,6 @@ VALUE = "the-secret-of-the-receiver-0123456789"
 ENVIRON = {"HOOK_SECRET": VALUE}
 PLAIN = Selection()
 PLACE = "hooks.state.json"
-NOTHING = History(TenancyRecords(*PROD), ())
 
 
 def derive(wanted: SecretWithSalt) -> Key:
@@ -56,17 +54,26 @@ def tried(one: DeclaredSubscription, *, run: int = 1, **fields: object) -> Attem
     return replace(sent, **fields)
 
 
+def compared(
+    wanted: Tenancy,
+    live: Sequence[LiveSubscription],
+    options: Selection = PLAIN,
+    records: Iterable[SubscriptionRecord] = (),
+    **settings: object,
+) -> Comparison:
+    """Return the comparison of a tenancy in a run that knows no secret."""
+    return Comparison(planner(state(*records), options, **settings), wanted, tuple(live), {}, {})
+
+
 def make_plan(
     wanted: Tenancy,
     live: Sequence[LiveSubscription],
     options: Selection = PLAIN,
-    history: History = NOTHING,
+    records: Iterable[SubscriptionRecord] = (),
+    **settings: object,
 ) -> TenancyPlan:
     """Return the plan of a tenancy without refusals and warnings."""
-    history = replace(history, shown={one.id for one in live})
-    pairs = pair(wanted, tuple(live), history)
-    ring = KeyRing(1, derive)
-    return Comparison(wanted, tuple(live), options, history, pairs, ring, (), {}, {}).plan()
+    return compared(wanted, live, options, records, **settings).plan()
 
 
 def planner(
@@ -77,9 +84,8 @@ def planner(
 ) -> Planner:
     """Return the planner of a run with the state `known`."""
     given: dict[str, object] = {"place": PLACE, **settings}
-    return Planner(
-        options, known, SecretSources(make_context(environ)), KeyRing(1, derive), **given
-    )  # type: ignore[arg-type]
+    secrets = SecretSources(make_context(environ))
+    return Planner(options, known, KeyRing(1, derive), secrets=secrets, **given)  # type: ignore[arg-type]
 
 
 def planned(

@@ -16,12 +16,11 @@ from hooksync.core.model import (
     matches_any,
 )
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import differing, known_content
+from hooksync.reconcile.diff import differing
 from hooksync.reconcile.plan import Selection
 from hooksync.state.model import StateEntry, SubscriptionRecord
 from tests.makers import INDEXED, MOVED, declared, lists_of_live, live, tenancies, tenancy
-from tests.reconcile.planning import NOTHING, made, make_plan, planned, told, tried
-from tests.state_makers import URL_SALT
+from tests.reconcile.planning import compared, made, make_plan, planned, told, tried
 
 OURS = frozenset(["https://hooks.example.org"])
 THEIRS = frozenset(["https://vendor.example"])
@@ -125,7 +124,7 @@ def test_a_flag_that_the_service_does_not_report_is_taken_from_the_state() -> No
     assert told(planned(tenancy(ONE), [there], sent)) == ["resubscribe a flag-changed"]
     assert told(planned(tenancy(ONE), [there], made("a", ONE))) == ["keep a"]
     one = replace(ONE, include_identifiers=False)
-    assert known_content(one, there, NOTHING) == one.content
+    assert compared(tenancy(one), [there]).known_content(one, there) == one.content
 
 
 def test_a_field_that_an_older_state_does_not_have_is_compared_with_its_default() -> None:
@@ -351,10 +350,8 @@ def test_each_subscription_is_in_exactly_one_step_in_any_order_of_declarations(
         if index < len(there) and which < len(wanted.subscriptions):
             identifier = there[index].id
             entries[identifier] = made(identifier, wanted.subscriptions[which], run=run)
-    records = replace(NOTHING.records, entries=tuple(entries.values()))
-    history = replace(NOTHING, records=records, url_salt=URL_SALT)
     options = Selection(replace=globs)
-    plan = make_plan(wanted, there, options, history)
+    plan = make_plan(wanted, there, options, entries.values())
     declared_seen = [
         step.declared_side for step in plan.steps if step.action not in ("unsubscribe", "leave")
     ]
@@ -366,4 +363,4 @@ def test_each_subscription_is_in_exactly_one_step_in_any_order_of_declarations(
     shuffled = list(wanted.subscriptions)
     jitter.shuffle(shuffled)
     other = replace(wanted, subscriptions=tuple(shuffled))
-    assert make_plan(other, there, options, history).steps == plan.steps
+    assert make_plan(other, there, options, entries.values()).steps == plan.steps

@@ -11,13 +11,12 @@ from hooksync.core.errors import Problem, StateError, shortened
 from hooksync.core.model import HookUrl, Secret, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
-from hooksync.reconcile.diff import is_owned
 from hooksync.reconcile.plan import Selection, not_begun
 from hooksync.reconcile.run import FEW_SALTS, MOST_SALTS, FetchedTenancy
 from hooksync.state.fingerprints import Key, KeyRing, Salt, SecretWithSalt
 from tests.makers import HERE, declared, live, tenancy
 from tests.reconcile.planning import (
-    NOTHING,
+    compared,
     derive,
     made,
     planned,
@@ -161,7 +160,7 @@ def test_subscriptions_that_are_not_owned_do_not_change_the_share() -> None:
         declared("https://hooks.example.org/z"), owns=frozenset(["https://hooks.example.org"])
     )
     plan = planned(owner, there)
-    assert sum(is_owned(owner, one, NOTHING) for one in there) == 2
+    assert sum(map(compared(owner, there).is_owned, there)) == 2
     assert len(plan.refusals) == 1
 
 

@@ -21,7 +21,7 @@ from hooksync.render.markdown import in_markdown, markdown
 from hooksync.render.renderers import plan_json
 from hooksync.render.text import plain, plan_lines, question
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
-from tests.reconcile.planning import NOTHING, VALUE, made, make_plan, planned, run_of, tried
+from tests.reconcile.planning import VALUE, made, make_plan, planned, run_of, tried
 
 VARIABLES = ("ALERT_SECRET", "CATALOGUE_SECRET", "HOOK_SECRET")
 
@@ -102,7 +102,7 @@ def test_every_note_of_a_declared_subscription_is_shown_also_of_a_paused_one() -
     notes = dict.fromkeys(Notes.__struct_fields__, "for the\ncatalogue")
     told = replace(declared("https://ours.example/new", name="new"), **notes)
     paused = replace(told, name="paused", enabled=False, description="team A")
-    shown = run_of(make_plan(tenancy(told, paused), (), history=replace(NOTHING, has_state=False)))
+    shown = run_of(make_plan(tenancy(told, paused), (), place=None))
     text = plain(plan_lines(shown, shows_kept=True))
     for name in notes:
         assert f"      {name:20} for the\\ncatalogue\n" in text
@@ -300,7 +300,7 @@ def test_every_form_of_a_plan_names_what_was_selected() -> None:
 
 
 def test_without_a_state_a_plan_never_says_who_made_a_subscription() -> None:
-    plan = make_plan(tenancy(owns="made"), [live()], Selection(), replace(NOTHING, has_state=False))
+    plan = make_plan(tenancy(owns="made"), [live()], place=None)
     text = plain(plan_lines(run_of(plan), shows_kept=True))
     assert ".   (no name)           MOVED          11111111   not declared\n" in text
     assert "state" not in text

@@ -99,7 +99,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "keep what is unconfirmed",
         "reconcile/diff.py",
-        "        if live.id in history.found:\n",
+        "        if live.id in self.found:\n",
         "        if False:\n",
     ),
     Break(
