@@ -54,7 +54,8 @@ class ConsoleTerminal:
         self._output = output
         self.result = output.result
         self.message = output.message
-        self._is_coloured = wants_colour()
+        wants_none = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        self._is_coloured = sys.stdout.isatty() and not wants_none
         self.is_verbose = False  # show each call
         self.stop = threading.Event()  # set by a signal
         self.interrupt_code = ExitCode.INTERRUPTED  # of the signal that came
@@ -135,12 +136,3 @@ class ConsoleTerminal:
                 self._output.progress(f"{what} {next(numbers)}/{total}")
 
         return advance
-
-
-def wants_colour() -> bool:
-    """Whether to colour: by NO_COLOR and FORCE_COLOR (no-color.org), otherwise on a terminal."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    if forced := os.environ.get("FORCE_COLOR"):
-        return forced not in ("0", "false")
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
