@@ -11,6 +11,7 @@ live subscription is unknown, a difference never replaces it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -65,7 +66,13 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
 )
 from hooksync.state.fingerprints import KeyRing, SecretWithSalt, identity_digest
-from hooksync.state.history import declared_by_identity, local_name, settled
+from hooksync.state.history import (
+    declared_by_identity,
+    local_name,
+    needless_attempts,
+    open_attempts,
+    settled,
+)
 from hooksync.state.model import NO_STATE, Attempt, State, StateEntry
 
 # by what is known of a live secret
@@ -155,18 +162,25 @@ class Comparison:
         # what a different run has begun: addresses that it makes, and ids that it removes
         begun = {attempt.address for attempt in attempts if attempt.run == basis.running}
         self.begun = begun.union(self.records.marks if basis.running else ())
+        self.needed = Counter[str]()  # the open attempts that somebody needs, by address
         self.pairs = self._pair()
-        # the values to compare with an entry, with its salt, by live id; None: its tag proves that
-        # the secret is the same
-        self.secrets: dict[str, SecretWithSalt | None] = {}
+        self.secrets = dict(self._salted(secrets, state))
+
+    def _salted(
+        self, secrets: Secrets, state: State
+    ) -> Iterator[tuple[str, SecretWithSalt | None]]:
+        """Yield the values to compare with entries, with their salts, by live id.
+
+        None: the tag of the entry proves that the secret is the same.
+        """
         for declared, found in self.pairs:
             entry = self.entries.get(found[0].id) if found else None
             if entry and declared.secret in secrets:
                 secret = secrets[declared.secret]
-                tag = basis.ring.tag(secret, tenancy.key, entry.id)
+                tag = self.basis.ring.tag(secret, self.tenancy.key, entry.id)
                 is_proven = tag and is_same(entry.tag, tag)
                 salted = secret, state.salts_by_id[entry.salt]
-                self.secrets[entry.id] = None if is_proven else salted
+                yield entry.id, None if is_proven else salted
 
     def record(self, identifier: str) -> StateEntry | Attempt | None:
         """Return the record of a live subscription. An attempt: no response confirmed it."""
@@ -290,12 +304,32 @@ class Comparison:
                 return None if owns_url(prefixes, live.url.full) else OUTSIDE_PREFIXES
 
     def plan(self) -> TenancyPlan:
-        """Decide on exactly one step for each declared and each live subscription."""
+        """Decide on exactly one step for each declared and each live subscription.
+
+        Also tell the attempts that somebody needs from the others, if no list shows them.
+        """
         steps = [*self._steps()]
         if self.basis.selection.remove:
             steps = [self._removal_alone(step) for step in steps if step.live]
         steps.sort(key=lambda step: (ACTIONS.index(step.action), step.shown.key, step.id))
-        return replace(empty_plan(self.tenancy), live_count=len(self.live), steps=tuple(steps))
+        plan = replace(empty_plan(self.tenancy), live_count=len(self.live), steps=tuple(steps))
+        if not self.records.attempts or self.tenancy.is_handed_over:
+            return plan
+        declared = declared_by_identity(self.tenancy, self.url_salt)
+        needless = needless_attempts(self.records, self.shown, declared, plan.as_declared)
+        idle = set()
+        hidden = set()
+        for attempt in open_attempts(self.records, self.shown):
+            address = declared.get(attempt.identity, attempt).address
+            if attempt.run == self.basis.running:
+                continue
+            if attempt.key not in needless:
+                self.needed[address] += 1
+                if attempt.id not in self.shown:
+                    hidden.add(address)
+            elif not attempt.id:
+                idle.add(address)
+        return replace(plan, open_attempts=tuple(sorted(hidden)), idle_attempts=tuple(sorted(idle)))
 
     def _steps(self) -> Iterator[Step]:
         """Make the steps, in any order."""

@@ -20,11 +20,11 @@ from hooksync.reconcile.plan import (
     SECRET_UNKNOWN,
     URL_CHANGED,
     Step,
-    Steps,
     TenancyPlan,
     TenancyPlans,
     with_held,
 )
+from hooksync.state.history import MOST_OPEN
 
 _DOES = {
     "max_unsubscribe": "remove or move",
@@ -49,8 +49,9 @@ StepsByReason: TypeAlias = Mapping[str, list[Step]]
 _MOST_ADDRESSES = 2  # that a fix names one by one if a glob can name all
 
 
-def judged(comparison: Comparison, plan: TenancyPlan) -> TenancyPlan:
-    """List why the plan of a tenancy may not be carried out, and what a person should know."""
+def judged(comparison: Comparison) -> TenancyPlan:
+    """Plan a tenancy, with the reasons not to carry it out, and what a person should know."""
+    plan = comparison.plan()
     tenancy = comparison.tenancy
     owned = len({live.key for live in comparison.live if comparison.is_owned(live)})
     over_limit = tuple(_over_limit(plan, tenancy, owned))
@@ -64,6 +65,10 @@ def judged(comparison: Comparison, plan: TenancyPlan) -> TenancyPlan:
         what = f"limits.unsubscribe is {tenancy.limit}, above the default of {_DEFAULT_LIMIT}"
         fix = "remove this limit once the removal is done"
         warnings.append(Problem(f"{tenancy.name}: {what}", fix, tenancy.location))
+    if plan.open_attempts:
+        what = f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}"
+        fix = "apply again: it waits for the list, and then continues"
+        warnings.append(Problem(what, fix))
     plan = replace(plan, refusals=tuple(refusals), over_limit=over_limit, warnings=tuple(warnings))
     return with_held(plan, wrong, is_error=True)
 
@@ -197,17 +202,16 @@ def _wrong_removals(plan: TenancyPlan, named: Container[str]) -> Iterator[Proble
 def hold_unproven(
     plans: TenancyPlans,
     comparisons: Mapping[str, Comparison],
-    tried: Container[str],
     flags: CommandOptions,
     *,
     is_empty: bool,
 ) -> TenancyPlans:
     """Hold the addresses of what is not known, or paused and left. Warn of other duplicates.
 
-    One command names all that need the same. `comparisons`: by the tenancy's name. `tried`: the
-    addresses under which too many attempts are open. `is_empty`: the state has no records.
+    One command names all that need the same. `comparisons`: by the tenancy's name. `is_empty`: the
+    state has no records.
     """
-    found = {plan.name: _sort_out(plan.steps, tried) for plan in plans}
+    found = {plan.name: _sort_out(plan, comparisons) for plan in plans}
     fixes = _fixes(found.values(), plans, flags, is_empty=is_empty)
     held = []
     for plan in plans:
@@ -232,19 +236,22 @@ def _concerns_all(why: str, comparison: Comparison) -> bool:
     return why == _UNKNOWN and not comparison.records.subscriptions
 
 
-def _sort_out(steps: Steps, tried: Container[str]) -> StepsByReason:
+def _sort_out(plan: TenancyPlan, comparisons: Mapping[str, Comparison]) -> StepsByReason:
     """Return the steps that hooksync does not do, and those of what it leaves, by the reason.
 
     What is left comes last. It is not reported of an address that is held.
     """
     found = defaultdict(list)
     held = set()
-    for step in steps:
+    for step in plan.steps:
         if REPLACED_OUTSIDE in step.reasons:
             why = _OUTSIDE
         elif SECRET_UNKNOWN in step.reasons:
             why = _UNKNOWN
-        elif step.creates and REQUESTED not in step.reasons and step.address in tried:
+        elif step.creates and REQUESTED not in step.reasons:
+            needed = comparisons[plan.name].needed[f"{step.address}"]
+            if needed < MOST_OPEN:
+                continue
             why = _TRIED
         elif step.action == "leave" and PAUSED in step.reasons:
             why = _PAUSED

@@ -7,7 +7,7 @@ api/run.py opens runs.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -45,12 +45,6 @@ from hooksync.service.client import Preservica
 from hooksync.service.http import Caller
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.fingerprints import SecretWithSalt
-from hooksync.state.history import (
-    MOST_OPEN,
-    declared_by_identity,
-    needless_attempts,
-    open_attempts,
-)
 from hooksync.state.model import NO_STATE
 from hooksync.state.store import StateStore
 
@@ -82,18 +76,15 @@ class Planner(Basis, kw_only=True):
         """Plan every tenancy. The plan of one that could not be read has only the errors."""
         comparisons = {item.tenancy.name: item for item in self._compared(fetched)}
         plans = []
-        tried: set[str] = set()
         for item in fetched:
-            plan = empty_plan(item.tenancy, item.errors, item.refusals)
-            if comparison := comparisons.get(plan.name):
-                plan = judged(comparison, comparison.plan())
-                plan, often = _with_attempts(comparison, plan)
-                tried |= often
-            plans.append(plan)
+            if comparison := comparisons.get(item.tenancy.name):
+                plans.append(judged(comparison))
+            else:
+                plans.append(empty_plan(item.tenancy, item.errors, item.refusals))
         if self.place is None:
             return plans
         is_empty = not (self.state and self.state.addresses)
-        return hold_unproven(plans, comparisons, tried, self.flags, is_empty=is_empty)
+        return hold_unproven(plans, comparisons, self.flags, is_empty=is_empty)
 
     def _compared(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
         """Pair what is declared and live in each tenancy, and derive the keys of all secrets.
@@ -123,40 +114,6 @@ class Planner(Basis, kw_only=True):
             raise StateError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
         self.ring.derive(filter(None, needed))
         return comparisons
-
-
-def _with_attempts(comparison: Comparison, plan: TenancyPlan) -> tuple[TenancyPlan, set[str]]:
-    """Fill in the attempts that no list shows. Those of a running run do not count.
-
-    Also returns the addresses under which too many attempts that somebody needs are open.
-    """
-    shown = comparison.shown
-    records = comparison.records
-    if not records.attempts or comparison.tenancy.is_handed_over:
-        return plan, set()
-    declared = declared_by_identity(comparison.tenancy, comparison.url_salt)
-    needless = needless_attempts(records, shown, declared, plan.as_declared)
-    idle = set()
-    hidden = set()
-    numbers = Counter[str]()
-    for attempt in open_attempts(records, shown):
-        address = declared.get(attempt.identity, attempt).address
-        if attempt.run == comparison.basis.running:
-            continue
-        if attempt.key not in needless:
-            numbers[address] += 1
-            if attempt.id not in shown:
-                hidden.add(address)
-        elif not attempt.id:
-            idle.add(address)
-    plan = replace(plan, open_attempts=tuple(sorted(hidden)), idle_attempts=tuple(sorted(idle)))
-    if hidden:
-        problem = Problem(
-            f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}",
-            "apply again: it waits for the list, and then continues",
-        )
-        plan = replace(plan, warnings=(*plan.warnings, problem))
-    return plan, {address for address, number in numbers.items() if number >= MOST_OPEN}
 
 
 class Run(Record):

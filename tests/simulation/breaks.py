@@ -170,9 +170,9 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "create under two open attempts",
-        "reconcile/run.py",
-        "if number >= MOST_OPEN",
-        "if False",
+        "reconcile/refusals.py",
+        "if needed < MOST_OPEN:",
+        "if True:",
     ),
     Break(
         "need an attempt whatever is live",
