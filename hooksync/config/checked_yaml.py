@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import reduce
-from itertools import islice
+from itertools import islice, takewhile
 from operator import getitem
 from typing import Any
 
@@ -73,14 +73,15 @@ def find_schema_errors(kind: SchemaKind, data: YamlMap, file: str) -> Iterator[P
         if violation.validator == "additionalProperties":
             yield from _unknown_keys(violation, is_private=not set(PRIVATE).isdisjoint(path))
         elif "propertyNames" in violation.relative_schema_path:
-            where = reduce(getitem, path, data).key_place(violation.instance)
+            where = reduce(getitem, path, data).place(violation.instance)
             most = violation.schema["maxLength"]
             fix = f"use letters, digits, - and _ only, and at most {most} of them"
             yield Problem("this is not a valid name", fix, where)
         else:
+            named = tuple(takewhile(lambda key: isinstance(key, str), path))
             where = Location(file, 1, 1)
-            if path:
-                where = reduce(getitem, path[:-1], data).place(path[-1])
+            if named:
+                where = reduce(getitem, named[:-1], data).place(named[-1])
             yield _problem(kind, violation, path, where)
 
 
@@ -96,7 +97,7 @@ def _unknown_keys(violation: Violation, *, is_private: bool) -> Iterator[Problem
         is_quoted = QUOTABLE_KEY.fullmatch(key) and not is_private
         what = f'unknown key "{key}"' if is_quoted else "unknown key"
         advice = f"{listed}; write a space after the colon" if ":" in key else listed
-        yield Problem(what, suggestion(key, known, advice), mapping.key_place(key))
+        yield Problem(what, suggestion(key, known, advice), mapping.place(key))
 
 
 def _problem(kind: SchemaKind, violation: Violation, path: Path, where: Location) -> Problem:
@@ -121,7 +122,7 @@ def _name(path: Path) -> str:
     if not path:
         return "the top level"
     if isinstance(path[-1], int):
-        return f"an item of {path[-2]}"
+        return f"item {path[-1] + 1} of {path[-2]}"
     return str(path[-1]) if QUOTABLE_NAME.fullmatch(path[-1]) else "this"
 
 

@@ -22,7 +22,7 @@ from hooksync.config.declarations import (
     reference_problems,
 )
 from hooksync.config.files import Source, read_defaults
-from hooksync.config.yaml_loader import YamlList, YamlMap
+from hooksync.config.yaml_loader import YamlMap
 from hooksync.core import model
 from hooksync.core.errors import MOST_PROBLEMS, FileError, Problem, suggestion
 from hooksync.core.record import given_fields, replace
@@ -162,9 +162,8 @@ class _Files:
             self.note(f"{path} has no defaults of its own", _DEFAULTS_FIX, where)
         return defaults
 
-    def trigger(self, holder: YamlMap | YamlList, key: Any) -> model.Trigger:
+    def trigger(self, name: str, fields: YamlMap, key: str) -> model.Trigger:
         """Read the name of a trigger, in either spelling. An unknown name is noted once."""
-        name = holder[key]
         trigger = model.Trigger.named(name)
         if trigger not in self._accepted:
             self._accepted.add(trigger)
@@ -172,7 +171,7 @@ class _Files:
             advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
             if len(self.problems) < MOST_PROBLEMS:  # a suggestion takes time
                 advice = suggestion(name.upper(), [*shown, *model.TRIGGER_NAMES.values()], advice)
-            self.note(f'unknown trigger "{name}"', advice, holder.place(key))
+            self.note(f'unknown trigger "{name}"', advice, fields.place(key))
         return trigger
 
 
@@ -212,7 +211,7 @@ class _TenancyReader:
             self._triggers_of(layer)
         entries = YamlMap(file.tenancies[self._name].get("subscriptions", none), common)
         for name, fields in entries.items():
-            here = entries.key_place(name)
+            here = entries.place(name)
             first = self._places.setdefault(name, here)
             if first is here:
                 layers = (fields, common.get(name, none), file.defaults)
@@ -228,12 +227,12 @@ class _TenancyReader:
         """
         with_settings = [*filter(self._has_settings, files)]
         deciding, *others = with_settings or files
-        where = deciding.tenancies.key_place(self._name)
+        where = deciding.tenancies.place(self._name)
         settings = self._settings_of(deciding)
         for file in others:
             if with_settings or self._settings_of(file) != settings:
                 what = f'two files give tenancy "{self._name}" settings; the other place is {where}'
-                here = file.tenancies.key_place(self._name)
+                here = file.tenancies.place(self._name)
                 self._files.note(what, "write its settings in one of the files", here)
         return where, settings
 
@@ -268,11 +267,10 @@ class _TenancyReader:
     def _triggers_of(self, fields: YamlMap) -> dict[model.Trigger, None]:
         """Read `trigger` and `triggers`, each once."""
         triggers: dict[model.Trigger, None] = {}
-        if "trigger" in fields:
-            triggers[self._files.trigger(fields, "trigger")] = None
-        names = fields.get("triggers", ())
-        for index in range(len(names)):
-            triggers[self._files.trigger(names, index)] = None
+        for key in ("trigger", "triggers"):
+            names = fields.get(key, ())
+            for name in [names] if isinstance(names, str) else names:
+                triggers[self._files.trigger(name, fields, key)] = None
         return triggers
 
     def _settings_of(self, file: _HooksFile) -> dict[str, Any]:
@@ -280,7 +278,7 @@ class _TenancyReader:
         fields = YamlMap(file.tenancies[self._name], file.defaults)
         settings = given_fields(model.PlainSettings, fields)
         for name in ("owns", "protect"):
-            if isinstance(fields.get(name), YamlList):
+            if isinstance(fields.get(name), list):
                 settings[name] = frozenset(fields[name])
         limit = fields.get("limits", YamlMap()).get("unsubscribe")
         if limit is not None:

@@ -104,7 +104,7 @@ class Policy(Record):
         data = self._data_for(name) or self.data
         if field not in data:
             return f"{self.file} has no {field}"
-        return f"{self.file}:{data.key_place(field).line}"
+        return f"{self.file}:{data.place(field).line}"
 
     def breaches(self, tenancies: Declarations, environ: Variables = _UNSET) -> Iterator[Problem]:
         """Find what the policy does not allow. `environ`: fills in the variables.
@@ -371,5 +371,5 @@ def read_policy(name: str, environ: Variables = _UNSET) -> Policy:
     if "max_resubscribe" in data and data.keys().isdisjoint(("tenancies", "max_resubscribe_run")):
         what = "max_resubscribe is a limit for each tenancy, no longer for the whole run"
         fix = f"write max_resubscribe_run: {data['max_resubscribe']}, alone or beside it"
-        raise FileError(Problem(what, fix, data.key_place("max_resubscribe")))
+        raise FileError(Problem(what, fix, data.place("max_resubscribe")))
     return Policy(name, data)

@@ -1,4 +1,4 @@
-"""Turn YAML bytes into plain data, with the line and column of each node. Pure.
+"""Turn YAML bytes into plain data, with the line and column of each key. Pure.
 
 Only this module uses PyYAML. `yaml.safe_load` loses positions, and keeps the last of two equal
 keys. Therefore this module reads the parser's events itself. It limits the depth and the number of
@@ -55,8 +55,6 @@ _BASE_NODE_LIMIT = 200_000
 _DEEPEST = 100  # levels of nesting
 _CONFLICT = re.compile("^(<{7} |={7}$|>{7} |[|]{7} )", re.MULTILINE)  # markers of Git
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_BITS = 32  # of the second of two positions in one number; a file is far smaller
-_MASK = (1 << _BITS) - 1
 _DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")
 # what YAML does not allow; bytes that are not UTF-8 are decoded to surrogates
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -92,21 +90,15 @@ class YamlMap(dict[str, Any]):
         """Join mappings. If several have a key, the earliest wins. `lines`: of its own keys."""
         super().__init__()
         self.lines = lines
-        # where each key, and where each value of its own is written
-        self.positions: dict[str, int] = {}
+        self.positions: dict[str, int] = {}  # of its own keys
         self._joined = mappings
         for mapping in reversed(mappings):
             self.update(mapping)
 
-    def key_place(self, key: str) -> Location:
+    def place(self, key: str) -> Location:
         """Return where a key is written; of a merged key, where it came from."""
         writer = self._writer(key)
-        return writer.lines.location(writer.positions[key] >> _BITS)
-
-    def place(self, key: str) -> Location:
-        """Return where the value of a key is written; for an alias, where the alias is."""
-        writer = self._writer(key)
-        return writer.lines.location(writer.positions[key] & _MASK)
+        return writer.lines.location(writer.positions[key])
 
     def _writer(self, key: str) -> YamlMap:
         """Return the mapping in which a key is written."""
@@ -118,24 +110,6 @@ class YamlMap(dict[str, Any]):
     def __repr__(self) -> str:
         """Return a short text: jsonschema puts it into messages, and aliases can make data huge."""
         return "YamlMap(...)"
-
-
-class YamlList(list[Any]):
-    """A list. To jsonschema it is a list like any other."""
-
-    __slots__ = ("lines", "positions")
-
-    def __init__(self, lines: Lines) -> None:
-        super().__init__()
-        self.lines = lines
-        self.positions: list[int] = []
-
-    def place(self, index: int) -> Location:
-        """Return where an item is written."""
-        return self.lines.location(self.positions[index])
-
-    def __repr__(self) -> str:
-        return "YamlList(...)"
 
 
 def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
@@ -256,21 +230,16 @@ class _Reader:
             if event.implicit[0] and event.value[:1] in _FIRST_LETTERS:  # without quotes
                 node = read_plain(event.value)
         elif isinstance(event, SequenceStartEvent):
-            node = self._read_list(depth + 1)
+            node = items = []
+            item = self._next()
+            while not isinstance(item, SequenceEndEvent):
+                # hooks files have no names in lists: a key may be a secret
+                items.append(self._read(item, depth + 1, is_private=True))
+                item = self._next()
         else:
             node = self._read_map(depth + 1, is_private=is_private)
         if event.anchor is not None:  # not before: within the node, no alias may refer to it
             self._anchors[event.anchor] = node, self._nodes - before
-        return node
-
-    def _read_list(self, depth: int) -> YamlList:
-        """Read a list that has begun. Hooks files have no names in lists: a key may be a secret."""
-        node = YamlList(self.lines)
-        event = self._next()
-        while not isinstance(event, SequenceEndEvent):
-            node.append(self._read(event, depth, is_private=True))
-            node.positions.append(event.start_mark.index)
-            event = self._next()
         return node
 
     def _read_map(self, depth: int, *, is_private: bool) -> YamlMap:
@@ -279,14 +248,14 @@ class _Reader:
         event = self._next()
         while not isinstance(event, MappingEndEvent):
             key = self._read(event, depth, is_private=True)
-            start = event.start_mark.index
+            position = event.start_mark.index
             if not isinstance(key, str):
                 kind = KINDS.get(type(key), "none")
                 what = f"a key must be text, but YAML reads this one as {kind}"
                 fix = 'write a name before the colon, and put quotes around it, as in "on":'
                 self._add_problem(event, what, fix)
             elif key in node:
-                first = node.key_place(key)
+                first = node.place(key)
                 name = f' "{key}"' if QUOTABLE_NAME.fullmatch(key) and not is_private else ""
                 what = f"duplicate key{name}, first at {first.line}:{first.column}"
                 self._add_problem(event, what, "keep one of the two")
@@ -294,7 +263,7 @@ class _Reader:
             value = self._read(event, depth, is_private=is_private or key in PRIVATE)
             if isinstance(key, str) and key not in node:
                 node[intern(key)] = value
-                node.positions[key] = start << _BITS | event.start_mark.index
+                node.positions[key] = position
             event = self._next()
         return self._merged(node) if "<<" in node else node
 
@@ -304,7 +273,7 @@ class _Reader:
         The node's own keys win. Between two mappings, the keys of the earlier one win.
         """
         merged = node["<<"]
-        sources = merged if isinstance(merged, YamlList) else [merged]
+        sources = merged if isinstance(merged, list) else [merged]
         if not all(isinstance(source, YamlMap) for source in sources):
             return node
         del node["<<"]

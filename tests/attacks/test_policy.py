@@ -105,7 +105,7 @@ def test_defaults_that_are_no_hooks_file_are_refused_without_a_quotation(place: 
     place.write(HOOKS.replace("version: 1\n", "version: 1\ndefaults: other.yaml\n"))
     run = place.run("validate")
     assert run.err == (
-        "hooks.yaml:2:11: `defaults` names no hooks file\n"
+        "hooks.yaml:2:1: `defaults` names no hooks file\n"
         "  fix: name a hooks file that contains `version: 1` and the values of its `defaults`\n"
     )
 
@@ -231,7 +231,7 @@ def test_a_secret_of_one_hooks_file_is_refused_as_a_tenant_in_a_second_file(
     place.write(f"{HOOKS}  other: {{subscriptions: {{b: {subscription}}}}}\n")
     place.environ["OTHER"] = SECRET
     code, err = run_behind_proxy(place, "plan -f hooks.yaml -f b.yaml --tenancy prod", attacker)
-    assert (code, "b.yaml:4:42: the variable OTHER contains a secret or a credential" in err) == (
+    assert (code, "b.yaml:4:34: the variable OTHER contains a secret or a credential" in err) == (
         1,
         True,
     )

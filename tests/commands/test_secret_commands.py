@@ -45,11 +45,11 @@ def refused(place: Place, run: Run, said: str) -> None:
 def test_no_program_runs_for_a_secret_without_permission_or_against_a_policy(
     commanded: Place, command: str
 ) -> None:
-    said = f"hooks.yaml:10:17: secret {SHOWN} runs a program, which is not allowed"
+    said = f"hooks.yaml:10:9: secret {SHOWN} runs a program, which is not allowed"
     refused(commanded, commanded.run(*command.split()), said)
     commanded.policy(secret_kinds=["env", "file"])
     said = (
-        f"hooks.yaml:10:17: {SHOWN} is a secret of the kind `command`, which the policy does not"
+        f"hooks.yaml:10:9: {SHOWN} is a secret of the kind `command`, which the policy does not"
         " allow (policy.yaml:4)"
     )
     refused(

@@ -126,7 +126,7 @@ def test_a_run_whose_lock_file_was_deleted_during_its_prompt_subscribes_nothing_
 
 def test_a_plan_without_a_secret_warns_that_apply_would_stop(place: Place) -> None:
     del place.environ["CATALOGUE_SECRET"]
-    what = "hooks.yaml:10:17: not set: secret env:CATALOGUE_SECRET"
+    what = "hooks.yaml:10:9: not set: secret env:CATALOGUE_SECRET"
     planned = place.run("plan")
     assert (planned.code, f"warning: {what}: apply would stop\n" in planned.err) == (0, True)
     applied = place.run("apply", "--yes")

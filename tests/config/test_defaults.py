@@ -126,25 +126,25 @@ def test_an_unknown_trigger_in_defaults_is_an_error_even_if_no_subscription_take
     own = "    subscriptions: {catalogue: {trigger: INDEXED}, alert: {trigger: INDEXED}}\n"
     defaults = DEFAULTS.replace("trigger: MOVED", "trigger: MOVD").replace("[INDEXED", "[INDEXD")
     assert problems_of(folder(BLOCK + own, defaults=defaults)) == [
-        'defaults.yaml:8:12: unknown trigger "MOVD"',
-        'defaults.yaml:12:18: unknown trigger "INDEXD"',
+        'defaults.yaml:8:3: unknown trigger "MOVD"',
+        'defaults.yaml:12:7: unknown trigger "INDEXD"',
     ]
 
 
 @pytest.mark.parametrize(
     ("right", "wrong", "problem"),
     [
-        ("trigger: MOVED", "trigger: MOVD", '8:12: unknown trigger "MOVD"'),
-        ("[INDEXED", "[INDEXD", '12:18: unknown trigger "INDEXD"'),
-        ("probe: require", "owns: [h]", "7:10: an item of owns is not a URL prefix"),
-        ("https://hooks.example.net/${tenancy}/alert", "ftp://h", "14:12: the URL is neither"),
+        ("trigger: MOVED", "trigger: MOVD", '8:3: unknown trigger "MOVD"'),
+        ("[INDEXED", "[INDEXD", '12:7: unknown trigger "INDEXD"'),
+        ("probe: require", "owns: [h]", "7:3: item 1 of owns is not a URL prefix"),
+        ("https://hooks.example.net/${tenancy}/alert", "ftp://h", "14:7: the URL is neither"),
         (
             "https://hooks.example.net/${tenancy}/alert",
             "https://h/${A",
-            "14:12: url has a `${` that begins neither",
+            "14:7: url has a `${` that begins neither",
         ),
         ("  trigger: MOVED\n", "", '12:5: "alert" has no trigger'),
-        ("      triggers:", "      adopt: 1\n      triggers:", "12:14: adopt must be text"),
+        ("      triggers:", "      adopt: 1\n      triggers:", "12:7: adopt must be text"),
         ("    catalogue:", "    cata logue:", "10:5: this is not a valid name"),
         ("probe: require", "prob: require", '7:3: unknown key "prob"'),
         ("defaults:", "defaults: [", "1:1"),
@@ -167,9 +167,9 @@ def test_a_folder_with_its_file_of_defaults_means_the_same() -> None:
 @pytest.mark.parametrize(
     ("defaults", "problem"),
     [
-        ("missing.yaml", "2:11: there is no file hooks/missing.yaml"),
-        ("1.yaml", "2:11: hooks/1.yaml has no defaults of its own"),
-        ("''", "2:11: defaults is empty, or has a line break or a control character"),
+        ("missing.yaml", "2:1: there is no file hooks/missing.yaml"),
+        ("1.yaml", "2:1: hooks/1.yaml has no defaults of its own"),
+        ("''", "2:1: defaults is empty, or has a line break or a control character"),
     ],
 )
 def test_a_file_whose_defaults_cannot_be_taken_is_reported_where_it_is_named(

@@ -53,10 +53,10 @@ def test_a_file_is_read_into_its_declarations() -> None:
     assert subscription.name == "catalogue"
     assert subscription.location == Location("a.yaml", 9, 7)
     assert subscription.url.text == "https://fn.example.net/hook?code=${FN_KEY}"
-    assert subscription.url.location == Location("a.yaml", 10, 14)
+    assert subscription.url.location == Location("a.yaml", 10, 9)
     assert (subscription.trigger, other.trigger) == ("FULL_TEXT_INDEXED", "MOVED")
     assert subscription.secret == SecretRef("env", "HOOK_SECRET")
-    assert subscription.secret.location == Location("a.yaml", 3, 11)
+    assert subscription.secret.location == Location("a.yaml", 3, 3)
     assert subscription.include_identifiers
 
 
@@ -171,7 +171,7 @@ def test_settings_of_a_tenancy_may_be_defaults() -> None:
 
 def test_a_bad_prefix_in_the_defaults_is_reported_once() -> None:
     assert said_of(SETTINGS.replace("none", "[h]").replace("a, sub", "a, tenant: T, sub")) == [
-        "a.yaml:4:10: an item of owns is not a URL prefix: http or https, without query, fragment, "
+        "a.yaml:4:3: item 1 of owns is not a URL prefix: http or https, without query, fragment, "
         "user information and ${"
     ]
 
@@ -236,7 +236,7 @@ def test_all_files_together_may_name_100_extra_triggers() -> None:
     names = [f"NEW{number}" for number in range(100)]
     assert read(GOOD, naming(*names), naming(*names))
     [problem] = problems_of(GOOD, naming(*names), naming("ONE_MORE"))
-    assert str(problem.where) == "c.yaml:2:17"
+    assert str(problem.where) == "c.yaml:2:1"
     assert problem.what == "all files together have more than 100 extra_triggers"
 
 
@@ -345,7 +345,7 @@ def test_problems_come_in_the_order_of_their_places() -> None:
     assert [str(problem.where) for problem in caught.value.problems] == [
         "<stdin>:1:1",
         "a.yaml:1:1",
-        "z.yaml:7:13",
+        "z.yaml:7:5",
     ]
 
 
@@ -369,10 +369,10 @@ tenancies:
 def test_all_that_breaks_yaml_or_the_schema_is_reported_in_one_run() -> None:
     assert [line.removeprefix("a.yaml:") for line in said_of(MANY_MISTAKES)] == [
         '2:1: unknown key "x"',
-        "6:12: probe must be one of auto, require, never",
-        "8:54: secret must be {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}:"
+        "6:5: probe must be one of auto, require, never",
+        "8:46: secret must be {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}:"
         " a secret is never written into the file",
-        "9:34: trigger must be text, but YAML reads this as true or false",
+        "9:25: trigger must be text, but YAML reads this as true or false",
         '9:57: unknown key "why"',
         '11:29: unknown key "triger"',
         '12:45: duplicate key "trigger", first at 12:29',
@@ -392,9 +392,9 @@ def test_all_that_breaks_the_other_rules_is_reported_in_the_next_run() -> None:
     ):
         text = text.replace(mistake, repair, 1)
     assert [line.removeprefix("a.yaml:") for line in said_of(text)] == [
-        "5:13: the server is plain http: the password can be read in transit",
-        '8:38: unknown trigger "INDEXD"',
-        "9:16: the URL is neither http nor https",
+        "5:5: the server is plain http: the password can be read in transit",
+        '8:29: unknown trigger "INDEXD"',
+        "9:11: the URL is neither http nor https",
         '10:7: "c" has no trigger',
         '11:7: "d" has no secret',
         '13:7: "f" has the URL and the trigger MOVED of "e" (a.yaml:12:7)',

@@ -80,32 +80,32 @@ NO = ", which the policy does not allow (policy.yaml:"
         (
             "${T_01_KEY}",
             "${T_03_PASSWORD}",
-            f"prod/t-01.yaml:8:24: this uses the variable T_03_PASSWORD{NO}7)",
+            f"prod/t-01.yaml:8:19: this uses the variable T_03_PASSWORD{NO}7)",
         ),
         (
             "${T_01_KEY}",
             "${T_01_HOOK_SECRET_2}",
-            f"prod/t-01.yaml:8:24: this uses the variable T_01_HOOK_SECRET_2{NO}7)",
+            f"prod/t-01.yaml:8:19: this uses the variable T_01_HOOK_SECRET_2{NO}7)",
         ),
         (
             '${T_01_KEY}"',
             '", secret: {env: T_02_PASSWORD}',
-            f"prod/t-01.yaml:8:82: this uses the variable T_02_PASSWORD{NO}6)",
+            f"prod/t-01.yaml:8:74: this uses the variable T_02_PASSWORD{NO}6)",
         ),
         (
             "tenant: T01",
             "credentials: {username: {env: T_02_USER}, password: {env: T_01_PASSWORD}}",
-            f"prod/t-01.yaml:6:29: this uses the variable T_02_USER{NO}5)",
+            f"prod/t-01.yaml:6:19: this uses the variable T_02_USER{NO}5)",
         ),
         (
             "net/t-01/",
             "net/t-02/",
-            f"prod/t-01.yaml:8:24: the URL leads to a host or path{NO}3)",
+            f"prod/t-01.yaml:8:19: the URL leads to a host or path{NO}3)",
         ),
         (
             "net/t-01/",
             "net/shared/",
-            f"prod/t-01.yaml:8:24: the URL is, or may be, under a protected prefix{NO}8)",
+            f"prod/t-01.yaml:8:19: the URL is, or may be, under a protected prefix{NO}8)",
         ),
         ("tenant: T01", "probe: auto", f'prod/t-01.yaml:4:3: tenancy "t-01" has `probe: auto`{NO}12)'),
         ("  t-01:\n", "  other:\n", f'prod/t-01.yaml:4:3: no name under `tenancies` matches "other"{NO}9)'),

@@ -93,7 +93,7 @@ def test_each_credential_has_its_own_default() -> None:
         "env:PRESERVICA_USERNAME",
         "file:p",
     )
-    assert credentials.password.location == Location("hooks.yaml", 6, 29)
+    assert credentials.password.location == Location("hooks.yaml", 6, 19)
 
 
 SMALL = "version: 1\ntenancies:\n  prod:\n    subscriptions: {}\n"
@@ -150,7 +150,7 @@ def test_every_variable_that_is_missing_is_named() -> None:
 )
 def test_url_with_a_variable_is_judged_when_it_is_filled_in(host: str, fault: str) -> None:
     said = said_of(FILE, {**ENVIRON, "HOST": host})
-    assert said == [f"10:14: the URL {fault}"]
+    assert said == [f"10:9: the URL {fault}"]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_url_with_a_variable_is_judged_when_it_is_filled_in(host: str, fault: st
 )
 def test_server_with_a_variable_is_judged_when_it_is_filled_in(region: str, fault: str) -> None:
     said = said_of(FILE, {**ENVIRON, "REGION": region})
-    assert said == [f"5:13: the server {fault}"]
+    assert said == [f"5:5: the server {fault}"]
 
 
 def test_an_allowed_http_server_gives_a_warning_about_the_readable_password() -> None:
@@ -173,7 +173,7 @@ def test_an_allowed_http_server_gives_a_warning_about_the_readable_password() ->
     (tenancy,), (warning,) = resolve(entries, {**SECRETS, **ENVIRON, "REGION": "http://eu"})
     assert tenancy.server.base_url == "http://eu.preservica.com"
     assert warning.what.endswith("is plain http: the password can be read in transit")
-    assert str(warning.where) == "hooks.yaml:5:13"
+    assert str(warning.where) == "hooks.yaml:5:5"
     local = FILE.replace("tenant: BRAMA", "allow_http: true").replace(
         "${REGION:-eu}.preservica.com", "${REGION}"
     )
@@ -203,9 +203,9 @@ def test_plain_http_gives_one_warning_as_soon_as_the_url_is_known() -> None:
     entries = entries_of(text)
     as_written: list[Problem] = []
     check_as_written(as_written, entries)
-    assert [str(warning.where) for warning in as_written] == ["hooks.yaml:7:16"]
+    assert [str(warning.where) for warning in as_written] == ["hooks.yaml:7:11"]
     _, warnings = resolve(entries, {**SECRETS, "A": "host-a"})
-    assert [str(warning.where) for warning in warnings] == ["hooks.yaml:6:16", "hooks.yaml:7:16"]
+    assert [str(warning.where) for warning in warnings] == ["hooks.yaml:6:11", "hooks.yaml:7:11"]
     assert warnings[0].what.startswith("the URL is plain http")
 
 

@@ -7,7 +7,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooksync.config.yaml_loader import (
-    YamlList,
     YamlMap,
     read_plain,
     read_yaml,
@@ -45,26 +44,22 @@ def at(line: int, column: int) -> Location:
 
 
 def composed_places(node: yaml.Node) -> list[Location]:
-    """Return the places of all nodes below a node, in the order of the file."""
-    if isinstance(node, yaml.MappingNode):
-        children = [child for pair in node.value for child in pair]
-    else:
-        children = node.value if isinstance(node, yaml.SequenceNode) else []
+    """Return the places of all keys below a node, in the order of the file."""
+    if isinstance(node, yaml.SequenceNode):
+        return [place for item in node.value for place in composed_places(item)]
     places = []
-    for child in children:
-        places.append(at(child.start_mark.line + 1, child.start_mark.column + 1))
-        places += composed_places(child)
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        places.append(at(key.start_mark.line + 1, key.start_mark.column + 1))
+        places += composed_places(value)
     return places
 
 
 def loaded_places(node: object) -> list[Location]:
-    places: list[Location] = []
-    if isinstance(node, YamlMap):
-        for key, value in node.items():
-            places += [node.key_place(key), node.place(key), *loaded_places(value)]
-    if isinstance(node, YamlList):
-        for index, value in enumerate(node):
-            places += [node.place(index), *loaded_places(value)]
+    if isinstance(node, list):
+        return [place for item in node for place in loaded_places(item)]
+    places = []
+    for key, value in node.items() if isinstance(node, YamlMap) else ():
+        places += [node.place(key), *loaded_places(value)]
     return places
 
 
@@ -78,7 +73,7 @@ def test_data_and_places_are_those_of_pyyaml(data: dict[str, object], flow: bool
 
 def test_column_counts_characters_not_bytes() -> None:
     data = read("{é: 1, 漢字: 2, 🎉: 3, x: 4}")
-    assert data.key_place("x") == at(1, 21)
+    assert data.place("x") == at(1, 21)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\x85", "\u2028", "\n\n\r\n"])
@@ -92,7 +87,7 @@ def test_places_are_those_of_pyyaml_after_every_kind_of_line_break(end: str) -> 
 def test_byte_order_mark_is_accepted() -> None:
     data = read(b"\xef\xbb\xbfa: 1\n")
     assert data == {"a": 1}
-    assert data.key_place("a") == at(1, 1)
+    assert data.place("a") == at(1, 1)
 
 
 def test_alias_shares_its_node() -> None:
@@ -124,7 +119,7 @@ def test_an_alias_refers_to_the_last_node_above_it_with_the_anchor() -> None:
 def test_a_merged_key_has_the_place_where_it_was_written() -> None:
     data = read("x: &x\n  a: 1\ny:\n  <<: *x\n  b: 2\n")["y"]
     assert isinstance(data, YamlMap)
-    assert (data.key_place("a"), data.key_place("b")) == (at(2, 3), at(5, 3))
+    assert (data.place("a"), data.place("b")) == (at(2, 3), at(5, 3))
 
 
 PLAIN = """\

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 import hooksync
 from hooksync.config.secret_sources import SecretSources
-from hooksync.config.yaml_loader import Lines, YamlList, YamlMap
+from hooksync.config.yaml_loader import YamlMap
 from hooksync.core.model import HookUrl, Secret, SecretRef
 from hooksync.core.output import Output
 from hooksync.core.record import Record, Shown
@@ -178,12 +178,6 @@ def mapping() -> YamlMap:
     return found
 
 
-def sequence() -> YamlList:
-    found = YamlList(Lines("hooks.yaml", ""))
-    found.append(CANARY)
-    return found
-
-
 HOLDERS: dict[
     type, Callable[[], object]
 ] = {  # classes that are no records and have their own repr, str or format
@@ -192,7 +186,6 @@ HOLDERS: dict[
     SecretSources: looked_up,
     Preservica: logged_in,
     YamlMap: mapping,
-    YamlList: sequence,
     Shown: lambda: HookUrl("https://h.example/?key=${KEY}", f"https://h.example/?key={CANARY}"),
     SecretRef: lambda: SecretRef("file", "secret", HERE, base=CANARY),
     IncomingRequest: lambda: IncomingRequest("POST", "/", CANARY, {"A": CANARY}, CANARY.encode()),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.config.checked_yaml import find_schema_errors
-from hooksync.config.yaml_loader import Lines, YamlList, YamlMap
+from hooksync.config.yaml_loader import Lines, YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import (
     SECRET_KINDS,
@@ -151,11 +151,7 @@ def with_places(node: Any) -> Any:
             mapping.positions[key] = 0
         return mapping
     if isinstance(node, list):
-        items = YamlList(LINES)
-        for value in node:
-            items.append(with_places(value))
-            items.positions.append(0)
-        return items
+        return [with_places(value) for value in node]
     return node
 
 
