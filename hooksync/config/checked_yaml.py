@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import reduce
-from itertools import islice, takewhile
+from itertools import islice
 from operator import getitem
 from typing import Any
 
@@ -78,7 +78,7 @@ def find_schema_errors(kind: SchemaKind, data: YamlMap, file: str) -> Iterator[P
             fix = f"use letters, digits, - and _ only, and at most {most} of them"
             yield Problem("this is not a valid name", fix, where)
         else:
-            named = tuple(takewhile(lambda key: isinstance(key, str), path))
+            named = [key for key in path if isinstance(key, str)]  # an item has no place
             where = Location(file, 1, 1)
             if named:
                 where = reduce(getitem, named[:-1], data).place(named[-1])

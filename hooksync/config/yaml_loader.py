@@ -97,15 +97,10 @@ class YamlMap(dict[str, Any]):
 
     def place(self, key: str) -> Location:
         """Return where a key is written; of a merged key, where it came from."""
-        writer = self._writer(key)
-        return writer.lines.location(writer.positions[key])
-
-    def _writer(self, key: str) -> YamlMap:
-        """Return the mapping in which a key is written."""
         for mapping in self._joined:
             if key in mapping:
-                return mapping._writer(key)
-        return self
+                return mapping.place(key)
+        return self.lines.location(self.positions[key])
 
     def __repr__(self) -> str:
         """Return a short text: jsonschema puts it into messages, and aliases can make data huge."""
