@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from bisect import bisect_right
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from sys import intern
 from typing import Any, NoReturn
 
@@ -60,37 +59,19 @@ _DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-class Lines:
-    """The lines of one file. A position in it is one number, the characters before it."""
-
-    def __init__(self, file: str, text: str) -> None:
-        self.text = text
-        self._file = file
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        """The positions at which the lines begin."""
-        return [0, *(end.end() for end in _LINE_BREAK.finditer(self.text))]
-
-    def location(self, position: int) -> Location:
-        """Return the line and column of a position."""
-        line = bisect_right(self._starts, position)
-        return Location(self._file, line, position - self._starts[line - 1] + 1)
-
-
-_NO_LINES = Lines("", "")
+_BITS = 32  # of the column, in the number of a place
 
 
 class YamlMap(dict[str, Any]):
     """A mapping. To jsonschema it is a dict like any other."""
 
-    __slots__ = ("_joined", "lines", "positions")
+    __slots__ = ("_joined", "file", "places")
 
-    def __init__(self, *mappings: YamlMap, lines: Lines = _NO_LINES) -> None:
-        """Join mappings. If several have a key, the earliest wins. `lines`: of its own keys."""
+    def __init__(self, *mappings: YamlMap, file: str = "") -> None:
+        """Join mappings. If several have a key, the earliest wins. `file`: of its own keys."""
         super().__init__()
-        self.lines = lines
-        self.positions: dict[str, int] = {}  # of its own keys
+        self.file = file
+        self.places: dict[str, int] = {}  # line and column of its own keys, each in one number
         self._joined = mappings
         for mapping in reversed(mappings):
             self.update(mapping)
@@ -100,7 +81,8 @@ class YamlMap(dict[str, Any]):
         for mapping in self._joined:
             if key in mapping:
                 return mapping.place(key)
-        return self.lines.location(self.positions[key])
+        line, column = divmod(self.places[key], 1 << _BITS)
+        return Location(self.file, line, column)
 
     def __repr__(self) -> str:
         """Return a short text: jsonschema puts it into messages, and aliases can make data huge."""
@@ -113,22 +95,21 @@ def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
     Raises FileError, with all problems so far, if the reader cannot go on.
     """
     text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
-    lines = Lines(file, text)
     if forbidden := _FORBIDDEN.search(text):
         what = "this is not UTF-8, or is a character that YAML does not allow"
         fix = 'save the file as UTF-8; write the character as an escape, as in "\\x07"'
-        raise FileError(Problem(what, fix, lines.location(forbidden.start())))
+        raise FileError(Problem(what, fix, _location(file, text, forbidden.start())))
     # before parsing: libyaml compares each %TAG with all earlier ones, which may take long
     if "%" in text and (directive := _DIRECTIVE.search(text)):  # the search takes 20 ms
         fix = "remove the line; in a text of several lines, indent it"
         what = "directives (lines that begin with %) are not supported"
-        raise FileError(Problem(what, fix, lines.location(directive.end() - 1)))
+        raise FileError(Problem(what, fix, _location(file, text, directive.end() - 1)))
     loader = _LOADER(text)
-    reader = _Reader(loader.get_event, lines)
+    reader = _Reader(loader.get_event, file, len(text))
     try:
         return reader.read_document(), reader.problems
     except yaml.MarkedYAMLError as error:
-        problem = _syntax_problem(lines, error)
+        problem = _syntax_problem(file, text, error)
         raise FileError(*reader.problems, problem) from None  # the error may quote the text
     finally:
         loader.dispose()
@@ -151,36 +132,42 @@ def read_plain(text: str) -> object:
     return int(text) if _WHOLE_NUMBER.fullmatch(text) else float("inf")
 
 
-def _syntax_problem(lines: Lines, error: Any) -> Problem:
+def _location(file: str, text: str, position: int) -> Location:
+    """Return the line and column after so many characters."""
+    lines = _LINE_BREAK.split(text[:position])
+    return Location(file, len(lines), len(lines[-1]) + 1)
+
+
+def _syntax_problem(file: str, text: str, error: Any) -> Problem:
     """Put an error of the parser into our own words, because its text may quote the file."""
     mark = error.problem_mark
-    if error.context_mark and not lines.text[mark.index :].strip():  # it read to the end
+    if error.context_mark and not text[mark.index :].strip():  # it read to the end
         mark = error.context_mark
-    # libyaml adds a line break to the last line, so the position may be after the end of the file
-    where = lines.location(min(mark.index, len(lines.text)))
+    where = _location(file, text, mark.index)
     what = "not valid YAML"
     fix = "look here and at the line above: indentation, quotes, brackets, a space after each colon"
-    line = _LINE_BREAK.split(lines.text)[where.line - 1]
+    line = _LINE_BREAK.split(text)[where.line - 1]
     if "\t" in line[: len(line) - len(line.lstrip("\t -?"))]:
         what = "the indentation contains a tab"
         fix = "indent with spaces only"
-    elif marker := _CONFLICT.search(lines.text):
+    elif marker := _CONFLICT.search(text):
         what = f"not valid YAML: Git left the conflict marker {marker[0][:7]} here"
         fix = "choose one of the two versions, and delete the lines with the markers"
-        where = lines.location(marker.start())
+        where = _location(file, text, marker.start())
     return Problem(what, fix, where)
 
 
 class _Reader:
     """Reads the one document of a file, event by event."""
 
-    def __init__(self, next_event: Callable[[], YamlEvent], lines: Lines) -> None:
+    def __init__(self, next_event: Callable[[], YamlEvent], file: str, length: int) -> None:
+        """`length`: the characters in the file."""
         self.problems: list[Problem] = []
-        self.lines = lines
+        self._file = file
         self._next = next_event
         self._anchors: dict[str, tuple[object, int]] = {}  # a node, and the number of those in it
         self._nodes = 0  # nodes read so far; each alias counts the nodes that it repeats
-        self._most_nodes = min(_MOST_NODES, _BASE_NODE_LIMIT + len(lines.text))
+        self._most_nodes = min(_MOST_NODES, _BASE_NODE_LIMIT + length)
 
     def read_document(self) -> YamlMap:
         """Read the file to its end. Raises FileError if it is not one mapping."""
@@ -239,11 +226,11 @@ class _Reader:
 
     def _read_map(self, depth: int, *, is_private: bool) -> YamlMap:
         """Read a mapping that has begun, and merge what `<<` names."""
-        node = YamlMap(lines=self.lines)
+        node = YamlMap(file=self._file)
         event = self._next()
         while not isinstance(event, MappingEndEvent):
             key = self._read(event, depth, is_private=True)
-            position = event.start_mark.index
+            start = event.start_mark
             if not isinstance(key, str):
                 kind = KINDS.get(type(key), "none")
                 what = f"a key must be text, but YAML reads this one as {kind}"
@@ -258,7 +245,7 @@ class _Reader:
             value = self._read(event, depth, is_private=is_private or key in PRIVATE)
             if isinstance(key, str) and key not in node:
                 node[intern(key)] = value
-                node.positions[key] = position
+                node.places[key] = start.line + 1 << _BITS | start.column + 1
             event = self._next()
         return self._merged(node) if "<<" in node else node
 
@@ -288,7 +275,9 @@ class _Reader:
 
     def _add_problem(self, event: YamlEvent, what: str, fix: str) -> None:
         """Note a problem. Raises FileError if there are too many."""
-        self.problems.append(Problem(what, fix, self.lines.location(event.start_mark.index)))
+        start = event.start_mark
+        where = Location(self._file, start.line + 1, start.column + 1)
+        self.problems.append(Problem(what, fix, where))
         if len(self.problems) >= MOST_PROBLEMS:
             raise FileError(*self.problems)
 

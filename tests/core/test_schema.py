@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.config.checked_yaml import find_schema_errors
-from hooksync.config.yaml_loader import Lines, YamlMap
+from hooksync.config.yaml_loader import YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import (
     SECRET_KINDS,
@@ -36,7 +36,6 @@ from hooksync.state.fingerprints import Salt
 from hooksync.state.model import Attempt, StateEntry, TenancyRecords
 
 SCHEMA = read_schema("hooks")
-LINES = Lines("hooks.yaml", "")
 
 
 CHECKED: tuple[SchemaKind, ...] = ("hooks", "policy", "state")  # msgspec checks these first
@@ -145,10 +144,10 @@ def assert_agreement(kind: SchemaKind, data: Any) -> bool:
 def with_places(node: Any) -> Any:
     """Return a copy of plain data in the types of the YAML reader."""
     if isinstance(node, dict):
-        mapping = YamlMap(lines=LINES)
+        mapping = YamlMap(file="hooks.yaml")
         for key, value in node.items():
             mapping[key] = with_places(value)
-            mapping.positions[key] = 0
+            mapping.places[key] = 0
         return mapping
     if isinstance(node, list):
         return [with_places(value) for value in node]
