@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 from hooksync.core.clock import rfc3339
@@ -26,7 +25,13 @@ from hooksync.receivers.events import (
     explain_signature,
     forwarded,
 )
-from hooksync.receivers.http_server import Connection, IncomingRequest, LoopbackServer, Reply
+from hooksync.receivers.http_server import (
+    Connection,
+    IncomingRequest,
+    LoopbackServer,
+    Reply,
+    json_answer,
+)
 from hooksync.receivers.suite import Sender
 from hooksync.receivers.verdict import explain_refusal
 from hooksync.service.challenges import challenge, key_of
@@ -35,7 +40,6 @@ MOST_REFUSED = 100  # refused events that are recorded in a run: anybody can sen
 
 _LONGEST = 300  # characters of an event in a line
 _WRONG_SIGNATURE = 401
-_NO_ANSWER = 502
 
 
 class Listener(LoopbackServer):
@@ -56,9 +60,8 @@ class Listener(LoopbackServer):
         folder: str | None = None,
         shows_body: bool = False,
     ) -> None:
-        keys = {}
-        for number, secret in enumerate(known.values()):  # two references may have the same text
-            keys[str(number)] = key_of(secret)
+        # two references may have the same text
+        keys = {str(number): key_of(secret) for number, secret in enumerate(known.values())}
         # remembers no event, so one that comes again is shown again
         self._receiver = Receiver("listen", keys, ProcessMemory(0), shortest=1)
         self._known = known
@@ -82,40 +85,39 @@ class Listener(LoopbackServer):
     def _respond(self, connection: Connection, request: IncomingRequest) -> None:
         """Verify a request, forward a genuine event, answer, and show all of it."""
         answer = request.hand_to(self._receiver)
-        passed_on: list[str] = []
-        headers: tuple[tuple[str, str], ...] = ((LISTEN, "1"),)
+        reply = Reply(answer.status, answer.body, headers=((LISTEN, "1"),))
         reason = answer.reason
+        passed_on = ""
         if answer.signed_with is not None:
             ref = [*self._known][int(answer.signed_with)]
             reason = f"signed with {ref}"
             if self._target:
-                headers = ()
                 target = Sender(self._target.url, self._known[ref], self._target.caller)
-                answer, passed = _forward(target, request, answer)
-                passed_on = [f"passed on: {passed}"]
+                reply, passed_on = _forward(target, request)
         elif answer.status == _WRONG_SIGNATURE:
             signature = request.headers.get(SIGNATURE.lower(), "")
             reason = explain_signature(self._known, request.body, signature)
         with self._sending:  # so that requests are shown in the order of the answers
             try:
-                self._show(request, answer, reason, passed_on)
+                self._show(
+                    request, answer, [str(reply.status), self._name(answer), reason], passed_on
+                )
             except Exception:  # mostly a closed standard output; `close` raises it
                 self._context.stop.set()
                 raise
             connection.close_connection = True  # so a client that reads no answer blocks nothing
-            connection.send(Reply(answer.status, answer.body, headers=headers))
+            connection.send(reply)
 
     def _show(
-        self, request: IncomingRequest, answer: Answer, reason: str, passed_on: list[str]
+        self, request: IncomingRequest, answer: Answer, words: list[str], passed_on: str
     ) -> None:
         """Record one request if it is to be recorded, and show it on standard output."""
         at = rfc3339(self._context.clock.now())
-        words = [at[11:], str(answer.status), self._name(answer), reason]
-        lines = ["  ".join(filter(None, words)), *passed_on]
-        lines += self._record(request, answer.kind, at)
+        lines = ["  ".join(filter(None, [at[11:], *words])), passed_on]
+        lines.append(self._record(request, answer.kind, at))
         if self._shows_body and answer.event is not None:
             lines.append(self._shown(request.body.decode("utf-8", "replace")))
-        self._context.terminal.result("\n  ".join(lines) + "\n")
+        self._context.terminal.result("\n  ".join(filter(None, lines)) + "\n")
 
     def _name(self, answer: Answer) -> str:
         """Name the kind of a request, or trigger, entities and subscription of an event.
@@ -136,35 +138,34 @@ class Listener(LoopbackServer):
     def _shown(self, text: str) -> str:
         return printable(self._context.output.redactor.clean(text))
 
-    def _record(self, request: IncomingRequest, kind: str, at: str) -> Iterator[str]:
-        """Write an event and its headers, if it is to be recorded. Yields a line that says so."""
+    def _record(self, request: IncomingRequest, kind: str, at: str) -> str:
+        """Write an event and its headers, if it is to be recorded. Returns a line that says so."""
         if self._folder is None or kind == "challenge" or not request.body:
-            return
+            return ""
         self._recorded[kind] += 1
         if kind == "refused" and self._recorded[kind] > MOST_REFUSED:
-            return
+            return ""
         stamp = "".join(filter(str.isalnum, at))
         path = f"{self._folder}/{stamp}-{self._recorded.total():04}-{kind}.json"
         headers = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
         create_file = self._context.output.create_file
         create_file(path + HEADERS, headers.encode("latin-1"), mode=0o600)
         create_file(path, request.body, mode=0o600)
-        yield f"recorded: {printable(path)}"
+        return f"recorded: {printable(path)}"
 
 
-def _forward(target: Sender, request: IncomingRequest, answer: Answer) -> tuple[Answer, str]:
+def _forward(target: Sender, request: IncomingRequest) -> tuple[Reply, str]:
     """Forward a genuine event. Returns the target's answer, and the same in words."""
     sent = forwarded(request.headers, request.body)
     found = deliver(target.url, sent, target.caller)
     if isinstance(found, ReceiverResult):
-        what = f"the receiver of --forward is down: {found.detail}; the sender got {_NO_ANSWER}"
-        document = b'{"message": "the receiver did not answer"}'
-        return answer._replace(status=_NO_ANSWER, body=document), what
-    words = str(found.status)
+        what = f"passed on: the receiver of --forward is down: {found.detail}; the sender got 502"
+        return json_answer(502, {"message": "the receiver did not answer"}), what
+    words = f"passed on: {found.status}"
     if causes := explain_refusal(target, target.judge("", sent, found)):
         why = "; ".join(f"{cause.what}; fix: {cause.fix}" for cause in causes)
         words += f", it refuses a genuine event: {why}"
-    return answer._replace(status=found.status, body=found.body), words
+    return Reply(found.status, found.body), words
 
 
 def warn_unless_ready(target: Sender) -> None:
