@@ -321,23 +321,6 @@ def test_two_events_have_the_same_key_only_if_they_differ_in_the_subscription_id
 # Arguments
 
 
-WRONG: dict[str, tuple[Any, Any, Any]] = {
-    "names and values of headers must be text": ("", {b"preservica-signature": b"0"}, BODY),
-    "and values of headers must be text": ("", {"preservica-signature": ["0"]}, BODY),
-    "body must be the raw bytes": ("", {}, BODY.decode()),
-}
-
-
-@pytest.mark.parametrize("message", WRONG)
-def test_what_a_framework_gives_with_a_wrong_type_is_named(
-    receiver: Receiver, message: str
-) -> None:
-    with pytest.raises(TypeError, match=message):
-        receiver.receive("POST", *WRONG[message], bool)
-    with pytest.raises(TypeError, match=message):
-        asyncio.run(receiver.receive_async("POST", *WRONG[message], bool))
-
-
 def test_a_receiver_without_work_and_inbox_answers_nothing(receiver: Receiver) -> None:
     with pytest.raises(TypeError, match="give work to receive, or give an inbox to Receiver"):
         receiver.receive("POST", "challengeCode=c0de", {}, b"")

@@ -172,7 +172,7 @@ def test_the_log_shows_each_call_challenge_and_receiver_but_no_secret(launch: La
         f"challenge {masked} -> passed",
         "call      POST /api/webhook/subscriptions -> 200",
     ]
-    wrong = "its answer is wrong; it may use a different secret"
+    wrong = "its answer (200) is wrong; it may use a different secret"
     assert shown[6:8] == [
         f"challenge {masked} -> {wrong}",
         "call      POST /api/webhook/subscriptions -> 400",
