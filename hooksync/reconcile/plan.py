@@ -229,17 +229,13 @@ class Step(Record):
 Steps: TypeAlias = tuple[Step, ...]
 
 
-_ORIGIN_WORDS: Mapping[Origin | None, str] = {
+# what the state has about a live subscription
+ORIGIN_WORDS: Mapping[Origin | None, str] = {
     "made": "made by hooksync",
     "adopted": "adopted",
     "found": "found after an unclear response",
     "foreign": "not in the state",
 }
-
-
-def origin_words(step: Step) -> str:
-    """Say what the state has about a live subscription; "" if the run has no state."""
-    return _ORIGIN_WORDS.get(step.origin, "")
 
 
 class _Counted:
@@ -298,8 +294,9 @@ class _Counted:
 
     def reasons(self) -> Counter[str]:
         """Count the reasons, by code, of steps with a difference or an unknown secret."""
-        differing = (step for step in self.steps if step.differs)
-        return Counter(reason.code for step in differing for reason in step.reasons)
+        return Counter(
+            reason.code for step in self.steps if step.differs for reason in step.reasons
+        )
 
     def summarised(self) -> Counts:
         """Return the count of each outcome, or of each action in a plan; and unknown secrets."""
@@ -505,11 +502,6 @@ class Plan(Record, _Counted, dict=True):
         return self.is_report and self.has_changes
 
     @property
-    def open_attempts(self) -> list[str]:
-        """The addresses under which earlier runs may have made what no list shows."""
-        return [address for tenancy in self.tenancies for address in tenancy.open_attempts]
-
-    @property
     def differs(self) -> bool:
         """Whether live or the state differs from declared, or something could not be compared."""
         return bool(self.undeclared) or any(tenancy.differs for tenancy in self.tenancies)
@@ -518,8 +510,7 @@ class Plan(Record, _Counted, dict=True):
     def is_only_begun(self) -> bool:
         """Whether nothing differs but what a different run has begun to change."""
         outcomes = set(map(outcome_of, self.tenancies))
-        is_begun = "in-progress" in outcomes and outcomes <= {"in-progress", "as-declared"}
-        return is_begun and not self.undeclared
+        return "in-progress" in outcomes <= {"in-progress", "as-declared"} and not self.undeclared
 
     @property
     def whole_refusals(self) -> Problems:

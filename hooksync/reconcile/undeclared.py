@@ -26,14 +26,17 @@ def in_state_alone(
         # an unread tenancy may lack its tenant, which the log-in reports
         if not (records.entries and all(plan.key.is_elsewhere(key) for plan in plans)):
             continue
-        name = ", ".join(sorted(records.names))
-        tenant = ("--tenant", key.tenant) if key.tenant else ()
-        globs = [f"{name}/*" for name in sorted(records.names)]
-        forget = flags.command("state forget", *globs, "--server", key.server, *tenant)
+        names = sorted(records.names)
+        words = [*(f"{name}/*" for name in names), "--server", key.server]
+        if key.tenant:
+            words += ["--tenant", key.tenant]
+        fix = (
+            f"declare it again; or, to stop managing it, `{flags.command('state forget', *words)}`"
+        )
+        name = ", ".join(names)
         number = len(records.entries)
         what = f"no file of this run declares {key}, where the state has"
         what += f" {pluralised(number, 'subscription')} of {name}"
-        fix = f"declare it again; or, to stop managing it, `{forget}`"
         yield UndeclaredTenancy(name, number, Problem(what, fix))
 
 

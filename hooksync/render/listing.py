@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import Plan, Step, origin_words
+from hooksync.reconcile.plan import ORIGIN_WORDS, Plan, Step
 from hooksync.render.sentences import state_sentences
 from hooksync.render.text import Line, head_of, secret_state, unstyled
 
@@ -49,7 +49,8 @@ def list_lines(plan: Plan) -> Iterator[Line]:
 
 def _known(step: Step) -> str:
     """Say what is known of a live subscription."""
-    facts = [step.reason, f"{origin_words(step)} {(step.made_at or '')[:10]}".strip()]
+    origin = ORIGIN_WORDS.get(step.origin, "")
+    facts = [step.reason, f"{origin} {(step.made_at or '')[:10]}".strip()]
     if step.is_new:
         facts.append("new")
     if step.secret:

@@ -127,7 +127,7 @@ def _unknown(plan: Plan) -> str:
     counts = {
         "tenancy": plan.unread,
         "secret": plan.secret_unknown,
-        "open attempt": len(plan.open_attempts),
+        "open attempt": sum(len(tenancy.open_attempts) for tenancy in plan.tenancies),
         "unfinished step": plan.in_progress,
     }
     return ", ".join(pluralised(number, noun) for noun, number in counts.items() if number)

@@ -14,7 +14,7 @@ from hooksync.core.errors import shortened
 from hooksync.core.model import Notes
 from hooksync.core.record import fields_of
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import URL_CHANGED, Action, Plan, Step, TenancyPlan, origin_words
+from hooksync.reconcile.plan import ORIGIN_WORDS, URL_CHANGED, Action, Plan, Step, TenancyPlan
 from hooksync.render.sentences import (
     CHANGES,
     counted,
@@ -171,7 +171,7 @@ def _reason_words(step: Step) -> str:
     """Write the reasons of a step, and what the state has about what it removes or leaves."""
     facts = [reason.text for reason in step.reasons if reason.code not in _SHOWN_OTHERWISE]
     if step.action in ("unsubscribe", "forget", "leave"):
-        facts += [origin_words(step), "new" if step.is_new else ""]
+        facts += [ORIGIN_WORDS.get(step.origin, ""), "new" if step.is_new else ""]
     if step.needs_review:
         facts.append("removed only after a review")
     return ", ".join(dict.fromkeys(filter(None, facts)))
