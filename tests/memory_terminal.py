@@ -27,8 +27,8 @@ class MemoryTerminal:
     def result(self, text: str, form: str = "text") -> None:
         self.out.append(text)
 
-    def show(self, lines: Iterable[tuple[str, str]]) -> None:
-        self.result("".join(f"{text}\n" for _, text in lines))
+    def show(self, lines: Iterable[str]) -> None:
+        self.result("".join(f"{text}\n" for text in lines))
 
     def message(self, text: str) -> None:
         self.err.append(text)

@@ -77,13 +77,13 @@ class ConsoleTerminal:
         with suppress(OSError):  # standard error may be closed
             os.write(2, _INTERRUPTED_TEXT)  # a buffered write may be under way
 
-    def show(self, lines: Iterable[tuple[str, str]]) -> None:
-        """Show lines for people on standard output: pairs of what it reports, and a text."""
-        shown = [(kind, printable(text)) for kind, text in lines]
+    def show(self, lines: Iterable[str]) -> None:
+        """Show lines for people on standard output."""
+        shown = map(printable, lines)
         if self._is_coloured:
             self._output.coloured_result(shown)
         else:
-            self._output.result("".join(f"{text}\n" for _, text in shown))
+            self._output.result("".join(f"{line}\n" for line in shown))
 
     def warn(self, *problems: Problem) -> None:
         """Show warnings."""

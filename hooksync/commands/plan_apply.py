@@ -38,7 +38,7 @@ from hooksync.reconcile.plan import Plan, Selection
 from hooksync.render.ending import event_of
 from hooksync.render.renderers import plan_json
 from hooksync.render.sentences import expected_answer, problems_of, summaries
-from hooksync.render.text import Lines, plain, plan_lines, question, unstyled
+from hooksync.render.text import plain, plan_lines, question
 from hooksync.state.store import state_place
 
 
@@ -254,9 +254,9 @@ def _show_and_ask(made: Plan, options: ChangeOptions, context: Context, *, can_a
     standard error.
     """
     is_decided = options.is_confirmed or made.refusals or made.is_interrupted
-    lines: Lines = plan_lines(made, shows_kept=options.shows_kept)
+    lines = [*plan_lines(made, shows_kept=options.shows_kept)]
     if options.saved_plan:
-        lines = unstyled(summaries(made))
+        lines = summaries(made)
     if options.format == "text":
         context.terminal.show(lines)
     elif can_ask:
@@ -301,6 +301,6 @@ def _show_result(
         except HooksyncError as error:
             done = replace(done, errors=(*done.errors, *error.problems))
             done = finished(done, context)
-    lines = [("", ""), *plan_lines(done)] if done.has_changes else []
+    lines = ["", *plan_lines(done)] if done.has_changes else []
     show_plan(done, lines, options.format, context, shows_kept=options.shows_kept, told=told)
     return done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from hooksync.core.context import Context
 from hooksync.core.errors import Interrupted, Problem, Refused
@@ -10,12 +10,11 @@ from hooksync.core.output import Format
 from hooksync.reconcile.plan import Plan
 from hooksync.render.renderers import RENDERERS
 from hooksync.render.sentences import by_fix, problems_of
-from hooksync.render.text import Lines
 
 
 def show_plan(
     plan: Plan,
-    lines: Lines,
+    lines: Iterable[str],
     form: Format,
     context: Context,
     *,

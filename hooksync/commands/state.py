@@ -115,7 +115,7 @@ def show(options: StateOptions, context: Context) -> ExitCode:
     ]
     for records in state.tenancies:
         lines += [_line(record, records) for record in records.subscriptions]
-    context.terminal.show([("", line) for line in lines])
+    context.terminal.show(lines)
     return ExitCode.DONE
 
 

@@ -21,8 +21,8 @@ class Terminal(Protocol):
     def result(self, text: str, form: Format = "text") -> None:
         """Show a result that is never coloured, such as JSON, on standard output."""
 
-    def show(self, lines: Iterable[tuple[str, str]]) -> None:
-        """Show a result for people on standard output: lines, each after what it reports, or ""."""
+    def show(self, lines: Iterable[str]) -> None:
+        """Show lines for people on standard output."""
 
     def message(self, text: str) -> None:
         """Show anything else, on standard error."""

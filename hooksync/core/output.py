@@ -39,14 +39,15 @@ Format = Literal["text", "json", "markdown", "html"]
 # GitHub's runner trims each line, and then looks for a command in its first two characters
 _COMMAND = re.compile(r"^( *):(?=:)")
 _DIM, _RED, _GREEN, _YELLOW = 2, 31, 32, 33  # codes of ECMA-48
-_COLOURS = {  # by what a line reports
-    "subscribe": _GREEN,
-    "resubscribe": _YELLOW,
-    "unsubscribe": _RED,
-    "adopt": _YELLOW,
-    "forget": _YELLOW,
-    "keep": _DIM,
-    "leave": _DIM,
+_COLOURS = {  # by the first word of a line
+    "+": _GREEN,
+    "+/-": _YELLOW,
+    "-/+": _YELLOW,
+    "-": _RED,
+    "a": _YELLOW,
+    "f": _YELLOW,
+    "=": _DIM,
+    ".": _DIM,
     "ok": _GREEN,
     "passed": _GREEN,
     "failed": _RED,
@@ -74,14 +75,14 @@ class Output:
         """Write to standard output. Raises OutputLost if that fails."""
         self._write(self.safe(text, form))
 
-    def coloured_result(self, lines: Iterable[tuple[str, str]]) -> None:
-        """Write lines to standard output, each in the colour of what it reports, if that has one.
+    def coloured_result(self, lines: Iterable[str]) -> None:
+        """Write lines to standard output, each in the colour of its first word, if that has one.
 
         Raises OutputLost if that fails.
         """
         text = ""
-        for kind, line in lines:
-            colour = _COLOURS.get(kind)
+        for line in lines:
+            colour = _COLOURS.get(line.partition(" ")[0])
             safe = self.safe(line)
             text += f"\x1b[{colour}m{safe}\x1b[0m\n" if colour else f"{safe}\n"
         self._write(text)

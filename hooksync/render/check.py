@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hooksync.core.model import NO_VALUE
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
 from hooksync.render.sentences import adopted, counted
-from hooksync.render.text import Line, column_width, secret_state, unstyled
+from hooksync.render.text import column_width, secret_state
 from hooksync.service.challenges import doubt
 
 _WORDS = {"ok": "ok", "failed": "failed", "warning": "with a warning", "skipped": "skipped"}
@@ -52,17 +52,17 @@ def has_failed(plan: Plan) -> bool:
     return "failed" in found
 
 
-def check_lines(plan: Plan) -> Iterator[Line]:
+def check_lines(plan: Plan) -> Iterator[str]:
     """Write a check for people."""
     counts = Counter[str]()
     for tenancy in plan.tenancies:
         found = [*_findings_of(tenancy)]
         if tenancy.name:
-            yield from unstyled([f"{tenancy.name}   {tenancy.where}", ""])
+            yield from (f"{tenancy.name}   {tenancy.where}", "")
         names = column_width(subject for _, subject, _ in found)
         for state, subject, detail in found:
             counts[state] += 1
-            yield state, f"{state:<10}{subject:<{names}}{detail}"
-        yield "", ""
-    yield "", f"Check: {counted(counts, _WORDS, ('ok', 'failed'))}."
-    yield from unstyled(adopted(plan))
+            yield f"{state:<10}{subject:<{names}}{detail}"
+        yield ""
+    yield f"Check: {counted(counts, _WORDS, ('ok', 'failed'))}."
+    yield from adopted(plan)

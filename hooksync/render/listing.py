@@ -12,7 +12,7 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import ORIGIN_WORDS, Plan, Step
 from hooksync.render.sentences import state_sentences
-from hooksync.render.text import Line, head_of, secret_state, unstyled
+from hooksync.render.text import head_of, secret_state
 
 
 def live_only(plan: Plan) -> Plan:
@@ -34,17 +34,17 @@ def live_only(plan: Plan) -> Plan:
     return replace(plan, format="hooksync.list/1", tenancies=tuple(tenancies))
 
 
-def list_lines(plan: Plan) -> Iterator[Line]:
+def list_lines(plan: Plan) -> Iterator[str]:
     """Write the list."""
     for tenancy in plan.tenancies:
-        yield "", head_of(tenancy)
+        yield head_of(tenancy)
         for step in tenancy.steps:
             live = step.live_side
             name = step.address or (f"was {step.name}" if step.name else "")
             first = f"{printable(live.id):<33} {printable(live.trigger.shown):<15} {name}"
-            yield from unstyled([first.rstrip(), f"    {live.url.shown}", f"    {_known(step)}"])
-        yield "", ""
-    yield from unstyled(state_sentences(plan))
+            yield from (first.rstrip(), f"    {live.url.shown}", f"    {_known(step)}")
+        yield ""
+    yield from state_sentences(plan)
 
 
 def _known(step: Step) -> str:

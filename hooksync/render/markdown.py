@@ -22,7 +22,7 @@ from hooksync.render.sentences import (
     selection_sentences,
     summaries,
 )
-from hooksync.render.text import Line, Lines, tenancy_lines, unstyled
+from hooksync.render.text import tenancy_lines
 
 LIMIT = 65_536  # bytes of UTF-8 that a comment on GitHub may have
 # bytes for our text: a workflow adds lines of its own, and Windows ends each line with two bytes
@@ -58,19 +58,18 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _sums(plan: Plan) -> Lines:
+def _sums(plan: Plan) -> list[str]:
     """Sum up each tenancy that differs, if there are many: steps may be left out."""
     texts = []
     for tenancy in plan.tenancies:
         if tenancy.has_changes:
             texts.append(f"{tenancy.name}: {counted(tenancy.counts(), CHANGES)}")
-    return unstyled([*texts, ""]) if len(texts) >= _MANY_TENANCIES else []
+    return [*texts, ""] if len(texts) >= _MANY_TENANCIES else []
 
 
-def _line(line: Line) -> str:
+def _line(text: str) -> str:
     """Make a line fit for a block of changes."""
-    kind, text = line
-    if kind in ("resubscribe", "adopt", "forget"):
+    if text.startswith(("+/-", "-/+")):
         # a diff block shows `!` in its own colour; `+/-` would be green, as if added only
         text = _REPLACED_MARK + text[len(_REPLACED_MARK) :]
     return printable(cut(text, _LONGEST))

@@ -12,7 +12,6 @@ from hooksync.receivers.suite import Trial
 from hooksync.receivers.verdict import Cause
 from hooksync.render.json_text import result_json
 from hooksync.render.sentences import counted
-from hooksync.render.text import Line
 
 FORMAT = "hooksync.suite/1"
 _WORDS = {
@@ -24,21 +23,21 @@ _WORDS = {
 _INDENT = " " * 10
 
 
-def trial_line(trial: Trial, word: str = "") -> Line:
+def trial_line(trial: Trial, word: str = "") -> str:
     """Write one test. `word`: instead of its state."""
     status = f"{trial.status} " if trial.status is not None else ""
     took = f"in {trial.seconds:.3f} s" if trial.seconds else ""
-    return trial.state, f"{word or trial.state:<10}{trial.name:<38}  {status}{took}".rstrip()
+    return f"{word or trial.state:<10}{trial.name:<38}  {status}{took}".rstrip()
 
 
-def cause_lines(causes: Sequence[Cause]) -> Iterator[Line]:
+def cause_lines(causes: Sequence[Cause]) -> Iterator[str]:
     """Write each cause, with the tests that have it."""
     for cause in causes:
-        yield "", ""
-        yield cause.severity, f"{cause.severity:<10}{cause.what}"
+        yield ""
+        yield f"{cause.severity:<10}{cause.what}"
         if cause.tests:
-            yield "", f"{_INDENT}tests: {shortened(cause.tests, separator='; ')}"
-        yield "", f"{_INDENT}  fix: {cause.fix}"
+            yield f"{_INDENT}tests: {shortened(cause.tests, separator='; ')}"
+        yield f"{_INDENT}  fix: {cause.fix}"
 
 
 def summary(trials: Sequence[Trial]) -> str:

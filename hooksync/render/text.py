@@ -25,8 +25,6 @@ from hooksync.render.sentences import (
     summaries,
 )
 
-Line: TypeAlias = tuple[str, str]  # what it reports, by which it is coloured, and its text
-Lines: TypeAlias = Iterable[Line]
 Field: TypeAlias = tuple[str, str]  # the name of what is shown of a step, and its value
 
 _COLUMNS = 80  # of a terminal
@@ -51,26 +49,21 @@ _NARROWEST_TRIGGER = 15  # columns
 _SHOWN_ID = 8  # characters of an id
 
 
-def plain(lines: Lines) -> str:
+def plain(lines: Iterable[str]) -> str:
     """Join lines without colours."""
-    return "".join(f"{printable(text)}\n" for _, text in lines)
+    return "".join(f"{printable(text)}\n" for text in lines)
 
 
-def unstyled(texts: Iterable[str]) -> Lines:
-    """Return lines without a colour."""
-    return [("", text) for text in texts]
-
-
-def plan_lines(plan: Plan, *, shows_kept: bool = False) -> Iterator[Line]:
+def plan_lines(plan: Plan, *, shows_kept: bool = False) -> Iterator[str]:
     """Write a plan; after an apply that had something to do, its result without the steps."""
     if not plan.is_result:
         for text in selection_sentences(plan):
-            yield from unstyled([text, ""])
+            yield from (text, "")
         yield from tenancy_lines(plan, shows_kept=shows_kept)
-    yield from unstyled(summaries(plan))
+    yield from summaries(plan)
 
 
-def tenancy_lines(plan: Plan, *, shows_kept: bool) -> Iterator[Line]:
+def tenancy_lines(plan: Plan, *, shows_kept: bool) -> Iterator[str]:
     """Write the steps of each tenancy that needs a look, and one line about all others.
 
     What could not be read comes last. A run with one tenancy always shows its head.
@@ -87,9 +80,9 @@ def tenancy_lines(plan: Plan, *, shows_kept: bool) -> Iterator[Line]:
         else:
             quiet.append(tenancy)
     if 0 < len(quiet) < len(plan.tenancies):
-        yield from unstyled([quiet_sentence(quiet), ""])
+        yield from (quiet_sentence(quiet), "")
     if unread:
-        yield from unstyled([*unread, ""])
+        yield from (*unread, "")
 
 
 def head_of(tenancy: TenancyPlan) -> str:
@@ -108,9 +101,9 @@ def _needs_a_look(step: Step) -> bool:
     return step.is_drift or bool(step.reasons and step.has_unknown_secret)
 
 
-def _block(tenancy: TenancyPlan, steps: Sequence[Step], *, shows_kept: bool) -> Iterator[Line]:
+def _block(tenancy: TenancyPlan, steps: Sequence[Step], *, shows_kept: bool) -> Iterator[str]:
     """Write some steps of a tenancy, and count what it leaves alone."""
-    yield from unstyled([head_of(tenancy), ""])
+    yield from (head_of(tenancy), "")
     lines = [*written_steps(steps, tenancy)]
     left = defaultdict[str, list[Step]](list)
     for step in tenancy.steps:
@@ -119,12 +112,12 @@ def _block(tenancy: TenancyPlan, steps: Sequence[Step], *, shows_kept: bool) -> 
     for reason, alike in sorted(left.items()):
         news = new_words(alike)
         remark = f" ({news})" if news else ""
-        lines.append(("leave", f".   {len(alike)} {reason}{remark}, left alone"))
+        lines.append(f".   {len(alike)} {reason}{remark}, left alone")
     if shows_kept and tenancy.idle_attempts:
         addresses = shortened(tenancy.idle_attempts)
-        lines.append(("", f"?   attempts of earlier runs that nobody needs: {addresses}"))
+        lines.append(f"?   attempts of earlier runs that nobody needs: {addresses}")
     if lines:
-        yield from [*lines, ("", "")]
+        yield from (*lines, "")
 
 
 def column_width(texts: Iterable[str], narrowest: int = _NARROWEST_NAME) -> int:
@@ -132,25 +125,25 @@ def column_width(texts: Iterable[str], narrowest: int = _NARROWEST_NAME) -> int:
     return max([narrowest, *(len(text) + 2 for text in texts)])
 
 
-def written_steps(steps: Sequence[Step], tenancy: TenancyPlan) -> Iterator[Line]:
-    """Write steps, each with its fields. Only their first lines have a kind."""
+def written_steps(steps: Sequence[Step], tenancy: TenancyPlan) -> Iterator[str]:
+    """Write steps, each with its fields."""
     rows = [step_columns(step, tenancy) for step in steps]
     names = column_width(row[1] for row in rows)
     triggers = column_width((row[2] for row in rows), _NARROWEST_TRIGGER)
     for step, (symbol, name, trigger, identifier, note) in zip(steps, rows, strict=True):
         start = f"{symbol:<4}{name:<{names}}{trigger:<{triggers}}{identifier}"
-        yield from _fitted(step.action, start, f"   {note}" if note else "")
+        yield from _fitted(start, f"   {note}" if note else "")
         for label, value in step_fields(step):
-            yield from _fitted("", f"      {label:<21}", value)
+            yield from _fitted(f"      {label:<21}", value)
 
 
-def _fitted(kind: str, start: str, text: str) -> Iterator[Line]:
+def _fitted(start: str, text: str) -> Iterator[str]:
     """Write a text after the start of its line, or below it if a terminal is too narrow."""
     if len(start + text) <= _COLUMNS:
-        yield kind, f"{start}{text}".rstrip()
+        yield f"{start}{text}".rstrip()
     else:
-        yield kind, start.rstrip()
-        yield "", f"        {text.strip()}"
+        yield start.rstrip()
+        yield f"        {text.strip()}"
 
 
 def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str, str]:
@@ -236,7 +229,7 @@ def question(plan: Plan) -> str:
         named = [step for step in tenancy.steps if step.action in _CONFIRMED]
         if named:
             lines.append("To confirm:")
-        lines += [text for _, text in written_steps(named, tenancy)]
+        lines += written_steps(named, tenancy)
         lines.append(f"{tenancy.name} ({tenancy.where}): {counted(tenancy.counts(), CHANGES)}.")
     answer = expected_answer(plan)
     if answer == "yes":
