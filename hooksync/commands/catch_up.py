@@ -10,10 +10,9 @@ from hooksync.api.inputs import prepare, read_files
 from hooksync.api.options import YES, RunOptions
 from hooksync.api.run import open_run
 from hooksync.commands.problems import confirm
-from hooksync.commands.receiving import RECEIVER, SENT
-from hooksync.config.declarations import Declarations, addresses
+from hooksync.commands.receiving import RECEIVER, SENT, declared_receiver
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised, shortened, suggestion
+from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised
 from hooksync.core.flags import flag
 from hooksync.core.model import Globs
 from hooksync.receivers.catch_up import LIMITS, EntityRef, send_again, updated_entities
@@ -44,8 +43,9 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
     """List what was updated since a time, and after a prompt send an event for each entity."""
     moment = _moment(options.moment, context.clock.now())
     entries = read_files(options, context)
-    selection = Selection(target=(_target(options.address, entries),))
-    inputs = prepare(options, selection, context, entries=entries)
+    target = f"{options.address.removesuffix('/INDEXED')}/INDEXED"
+    declared_receiver(entries, target)  # an update proves no other trigger
+    inputs = prepare(options, Selection(target=(target,)), context, entries=entries)
     [tenancy] = inputs.tenancies
     [subscription] = tenancy.subscriptions
     with open_run(inputs) as run:
@@ -62,16 +62,6 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
         [secret] = run.secrets.find_all((subscription.secret,)).values()
         sender = Sender(subscription.url, secret, run.caller)
         return _send(sender, client.tenant or "", moment, entities)
-
-
-def _target(address: str, entries: Declarations) -> str:
-    """Return the full address for INDEXED. Raises UsageError if no file declares it."""
-    target = f"{address.removesuffix('/INDEXED')}/INDEXED"
-    known = [address for address in addresses(entries) if address.endswith("/INDEXED")]
-    if target not in known:
-        what = f"no file declares {target}, and an update proves no other trigger"
-        raise UsageError(Problem(what, suggestion(target, known, f"known: {shortened(known)}")))
-    return target
 
 
 def _moment(since: str, now: float) -> str:

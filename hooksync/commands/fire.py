@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
@@ -31,18 +29,17 @@ from hooksync.core.errors import (
     Problem,
     UsageError,
 )
-from hooksync.core.flags import flag
+from hooksync.core.flags import flag, number_between
 from hooksync.core.model import SecretRef, Secrets, Trigger
 from hooksync.receivers.events import (
     NewEvents,
     explain_signature,
-    find_signers,
     forwarded,
     read_event,
     recorded_events,
     signed,
 )
-from hooksync.receivers.suite import LARGEST, UNTESTED, Sender, Suite, Trial
+from hooksync.receivers.suite import UNTESTED, Sender, Suite, Trial
 from hooksync.receivers.verdict import LOG_WAIT, Cause, explain, explain_refusal, judge_log
 from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
@@ -51,13 +48,6 @@ _NO_RECEIVER = Problem(
 )
 _LOG_FIX = "name the file into which the receiver prints the identifiers of each entity"
 _NO_LOG = "without --log: whether each entity of an event is worked on, and only once"
-
-
-def _size(text: str) -> int:
-    """Read a number of megabytes."""
-    if not re.fullmatch("[1-9][0-9]{0,3}MB", text):
-        raise ArgumentTypeError(f'"{text}" is not a size such as 6MB')
-    return int(text.removesuffix("MB")) * 1_000_000
 
 
 class FireOptions(CallOptions):
@@ -83,12 +73,12 @@ class FireOptions(CallOptions):
         SENT,
         default=None,
     )
-    largest: int = flag(
+    largest: float = flag(
         "--largest SIZE",
-        "for --suite: the largest event (default 10MB)",
+        "for --suite: the largest event in MB (default: 10)",
         SENT,
-        default=LARGEST,
-        read=_size,
+        number_between(float, 0.001, 1000),
+        default=10.0,
     )
     trigger: str | None = flag(
         "--trigger NAME", "of the event (default: the declared one, or INDEXED)", SENT, default=None
@@ -166,10 +156,7 @@ def _show_answer(sender: Sender, trial: Trial, secrets: Secrets) -> ExitCode:
         terminal.show([trial_line(trial, "answered")])
         return ExitCode.DONE
     terminal.show([trial_line(trial)])
-    body = trial.sent.body
-    signature = trial.sent.signature or ""
-    if not find_signers(secrets, body, signature):
-        reason = explain_signature(secrets, body, signature)
+    if reason := explain_signature(secrets, trial.sent.body, trial.sent.signature or ""):
         terminal.result(f"          its recorded signature: {reason}\n")
         return ExitCode.ERROR
     terminal.show(cause_lines(explain_refusal(sender, trial)))
@@ -184,7 +171,7 @@ def _run_suite(
     events = _new_events(options, trigger, context)
     others = {str(ref): other for ref, other in secrets.items() if other is not sender.secret}
     trials: list[Trial] = []
-    for trial in Suite(sender, events, options.largest, others).run():
+    for trial in Suite(sender, events, int(options.largest * 1_000_000), others).run():
         trials.append(trial)
         if options.format == "text":
             context.terminal.show([trial_line(trial)])

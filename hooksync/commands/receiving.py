@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from hooksync.api.inputs import hold_to_policy, private_receivers, read_files
 from hooksync.api.options import CallOptions, FileOptions, reference
 from hooksync.config import declarations
-from hooksync.config.resolve import resolve_subscriptions, url_problem
+from hooksync.config.resolve import resolve_subscriptions
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.context import Context
 from hooksync.core.errors import (
@@ -128,15 +128,11 @@ def named_receiver(
 
     `has_other`: whether the command line also names hooks files, or something in them.
     """
-    if bool(url) != bool(refs):
-        fix = "name one receiver by --url URL --secret env:NAME, or leave out both"
-        raise UsageError(Problem("--url and --secret need each other", fix))
-    if not url:
-        return None
-    if has_other:
-        what = "--url cannot be combined with --file, --tenancy, --target or an address"
-        raise UsageError(Problem(what, "name either one receiver, or hooks files"))
-    return receiver_at(url, refs)
+    if bool(url) != bool(refs) or (url and has_other):
+        what = "--url and --secret name one receiver, and need each other"
+        fix = "give both, without --file, --tenancy, --target or an address; or leave out both"
+        raise UsageError(Problem(what, fix))
+    return receiver_at(url, refs) if url else None
 
 
 def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyDeclaration:
@@ -149,9 +145,6 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
         fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
         raise UsageError(Problem("--url is empty or too long, or has a `${` without a name", fix))
     template = Template(url, _HERE)
-    text, _ = template.fill({})
-    if not template.names and (problem := url_problem(text, "--url", None)):
-        raise UsageError(problem)
     _, name, _ = split_url(masked_url(url))
     entries = []
     for ref in secrets:  # the first signs events; the others are judged as well

@@ -134,7 +134,12 @@ def find_signers(secrets: Secrets, body: bytes, signature: str) -> list[SecretRe
 
 
 def explain_signature(secrets: Secrets, body: bytes, signature: str) -> str:
-    """Explain why none of the secrets fits a signature. Quotes neither signature nor body."""
+    """Explain why none of the secrets fits a signature; "" if one does.
+
+    Quotes neither signature nor body.
+    """
+    if find_signers(secrets, body, signature):
+        return ""
     if not signature:
         return f"the header {SIGNATURE} is missing"
     for ref, secret in secrets.items():

@@ -116,7 +116,6 @@ _PAIRS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "two different at once": (("at the same time as a different one",), ("timestamp", "events")),
 }
-LARGEST = 10_000_000  # bytes
 UNTESTED = (
     "whether signatures are compared in constant time",
     "whether events wait in memory, where a crash loses them",

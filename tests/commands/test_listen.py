@@ -258,7 +258,7 @@ def test_listen_prints_hostile_events_without_escapes_workflow_commands_or_secre
     ("arguments", "code", "told"),
     [
         ([*NAMED, "--record", "/nowhere/at/all"], 1, "the folder /nowhere/at/all cannot be made"),
-        ([*NAMED, "--forward", "here"], 64, "--url is neither http nor https"),
+        ([*NAMED, "--forward", "here"], 1, "is neither http nor https"),
     ],
 )
 def test_listen_reports_arguments_that_it_cannot_start_with(

@@ -55,13 +55,13 @@ def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--url", "hook.example.org", *NAMED], "error: --url is neither http nor https"),
+        (["--url", "hook.example.org", *NAMED], "is neither http nor https"),
         (
             ["--url", "https://hook.example.org/${", *NAMED],
             "error: --url is empty or too long, or has a `${` without a name",
         ),
         (["--url", "https://hook.example.org/${KEY}", *NAMED], "not set: URL variable ${KEY}\n"),
-        (["--url", "https://hook.example.org"], "error: --url and --secret need each other"),
+        (["--url", "https://hook.example.org"], "error: --url and --secret name one receiver"),
         (
             ["--url", "https://hook.example.org", "--secret", SECRET],
             "error: argument --secret: the value is neither env:NAME nor file:PATH",
@@ -72,9 +72,9 @@ def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() 
         ),
         (
             ["--url", "https://hook.example.org", *NAMED, "-f", "x"],
-            "error: --url cannot be combined with --file",
+            "error: --url and --secret name one receiver",
         ),
-        ([*NAMED], "error: --url and --secret need each other"),
+        ([*NAMED], "error: --url and --secret name one receiver"),
     ],
 )
 def test_check_rejects_arguments_that_do_not_name_one_receiver(
@@ -245,6 +245,6 @@ def test_fire_reports_refused_connections_unknown_addresses_and_wrong_arguments(
     assert (done.code, 'no file declares the address "archive/none"' in done.err) == (64, True)
     assert "error: no receiver is named" in run("fire").err
     assert (
-        "error: --url cannot be combined with --file, --tenancy, --target or an address"
+        "without --file, --tenancy, --target or an address"
         in run("fire", "a/b", "--url", url, *NAMED).err
     )

@@ -359,8 +359,8 @@ def test_a_folder_is_replayed_in_order_with_the_recorded_signatures(tmp_path: Pa
     [
         ("--replay . --suite", "--replay cannot be combined with --suite"),
         ("--log x", "--log, --largest and --format need --suite"),
-        ("--largest 6MB", "--log, --largest and --format need --suite"),
-        ("--suite --largest 6", "is not a size such as 6MB"),
+        ("--largest 6", "--log, --largest and --format need --suite"),
+        ("--suite --largest 0", "is not a number from 0.001 to 1000"),
         ("--format json", "--log, --largest and --format need --suite"),
         ("--replay . --event x", "--replay cannot be combined with --suite, --event"),
     ],
