@@ -75,8 +75,11 @@ def find_schema_errors(kind: SchemaKind, data: YamlMap, file: str) -> Iterator[P
         elif "propertyNames" in violation.relative_schema_path:
             where = reduce(getitem, path, data).place(violation.instance)
             most = violation.schema["maxLength"]
-            fix = f"use letters, digits, - and _ only, and at most {most} of them"
-            yield Problem("this is not a valid name", fix, where)
+            yield Problem(
+                "this is not a valid name",
+                f"use letters, digits, - and _ only, and at most {most} of them",
+                where,
+            )
         else:
             named = [key for key in path if isinstance(key, str)]  # an item has no place
             where = Location(file, 1, 1)

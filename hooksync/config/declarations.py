@@ -85,8 +85,11 @@ def unset_problem(
         fix = f"set each variable in {_USUAL_ENV_FILE}, and name that file by --env-file"
     if isinstance(environ, model.Environ) and environ.credentials:
         fix = f"{fix}; {environ.credentials}, which has log-ins, has none of them"
-    what = f"not set: {', '.join(dict.fromkeys(subjects))}"
-    return Problem(what, f"{fix}; validate needs none of them", where)
+    return Problem(
+        f"not set: {', '.join(dict.fromkeys(subjects))}",
+        f"{fix}; validate needs none of them",
+        where,
+    )
 
 
 def name_values(name: str) -> Variables:
@@ -217,12 +220,17 @@ def reference_problems(tenancies: Declarations) -> Iterator[Problem]:
         if use.ref:
             hidden = secrets if use.ref.noun == "username" else frozenset()
         if model.is_own(use.name) or use.name.lower() == "tenancy":
-            what = f"the variable {use.name} is for hooksync itself, which sends it nowhere"
-            yield Problem(what, "use a variable with a different name", use.where)
+            yield Problem(
+                f"the variable {use.name} is for hooksync itself, which sends it nowhere",
+                "use a variable with a different name",
+                use.where,
+            )
         elif use.name and use.name in hidden:
-            what = f"the variable {use.name} contains a secret or a credential"
-            fix = "use a variable that contains neither: others would see the value here"
-            yield Problem(what, fix, use.where)
+            yield Problem(
+                f"the variable {use.name} contains a secret or a credential",
+                "use a variable that contains neither: others would see the value here",
+                use.where,
+            )
 
 
 def _path_problems(refs: Iterable[model.SecretRef]) -> Iterator[Problem]:
@@ -231,8 +239,11 @@ def _path_problems(refs: Iterable[model.SecretRef]) -> Iterator[Problem]:
         if ref.kind == "file" and is_device(real_path(ref)):
             yield reference_problem(ref, *ON_DEVICE)
         elif ref.kind == "file" and climbs(ref.name):
-            fix = "write the path without `..`; only its beginning may have some"
-            yield reference_problem(ref, "has `..` after the name of a folder", fix)
+            yield reference_problem(
+                ref,
+                "has `..` after the name of a folder",
+                "write the path without `..`; only its beginning may have some",
+            )
 
 
 def refs_of(tenancy: TenancyDeclaration) -> list[model.SecretRef]:

@@ -93,8 +93,11 @@ def _twins(declarations: Declarations) -> Iterator[Problem]:
             first = seen.setdefault(value, declaration)
             if first is not declaration:
                 what = f'tenancy "{declaration.name}" has the {what} of "{first.name}"'
-                fix = "rename one of the two, or put their subscriptions under one name"
-                yield Problem(f"{what} ({first.location})", fix, declaration.location)
+                yield Problem(
+                    f"{what} ({first.location})",
+                    "rename one of the two, or put their subscriptions under one name",
+                    declaration.location,
+                )
 
 
 class _HooksFile(NamedTuple):
@@ -131,9 +134,11 @@ class _Files:
         self._extra.update(extra)
         self._accepted.update(extra)
         if extra and len(self._extra) > _MOST_EXTRA:
-            what = f"all files together have more than {_MOST_EXTRA} extra_triggers"
-            fix = "remove those that no subscription uses"
-            self.note(what, fix, data.place("extra_triggers"))
+            self.note(
+                f"all files together have more than {_MOST_EXTRA} extra_triggers",
+                "remove those that no subscription uses",
+                data.place("extra_triggers"),
+            )
 
     def with_defaults(self, name: str) -> _HooksFile:
         """Find the defaults of a file. If that is impossible, a problem is noted."""
@@ -189,8 +194,11 @@ class _TenancyReader:
         """Read the tenancy from the files that declare a part of it."""
         where, settings = self._read_settings(files)
         if not any("subscriptions" in file.tenancies[self._name] | file.defaults for file in files):
-            fix = "declare its subscriptions, under `subscriptions:`"
-            self._files.note(f'tenancy "{self._name}" has no subscriptions', fix, where)
+            self._files.note(
+                f'tenancy "{self._name}" has no subscriptions',
+                "declare its subscriptions, under `subscriptions:`",
+                where,
+            )
         names: dict[str, None] = {}
         declared: list[WrittenSubscription] = []
         for file in files:
@@ -217,8 +225,11 @@ class _TenancyReader:
                 layers = (fields, common.get(name, none), file.defaults)
                 yield from self._read_subscription(name, here, layers)
             elif first != here:  # two files may take one default subscription
-                what = f'subscription "{name}" is declared twice; the other place is {first}'
-                self._files.note(what, "rename one of the two, or remove it", here)
+                self._files.note(
+                    f'subscription "{name}" is declared twice; the other place is {first}',
+                    "rename one of the two, or remove it",
+                    here,
+                )
 
     def _read_settings(self, files: Sequence[_HooksFile]) -> tuple[model.Location, dict[str, Any]]:
         """Read the settings from the file that has some, and return where that is.

@@ -150,12 +150,16 @@ def url_problem(
     if fault := url_fault(url):
         return Problem(f"{subject} {fault}", _URL_FIX, where)
     if settings and isinstance(settings.owns, frozenset) and not owns_url(settings.owns, url):
-        fix = "add a prefix of it to `owns`, or change the URL"
-        return Problem(f"{subject} is outside `owns` of its tenancy", fix, where)
-    if settings and protects_url(settings.protect, url):
-        fix = "remove the subscription from the file, or change the URL"
         return Problem(
-            f"{subject} is, or may be, under a prefix in `protect` of its tenancy", fix, where
+            f"{subject} is outside `owns` of its tenancy",
+            "add a prefix of it to `owns`, or change the URL",
+            where,
+        )
+    if settings and protects_url(settings.protect, url):
+        return Problem(
+            f"{subject} is, or may be, under a prefix in `protect` of its tenancy",
+            "remove the subscription from the file, or change the URL",
+            where,
         )
     return None
 
@@ -225,8 +229,13 @@ class _Resolver:
             first = seen.setdefault(key, subscription)
             if first is not subscription:
                 same = f'the URL and the trigger {subscription.trigger.short} of "{first.name}"'
-                what = f'"{subscription.name}" has {same} ({first.location})'
-                self.problems.append(Problem(what, "remove one of the two", subscription.location))
+                self.problems.append(
+                    Problem(
+                        f'"{subscription.name}" has {same} ({first.location})',
+                        "remove one of the two",
+                        subscription.location,
+                    )
+                )
         return tuple(subscriptions)
 
     def _resolve_url(self, written: Template) -> HookUrl | None:
@@ -234,9 +243,13 @@ class _Resolver:
         shown = written.text
         if has_literal_key(written.text):
             shown = masked_url(shown)
-            what = "the URL contains what looks like a key: whoever reads the file has it"
-            fix = "write a variable instead, as in ?code=${FN_KEY}; a space in a part of it is %20"
-            self.warnings.append(Problem(what, fix, written.location))
+            self.warnings.append(
+                Problem(
+                    "the URL contains what looks like a key: whoever reads the file has it",
+                    "write a variable instead, as in ?code=${FN_KEY}; a space in its value is %20",
+                    written.location,
+                )
+            )
         text = self._fill(written, "URL")
         if text is None:
             return None
@@ -245,16 +258,25 @@ class _Resolver:
             self.problems.append(problem)
             return None
         if is_plain_http(text):
-            what = "the URL is plain http: events can be read in transit"
-            self.warnings.append(Problem(what, "use https", written.location))
+            self.warnings.append(
+                Problem(
+                    "the URL is plain http: events can be read in transit",
+                    "use https",
+                    written.location,
+                )
+            )
         return HookUrl(shown, text)
 
     def _fill(self, written: Template, noun: str) -> str | None:
         """Fill in a text. None: it is not known. A variable that is not set is noted."""
         if has_bare_dollar(written.text):
-            fix = "write ${NAME} to fill in a variable, or $$ for a dollar sign"
-            what = f"the {noun} contains a $ without braces, which is sent as it is"
-            self.warnings.append(Problem(what, fix, written.location))
+            self.warnings.append(
+                Problem(
+                    f"the {noun} contains a $ without braces, which is sent as it is",
+                    "write ${NAME} to fill in a variable, or $$ for a dollar sign",
+                    written.location,
+                )
+            )
         if self.environ is None and written.names:
             return None
         text, missing = written.fill(self.environ or {})
@@ -267,6 +289,7 @@ def _override_warnings(refs: Sequence[SecretRef], environ: Variables) -> Iterato
     overridden = environ.overridden if isinstance(environ, Environ) else {}
     for ref in refs if overridden else ():
         if file := overridden.get(ref.variable):
-            what = f"{ref.name} has different values in the environment and in {file}"
-            fix = f"unset {ref.name} to use the value in {file}; the environment overrides it"
-            yield Problem(what, fix)
+            yield Problem(
+                f"{ref.name} has different values in the environment and in {file}",
+                f"unset {ref.name} to use the value in {file}; the environment overrides it",
+            )

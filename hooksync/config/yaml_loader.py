@@ -96,14 +96,22 @@ def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
     """
     text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     if forbidden := _FORBIDDEN.search(text):
-        what = "this is not UTF-8, or is a character that YAML does not allow"
-        fix = 'save the file as UTF-8; write the character as an escape, as in "\\x07"'
-        raise FileError(Problem(what, fix, _location(file, text, forbidden.start())))
+        raise FileError(
+            Problem(
+                "this is not UTF-8, or is a character that YAML does not allow",
+                'save the file as UTF-8; write the character as an escape, as in "\\x07"',
+                _location(file, text, forbidden.start()),
+            )
+        )
     # before parsing: libyaml compares each %TAG with all earlier ones, which may take long
     if "%" in text and (directive := _DIRECTIVE.search(text)):  # the search takes 20 ms
-        fix = "remove the line; in a text of several lines, indent it"
-        what = "directives (lines that begin with %) are not supported"
-        raise FileError(Problem(what, fix, _location(file, text, directive.end() - 1)))
+        raise FileError(
+            Problem(
+                "directives (lines that begin with %) are not supported",
+                "remove the line; in a text of several lines, indent it",
+                _location(file, text, directive.end() - 1),
+            )
+        )
     loader = _LOADER(text)
     reader = _Reader(loader.get_event, file, len(text))
     try:
@@ -181,8 +189,11 @@ class _Reader:
         self._next()  # the end of the document
         event = self._next()
         if not isinstance(event, StreamEndEvent):
-            what = "a second document (`---`) in one file"
-            self._fail(event, what, "give each document a file of its own")
+            self._fail(
+                event,
+                "a second document (`---`) in one file",
+                "give each document a file of its own",
+            )
         if not isinstance(top, YamlMap):
             self._fail(top_event, "the top level is not a mapping", fix)
         return top
@@ -195,17 +206,25 @@ class _Reader:
         self._nodes += 1
         before = self._nodes
         if before > self._most_nodes:
-            what = f"more than {self._most_nodes:,} names and values, counted again for each alias"
-            fix = "write fewer aliases of aliases, or spread the tenancies over several files"
-            self._fail(event, what, fix)
+            self._fail(
+                event,
+                f"more than {self._most_nodes:,} names and values, counted again for each alias",
+                "write fewer aliases of aliases, or spread the tenancies over several files",
+            )
         if depth > _DEEPEST:
-            what = f"nested deeper than {_DEEPEST} levels"
-            self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
+            self._fail(
+                event,
+                f"nested deeper than {_DEEPEST} levels",
+                "look for a stray `[` or `{`; seven are enough",
+            )
         if isinstance(event, AliasEvent):
             return self._resolve_alias(event)
         if event.tag is not None:
-            fix = "remove it; between quotes a leading ! is text"
-            self._add_problem(event, "tags (`!...`) are not supported", fix)
+            self._add_problem(
+                event,
+                "tags (`!...`) are not supported",
+                "remove it; between quotes a leading ! is text",
+            )
         node: object
         if isinstance(event, ScalarEvent):
             node = event.value
@@ -233,14 +252,19 @@ class _Reader:
             start = event.start_mark
             if not isinstance(key, str):
                 kind = KINDS.get(type(key), "none")
-                what = f"a key must be text, but YAML reads this one as {kind}"
-                fix = 'write a name before the colon, and put quotes around it, as in "on":'
-                self._add_problem(event, what, fix)
+                self._add_problem(
+                    event,
+                    f"a key must be text, but YAML reads this one as {kind}",
+                    'write a name before the colon, and put quotes around it, as in "on":',
+                )
             elif key in node:
                 first = node.place(key)
                 name = f' "{key}"' if QUOTABLE_NAME.fullmatch(key) and not is_private else ""
-                what = f"duplicate key{name}, first at {first.line}:{first.column}"
-                self._add_problem(event, what, "keep one of the two")
+                self._add_problem(
+                    event,
+                    f"duplicate key{name}, first at {first.line}:{first.column}",
+                    "keep one of the two",
+                )
             event = self._next()
             value = self._read(event, depth, is_private=is_private or key in PRIVATE)
             if isinstance(key, str) and key not in node:
@@ -266,9 +290,11 @@ class _Reader:
     def _resolve_alias(self, event: YamlEvent) -> object:
         """Return the node of an anchor; all its nodes count again, against bombs."""
         if event.anchor not in self._anchors:
-            what = "this alias (`*name`) refers to no anchor of a node that ends above it"
-            fix = "define the anchor above it (`&name`), or put the text in quotation marks"
-            self._add_problem(event, what, fix)
+            self._add_problem(
+                event,
+                "this alias (`*name`) refers to no anchor of a node that ends above it",
+                "define the anchor above it (`&name`), or put the text in quotation marks",
+            )
         node, size = self._anchors.get(event.anchor, (None, 0))
         self._nodes += size
         return node
