@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from glob import escape
@@ -155,7 +155,7 @@ class Policy(Record):
         else:
             yield from _setting_claims(tenancy)
             yield from _place_claims(tenancy, environ)
-            yield from _source_claims(tenancy, environ)
+            yield from _source_claims(tenancy, environ, rules.get("secret_kinds", ()))
 
 
 def _allows(rules: Rules, claim: Claim, folder: str) -> bool:
@@ -248,8 +248,10 @@ def _place_claims(tenancy: TenancyDeclaration, environ: Variables) -> Claims:
             yield "allow_http", True, "the URL is plain http", where
 
 
-def _source_claims(tenancy: TenancyDeclaration, environ: Variables) -> Claims:
+def _source_claims(tenancy: TenancyDeclaration, environ: Variables, kinds: Sequence[str]) -> Claims:
     """Yield variables, and the sources of secrets; also the usual ones if a tenancy names none.
+
+    `kinds`: those that are allowed; only of these, the folder matters.
 
     A receiver of the command line, whose tenancy has no name, needs no log-in. A file with the
     log-in that a run found counts as if the tenancy named it.
@@ -269,9 +271,10 @@ def _source_claims(tenancy: TenancyDeclaration, environ: Variables) -> Claims:
         if use.ref:
             refs.append(use.ref)
     for ref in dict.fromkeys(refs):  # each source once: following links reads the disk
-        what = f"{ref} is a secret of the kind `{ref.kind}`"
-        yield "secret_kinds", ref.kind, what, ref.location
-        if ref.kind == "file":
+        if ref.kind not in kinds:
+            what = f"{ref} is a secret of the kind `{ref.kind}`"
+            yield "secret_kinds", ref.kind, what, ref.location
+        elif ref.kind == "file":
             yield "secret_folders", ref, f"{ref} leads to a folder", ref.location
 
 

@@ -47,7 +47,6 @@ WRITING = {
     "render.html": {"open"},
 }
 REVEALING = {  # the modules that may read the value of a secret
-    "config.secret_sources",
     "service.client",
     "commands.notice",
     "service.challenges",
