@@ -9,25 +9,54 @@ No call is tried twice. If the response to a POST is lost or contains no id, the
 it shows a new subscription, or the wait is over. `state.history.settled` decides what that proves:
 an entry, a subscription that was found, or an attempt that stays open. The next apply starts from
 what is live then.
+
+A step makes a subscription, removes one, or does both. What became of it follows from its calls,
+and from the records of the run (`reconcile.journal.Ledger`), which its last list has settled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
+from typing import Literal
 
 from hooksync.core.context import Advance
-from hooksync.core.errors import HooksyncError, Problem, ServiceError, shortened
-from hooksync.core.model import LiveSubscriptions
+from hooksync.core.errors import (
+    AnswerLost,
+    HooksyncError,
+    Problem,
+    Rejected,
+    ServiceError,
+    shortened,
+)
+from hooksync.core.model import LiveSubscriptions, Secret
 from hooksync.core.record import replace
 from hooksync.reconcile.journal import Journal, Ledger
-from hooksync.reconcile.plan import NEXT_RUN, Step, TenancyPlan, TenancyPlans, not_begun
+from hooksync.reconcile.plan import (
+    NEXT_RUN,
+    UNLISTED,
+    Outcome,
+    Result,
+    Step,
+    TenancyPlan,
+    TenancyPlans,
+    not_begun,
+)
 from hooksync.reconcile.run import FetchedTenancy, Run
-from hooksync.reconcile.step_runner import StepRunner
+from hooksync.service.client import CONFLICT, CONFLICT_FIX, Preservica
 from hooksync.state.model import Attempt, StateEntry
 
-Runners = list[StepRunner]
+# unclear: the service may have carried it out; refused: it certainly has not; conflict: 409, and a
+# list may show that an earlier try has made it
+CallResult = Literal["not-sent", "unclear", "refused", "conflict", "done"]
 
+_INVALID = (400, 422)  # the service refuses the subscription, or the receiver failed its challenge
+_PROVED_FIX = (
+    "read the service's answer above; the receiver has just answered hooksync's challenge with the"
+    " declared secret"
+)
+_INTERRUPTED = "interrupted: the new one is made, the old one is still there"
+_STILL_LISTED = "the service reported the removal, and the list still shows the subscription"
 _LAGS = "the list does not match the responses yet"
 _CHANGED = "what is live has changed since the plan, which does not remove it"
 
@@ -48,10 +77,12 @@ def apply_plans(
         if ready:
             journal.begin(ready)
             run.context.begun.set()
-            ledgers = _apply_side_by_side(ready, run, journal, is_reviewed=is_reviewed)
+            ledgers += _apply_side_by_side(ready, journal, is_reviewed=is_reviewed)
         for plan in plans:
             if not (plan.has_changes or plan.refusals or plan.errors):
-                ledgers.append(journal.without_calls(plan))
+                ledger = Ledger(journal, not_begun(plan))
+                ledger.end(plan.live)
+                ledgers.append(ledger)
         journal.write(ledgers)
     except Exception as error:
         if not ledgers and not isinstance(error, HooksyncError):
@@ -65,43 +96,147 @@ def apply_plans(
 
 
 def _apply_side_by_side(
-    plans: TenancyPlans, run: Run, journal: Journal, *, is_reviewed: bool
-) -> list[Ledger]:
+    plans: TenancyPlans, journal: Journal, *, is_reviewed: bool
+) -> list[Execution]:
     """Apply the tenancies at the same time."""
+    run = journal.run
     steps = [step for plan in plans for step in plan.steps if step.outcome is None]
     calls = sum(step.creates + step.removes for step in steps)
     advance = run.context.terminal.progress("applying", calls)
 
-    def apply_plan(plan: TenancyPlan) -> Ledger:
-        ledger = journal.ledger(plan)
-        execution = Execution(run, ledger, advance, is_reviewed=is_reviewed)
+    def apply_plan(plan: TenancyPlan) -> Execution:
+        execution = Execution(journal, plan, advance, is_reviewed=is_reviewed)
         try:
             execution.run_phases()
         except Exception as error:
             execution.finish(None, run.give_up(error).what)
-        return ledger
+        return execution
 
     # These threads only wait for calls. They have a stop event of their own, so that every plan
     # gets an outcome even after an interrupt.
     with run.pool.coordinators() as coordinators:
         found = coordinators.run([partial(apply_plan, plan) for plan in plans])
-    return [ledger for ledger in found if ledger is not None]
+    return [execution for execution in found if execution is not None]
 
 
-class Execution:
+class StepRunner:
+    """Executes one step, and keeps the results of its calls."""
+
+    def __init__(self, step: Step, service: Preservica) -> None:
+        self.step = step
+        self.creation: CallResult = "not-sent"
+        self.removal: CallResult = "not-sent"
+        self.response_id: str | None = None  # in a success response to the creation
+        self._service = service
+        self._problem = Problem("", NEXT_RUN)  # why the step is not done
+
+    @property
+    def may_remove(self) -> bool:
+        """Whether the step still has a live subscription to remove, as far as its calls show."""
+        may_be_made = self.creation in ("unclear", "done") or not self.step.creates
+        return self.step.removes and self.removal == "not-sent" and may_be_made
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the service has removed the live subscription, or may have."""
+        return self.removal in ("unclear", "done")
+
+    def create(self, secret: Secret) -> None:
+        """Make the new subscription."""
+        self.creation = "unclear"  # until a response says something else
+        try:
+            self.response_id = self._service.subscribe(self.step.declared_side, secret)
+            self.creation = "done"
+        except HooksyncError as error:
+            self.creation = self._failed(error)
+            status = error.status if isinstance(error, Rejected) else 0
+            receiver = self.step.receiver
+            if status == CONFLICT:
+                self.creation = "conflict"
+            if status in _INVALID and receiver:
+                self.explain(error.summary, receiver.fix or _PROVED_FIX)
+
+    def remove(self) -> None:
+        """Remove the live subscription."""
+        self.removal = "unclear"  # until a response says something else
+        try:
+            self._service.unsubscribe(self.step.id)
+            self.removal = "done"
+        except HooksyncError as error:
+            self.removal = self._failed(error)
+
+    def _failed(self, error: HooksyncError) -> CallResult:
+        """Keep the error of a call, and return the result of the call."""
+        self.explain(error.summary, "; ".join(problem.fix for problem in error.problems))
+        return "unclear" if isinstance(error, AnswerLost) else "refused"
+
+    def explain(self, why: str, fix: str = NEXT_RUN) -> None:
+        """Keep the reason why the step is not done."""
+        self._problem = Problem(why, fix)
+
+    def outcome(
+        self,
+        record: StateEntry | Attempt | None,
+        listed: Collection[str] | None,
+        next_fix: str = NEXT_RUN,
+    ) -> Outcome:
+        """Return what became of the step. No list will be read any more.
+
+        `record`: of what it made; an attempt: that is not certain. `listed`: the ids in the last
+        list; None: it could not be read. `next_fix`: what to do if the step is not settled.
+        """
+        step = self.step
+        problem = self._problem
+        new_id = record.id if record else None
+        is_made = isinstance(record, StateEntry)
+        is_gone = self.removal == "done" if listed is None else step.id not in listed
+        if (is_made or not step.creates) and (is_gone or not step.removes):
+            return Outcome("done", None, new_id)
+        if isinstance(record, Attempt) or (self.is_removed and not is_gone):
+            return Outcome("unsettled", self._doubt(record, next_fix), new_id)
+        result: Result = "half-done" if is_made or self.is_removed else "failed"
+        if is_made:
+            problem = problem if problem.what else Problem(_INTERRUPTED, NEXT_RUN)
+        elif self.is_removed:
+            what = f"the old one is removed, and nothing is live in its place: {problem.what}"
+            problem = Problem(what, f"{problem.fix}; {NEXT_RUN}")
+        elif self.creation == self.removal == "not-sent":
+            result = "not-attempted"
+        elif step.creates and listed and step.id in listed:
+            problem = Problem(f"{problem.what}; the old subscription is still live", problem.fix)
+        return Outcome(result, problem if problem.what else None, new_id)
+
+    def _doubt(self, record: StateEntry | Attempt | None, fix: str) -> Problem:
+        """Return what is not known of an unsettled step."""
+        if not isinstance(record, Attempt):
+            doubt = _STILL_LISTED if self.removal == "done" else "it may be removed"
+        elif record.is_proven:
+            doubt = UNLISTED
+        else:
+            removed = "the old one is removed, and " if self.removal == "done" else ""
+            doubt = f"{removed}the list does not show what was made"
+            if record.id:
+                doubt = f"the list shows {record.id}, and no response proves its secret"
+            if self.response_id:
+                fix = CONFLICT_FIX  # it is the id of a different subscription
+        return Problem(f"{self._problem.what}; {doubt}".removeprefix("; "), fix)
+
+
+class Execution(Ledger):
     """The execution of one plan. Errors of the service are put into the outcomes, not raised."""
 
-    def __init__(self, run: Run, ledger: Ledger, advance: Advance, *, is_reviewed: bool) -> None:
+    def __init__(
+        self, journal: Journal, plan: TenancyPlan, advance: Advance, *, is_reviewed: bool
+    ) -> None:
         """`advance`: called after each POST or DELETE."""
-        self.plan = ledger.plan
-        self.run = run
-        self.ledger = ledger
+        super().__init__(journal, plan)
+        self.run = journal.run
         self.advance = advance
         self.is_reviewed = is_reviewed
-        self.service = run.clients[self.plan.name]
-        self.runners = [StepRunner(step, self.service) for step in self.plan.steps]
+        self.service = self.run.clients[plan.name]
+        self.runners = [StepRunner(step, self.service) for step in plan.steps]
         self.due = [runner for runner in self.runners if runner.step.is_due]
-        self.given_up: Runners = []  # a whole wait has shown nothing of them
+        self.given_up: list[StepRunner] = []  # a whole wait has shown nothing of them
 
     def run_phases(self) -> None:
         """Create, plan, remove, plan."""
@@ -109,17 +244,17 @@ class Execution:
         self._remove()
         try:
             live = self._poll_list()
-            self.ledger.end(live)
+            self.end(live)
             third = self._plan_again(live)
         except HooksyncError as error:
             self.finish(None, error.summary)
             return
-        self.ledger.compared = third.steps
+        self.compared = third.steps
         self.finish(third)
 
     def finish(self, third: TenancyPlan | None, why: str = "") -> None:
         """Fill in the outcomes. `third`: the last plan; None: `why` no list could verify them."""
-        listed = self.ledger.listed if third else None
+        listed = self.listed if third else None
         differences: list[Step] = []
         count = self.plan.live_count
         fixes = {}  # by the addresses that the next apply will hold
@@ -136,7 +271,7 @@ class Execution:
                 fix = fixes.get(step.address, NEXT_RUN)
                 step = replace(step, outcome=runner.outcome(self._record(runner), listed, fix))
             steps.append(step)
-        self.ledger.plan = replace(
+        self.plan = replace(
             not_begun(replace(self.plan, steps=tuple(steps))),
             live_count=count,
             not_verified=why,
@@ -145,15 +280,16 @@ class Execution:
 
     def _record(self, runner: StepRunner) -> StateEntry | Attempt | None:
         """Return the record of what a step has made, or may have made; None: nothing."""
-        own = self.ledger.own
+        own = self.own
         return own.get(f"{runner.step.address}") if runner.step.creates else None
 
     def _plan_again(self, live: LiveSubscriptions) -> TenancyPlan:
         """Plan the tenancy again, by a list that has settled the records."""
         going = {runner.step.id for runner in self.due if runner.step.removes}
-        planner = replace(
-            self.run.planner, state=self.ledger.state, run=self.ledger.run, going=going
+        state = replace(
+            self.journal.state, salts=tuple(self.journal.salts), tenancies=(self.records,)
         )
+        planner = replace(self.run.planner, state=state, run=self.journal.number, going=going)
         [plan] = planner.plan([FetchedTenancy(self.run.located(self.plan.name), live)])
         return plan
 
@@ -174,7 +310,36 @@ class Execution:
 
         makers = [runner for runner in self.due if runner.step.creates]
         self._side_by_side(create, makers)
-        self.ledger.record_responses(makers)
+        self._record_responses(makers)
+
+    def _record_responses(self, makers: Iterable[StepRunner]) -> None:
+        """Record what the responses to creations say.
+
+        An id proves nothing if it cannot be that of a new subscription. Without an id, a success
+        response proves the secret only if all attempts that may have made the subscription have the
+        same.
+        """
+        ids = self.records.ids
+        attempts = {attempt.key: attempt for attempt in self.records.attempts}
+        number = self.journal.number
+        others = [item for item in attempts.values() if item.run != number and not item.id]
+        for runner in makers:
+            declared = runner.step.declared_side
+            attempt = attempts[number, self.own[declared.address].identity]
+            identifier = runner.response_id
+            if runner.creation in ("not-sent", "refused"):
+                del attempts[attempt.key]
+            elif runner.creation == "conflict":
+                self.closing.add(attempt.key)
+            elif runner.creation == "done":
+                proof = self.journal.proofs[declared.secret]
+                if identifier and identifier not in ids and identifier not in attempt.seen:
+                    proven = attempt.proven(identifier, *proof, self.records.key)
+                    attempts[attempt.key] = proven
+                    ids.add(identifier)
+                elif all(map(attempt.is_like, others)):
+                    self.proofs[attempt.key] = proof
+        self.take(replace(self.records, attempts=tuple(attempts.values())))
 
     def _remove(self) -> None:
         """Remove replaced, duplicate and undeclared subscriptions, where the second plan agrees."""
@@ -205,9 +370,9 @@ class Execution:
                 runner.explain(why)
         self._side_by_side(StepRunner.remove, free)
 
-    def _awaited(self) -> Runners:
+    def _awaited(self) -> list[StepRunner]:
         """Return the steps whose responses the list does not match yet."""
-        shown = self.ledger.shown
+        shown = self.shown
         awaited = []
         for runner in self.due:
             record = self._record(runner)
@@ -242,11 +407,12 @@ class Execution:
         Raises ServiceError, also after an interrupt.
         """
         # a list may still show what was removed
-        self.ledger.mark(runner.step.id for runner in self.due if runner.is_removed)
+        marks = {runner.step.id for runner in self.due if runner.is_removed}
+        self.records = replace(self.records, marks=tuple(marks.union(self.records.marks)))
         [live] = self.run.pool.run([self.service.list_subscriptions])
         if live is None:
             raise ServiceError(Problem("interrupted", NEXT_RUN))
-        self.ledger.learn(live)
+        self.learn(live)
         return live
 
     def _side_by_side(

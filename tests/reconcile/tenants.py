@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.reconcile.apply import Execution
-from hooksync.reconcile.journal import Journal
+from hooksync.reconcile.journal import Journal, Ledger
 from hooksync.reconcile.plan import Outcome, Selection, TenancyPlan, not_begun
 from hooksync.reconcile.run import FetchedTenancy, Planner, Run
 from hooksync.service.http import Caller, Transport
@@ -95,10 +95,12 @@ class Tenant:
             journal = Journal(run, None)
             if plan.is_ready:
                 journal.begin([plan])
-                ledger = journal.ledger(plan)
-                Execution(run, ledger, self.advance, is_reviewed=True).run_phases()
+                execution = Execution(journal, plan, self.advance, is_reviewed=True)
+                execution.run_phases()
+                ledger: Ledger = execution
             else:
-                ledger = journal.without_calls(plan)
+                ledger = Ledger(journal, not_begun(plan))
+                ledger.end(plan.live)
         if not (is_killed or plan.refusals):
             journal.write([ledger])
         return ledger.plan

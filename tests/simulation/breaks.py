@@ -89,7 +89,7 @@ BREAKS: tuple[Break, ...] = (
         "if proof and _unseen(attempt, new):",
         (
             (
-                "reconcile/journal.py",
+                "reconcile/apply.py",
                 "elif all(map(attempt.is_like, others)):",
                 "else:",
             ),
@@ -131,15 +131,15 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "close an attempt at once",
         "reconcile/journal.py",
-        "closing = needless_attempts(records, shown, declared, plan.as_declared)",
-        "closing = {it.key for it in records.attempts}",
+        "closing = needless_attempts(self.records, shown, declared, self.plan.as_declared)",
+        "closing = {it.key for it in self.records.attempts}",
         begin=None,
     ),
     Break(
         "forget the mark of what was removed",
         "reconcile/apply.py",
-        "        self.ledger.mark(runner.step.id for runner in self.due if runner.is_removed)\n",
-        "",
+        "runner.step.id for runner in self.due if runner.is_removed}",
+        "runner.step.id for runner in self.due if False}",
         begin=None,
     ),
     Break(
@@ -164,7 +164,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "drop an id that a response contains",
-        "reconcile/journal.py",
+        "reconcile/apply.py",
         "if identifier and identifier not in ids and identifier not in attempt.seen:",
         "if False:",
     ),
@@ -183,7 +183,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "call unsettled steps done",
-        "reconcile/step_runner.py",
+        "reconcile/apply.py",
         '            return Outcome("unsettled", self._doubt(record, next_fix), new_id)\n',
         '            return Outcome("done", None, new_id)\n',
     ),
@@ -207,13 +207,13 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "report failed steps as done",
-        "reconcile/step_runner.py",
+        "reconcile/apply.py",
         '"half-done" if is_made or self.is_removed else "failed"',
         '"half-done" if is_made or self.is_removed else "done"',
     ),
     Break(
         "report half of a replacement as done",
-        "reconcile/step_runner.py",
+        "reconcile/apply.py",
         '"half-done" if is_made or self.is_removed else "failed"',
         '"done" if is_made or self.is_removed else "failed"',
     ),
