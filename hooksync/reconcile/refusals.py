@@ -300,14 +300,14 @@ def _fixes(
 
 def _smallest_globs(steps: Sequence[Step], plans: TenancyPlans) -> list[str]:
     """Name the addresses of steps by as few globs as possible, which match no others."""
-    addresses = [f"{step.address}" for step in steps]
-    declared = Counter({plan.name: plan.declared_count for plan in plans})
-    named = Counter(address.partition("/")[0] for address in addresses)
-    if named == declared and len(addresses) > _MOST_ADDRESSES:
+    if len(steps) > _MOST_ADDRESSES and len(steps) == sum(plan.declared_count for plan in plans):
         return ["*/*"]
+    addresses = defaultdict[str, list[str]](list)
+    for step in steps:
+        addresses[step.declared_side.tenancy].append(step.declared_side.address)
     globs = []
-    for address in addresses:
-        name = address.partition("/")[0]
-        is_all = named[name] == declared[name] > _MOST_ADDRESSES
-        globs.append(f"{name}/*" if is_all else address)
-    return list(dict.fromkeys(globs))
+    for plan in plans:
+        named = addresses[plan.name]
+        is_all = len(named) == plan.declared_count > _MOST_ADDRESSES
+        globs += [f"{plan.name}/*"] if is_all else named
+    return globs
