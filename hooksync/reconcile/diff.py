@@ -153,12 +153,13 @@ class Comparison:
         self.url_salt = state.url_salt
         self.records = settled(state.of(tenancy.key), live, state.url_salt)
         self.shown = {subscription.id for subscription in live}
-        self.entries = {entry.id: entry for entry in self.records.entries}
         # the attempts whose subscriptions the list shows: no response confirmed them
         attempts = self.records.attempts
         self.found = {attempt.id: attempt for attempt in attempts if attempt.id in self.shown}
-        lost = [entry for entry in self.entries.values() if entry.id not in self.shown]
-        self.lost_names = {entry.local_name for entry in lost}
+        entries = self.records.entries
+        self.entries = {entry.id: entry for entry in entries}
+        # the addresses, without the tenancy, of what the list lacks
+        self.lost_names = {entry.local_name for entry in entries if entry.id not in self.shown}
         # what a different run has begun: addresses that it makes, and ids that it removes
         begun = {attempt.address for attempt in attempts if attempt.run == basis.running}
         self.begun = begun.union(self.records.marks if basis.running else ())
@@ -390,7 +391,8 @@ class Comparison:
         if live is None:
             action = "subscribe"
             reasons = [REMOVED_OUTSIDE if is_lost else NEW, *requested]
-        elif requested or self._has_secret(live):
+        # its secret can be compared, or is certainly to be replaced, or there is no state
+        elif requested or self.record(live.id) or self._is_marked(live) or self.basis.place is None:
             reasons = [*self._differences(declared, live, secret), *requested]
             action = "resubscribe" if reasons else "keep"
         # --adopt takes nothing that was replaced outside this state
@@ -400,11 +402,6 @@ class Comparison:
             action = "adopt"
             reasons = [ADOPT]
         return self._step(action, declared, live, reasons, secret)
-
-    def _has_secret(self, live: LiveSubscription) -> bool:
-        """Whether the secret can be compared, or is certainly to be replaced, or has no state."""
-        is_known = self.record(live.id) is not None or self._is_marked(live)
-        return is_known or self.basis.place is None
 
     def _differences(
         self, declared: DeclaredSubscription, live: LiveSubscription, secret: SecretState
@@ -481,8 +478,9 @@ class Comparison:
         step = Step(action, declared, live, tuple(reasons), secret, **known)
         if step.differs and not self.begun.isdisjoint([step.address, step.id]):
             # a different run is at it: this is no drift
-            begun = Step("keep" if declared else "leave", declared, live, (IN_PROGRESS,))
-            return replace(begun, address=step.address, name=step.name)
+            action = "keep" if declared else "leave"
+            known = {"address": step.address, "name": step.name}
+            return Step(action, declared, live, (IN_PROGRESS,), **known)
         return step
 
     def _recorded(self, live: LiveSubscription) -> dict[str, Any]:
