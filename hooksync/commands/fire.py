@@ -20,7 +20,6 @@ from hooksync.commands.receiving import (
     open_receiver,
 )
 from hooksync.config.declarations import TenancyDeclaration
-from hooksync.config.files import read_named
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import (
@@ -40,13 +39,12 @@ from hooksync.receivers.events import (
     signed,
 )
 from hooksync.receivers.suite import UNTESTED, Sender, Suite, Trial
-from hooksync.receivers.verdict import LOG_WAIT, Cause, explain, explain_refusal, judge_log
+from hooksync.receivers.verdict import Cause, explain, explain_refusal, judge_log
 from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
 _NO_RECEIVER = Problem(
     "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
 )
-_LOG_FIX = "name the file into which the receiver prints the identifiers of each entity"
 _NO_LOG = "without --log: whether each entity of an event is worked on, and only once"
 
 
@@ -180,7 +178,7 @@ def _run_suite(
         if trial.is_last:
             break
     if options.log is not None:
-        trials = _judge_log(options.log, trials, context)
+        trials = judge_log(options.log, trials, context)
     return _show_suite(options, trials, explain(trials, sender), context)
 
 
@@ -203,17 +201,6 @@ def _show_suite(
         text = f"\n{summary(trials)}\nNot visible from outside, so not tested:\n{lines}"
         context.terminal.result(text)
     return code
-
-
-def _judge_log(path: str, trials: list[Trial], context: Context) -> list[Trial]:
-    """Judge the receiver's log as soon as it shows no fault, or the wait for the work is over."""
-    ends = context.clock.monotonic() + LOG_WAIT
-    while True:
-        judged = judge_log(trials, read_named(path, "log", _LOG_FIX))
-        is_right = not any(trial.log_fault for trial in judged)
-        is_over = is_right or context.clock.monotonic() > ends
-        if is_over or context.clock.wait(context.stop, 0.2):
-            return judged
 
 
 def _replay(place: str, sender: Sender, secrets: Secrets) -> ExitCode:

@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+from hooksync.config.files import read_named
+from hooksync.core.context import Context
 from hooksync.core.record import Record, replace
 from hooksync.receivers.diagnosis import event_mistakes
 from hooksync.receivers.events import SUCCESS
@@ -32,7 +34,7 @@ from hooksync.receivers.suite import (
 from hooksync.service.challenges import key_of
 from hooksync.service.signatures import Mistake
 
-LOG_WAIT = 15.0  # seconds for the last work to appear in the log
+_LOG_WAIT = 15.0  # seconds for the last work to appear in the log
 _UNAUTHORIZED = 401
 _TOO_LARGE = 413
 _GATEWAY = (502, 503, 504)
@@ -124,7 +126,7 @@ _CAUSES: dict[str | int | None, tuple[str, str]] = {
         "work on each entity, or print its identifiers if there is nothing to do",
     ),
     "lost": (
-        f"it answered 2xx, but its log lacks the identifiers of an entity for {LOG_WAIT:g} s: the"
+        f"it answered 2xx, but its log lacks the identifiers of an entity for {_LOG_WAIT:g} s: the"
         " work is slow, waits in a queue, or is lost",
         f"{_WORK_FIX}; print the identifiers of each entity as the last step of the work",
     ),
@@ -410,15 +412,23 @@ def explain_refusal(sender: Sender, trial: Trial) -> list[Cause]:
     return [replace(cause, tests=()) for cause in causes if FIRST in cause.tests]
 
 
-def judge_log(trials: Sequence[Trial], log: bytes) -> list[Trial]:
-    """Judge each event by how often its identifiers are in the log."""
-    counts = Counter(TOKEN.findall(log))
-    judged = []
-    for trial in trials:
-        fault = _fault(trial, counts)
-        state: TrialState = "failed" if fault else trial.state
-        judged.append(replace(trial, state=state, log_fault=fault))
-    return judged
+def judge_log(path: str, trials: Sequence[Trial], context: Context) -> list[Trial]:
+    """Judge each event by how often its identifiers are in the receiver's log.
+
+    Reads it until it shows no fault, or the wait for the work is over. Raises FileError.
+    """
+    fix = "name the file into which the receiver prints the identifiers of each entity"
+    ends = context.clock.monotonic() + _LOG_WAIT
+    while True:
+        counts = Counter(TOKEN.findall(read_named(path, "log", fix)))
+        judged = []
+        for trial in trials:
+            fault = _fault(trial, counts)
+            state: TrialState = "failed" if fault else trial.state
+            judged.append(replace(trial, state=state, log_fault=fault))
+        is_over = not any(trial.log_fault for trial in judged) or context.clock.monotonic() > ends
+        if is_over or context.clock.wait(context.stop, 0.2):
+            return judged
 
 
 def _fault(trial: Trial, counts: Counter[bytes]) -> str:
