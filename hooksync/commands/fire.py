@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Literal
 
 from hooksync.api.inputs import read_files
@@ -24,7 +23,6 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import (
     ExitCode,
-    FileError,
     Problem,
     UsageError,
 )
@@ -102,13 +100,17 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
     with open_receiver(declared, options, context) as (sender, receiver, secrets):
         if options.replay is not None:
             return _replay(options.replay, sender, secrets)
-        if options.is_suite:
-            return _run_suite(options, sender, receiver.trigger, secrets)
+        body = b""
         if options.event is not None:
             body, _ = read_event(options.event, context.stdin)
-        else:
-            body = json.dumps(_new_events(options, receiver.trigger, context).make()).encode()
-        return _show_answer(sender, sender.send("event", signed(body, sender.secret)), secrets)
+        if options.is_suite or not body:
+            trigger = Trigger.named(options.trigger) if options.trigger else receiver.trigger
+            events = NewEvents(context.clock.now(), trigger, body)
+            if options.is_suite:
+                return _run_suite(options, sender, events, secrets)
+            body = json.dumps(events.make()).encode()
+        trial = sender.send("event", signed(body, sender.secret))
+        return _show_answer(sender, trial, secrets)
 
 
 def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration:
@@ -125,23 +127,6 @@ def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration
     if not options.address:
         raise UsageError(_NO_RECEIVER)
     return declared_receiver(read_files(options, context), options.address)
-
-
-def _new_events(options: FireOptions, declared: Trigger, context: Context) -> NewEvents:
-    """Return a maker of new events. They resemble the event of --event, if it is given."""
-    trigger = Trigger.named(options.trigger) if options.trigger else declared
-    now = datetime.fromtimestamp(context.clock.now(), UTC)
-    if options.event is None:
-        return NewEvents(now, trigger)
-    body, _ = read_event(options.event, context.stdin)
-    try:
-        template = dict(json.loads(body))
-    except (ValueError, TypeError, RecursionError):
-        fix = "give the body of an event, as `hooksync listen --record` writes one"
-        raise FileError(Problem(f"{options.event} is not a JSON object", fix)) from None
-    if options.trigger:
-        template["trigger"] = trigger
-    return NewEvents(now, trigger, template)
 
 
 def _show_answer(sender: Sender, trial: Trial, secrets: Secrets) -> ExitCode:
@@ -162,11 +147,10 @@ def _show_answer(sender: Sender, trial: Trial, secrets: Secrets) -> ExitCode:
 
 
 def _run_suite(
-    options: FireOptions, sender: Sender, trigger: Trigger, secrets: Secrets
+    options: FireOptions, sender: Sender, events: NewEvents, secrets: Secrets
 ) -> ExitCode:
     """Send the suite, and show each answer, then its causes. A signal ends it after the answer."""
     context = sender.caller.context
-    events = _new_events(options, trigger, context)
     others = {str(ref): other for ref, other in secrets.items() if other is not sender.secret}
     trials: list[Trial] = []
     for trial in Suite(sender, events, int(options.largest * 1_000_000), others).run():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
 from hooksync.config.files import read_named
@@ -48,27 +49,29 @@ class Delivery(Record):
 class NewEvents:
     """Makes events that differ in their timestamps.
 
-    They are made from `template`; without one, they look like the event in a blog post of 2023.
-    Source: jcarr.org.uk/2023/06/10/webhooks.
+    `now`: the time of the first one, in seconds since 1970. `template`: the body of an event that
+    they resemble; without one, they look like the event in a blog post of 2023. Source:
+    jcarr.org.uk/2023/06/10/webhooks. Raises FileError if it is not a JSON object.
     """
 
-    def __init__(
-        self, moment: datetime, trigger: str, template: Mapping[str, object] | None = None
-    ) -> None:
-        self._moment = moment.replace(tzinfo=None)
-        self.is_made_up = template is None  # so its entities need not exist
-        event = trigger.title().replace("_", "")
-        reference = str(uuid.uuid4())
-        self._template = template or {
+    def __init__(self, now: float, trigger: str, template: bytes = b"") -> None:
+        self._moment = datetime.fromtimestamp(now, UTC).replace(tzinfo=None)
+        self.is_made_up = not template  # so its entities need not exist
+        entity = {"event": trigger.title().replace("_", ""), "entityType": "IO"}
+        self._template: dict[str, object] = {
             "subscriptionId": uuid.uuid4().hex,
             "timestamp": "",
             "tenant": "HOOKSYNC-FIRE",
             "version": "6.10",
-            "events": [
-                {"event": event, "entityType": "IO", "entityRef": reference, "identifiers": []}
-            ],
+            "events": [{**entity, "entityRef": str(uuid.uuid4()), "identifiers": []}],
             "trigger": trigger,
         }
+        if template:
+            try:
+                self._template = dict(json.loads(template))
+            except (ValueError, TypeError, RecursionError):
+                fix = "give the body of an event, as `hooksync listen --record` writes one"
+                raise FileError(Problem("the event is not a JSON object", fix)) from None
 
     def make(self, *identifiers: Mapping[str, str], **changed: object) -> dict[str, object]:
         """Make an event with the next timestamp, and an entity for each of `identifiers`.
