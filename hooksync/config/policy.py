@@ -44,7 +44,7 @@ from hooksync.core.model import (
     matches_any,
 )
 from hooksync.core.record import Record
-from hooksync.core.template import Template, fill_in
+from hooksync.core.template import fill_in
 
 Rules: TypeAlias = Mapping[str, Any]  # the fields of `schemas/policy.schema.json`
 # the field of a policy that decides, what it judges, what this does in words, and where
@@ -71,12 +71,11 @@ class Policy(Record):
         `suffix`: "_run" for the limits for all tenancies together.
         """
         data = self._data_for(name)
-        limits = {}
-        for field in MOST:
-            if field + suffix in data:
-                place = self._place(field + suffix, name)
-                limits[field] = UnsubscribeLimit(data[field + suffix], place)
-        return limits
+        return {
+            field: UnsubscribeLimit(data[field + suffix], self._place(field + suffix, name))
+            for field in MOST
+            if field + suffix in data
+        }
 
     def rules_for(self, name: str) -> Rules:
         """Return the fields that apply to a tenancy, with its name filled in."""
@@ -199,10 +198,8 @@ def _covers_file(glob: str, file: str, base: str) -> bool:
     top = find_repository(os.curdir) or os.devnull  # no file is below it
     pattern = os.path.join(escape(base), glob.replace(_TOP, escape(top)))
     path = PurePath(os.path.abspath(file))
-    folder = str(path.parent)
-    above = os.path.commonpath([base, folder])  # links above both belong to the machine
-    place = os.path.join(follow_links(above) + folder.removeprefix(above), "")
-    return path.match(os.path.normpath(pattern)) and follow_links(file).startswith(place)
+    is_below = follow_links(file).startswith(os.path.join(path.parent, ""))
+    return path.match(os.path.normpath(pattern)) and is_below
 
 
 def _setting_claims(tenancy: TenancyDeclaration) -> Claims:
@@ -231,18 +228,21 @@ def _place_claims(tenancy: TenancyDeclaration, environ: Variables) -> Claims:
     `resolve` reports what is no server and no URL.
     """
     server = tenancy.server
-    text, is_whole = _filled_or_prefix(server, environ)
-    if is_whole and not urls.server_fault(text):
+    text, missing = server.fill(environ)
+    if not (missing or urls.server_fault(text)):
         here = server.location or tenancy.location
         yield "servers", (urls.server_url(text), True), "the server leads to a host", here
     for subscription in tenancy.subscriptions:
-        where = subscription.url.location
-        text, is_whole = _filled_or_prefix(subscription.url, environ)
+        written = subscription.url
+        text, missing = written.fill(environ)
+        if missing:
+            _, text, _ = next(written.variables())
         scheme, _, tail = urls.split_url(text)
-        if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
+        if scheme not in urls.DEFAULT_PORTS or (missing and not tail):
             continue  # its host is not known yet
-        yield "receivers", (text, is_whole), "the URL leads to a host or path", where
-        if is_whole:
+        where = written.location
+        yield "receivers", (text, not missing), "the URL leads to a host or path", where
+        if not missing:
             yield "protect", text, "the URL is, or may be, under a protected prefix", where
         if urls.is_plain_http(text):
             yield "allow_http", True, "the URL is plain http", where
@@ -278,44 +278,26 @@ def _source_claims(tenancy: TenancyDeclaration, environ: Variables, kinds: Seque
             yield "secret_folders", ref, f"{ref} leads to a folder", ref.location
 
 
-def _filled_or_prefix(written: Template, environ: Variables) -> tuple[str, bool]:
-    """Return a filled-in text, and True.
-
-    If a variable is not known, return the text before the first variable, and False.
-    """
-    text, missing = written.fill(environ)
-    if not missing:
-        return text, True
-    _, before, _ = next(written.variables())
-    return before, False
-
-
 def is_allowed(url: str, globs: Iterable[str], *, is_whole: bool = True) -> bool:
     """Whether one of the globs, of hosts or of hosts with a path, covers a URL.
 
     `is_whole`: whether all variables of the URL are filled in; otherwise, whether a glob may cover
-    it when they are.
+    it when they are. A path with `%`, `;` or letters outside ASCII is below none but the root:
+    servers may read it as a different path.
     """
     scheme, netloc, path = urls.split_url(url)
-    for glob in globs:
-        host, _, start = glob.partition("/")
-        if _is_host(netloc, host, scheme) and _is_below(path, f"/{start}", is_whole=is_whole):
-            return True
-    return False
-
-
-def _is_below(path: str, start: str, *, is_whole: bool) -> bool:
-    """Whether a path is below `start`; if it is not whole, whether it may be when filled in.
-
-    A path with `%`, `;` or letters outside ASCII is below none but the root: servers may read it as
-    a different path.
-    """
     plain = path.partition("?")[0]
-    if start != "/" and ("%" in plain or ";" in plain or not plain.isascii()):
-        return False
-    if not is_whole and start.startswith(path):
-        return True
-    return urls.owns_url(frozenset([f"https://host{start}"]), f"https://host{path}")
+    is_plain = "%" not in plain and ";" not in plain and plain.isascii()
+    for glob in globs:
+        host, _, below = glob.partition("/")
+        start = f"/{below}"
+        if _is_host(netloc, host, scheme) and (is_plain or start == "/"):
+            is_start = not is_whole and start.startswith(path)
+            if is_start or urls.owns_url(
+                frozenset([f"https://host{start}"]), f"https://host{path}"
+            ):
+                return True
+    return False
 
 
 @lru_cache(maxsize=1024)

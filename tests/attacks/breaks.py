@@ -128,8 +128,8 @@ BREAKS = {
     "policy": Break(
         "let a hooks file name any host",
         "config/policy.py",
-        '        if _is_host(netloc, host, scheme) and _is_below(path, f"/{start}", is_whole=is_whole):',
-        "        if True:",
+        '        if _is_host(netloc, host, scheme) and (is_plain or start == "/"):',
+        "        if True:\n            return True",
     ),
     "policy: protect": Break(
         "protect the written spelling alone",
