@@ -10,6 +10,8 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import groupby
+from operator import attrgetter
 
 from hooksync.api.options import CallOptions, EnvironmentOptions, LogInOptions
 from hooksync.cli.parser import Given, HelpText, read_arguments
@@ -30,6 +32,7 @@ from hooksync.core.model import Variables
 from hooksync.core.output import Output
 from hooksync.core.reading import read_file
 from hooksync.core.record import replace
+from hooksync.core.redaction import printable
 from hooksync.render.json_text import ERROR_FORMAT, result_json
 
 
@@ -68,8 +71,10 @@ def _report(error: Exception, output: Output) -> None:
         output.message(internal_error_text(error))
         return
     kind = "refused" if error.exit_code == ExitCode.REFUSED else "error"
-    for problem in error.problems:  # one in a file begins with its place there
-        output.message(str(problem) if problem.where else f"{kind}: {problem}")
+    for fix, alike in groupby(error.problems, attrgetter("fix")):  # a fix is shown once
+        for problem in alike:  # one in a file begins with its place there
+            output.message(problem.headline if problem.where else f"{kind}: {problem.headline}")
+        output.message(f"  fix: {printable(fix)}")
 
 
 def _run_command(
