@@ -334,7 +334,6 @@ class ReceiverResult(Record):
     fix: str  # "" if ready
     seconds: float = 0.0  # how long a challenge took, to the end of the answer
     status: int | None = None  # of the answer
-    content_type: str = ""  # of the answer
     failure: FailureKind | None = None  # why there is no answer
 
 

@@ -277,7 +277,7 @@ class Suite:
             state: TrialState = "failed"
             if result.state == "ready":
                 is_ready = True
-                detail, fix = doubt(result.seconds, result.content_type)
+                detail, fix = doubt(result.seconds)
                 state = "warning" if detail else "passed"
             trial = Trial(name, "challenge", state, result.status, result.seconds, detail, fix)
             yield replace(trial, probe=result.state, is_last=result.failure in _FINAL)

@@ -40,7 +40,7 @@ def _finding(step: Step) -> Finding:
     what = f"receiver ready in {answer.seconds:.3f} s"
     if step.live:
         what += f", secret {secret_state(step)}"
-    concern, _ = doubt(answer.seconds, answer.content_type)
+    concern, _ = doubt(answer.seconds)
     if concern:
         return "warning", declared.name, f"{what}, but {concern}"
     return "ok", declared.name, what

@@ -73,14 +73,8 @@ def probe_all(
     return {target: result for target, result in zip(targets, found, strict=True) if result}
 
 
-def doubt(seconds: float, content_type: str = "") -> tuple[str, str]:
-    """Return what may be wrong with an answer that is right, and the fix; or two empty texts.
-
-    `content_type`: of the answer to a challenge.
-    """
-    if "html" in content_type:
-        what = "its challenge is answered as a web page; nobody knows if Preservica reads it"
-        return what, "answer application/json"
+def doubt(seconds: float) -> tuple[str, str]:
+    """Return what may be wrong with an answer that is right, and the fix; or two empty texts."""
     if seconds > SLOW:
         what = f"it takes more than {SLOW:g} s; nobody knows if Preservica waits so long"
         return what, "answer first and work afterwards, as with an inbox"
@@ -121,8 +115,7 @@ def challenge(
     quoted = quote_answer(answer, caller)
     key = key_of(secret)
     result = judge_answer(answer.status, answer.body, code, key, called.identity, quoted=quoted)
-    content_type = answer.headers.get("Content-Type", "")
-    return replace(result, seconds=seconds, status=answer.status, content_type=content_type)
+    return replace(result, seconds=seconds, status=answer.status)
 
 
 def _challenged(url: HookUrl, code: str) -> HookUrl:

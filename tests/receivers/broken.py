@@ -443,10 +443,6 @@ BUGS: dict[str, tuple[type[Good], str]] = {
     "HTML log-in page": (fixed(Reply(200, b"<html>log in</html>", "text/html")), NOT_JSON),
     "redirect": (fixed(Reply(302, headers=(("Location", "https://x.example/"),))), "it answers 302, not 200: https://x.example/"),
     "403 before the code": (fixed(Reply(403)), "it answers 403, not 200"),
-    "challenge as text/html": (
-        bug(challenged=lambda self, code, request: replace(Good.challenged(self, code, request), content_type="text/html")),
-        "its challenge is answered as a web page",
-    ),
     "signs any code": (bug(is_plain=lambda self, code: True), "it signs 'preservica-webhook-auth'"),
     "signs JSON": (
         bug(is_plain=lambda self, code: "preserv" not in code and code.isascii() and code.isprintable()),
