@@ -161,9 +161,7 @@ class Sender:
     def send(self, name: str, sent: Delivery, kind: TrialKind = "genuine") -> Trial:
         """Send an event. The receiver must answer 2xx, or 4xx if it is forged."""
         self.sent += 1
-        begun = self.caller.context.clock.monotonic()
-        answer = deliver(self.url, sent, self.caller)
-        return self.judge(name, sent, answer, kind, self.caller.context.clock.monotonic() - begun)
+        return self.judge(name, sent, deliver(self.url, sent, self.caller), kind)
 
     def judge(
         self,
@@ -171,10 +169,9 @@ class Sender:
         sent: Delivery,
         answer: Response | ReceiverResult,
         kind: TrialKind = "genuine",
-        seconds: float = 0.0,
     ) -> Trial:
         """Judge the answer to an event."""
-        trial = Trial(name, kind, "failed", answer.status, seconds, sent=sent)
+        trial = Trial(name, kind, "failed", answer.status, answer.seconds, sent=sent)
         if isinstance(answer, ReceiverResult):
             is_last = answer.failure in _FINAL
             return replace(trial, detail=answer.detail, fix=answer.fix, is_last=is_last)
@@ -183,13 +180,13 @@ class Sender:
         says_no = kind == "genuine" and re.search(rb'"success"\s*:\s*false', answer.body)
         if answer.status not in _RIGHT[kind] or says_no:
             return replace(trial, detail=quote_answer(answer, self.caller))
-        detail, fix = _warning(answer, kind, seconds)
+        detail, fix = _warning(answer, kind)
         if not detail:
             return replace(trial, state="passed")
         return replace(trial, state="warning", detail=detail, fix=fix)
 
 
-def _warning(answer: Response, kind: TrialKind, seconds: float) -> tuple[str, str]:
+def _warning(answer: Response, kind: TrialKind) -> tuple[str, str]:
     """Return what may be wrong with an answer that is right, and the fix; or two empty texts."""
     if kind == "method" and answer.status in SUCCESS:
         return "it answers 2xx to GET", "answer 405"
@@ -197,7 +194,7 @@ def _warning(answer: Response, kind: TrialKind, seconds: float) -> tuple[str, st
         what = f"it answers {answer.status} {answer.headers.get('Content-Type', '')}".strip()
         what += "; nobody knows if Preservica counts that as success"
         return what, "answer 200, with JSON"
-    return doubt(seconds)
+    return doubt(answer.seconds)
 
 
 def _doubted(trial: Trial) -> Trial:

@@ -105,17 +105,15 @@ def challenge(
 
     `code`: as written in the query; None: a new random one.
     """
-    begun = caller.context.clock.monotonic()
     code = code or secrets.token_hex(_CODE_BYTES)
     called = _challenged(url, code)
     answer = post(called, caller, "challenge")
-    seconds = caller.context.clock.monotonic() - begun
     if isinstance(answer, ReceiverResult):
-        return replace(answer, seconds=seconds)
+        return answer
     quoted = quote_answer(answer, caller)
     key = key_of(secret)
     result = judge_answer(answer.status, answer.body, code, key, called.identity, quoted=quoted)
-    return replace(result, seconds=seconds, status=answer.status)
+    return replace(result, seconds=answer.seconds, status=answer.status)
 
 
 def _challenged(url: HookUrl, code: str) -> HookUrl:
@@ -148,13 +146,15 @@ def post(
         answer_limit=_LARGEST_ANSWER,
         is_for_receiver=True,
     )
+    begun = caller.context.clock.monotonic()
+    answer: Response | ReceiverResult
     try:
-        return caller.send(request, "receiver", f"POST {url.shown} {what}")
+        answer = caller.send(request, "receiver", f"POST {url.shown} {what}")
     except ServiceError as error:  # it is in our own words, but may quote a certificate
-        fix = error.problems[0].fix
         state: ReceiverState = "wrong-answer" if error.kind == "too-large" else "unreachable"
         detail = caller.redactor.quote(error.summary)
-        return ReceiverResult(state, detail, fix, failure=error.kind)
+        answer = ReceiverResult(state, detail, error.problems[0].fix, failure=error.kind)
+    return replace(answer, seconds=caller.context.clock.monotonic() - begun)
 
 
 def judge_answer(

@@ -310,6 +310,7 @@ class Response(Record):
     body: bytes
     headers: Mapping[str, str] = {}
     has_next_page: bool = False  # a Link header names a next page
+    seconds: float = 0.0  # that the call of a receiver took
 
     @property
     def text(self) -> str:
