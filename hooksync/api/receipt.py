@@ -127,8 +127,15 @@ def check_against(receipt: Plan, plans: TenancyPlans, key: PlanKey | None) -> It
         plan = with_held(plan, held)
         found = _differences(receipt, saved, plan, key)
         if found and plan.live_count is not None:
-            what = f"{plan.name}: the saved plan is stale: {printable(shortened(found))}"
-            plan = replace(plan, refusals=(Problem(what, _AS_THEN),))
+            plan = replace(
+                plan,
+                refusals=(
+                    Problem(
+                        f"{plan.name}: the saved plan is stale: {printable(shortened(found))}",
+                        _AS_THEN,
+                    ),
+                ),
+            )
         yield plan
 
 
@@ -202,5 +209,7 @@ def age_problem(plan: Plan, path: str, max_age: timedelta | None, now: datetime)
         end = datetime.fromisoformat(plan.created_at) + max_age
     if end is None or now <= end:
         return None
-    what = f"{path} expired at {rfc3339(end.timestamp())}: it was made at {plan.created_at}"
-    return Problem(what, f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d")
+    return Problem(
+        f"{path} expired at {rfc3339(end.timestamp())}: it was made at {plan.created_at}",
+        f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d",
+    )

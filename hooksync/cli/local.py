@@ -139,8 +139,12 @@ def demo(options: CommandOptions, context: Context) -> ExitCode:
     try:
         tour.run_demo(lambda text: context.terminal.result(f"{text}\n"))
     except SandboxError as error:
-        fix = "report this as a bug of hooksync, with the output above"
-        raise StartError(Problem(f"the tour ends early: {error}", fix)) from None
+        raise StartError(
+            Problem(
+                f"the tour ends early: {error}",
+                "report this as a bug of hooksync, with the output above",
+            )
+        ) from None
     return ExitCode.DONE
 
 
@@ -153,8 +157,9 @@ def _until_signal(context: Context) -> Iterator[ExitStack]:
             yield running
             SYSTEM_CLOCK.wait(context.stop, math.inf)
     except SandboxError as error:
-        fix = "give different flags; `hooksync sandbox --help` explains them"
-        raise UsageError(Problem(str(error), fix)) from None
+        raise UsageError(
+            Problem(str(error), "give different flags; `hooksync sandbox --help` explains them")
+        ) from None
 
 
 def sandbox(options: SandboxFlags, context: Context) -> ExitCode:
@@ -191,13 +196,18 @@ def _read_receivers(receivers: Iterable[str], environ: Variables) -> ReceiverSec
     for written in receivers:
         found = _RECEIVER.fullmatch(written)
         if not found:
-            what = f'receiver "{written}" is not of the form NAME=ENV'
-            raise UsageError(Problem(what, "write, for example, catalogue=HOOK_SECRET"))
+            raise UsageError(
+                Problem(
+                    f'receiver "{written}" is not of the form NAME=ENV',
+                    "write, for example, catalogue=HOOK_SECRET",
+                )
+            )
         name, variable = found.groups()
         secret = environ.get(variable) if variable else secrets.token_hex(32)
         if not secret:
-            what = f"the environment variable {variable} is not set"
-            raise UsageError(Problem(what, "export it first"))
+            raise UsageError(
+                Problem(f"the environment variable {variable} is not set", "export it first")
+            )
         named[name] = (variable or f"{name.replace('-', '_').upper()}_SECRET", secret)
     return named
 

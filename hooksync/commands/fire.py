@@ -117,8 +117,12 @@ def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration
     """Find the receiver. Raises UsageError if none is named, or flags contradict each other."""
     given = options.given
     if "--replay" in given and given & {"--suite", "--event", "--trigger"}:
-        what = "--replay cannot be combined with --suite, --event or --trigger"
-        raise UsageError(Problem(what, "send recorded events, or new ones"))
+        raise UsageError(
+            Problem(
+                "--replay cannot be combined with --suite, --event or --trigger",
+                "send recorded events, or new ones",
+            )
+        )
     if given & {"--log", "--largest", "--format"} and not options.is_suite:
         raise UsageError(Problem("--log, --largest and --format need --suite", "add --suite"))
     has_other = options.names_files or bool(options.address)

@@ -110,8 +110,7 @@ def _notify(summary: RunSummary, ref: SecretRef, form: NoticeForm, context: Cont
     with closing(Transport(_TIMEOUT, 1, process_environ(context.environ))) as transport:
         failure = _send(HookUrl(str(ref), url), body.encode(), Caller(transport, context))
     if failure:
-        what = f"the notice was not delivered: {ref}: {failure}"
-        context.terminal.warn(Problem(what, _FIX))
+        context.terminal.warn(Problem(f"the notice was not delivered: {ref}: {failure}", _FIX))
 
 
 def _send(url: HookUrl, body: bytes, caller: Caller) -> str:

@@ -77,8 +77,9 @@ def find_secrets(options: FileOptions, refs: Sequence[SecretRef], context: Conte
     found, missing = sources.look_up(declared)
     context.terminal.warn(*dict.fromkeys(missing.values()))
     if not (given or found):
-        fix = "declare a subscription, or give --secret env:NAME"
-        raise SecretError(Problem("no secret is known", fix))
+        raise SecretError(
+            Problem("no secret is known", "declare a subscription, or give --secret env:NAME")
+        )
     return {**given, **found}
 
 
@@ -129,9 +130,12 @@ def named_receiver(
     `has_other`: whether the command line also names hooks files, or something in them.
     """
     if bool(url) != bool(refs) or (url and has_other):
-        what = "--url and --secret name one receiver, and need each other"
-        fix = "give both, without --file, --tenancy, --target or an address; or leave out both"
-        raise UsageError(Problem(what, fix))
+        raise UsageError(
+            Problem(
+                "--url and --secret name one receiver, and need each other",
+                "give both, without --file, --tenancy, --target or an address; or leave out both",
+            )
+        )
     return receiver_at(url, refs) if url else None
 
 
@@ -142,8 +146,12 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
     """
     declared = {"a": {"subscriptions": {"a": {"url": url}}}}
     if not is_certain_to_fit("hooks", {"version": 1, "tenancies": declared}):
-        fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
-        raise UsageError(Problem("--url is empty or too long, or has a `${` without a name", fix))
+        raise UsageError(
+            Problem(
+                "--url is empty or too long, or has a `${` without a name",
+                "write ${NAME}, between single quotation marks, and $$ for a dollar",
+            )
+        )
     template = Template(url, _HERE)
     _, name, _ = split_url(masked_url(url))
     entries = []

@@ -95,8 +95,12 @@ def _open(options: StateOptions, context: Context) -> StateStore:
     """Find the state. Raises UsageError if it has no place."""
     place = state_place(options.files[0], options.state)
     if place is None:
-        what = "a hooks file on standard input has no state beside it"
-        raise UsageError(Problem(what, "name the state with --state or HOOKSYNC_STATE"))
+        raise UsageError(
+            Problem(
+                "a hooks file on standard input has no state beside it",
+                "name the state with --state or HOOKSYNC_STATE",
+            )
+        )
     return open_store(place, options.files[0], context)
 
 
@@ -139,8 +143,9 @@ def pull(options: StateOptions, context: Context) -> ExitCode:
 def push(options: PushOptions, context: Context) -> ExitCode:
     """Replace the state with a file. Without --force, the file must not be older or unrelated."""
     store = _open(options, context)
-    fix = "name one that `hooksync state pull` wrote, or -"
-    data = read_named(options.path, "state", fix, context.stdin)
+    data = read_named(
+        options.path, "state", "name one that `hooksync state pull` wrote, or -", context.stdin
+    )
     # a text that is not UTF-8 is refused, because it is not JSON
     given = read_state(data.decode("utf-8-sig", "backslashreplace"), options.path)
     with run_lock(store, options.lock_timeout, context):
@@ -166,12 +171,13 @@ def _check_push(given: State, before: State, store: StateStore) -> None:
         raise StateError(problem)
     is_later = given.url_salt == before.url_salt and given.serial >= before.serial
     if before != NO_STATE and not is_later:
-        what = f"the state to push is older than {store.where}, or not a version of it"
         fix = (
             "compare both with `hooksync state show`; --force replaces what is there, and loses"
             " the records that only it has"
         )
-        raise Refused(Problem(what, fix))
+        raise Refused(
+            Problem(f"the state to push is older than {store.where}, or not a version of it", fix)
+        )
 
 
 def unlock(options: UnlockOptions, context: Context) -> ExitCode:
@@ -193,8 +199,12 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
     old = options.old
     new = options.new
     if not _MOVE.fullmatch(f"{old} {new}"):
-        what = f'"{old}" and "{new}" are not two addresses with the same trigger'
-        raise UsageError(Problem(what, "write both as tenancy/name/TRIGGER"))
+        raise UsageError(
+            Problem(
+                f'"{old}" and "{new}" are not two addresses with the same trigger',
+                "write both as tenancy/name/TRIGGER",
+            )
+        )
 
     def moved(record: SubscriptionRecord) -> SubscriptionRecord:
         return replace(record, address=new) if record.address == old else record
@@ -202,8 +212,12 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
     def change(state: State) -> State:
         refuse_unmatched("OLD", [old], state.addresses, "address in the state")
         if new in state.addresses:
-            fix = "choose a different name, or remove its entry with `hooksync state forget`"
-            raise Refused(Problem(f"the state {store.where} already contains {new}", fix))
+            raise Refused(
+                Problem(
+                    f"the state {store.where} already contains {new}",
+                    "choose a different name, or remove its entry with `hooksync state forget`",
+                )
+            )
         return state.with_records(records.mapped(moved) for records in state.tenancies)
 
     _read(store)  # before the run lock, which creates files
@@ -244,8 +258,12 @@ def _read(store: StateStore) -> str:
     """Read a state's text. Raises StateError if there is no state."""
     text = store.read()
     if text is None:
-        fix = "name it with --state; the first `hooksync apply` writes it"
-        raise StateError(Problem(f"there is no state at {store.where}", fix))
+        raise StateError(
+            Problem(
+                f"there is no state at {store.where}",
+                "name it with --state; the first `hooksync apply` writes it",
+            )
+        )
     return text
 
 

@@ -98,8 +98,12 @@ def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
             files = paths if folder == argument else below
             files += [os.path.join(folder, name) for name in sorted(filter(is_hooks_file, names))]
         if len(paths) == number:
-            what = f"{argument} contains no *.yaml or *.yml file that can be read"
-            problems.append(Problem(what, "name a hooks file, or a directory that contains one"))
+            problems.append(
+                Problem(
+                    f"{argument} contains no *.yaml or *.yml file that can be read",
+                    "name a hooks file, or a directory that contains one",
+                )
+            )
     named = set(map(follow_links, paths))
     for path in below:
         if follow_links(path) not in named:
@@ -147,8 +151,9 @@ def read_defaults(path: str) -> Source:
     """
     fix = "name a hooks file with `defaults`; a relative path starts at the folder of this file"
     if is_device(with_real_folder(path)) or is_device(follow_links(path)):
-        what = "`defaults` leads to a file of the system itself (/proc, /dev, /sys)"
-        raise FileError(Problem(what, fix))
+        raise FileError(
+            Problem("`defaults` leads to a file of the system itself (/proc, /dev, /sys)", fix)
+        )
     return Source(path, read_named(path, "file", fix))
 
 
@@ -168,11 +173,18 @@ def read_named(path: str, noun: str, fix: str, stdin: BinaryIO | None = None) ->
         folder = "" if os.path.isabs(path) else f" in {os.getcwd()}"
         raise FileError(Problem(f"there is no {noun} {path}{folder}", fix)) from None
     except (OSError, ValueError) as error:  # ValueError: a null character, or a closed stdin
-        what = f"{name} cannot be read: {os_reason(error)}"
-        raise FileError(Problem(what, "check the path and its permissions")) from error
+        raise FileError(
+            Problem(
+                f"{name} cannot be read: {os_reason(error)}", "check the path and its permissions"
+            )
+        ) from error
     if len(data) > MOST_BYTES:
-        what = f"{name} is larger than {MOST_BYTES // 1024**2} MiB"
-        raise FileError(Problem(what, "name a smaller file, or split it"))
+        raise FileError(
+            Problem(
+                f"{name} is larger than {MOST_BYTES // 1024**2} MiB",
+                "name a smaller file, or split it",
+            )
+        )
     return data
 
 
@@ -198,9 +210,12 @@ def gather(
     overriding = " ".join(name for name in PYPRESERVICA.values() if name in values)
     if credentials == "" and os.path.lexists(CREDENTIALS_FILE):
         if overriding:
-            what = f"{CREDENTIALS_FILE} is ignored, because of {overriding}"
-            fix = f"unset {overriding} to use the file, or give --credentials {CREDENTIALS_FILE}"
-            warnings.append(Problem(what, fix))
+            warnings.append(
+                Problem(
+                    f"{CREDENTIALS_FILE} is ignored, because of {overriding}",
+                    f"unset {overriding} to use the file, or give --credentials {CREDENTIALS_FILE}",
+                )
+            )
         else:
             credentials = values.found_credentials = CREDENTIALS_FILE
     if credentials:
@@ -215,8 +230,12 @@ def _add_variables(
     values.maps.append(variables)
     mode = os.stat(path).st_mode
     if stat.S_ISREG(mode) and mode & stat.S_IROTH:
-        what = f"{path} may be read by every user of this machine"
-        warnings.append(Problem(what, f"chmod 600 {shlex.quote(path)}"))
+        warnings.append(
+            Problem(
+                f"{path} may be read by every user of this machine",
+                f"chmod 600 {shlex.quote(path)}",
+            )
+        )
 
 
 def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> None:
@@ -234,21 +253,27 @@ def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> Non
     except Error as error:  # its text quotes the line, which may contain a secret
         line = vars(error).get("lineno") or vars(error)["errors"][0][0]
         where = Location(path, line, 1)
-        what = "pyPreservica cannot read this"
-        raise FileError(Problem(what, _CREDENTIALS_FIX, where)) from None
+        raise FileError(Problem("pyPreservica cannot read this", _CREDENTIALS_FIX, where)) from None
     section = config["credentials"] if config.has_section("credentials") else {}
     variables = {}
     for field, name in PYPRESERVICA.items():
         if field in section:
             variables[name] = section[field]
             if name in values:
-                fix = f"unset {name} to use the value in {path}"
-                warnings.append(Problem(f"{name} overrides the value in {path}", fix))
+                warnings.append(
+                    Problem(
+                        f"{name} overrides the value in {path}",
+                        f"unset {name} to use the value in {path}",
+                    )
+                )
     values.credentials = path
     values.credential_names = tuple(name for name in variables if name not in values)
     if not variables:
-        what = f"{path} is ignored: it has no log-in in a section [credentials]"
-        warnings.append(Problem(what, _CREDENTIALS_FIX))
+        warnings.append(
+            Problem(
+                f"{path} is ignored: it has no log-in in a section [credentials]", _CREDENTIALS_FIX
+            )
+        )
     _add_variables(values, path, variables, warnings)
 
 
@@ -271,12 +296,21 @@ def _variables_in(path: str) -> dict[str, str]:
         blank = text[: len(text) - len(text.lstrip())]
         where = Location(path, binding.original.line + blank.count("\n"), 1)
         if key is None or value is None or "\0" in value:
-            fix = "write NAME=value, on one line or between quotation marks"
-            problems.append(Problem("this is not of the form NAME=value", fix, where))
+            problems.append(
+                Problem(
+                    "this is not of the form NAME=value",
+                    "write NAME=value, on one line or between quotation marks",
+                    where,
+                )
+            )
         elif is_own(key):
-            what = f"{key} is for hooksync itself, and not read from a file"
-            fix = "export it, or give the flag for it; such a file is for names in hooks files"
-            problems.append(Problem(what, fix, where))
+            problems.append(
+                Problem(
+                    f"{key} is for hooksync itself, and not read from a file",
+                    "export it, or give the flag for it; such a file is for names in hooks files",
+                    where,
+                )
+            )
         else:
             variables[key] = value
     if problems:

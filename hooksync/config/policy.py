@@ -135,8 +135,11 @@ class Policy(Record):
         repository = find_repository(os.curdir)
         for file in tenancy.files if self.file.startswith("git:") else ():
             if file == STDIN or find_repository(file) != repository:
-                what = f"{file} is not in {repository}, as its policy is, or is in a submodule"
-                yield Problem(what, "keep all hooks files there", Location(file, 1, 1))
+                yield Problem(
+                    f"{file} is not in {repository}, as its policy is, or is in a submodule",
+                    "keep all hooks files there",
+                    Location(file, 1, 1),
+                )
 
     def _claims(self, tenancy: TenancyDeclaration, rules: Rules, environ: Variables) -> Claims:
         """Yield all that is judged of a tenancy; if its name is wrong, that alone.
@@ -317,9 +320,12 @@ def key_warnings(policy: str | None, environ: Variables) -> list[Problem]:
     """Warn if the run has a policy, and no key for the signature of its state."""
     if not policy or environ.get(KEY_VARIABLE):
         return []
-    what = f"{KEY_VARIABLE} is not set, and under a policy, an unsigned state owns nothing"
-    fix = "make a key with `hooksync secret generate`, and set it in each run"
-    return [Problem(what, fix)]
+    return [
+        Problem(
+            f"{KEY_VARIABLE} is not set, and under a policy, an unsigned state owns nothing",
+            "make a key with `hooksync secret generate`, and set it in each run",
+        )
+    ]
 
 
 def policy_path(name: str) -> str:
@@ -340,12 +346,19 @@ def read_policy(name: str, environ: Variables = _UNSET) -> Policy:
         if content is None:
             where = "in the clone that contains the working folder"
             show = f"`git show {shlex.quote(f'{ref}:{path}')}`"
-            fix = f"fetch the ref, and merge the policy first; {show} helps"
-            raise FileError(Problem(f"git found no policy {path} in {ref}, {where}", fix))
+            raise FileError(
+                Problem(
+                    f"git found no policy {path} in {ref}, {where}",
+                    f"fetch the ref, and merge the policy first; {show} helps",
+                )
+            )
     elif name.startswith("git:"):
-        what = f"--policy {name} names no ref in full: a short name can mean a tag and a branch"
-        fix = "write git:REF:PATH, with refs/... or the full id of a commit as REF"
-        raise UsageError(Problem(what, fix))
+        raise UsageError(
+            Problem(
+                f"--policy {name} names no ref in full: a short name can mean a tag and a branch",
+                "write git:REF:PATH, with refs/... or the full id of a commit as REF",
+            )
+        )
     else:
         fix = (
             "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints"
@@ -354,7 +367,11 @@ def read_policy(name: str, environ: Variables = _UNSET) -> Policy:
         content = read_named(name, "policy", fix)
     data = read_checked("policy", name, content)
     if "max_resubscribe" in data and data.keys().isdisjoint(("tenancies", "max_resubscribe_run")):
-        what = "max_resubscribe is a limit for each tenancy, no longer for the whole run"
-        fix = f"write max_resubscribe_run: {data['max_resubscribe']}, alone or beside it"
-        raise FileError(Problem(what, fix, data.place("max_resubscribe")))
+        raise FileError(
+            Problem(
+                "max_resubscribe is a limit for each tenancy, no longer for the whole run",
+                f"write max_resubscribe_run: {data['max_resubscribe']}, alone or beside it",
+                data.place("max_resubscribe"),
+            )
+        )
     return Policy(name, data)

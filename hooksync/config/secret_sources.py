@@ -98,8 +98,10 @@ class SecretSources:
                     if (ref.noun, ref.kind) != ("username", "env"):
                         self._context.output.redactor.learn([value])
                     if ref.noun == "secret" and not re.fullmatch("[ -~]*", value):
-                        fix = "use letters, digits and punctuation, and no line break at the end"
-                        raise _Unusable("contains characters outside printable ASCII", fix)
+                        raise _Unusable(
+                            "contains characters outside printable ASCII",
+                            "use letters, digits and punctuation, and no line break at the end",
+                        )
                     self._found[key] = Secret(value)
                 except _Unusable as error:
                     # without the error, whose context may contain the value
@@ -164,11 +166,11 @@ def _from_file(ref: SecretRef) -> str:
     try:
         return _text_of(read_file(path, _MOST_BYTES))
     except (OSError, ValueError) as error:  # ValueError: a null character, or half of a surrogate
-        fix = (
+        raise _Unusable(
+            f"cannot be read: {os_reason(error)}",
             "check the path (a relative one starts at the folder of the hooks file) and its"
-            " permissions"
-        )
-        raise _Unusable(f"cannot be read: {os_reason(error)}", fix) from None
+            " permissions",
+        ) from None
 
 
 def _text_of(data: bytes) -> str:

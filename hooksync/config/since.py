@@ -82,13 +82,21 @@ class _MergeBase:
     def __init__(self, files: Sequence[str], ref: str, environ: Variables) -> None:
         """Find it in the repository of the first hooks file. Raises UsageError."""
         if "-" in files or STDIN in files:
-            what = "--since cannot compare standard input with a commit"
-            raise UsageError(Problem(what, "name the hooks files with --file"))
+            raise UsageError(
+                Problem(
+                    "--since cannot compare standard input with a commit",
+                    "name the hooks files with --file",
+                )
+            )
         folder = os.path.dirname(os.path.abspath(files[0]))
         git = find_git(folder, environ)
         if git is None:
-            what = f"--since needs a clone of the repository: {printable(folder)} is in none"
-            raise UsageError(Problem(what, "run this in a clone, or leave --since out"))
+            raise UsageError(
+                Problem(
+                    f"--since needs a clone of the repository: {printable(folder)} is in none",
+                    "run this in a clone, or leave --since out",
+                )
+            )
         code, out, errors = git.run("merge-base", "HEAD", "--end-of-options", ref)
         if code:
             reason = Redactor().quote(errors) or "this clone has no common commit of HEAD and it"
@@ -135,8 +143,9 @@ class _MergeBase:
         """Return the file at a path. Raises FileError if there is none, or if it was a link."""
         data = self._git.read(self._commit, self._name(path))
         if data is None:
-            what = f"{path} cannot be read as a regular file in {self._commit:.7}"
-            raise FileError(Problem(what, _ALL_FIX))
+            raise FileError(
+                Problem(f"{path} cannot be read as a regular file in {self._commit:.7}", _ALL_FIX)
+            )
         return Source(path, data)
 
     def is_linked(self, path: str) -> bool:

@@ -98,9 +98,12 @@ class Output:
             sys.stdout = io.StringIO()  # otherwise Python tries again at exit, and prints an error
             if isinstance(error, BrokenPipeError):
                 raise OutputLost from error
-            what = f"standard output cannot be written: {os_reason(error)}"
-            fix = "check that the file or pipe behind it can be written to and has room"
-            raise OutputLost(Problem(what, fix)) from error
+            raise OutputLost(
+                Problem(
+                    f"standard output cannot be written: {os_reason(error)}",
+                    "check that the file or pipe behind it can be written to and has room",
+                )
+            ) from error
 
     def message(self, text: str, end: str = "\n") -> None:
         """Write to standard error. If that fails, the command goes on."""
@@ -237,11 +240,11 @@ def taken(path: str) -> Problem:
 
 
 def _unwritable(path: str, error: OSError | ValueError) -> Problem:
-    fix = (
+    return Problem(
+        f"{path} cannot be written: {os_reason(error)}",
         "check that it is a regular file or new, and that its folder is there, may be written to "
-        "and has free space; the old content is unchanged"
+        "and has free space; the old content is unchanged",
     )
-    return Problem(f"{path} cannot be written: {os_reason(error)}", fix)
 
 
 def _replace(path: str, data: bytes, mode: int) -> None:

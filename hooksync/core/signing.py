@@ -50,11 +50,13 @@ def plan_key(environ: Variables) -> PlanKey | None:
         return None
     value = environ[KEY_VARIABLE].encode("utf-8", "surrogateescape")
     if len(value) < SHORTEST_KEY:
-        fix = (
-            "make one with `hooksync secret generate`; unset the variable to work without"
-            " signatures"
+        raise UsageError(
+            Problem(
+                f"{KEY_VARIABLE} is shorter than {SHORTEST_KEY} bytes",
+                "make one with `hooksync secret generate`; unset the variable to work without"
+                " signatures",
+            )
         )
-        raise UsageError(Problem(f"{KEY_VARIABLE} is shorter than {SHORTEST_KEY} bytes", fix))
     return PlanKey(value)
 
 
@@ -71,8 +73,10 @@ def signature_problem(name: str, given: object, computed: str | None, fix: str) 
     `computed`: the signature that it should have; None: the run has no key.
     """
     if computed is None:
-        what = f"{name} is signed, and {KEY_VARIABLE} is not set"
-        unset = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
+        unset = Problem(
+            f"{name} is signed, and {KEY_VARIABLE} is not set",
+            f"set {KEY_VARIABLE} to the key that it was signed with",
+        )
         return unset if given else None
     if not given:
         return Problem(f"{name} is not signed, and {KEY_VARIABLE} is set", fix)
@@ -109,8 +113,9 @@ def parse_json(text: str) -> Any:
         place = f"line {error.lineno}, column {error.colno}"
         raise InvalidDocument(f"not JSON at {place}") from None
     except ValueError:  # Python refuses integers with more than some thousand digits
-        what = "contains a number that is too long to read, or half of a surrogate pair"
-        raise InvalidDocument(what) from None
+        raise InvalidDocument(
+            "contains a number that is too long to read, or half of a surrogate pair"
+        ) from None
     return parsed
 
 

@@ -48,8 +48,12 @@ def updated_entities(client: Preservica, moment: str) -> list[EntityRef]:
         if not has_more or len(found) == before:
             return list(found)
         start += len(entities)
-    what = f"the list of updated entities does not end after {_MOST_PAGES} pages"
-    raise ServiceError(Problem(what, "give a later time: --since"))
+    raise ServiceError(
+        Problem(
+            f"the list of updated entities does not end after {_MOST_PAGES} pages",
+            "give a later time: --since",
+        )
+    )
 
 
 class _TreeBuilder(ElementTree.TreeBuilder):

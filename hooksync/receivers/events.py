@@ -70,8 +70,12 @@ class NewEvents:
             try:
                 self._template = dict(json.loads(template))
             except (ValueError, TypeError, RecursionError):
-                fix = "give the body of an event, as `hooksync listen --record` writes one"
-                raise FileError(Problem("the event is not a JSON object", fix)) from None
+                raise FileError(
+                    Problem(
+                        "the event is not a JSON object",
+                        "give the body of an event, as `hooksync listen --record` writes one",
+                    )
+                ) from None
 
     def make(self, *identifiers: Mapping[str, str], **changed: object) -> dict[str, object]:
         """Make an event with the next timestamp, and an entity for each of `identifiers`.
@@ -176,6 +180,10 @@ def recorded_events(folder: str) -> list[str]:
     files = sorted(glob.glob(os.path.join(glob.escape(folder), "*.json")))
     paths = [path for path in files if not path.endswith("-refused.json")]
     if not paths:
-        fix = "name a folder that `hooksync listen --record` wrote events into"
-        raise FileError(Problem(f"there is no recorded event in {folder}", fix))
+        raise FileError(
+            Problem(
+                f"there is no recorded event in {folder}",
+                "name a folder that `hooksync listen --record` wrote events into",
+            )
+        )
     return paths

@@ -108,8 +108,12 @@ class LoopbackServer(ThreadingTCPServer):
         try:
             super().__init__(("127.0.0.1", port), Connection)
         except OSError as error:
-            what = f"cannot listen on 127.0.0.1:{port}: {error.strerror}"
-            raise StartError(Problem(what, "choose a different port; 0 is any free one")) from error
+            raise StartError(
+                Problem(
+                    f"cannot listen on 127.0.0.1:{port}: {error.strerror}",
+                    "choose a different port; 0 is any free one",
+                )
+            ) from error
         self.port = self.server_address[1]  # the real port, also if `port` is 0
         self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,))
         self._thread.start()

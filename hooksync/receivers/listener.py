@@ -75,8 +75,12 @@ class Listener(LoopbackServer):
             if folder is not None and not os.path.isdir(folder):
                 os.mkdir(folder, mode=0o700)
         except OSError as error:
-            what = f"the folder {folder} cannot be made: {os_reason(error)}"
-            raise FileError(Problem(what, "make it, or name a different one")) from error
+            raise FileError(
+                Problem(
+                    f"the folder {folder} cannot be made: {os_reason(error)}",
+                    "make it, or name a different one",
+                )
+            ) from error
         super().__init__(port, self._respond)
 
     def check_host(self, host: str) -> None:

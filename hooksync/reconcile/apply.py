@@ -198,8 +198,10 @@ class StepRunner:
         if is_made:
             problem = problem if problem.what else Problem(_INTERRUPTED, NEXT_RUN)
         elif self.is_removed:
-            what = f"the old one is removed, and nothing is live in its place: {problem.what}"
-            problem = Problem(what, f"{problem.fix}; {NEXT_RUN}")
+            problem = Problem(
+                f"the old one is removed, and nothing is live in its place: {problem.what}",
+                f"{problem.fix}; {NEXT_RUN}",
+            )
         elif self.creation == self.removal == "not-sent":
             result = "not-attempted"
         elif step.creates and listed and step.id in listed:

@@ -181,9 +181,11 @@ def judge_answer(
             what = "its answer is not JSON with text in challengeCode and challengeResponse"
             return ReceiverResult("wrong-answer", f"{what}{words}", _RECIPE)
     if echoed != unquote_plus(code):
-        what = "its answer does not repeat the challengeCode"
-        fix = "return the challengeCode of the query, decoded and otherwise unchanged"
-        return ReceiverResult("wrong-answer", what, fix)
+        return ReceiverResult(
+            "wrong-answer",
+            "its answer does not repeat the challengeCode",
+            "return the challengeCode of the query, decoded and otherwise unchanged",
+        )
     return _judge_response(given, code, secret, url)
 
 
@@ -195,7 +197,11 @@ def _judge_response(given: str, code: str, secret: bytes, url: str) -> ReceiverR
         state: ReceiverState = "wrong-secret" if mistake.is_secret else "wrong-answer"
         return ReceiverResult(state, f"its challengeResponse {mistake.what}", mistake.fix)
     if not _RESPONSE.fullmatch(given):
-        what = "its challengeResponse is not the hex of an HMAC-SHA256"
-        return ReceiverResult("wrong-answer", what, FORM_FIX)
-    fix = "give the receiver the declared secret, or declare the secret that the receiver has"
-    return ReceiverResult("wrong-secret", "it signs challenges with a different secret", fix)
+        return ReceiverResult(
+            "wrong-answer", "its challengeResponse is not the hex of an HMAC-SHA256", FORM_FIX
+        )
+    return ReceiverResult(
+        "wrong-secret",
+        "it signs challenges with a different secret",
+        "give the receiver the declared secret, or declare the secret that the receiver has",
+    )

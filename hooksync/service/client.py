@@ -250,11 +250,12 @@ class Preservica:
             "continuationToken": continuation,
             "twoFactorToken": code,
         }
-        fix = (
+        second = self._ask(
+            "complete-2fa",
+            form,
             f"check the {credentials.totp.subject} and this machine's clock; a code may work only"
-            " once, so wait 30 seconds"
+            " once, so wait 30 seconds",
         )
-        second = self._ask("complete-2fa", form, fix)
         return replace(second, tenant=second.tenant or first.tenant)
 
     def _one_time_code(self, ref: SecretRef) -> str:
@@ -263,9 +264,12 @@ class Preservica:
         try:
             import pyotp
         except ImportError as error:
-            what = "the account requires a second factor, and pyotp is not installed"
-            fix = 'install the extra "totp", as "Install" in README.md describes'
-            raise SecretError(Problem(what, fix)) from error
+            raise SecretError(
+                Problem(
+                    "the account requires a second factor, and pyotp is not installed",
+                    'install the extra "totp", as "Install" in README.md describes',
+                )
+            ) from error
 
         class Totp(pyotp.TOTP):
             # Preservica chooses the seed, often 16 characters (80 bits); pyotp 2.12 wants 112 bits
@@ -275,9 +279,13 @@ class Preservica:
             return Totp(seed.replace(" ", "")).at(int(self._caller.context.clock.now()))
         except ValueError:
             pass
-        what = f"{ref.subject} is not a base32 seed (16 or more characters of A to Z and 2 to 7)"
-        fix = "use the seed that Preservica shows when the second factor is set up"
-        raise SecretError(Problem(what, fix, ref.location))
+        raise SecretError(
+            Problem(
+                f"{ref.subject} is not a base32 seed (16 or more characters of A to Z and 2 to 7)",
+                "use the seed that Preservica shows when the second factor is set up",
+                ref.location,
+            )
+        )
 
     def _ask(self, call: str, form: dict[str, str], fix: str) -> LogIn:
         """Send a form to the service. Returns a token, or a request for the second factor.
@@ -368,8 +376,12 @@ class Preservica:
         Raises AnswerLost if the subscription may have been removed, and otherwise ServiceError.
         """
         if identifier in ("", ".", ".."):  # encoding does not help: servers read `%2E%2E` as `..`
-            what = f'the id "{identifier}" cannot be used in a path: the call would go elsewhere'
-            raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
+            raise ServiceError(
+                Problem(
+                    f'the id "{identifier}" cannot be used in a path: the call would go elsewhere',
+                    "remove this subscription in Preservica itself",
+                )
+            )
         url = f"{self._server}{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
         self._call(Request("DELETE", url, purpose="removal"), (204, 404))
 
@@ -396,8 +408,9 @@ class Preservica:
         """Return AnswerLost if a change may have been made, and otherwise Rejected."""
         status = response.status
         if request.purpose != "read" and (status < 300 or status >= SERVER_ERROR):
-            fix = "the list will show whether it was done"
-            return AnswerLost(self._caller.problem(request, response, fix))
+            return AnswerLost(
+                self._caller.problem(request, response, "the list will show whether it was done")
+            )
         if status == CONFLICT and request.purpose == "creation":
             usual = CONFLICT_FIX
         problem = self._caller.problem(request, response, fix_for_status(status, usual))

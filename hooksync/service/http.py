@@ -91,10 +91,16 @@ def explain(error: Exception, seconds: float) -> ServiceError:
     while cause and not isinstance(cause, TimeoutError | requests.exceptions.Timeout):
         cause = cause.__cause__ or cause.__context__
     if cause:
-        what = f"no complete answer within {seconds:g} s"
-        return failed_call("time-out", what, "try again, or give a longer --timeout")
-    what = "the connection was cut before the answer was complete"
-    return failed_call("cut", what, "see the log of the server, or of a gateway before it")
+        return failed_call(
+            "time-out",
+            f"no complete answer within {seconds:g} s",
+            "try again, or give a longer --timeout",
+        )
+    return failed_call(
+        "cut",
+        "the connection was cut before the answer was complete",
+        "see the log of the server, or of a gateway before it",
+    )
 
 
 def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) -> ServiceError:
@@ -273,9 +279,11 @@ def _make_tls(environ: Variables) -> ssl.SSLContext:
         try:
             context.load_verify_locations(**{at: place})
         except (OSError, ValueError) as error:  # exceptions of ssl are OSErrors
-            what = f"the certificate bundle {place} of {name} cannot be used: {os_reason(error)}"
-            fix = f"point {name} at certificates in PEM format, or at a folder with hashed names"
-            raise failed_call("not-sent", what, fix) from error
+            raise failed_call(
+                "not-sent",
+                f"the certificate bundle {place} of {name} cannot be used: {os_reason(error)}",
+                f"point {name} at certificates in PEM format, or at a folder with hashed names",
+            ) from error
     return context
 
 
@@ -395,9 +403,11 @@ def _read(response: requests.Response, limit: int) -> bytes:
     for chunk in response.iter_content(_CHUNK):
         body += chunk
         if len(body) > limit:
-            what = f"the answer is larger than {limit} bytes"
-            fix = "check the address: this looks like a page or a download"
-            raise failed_call("too-large", what, fix)
+            raise failed_call(
+                "too-large",
+                f"the answer is larger than {limit} bytes",
+                "check the address: this looks like a page or a download",
+            )
     return bytes(body)
 
 

@@ -66,8 +66,11 @@ def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
         ),
     )
     yield from wrong_messages(secret, signed, messages, _CODE_FIX)
-    fix = "sign the code; do not send it back as the response"
-    yield Mistake("is the challengeCode itself", fix, signed.decode("latin-1"))
+    yield Mistake(
+        "is the challengeCode itself",
+        "sign the code; do not send it back as the response",
+        signed.decode("latin-1"),
+    )
     yield from usual_mistakes(secret, signed)
 
 

@@ -83,11 +83,12 @@ class CloudBackend:
         self.where = where
         scheme, _, name = where.partition("://")
         if scheme not in _CLOUDS or not _NAME.fullmatch(name):
-            what = f'"{Redactor().quote(where)}" does not name a place for a state'
             fix = (
                 "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
             )
-            raise UsageError(Problem(what, fix))
+            raise UsageError(
+                Problem(f'"{Redactor().quote(where)}" does not name a place for a state', fix)
+            )
         self._class, self._prefix, self._credentials = _CLOUDS[scheme]
         self._bucket, _, self._key = name.partition("/")
         self._store: Any = None  # made when it is first needed
@@ -161,8 +162,9 @@ class CloudBackend:
             from obstore import exceptions, store
         except ImportError:
             reason = f"the state {self.where} needs the package obstore, which is not installed"
-            fix = 'install the extra "cloud", as "Install" in README.md describes'
-            raise StateError(Problem(reason, fix)) from None
+            raise StateError(
+                Problem(reason, 'install the extra "cloud", as "Install" in README.md describes')
+            ) from None
         try:
             if self._store is None:
                 make = getattr(store, self._class)

@@ -88,8 +88,11 @@ class Changed(StateError):
     """The content is no longer what was read. Read it again, and repeat the change."""
 
     def __init__(self, where: str) -> None:
-        what = f"the state {where} changes all the time"
-        super().__init__(Problem(what, "see what writes it, and run this again"))
+        super().__init__(
+            Problem(
+                f"the state {where} changes all the time", "see what writes it, and run this again"
+            )
+        )
 
 
 class LockLost(StateError):
@@ -117,6 +120,9 @@ class Backend(Protocol):
 
 def too_large(path: str) -> StateError:
     """Return the error that a state has more bytes than hooksync reads or writes."""
-    what = f"the state {path} is larger than {MOST_BYTES // 1024**2} MiB"
-    fix = "split the tenancies over several hooks files, each with its own state"
-    return StateError(Problem(what, fix))
+    return StateError(
+        Problem(
+            f"the state {path} is larger than {MOST_BYTES // 1024**2} MiB",
+            "split the tenancies over several hooks files, each with its own state",
+        )
+    )

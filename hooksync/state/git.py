@@ -68,8 +68,11 @@ class GitBackend:
         self.where = where
         branch = where.removeprefix("git:")
         if not _BRANCH.fullmatch(branch):
-            what = f"the state {where} does not name a valid branch"
-            raise UsageError(Problem(what, "e.g. git:hooksync-state"))
+            raise UsageError(
+                Problem(
+                    f"the state {where} does not name a valid branch", "e.g. git:hooksync-state"
+                )
+            )
         self._branch_ref = f"refs/heads/{branch}"
         self._lock_ref = f"refs/hooksync/{branch}"
         self._folder = folder
@@ -122,12 +125,13 @@ class GitBackend:
         rejected = dict(_REJECTED.findall(out.decode("utf-8", "replace")))
         if "remote rejected" in rejected:
             reason = Redactor().quote(f"{rejected['remote rejected']}; {errors}")
-            what = f"the server refuses to write the state {self.where}: {reason}"
-            fix = (
-                f"allow this account to push to {self._branch_ref} (never by force) and to"
-                f" {self._lock_ref}, without a pull request"
+            raise StateError(
+                Problem(
+                    f"the server refuses to write the state {self.where}: {reason}",
+                    f"allow this account to push to {self._branch_ref} (never by force) and to"
+                    f" {self._lock_ref}, without a pull request",
+                )
             )
-            raise StateError(Problem(what, fix))
         if rejected:
             raise Changed(self.where)
         if code:
@@ -154,9 +158,12 @@ class GitBackend:
         blob = re.fullmatch(rf"100\d+ blob (\w+)\t{re.escape(name)}\0", entries)
         if blob:
             return self._read("cat-file", "blob", blob[1])
-        what = f"the branch of the state {self.where} contains files that hooksync did not write"
-        fix = "name a branch for the state alone, or revert its last commit, and push that"
-        raise StateError(Problem(what, fix))
+        raise StateError(
+            Problem(
+                f"the branch of the state {self.where} contains files that hooksync did not write",
+                "name a branch for the state alone, or revert its last commit, and push that",
+            )
+        )
 
     @cached_property
     def _git(self) -> Git:

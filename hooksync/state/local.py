@@ -114,8 +114,12 @@ class LocalStore(Store):
         with suppress(OSError):
             if os.path.samestat(self._held, os.stat(self._lock_path)):
                 return
-        what = f"the run lock of {self.where} is lost: somebody deleted {self._lock_path}"
-        raise LockLost(Problem(what, _LOST_FIX))
+        raise LockLost(
+            Problem(
+                f"the run lock of {self.where} is lost: somebody deleted {self._lock_path}",
+                _LOST_FIX,
+            )
+        )
 
     def unlock(self, identifier: str) -> None:
         """Raise Refused: nobody can take this lock away. The system frees it when its run ends."""
@@ -151,11 +155,16 @@ def _refuse_other_kinds(path: str) -> None:
     """Raise StateError if the path names something that is not a regular file."""
     with suppress(OSError, ValueError):  # whoever opens the file reports these
         if not stat.S_ISREG(os.lstat(path).st_mode):
-            fix = "find out who put it there, or name a different file with --state"
-            what = f"the state cannot be used: {path} is not a regular file"
-            raise StateError(Problem(what, fix))
+            raise StateError(
+                Problem(
+                    f"the state cannot be used: {path} is not a regular file",
+                    "find out who put it there, or name a different file with --state",
+                )
+            )
 
 
 def _unusable(path: str, what: str, error: Exception) -> Problem:
-    fix = "check the path and its permissions; name a different path with --state"
-    return Problem(f"the state {path} cannot be {what}: {os_reason(error)}", fix)
+    return Problem(
+        f"the state {path} cannot be {what}: {os_reason(error)}",
+        "check the path and its permissions; name a different path with --state",
+    )

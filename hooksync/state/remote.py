@@ -135,9 +135,12 @@ class RemoteStore(Store):
             lock = _lock_of(content)
             held_by = lock.id if lock else UNREADABLE
             if content.lock is None or held_by != identifier:
-                what = f"no run {identifier} holds the run lock of {self.where}"
-                fix = "`hooksync state show` names the run that holds it, if one does"
-                raise Refused(Problem(what, fix))
+                raise Refused(
+                    Problem(
+                        f"no run {identifier} holds the run lock of {self.where}",
+                        "`hooksync state show` names the run that holds it, if one does",
+                    )
+                )
             return replace(content, lock=None)
 
         self._put(change, "run lock taken away from its holder")
@@ -192,9 +195,12 @@ class RemoteStore(Store):
                 with suppress(LockLost):
                     self._put(partial(replace, lock=None), f"run lock released by {self._lock}")
             except StateError as error:
-                what = f"the run lock of {self.where} cannot be released: {error.summary}"
-                fix = f"let the next run wait: the lock expires after {LOCK_EXPIRY:g} seconds"
-                self._terminal.warn(Problem(what, fix))
+                self._terminal.warn(
+                    Problem(
+                        f"the run lock of {self.where} cannot be released: {error.summary}",
+                        f"let the next run wait: the lock expires after {LOCK_EXPIRY:g} seconds",
+                    )
+                )
             finally:
                 self._lock = None
 
@@ -231,8 +237,7 @@ class RemoteStore(Store):
             return
         self._renewed_at = -math.inf
         taken = f"taken over by {lock}" if lock else "taken away"
-        what = f"the run lock of {self.where} is lost, it was {taken}"
-        raise LockLost(Problem(what, _LOST_FIX))
+        raise LockLost(Problem(f"the run lock of {self.where} is lost, it was {taken}", _LOST_FIX))
 
 
 def _lock_of(content: BackendData) -> Holder | None:

@@ -33,7 +33,7 @@ def test_errors_and_warnings_of_a_file_match_and_their_fixes_do_not(tmp_path: Pa
     hooks = tmp_path / "hooks.yaml"
     hooks.write_text(WRONG)
     [warning] = matched(hooksync(["validate"], {}, tmp_path).err)
-    assert warning[:4] == ("warning", "hooks.yaml", "6", "24")
+    assert warning[:4] == ("warning", "hooks.yaml", "6", "19")
     hooks.write_text(WRONG.replace("INDEXED", "INDEXD"))
     [error] = matched(hooksync(["validate"], {}, tmp_path).err)
     assert error[:3] == (None, "hooks.yaml", "6")
