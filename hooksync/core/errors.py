@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Sequence
 from enum import IntEnum
 from traceback import walk_tb
-from typing import TypeAlias
 
 from hooksync.core.model import FailureKind, Location
 from hooksync.core.record import Record
@@ -50,7 +49,7 @@ class Problem(Record):
         return printable(f"{self.where}: {self.what}" if self.where else self.what)
 
 
-Problems: TypeAlias = tuple[Problem, ...]
+Problems = tuple[Problem, ...]
 
 
 def limited(problems: Sequence[Problem], most: int = MOST_PROBLEMS) -> Problems:

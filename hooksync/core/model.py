@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from math import ceil, inf
 from types import MappingProxyType
-from typing import Any, Generic, Literal, NamedTuple, NoReturn, TypeAlias, TypeVar, get_args
+from typing import Any, Generic, Literal, NamedTuple, NoReturn, TypeVar, get_args
 
 from hooksync.core.record import Record, Shown
 from hooksync.core.urls import masked_url, normal_url
@@ -54,7 +54,7 @@ class Location(Record, order=True):
         return f"{self.file}:{self.line}:{self.column}"
 
 
-Variables: TypeAlias = Mapping[str, str]  # of an environment, by name
+Variables = Mapping[str, str]  # of an environment, by name
 
 
 class Environ(ChainMap[str, str]):
@@ -195,7 +195,7 @@ class SecretRef(Shown):
         return f"{self.noun} {self}"
 
 
-Secrets: TypeAlias = Mapping[SecretRef, Secret]  # by their places
+Secrets = Mapping[SecretRef, Secret]  # by their places
 
 
 class Trigger(str, Shown):
@@ -273,8 +273,8 @@ class PlainFields(Notes, kw_only=True):
     adopt: tuple[str, ...] = ()  # the ids of live subscriptions that have the declared secret
 
 
-Value: TypeAlias = bool | str | int | None
-Content: TypeAlias = dict[str, Value]  # compared fields, by name
+Value = bool | str | int | None
+Content = dict[str, Value]  # compared fields, by name
 # the fields that are compared with what is live, beside the secret; the values are those of
 # subscriptions that the state recorded before hooksync knew the field
 COMPARED: Content = {"include_identifiers": True}
@@ -347,8 +347,8 @@ class LiveSubscription(Record, _Compared):
     # a later field needs a default: saved plans of before lack it
 
 
-DeclaredSubscriptions: TypeAlias = tuple[DeclaredSubscription, ...]
-LiveSubscriptions: TypeAlias = tuple[LiveSubscription, ...]
+DeclaredSubscriptions = tuple[DeclaredSubscription, ...]
+LiveSubscriptions = tuple[LiveSubscription, ...]
 
 
 # the fields of `credentials`, and what messages call them
@@ -436,7 +436,7 @@ class TenancyKey(NamedTuple):
 
 
 # of declared tenancies, by name: the server, and the tenant as far as it is known; None: neither is
-TenancyPlaces: TypeAlias = Mapping[str, TenancyKey | None]
+TenancyPlaces = Mapping[str, TenancyKey | None]
 
 
 class Server(Record):
@@ -487,7 +487,7 @@ def live_url(url: str, declared: Mapping[str, str], clean: Callable[[str], str] 
     return HookUrl(declared.get(normal_url(url)) or clean(masked_url(url)), url)
 
 
-Globs: TypeAlias = tuple[str, ...]  # patterns for addresses, or for names of tenancies
+Globs = tuple[str, ...]  # patterns for addresses, or for names of tenancies
 
 
 def matches_any(text: str, globs: Iterable[str]) -> bool:

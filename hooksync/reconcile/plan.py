@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, get_args
 
 from hooksync import __version__
 from hooksync.core.errors import ExitCode, Problem, Problems
@@ -64,7 +64,7 @@ DocumentFormat = Literal[
     "hooksync.plan/1", "hooksync.report/1", "hooksync.list/1", "hooksync.check/1"
 ]
 
-Counts: TypeAlias = dict[str, int]  # by what is counted
+Counts = dict[str, int]  # by what is counted
 
 NEXT_RUN = "run apply again: it starts from what is live then"
 UNLISTED = "the service returned its id, but no list has shown it yet"
@@ -226,7 +226,7 @@ class Step(Record):
         return replace(self, outcome=self.outcome or Outcome(result))
 
 
-Steps: TypeAlias = tuple[Step, ...]
+Steps = tuple[Step, ...]
 
 
 # what the state has about a live subscription
@@ -388,7 +388,7 @@ class TenancyPlan(Record, _Counted, dict=True):
         return is_done and is_right and not self.not_verified
 
 
-TenancyPlans: TypeAlias = Sequence[TenancyPlan]
+TenancyPlans = Sequence[TenancyPlan]
 
 
 def not_begun(plan: TenancyPlan) -> TenancyPlan:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from math import inf
-from typing import TypeAlias
 
 from hooksync.core.errors import Problem, Problems, shortened
 from hooksync.core.flags import CommandOptions
@@ -44,7 +43,7 @@ _TWICE = "live more than once (the receiver gets each event again), and left alo
 _WRONG_ID_FIX = (
     "correct the value of the URL (a variable?), or the id: `hooksync list` shows what is live"
 )
-StepsByReason: TypeAlias = Mapping[str, list[Step]]
+StepsByReason = Mapping[str, list[Step]]
 
 _MOST_ADDRESSES = 2  # that a fix names one by one if a glob can name all
 

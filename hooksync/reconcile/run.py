@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
@@ -63,7 +62,7 @@ class FetchedTenancy(Record):
     refusals: Problems = ()  # why the tenancy is not planned
 
 
-Fetched: TypeAlias = dict[str, FetchedTenancy]  # by the tenancy's name
+Fetched = dict[str, FetchedTenancy]  # by the tenancy's name
 
 
 class Planner(Basis, kw_only=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
 
 from hooksync.core.errors import shortened
 from hooksync.core.model import Notes
@@ -25,7 +24,7 @@ from hooksync.render.sentences import (
     summaries,
 )
 
-Field: TypeAlias = tuple[str, str]  # the name of what is shown of a step, and its value
+Field = tuple[str, str]  # the name of what is shown of a step, and its value
 
 _COLUMNS = 80  # of a terminal
 _SYMBOLS: dict[Action, str] = {

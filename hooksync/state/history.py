@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
-from typing import TypeAlias
 
 from hooksync.core.model import (
     DeclaredSubscription,
@@ -26,10 +25,10 @@ from hooksync.state.model import Attempt, AttemptKey, StateEntry, TenancyRecords
 
 MOST_OPEN = 2  # hooksync creates nothing under an identity with so many needed attempts
 
-Proof: TypeAlias = tuple[Key, Salt]
-Proofs: TypeAlias = Mapping[AttemptKey, Proof]  # of success responses without an id
-Attempts: TypeAlias = list[Attempt]
-NewIds: TypeAlias = defaultdict[str, list[str]]  # that no record has, by identity
+Proof = tuple[Key, Salt]
+Proofs = Mapping[AttemptKey, Proof]  # of success responses without an id
+Attempts = list[Attempt]
+NewIds = defaultdict[str, list[str]]  # that no record has, by identity
 
 
 def local_name(declared: DeclaredSubscription) -> str:

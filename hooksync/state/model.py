@@ -11,13 +11,13 @@ import hmac
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self
 
 from hooksync.core.model import Content, SecretRef, TenancyKey
 from hooksync.core.record import UNSET, Record, UnsetType, fields_of, force_setattr, replace
 from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint
 
-AttemptKey: TypeAlias = tuple[int, str]  # its run and its identity
+AttemptKey = tuple[int, str]  # its run and its identity
 
 
 class SubscriptionRecord(Record):
