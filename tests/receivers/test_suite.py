@@ -271,7 +271,7 @@ def test_junit_has_a_case_for_each_test_with_its_cause() -> None:
 
 def test_a_slow_answer_is_a_warning() -> None:
     sender = Sender(HookUrl("", ""), Secret(""), NotImplemented)
-    trial = sender.judge(FIRST, Delivery(b"", ""), Response(200, b"{}"), seconds=4.0)
+    trial = sender.judge(FIRST, Delivery(b"", ""), Response(200, b"{}", seconds=4.0))
     [cause] = explain([Trial(WRONG, "forged", "passed", 401), trial], NotImplemented)
     assert (cause.severity, cause.what.partition(";")[0]) == ("warning", "it takes more than 3 s")
 
