@@ -79,11 +79,8 @@ class ConsoleTerminal:
 
     def show(self, lines: Iterable[str]) -> None:
         """Show lines for people on standard output."""
-        shown = map(printable, lines)
-        if self._is_coloured:
-            self._output.coloured_result(shown)
-        else:
-            self._output.result("".join(f"{line}\n" for line in shown))
+        text = "".join(f"{printable(line)}\n" for line in lines)
+        self._output.result(text, is_coloured=self._is_coloured)
 
     def warn(self, *problems: Problem) -> None:
         """Show warnings."""

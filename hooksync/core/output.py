@@ -14,7 +14,6 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Literal
@@ -55,6 +54,7 @@ _COLOURS = {  # by the first word of a line
     "unproved": _YELLOW,
     "skipped": _DIM,
 }
+_LINE = re.compile(r"^(\S+).*", re.MULTILINE)
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RANDOM_BYTES = 6  # in the name of a temporary file
@@ -71,27 +71,18 @@ class Output:
         self._lock = threading.Lock()
         self._erase = ""  # characters that remove the progress now on the screen
 
-    def result(self, text: str, form: Format = "text") -> None:
-        """Write to standard output. Raises OutputLost if that fails."""
-        self._write(self.safe(text, form))
+    def result(self, text: str, form: Format = "text", *, is_coloured: bool = False) -> None:
+        """Write to standard output. Raises OutputLost if that fails.
 
-    def coloured_result(self, lines: Iterable[str]) -> None:
-        """Write lines to standard output, each in the colour of its first word, if that has one.
-
-        Raises OutputLost if that fails.
+        `is_coloured`: whether each line has the colour of its first word, if that has one.
         """
-        text = ""
-        for line in lines:
-            colour = _COLOURS.get(line.partition(" ")[0])
-            safe = self.safe(line)
-            text += f"\x1b[{colour}m{safe}\x1b[0m\n" if colour else f"{safe}\n"
-        self._write(text)
-
-    def _write(self, text: str) -> None:
+        safe = self.safe(text, form)
+        if is_coloured:
+            safe = _LINE.sub(_coloured, safe)
         if self._erase:
             self._say("")
         try:
-            sys.stdout.write(text)
+            sys.stdout.write(safe)
             sys.stdout.flush()
             self.written.add("-")
         except OSError as error:
@@ -216,6 +207,11 @@ class Output:
         texts = [*self.public, *(schema_text(kind).encode() for kind in SCHEMA_KINDS)]
         raw = utf_8(value)
         return any(raw in text for text in texts)
+
+
+def _coloured(line: re.Match[str]) -> str:
+    colour = _COLOURS.get(line[1])
+    return f"\x1b[{colour}m{line[0]}\x1b[0m" if colour else line[0]
 
 
 def escaped(text: str, form: Format) -> str:

@@ -115,7 +115,7 @@ def test_each_dangerous_text_has_exactly_this_escaped_form(
 
 
 def test_a_coloured_line_is_escaped_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
-    Output().coloured_result(["+ \x1b[2J", "::error::x"])
+    Output().result("+ \x1b[2J\n::error::x\n", is_coloured=True)
     assert capsys.readouterr().out == "\x1b[32m+ \\x1b[2J\x1b[0m\n\\x3a:error::x\n"
 
 

@@ -181,7 +181,7 @@ def test_an_unread_tenancy_is_never_called_unchanged() -> None:
 def test_colours_depend_on_the_step_and_change_no_letter(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Output().coloured_result(plan_lines(run_of(a_plan())))
+    Output().result(plain(plan_lines(run_of(a_plan()))), is_coloured=True)
     text = capsys.readouterr().out
     assert re.sub("\x1b\\[[0-9;]*m", "", text) == PLAN
     assert "\x1b[32m+   ingest-alert" in text
