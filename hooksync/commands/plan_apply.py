@@ -37,7 +37,7 @@ from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Plan, Selection
 from hooksync.render.ending import event_of
 from hooksync.render.renderers import plan_json
-from hooksync.render.sentences import expected_answer, problems_of, summaries
+from hooksync.render.sentences import problems_of, summaries
 from hooksync.render.text import plain, plan_lines, question
 from hooksync.state.store import state_place
 
@@ -264,8 +264,9 @@ def _show_and_ask(made: Plan, options: ChangeOptions, context: Context, *, can_a
     show_problems(made, context)
     if is_decided or not made.ready_tenancies:
         return made
+    text, answer = question(made)
     what = "not confirmed"
-    fix = f'answer "{expected_answer(made)}" to apply this'
+    fix = f'answer "{answer}" to apply this'
     if not can_ask:
         what += ": cannot prompt without a terminal"
         planned = options.command("plan", "--out", "plan.json")
@@ -273,7 +274,7 @@ def _show_and_ask(made: Plan, options: ChangeOptions, context: Context, *, can_a
         fix = f"read the plan of `{planned}`, then `{applied}`"
         if made.selection.remove:
             fix = "give --yes, if these are the right ids"
-    elif context.terminal.ask(question(made), expected_answer(made)):
+    elif context.terminal.ask(text, answer):
         return made
     return replace(made, refusals=(Problem(what, fix),))
 

@@ -1,4 +1,4 @@
-"""A check as text: a plan whose receivers were challenged, with its log-ins and lists."""
+"""A check as text: a plan whose receivers were challenged."""
 
 from __future__ import annotations
 
@@ -8,23 +8,18 @@ from collections.abc import Iterator
 from hooksync.core.model import NO_VALUE
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
 from hooksync.render.sentences import adopted, counted
-from hooksync.render.text import column_width, secret_state
+from hooksync.render.text import column_width, head_of, secret_state
 from hooksync.service.challenges import doubt
 
 _WORDS = {"ok": "ok", "failed": "failed", "warning": "with a warning", "skipped": "skipped"}
 
-Finding = tuple[str, str, str]  # one of these words, what was checked, and what was found
+Finding = tuple[str, str, str]  # one of these words, the receiver, and what was found
 
 
-def _findings_of(tenancy: TenancyPlan) -> Iterator[Finding]:
-    """Judge a tenancy, and each name in it once: all its triggers have the same receiver."""
-    for problem in tenancy.errors:
-        yield "failed", "log-in, list", problem.what
-    if tenancy.live_count is not None:
-        yield "ok", "log-in, list", f"{tenancy.live_count} live"
-    yield from dict.fromkeys(
-        _finding(step) for step in tenancy.steps if step.secret or step.receiver
-    )
+def _findings_of(tenancy: TenancyPlan) -> list[Finding]:
+    """Judge each receiver once: all triggers of a name have the same."""
+    found = [_finding(step) for step in tenancy.steps if step.secret or step.receiver]
+    return [*dict.fromkeys(found)]
 
 
 def _finding(step: Step) -> Finding:
@@ -34,10 +29,10 @@ def _finding(step: Step) -> Finding:
     if step.secret in NO_VALUE:
         return "failed", declared.name, f"secret {declared.secret} {secret_state(step)}"
     if answer is None:
-        return "skipped", declared.name, "receiver not challenged: `probe: never`"
+        return "skipped", declared.name, "not challenged: `probe: never`"
     if answer.state != "ready":
-        return "failed", declared.name, f"receiver {declared.url.shown}: {answer.detail}"
-    what = f"receiver ready in {answer.seconds:.3f} s"
+        return "failed", declared.name, f"{declared.url.shown}: {answer.detail}"
+    what = f"ready in {answer.seconds:.3f} s"
     if step.live:
         what += f", secret {secret_state(step)}"
     concern, _ = doubt(answer.seconds)
@@ -47,22 +42,22 @@ def _finding(step: Step) -> Finding:
 
 
 def has_failed(plan: Plan) -> bool:
-    """Whether anything failed; a warning is no failure."""
+    """Whether a receiver failed; a warning is no failure."""
     found = [state for tenancy in plan.tenancies for state, _, _ in _findings_of(tenancy)]
     return "failed" in found
 
 
 def check_lines(plan: Plan) -> Iterator[str]:
-    """Write a check for people."""
+    """Write a check for people. The problems of the plan contain what is wrong with a log-in."""
     counts = Counter[str]()
     for tenancy in plan.tenancies:
-        found = [*_findings_of(tenancy)]
+        found = _findings_of(tenancy)
         if tenancy.name:
-            yield from (f"{tenancy.name}   {tenancy.where}", "")
-        names = column_width(subject for _, subject, _ in found)
-        for state, subject, detail in found:
+            yield from (head_of(tenancy), "")
+        names = column_width(name for _, name, _ in found)
+        for state, name, detail in found:
             counts[state] += 1
-            yield f"{state:<10}{subject:<{names}}{detail}"
+            yield f"{state:<10}{name:<{names}}{detail}"
         yield ""
-    yield f"Check: {counted(counts, _WORDS, ('ok', 'failed'))}."
+    yield f"Receivers: {counted(counts, _WORDS, ('ok', 'failed'))}."
     yield from adopted(plan)

@@ -23,7 +23,7 @@ from hooksync.render.sentences import (
     selection_sentences,
     summaries,
 )
-from hooksync.render.text import counts_of, step_columns, step_fields
+from hooksync.render.text import head_of, step_columns, step_fields
 
 # what a reviewer must not miss comes first
 _ORDER = ("unsubscribe", "resubscribe", "adopt", "forget", "subscribe", "keep", "leave")
@@ -65,8 +65,8 @@ def _section(tenancy: TenancyPlan) -> str:
     steps = sorted(tenancy.steps, key=lambda step: _ORDER.index(step.action))
     shown = [_step(step, tenancy) for step in steps if step.is_drift]
     folded = [_step(step, tenancy) for step in steps if not step.is_drift]
-    title = f"{tenancy.name}, {tenancy.where}: {counts_of(tenancy)}"
-    lines = [f'<section data-tenancy="{_text(tenancy.name)}"><h2>{_text(title)}</h2>', *shown]
+    title = _text(head_of(tenancy))
+    lines = [f'<section data-tenancy="{_text(tenancy.name)}"><h2>{title}</h2>', *shown]
     if folded:
         lines.append("<details class=rest><summary>unchanged, or left alone</summary>")
         lines += [*folded, "</details>"]

@@ -159,17 +159,6 @@ def new_words(steps: Iterable[Step]) -> str:
     return f"{len(urls)} new: {shortened(urls)}" if urls else ""
 
 
-def expected_answer(plan: Plan) -> str:
-    """Return the answer to the question that applies a plan.
-
-    It is the number of removals if they exceed the limit of a tenancy.
-    """
-    ready = plan.ready_tenancies
-    if not any(tenancy.over_limit for tenancy in ready):
-        return "yes"
-    return str(sum(tenancy.counts()["unsubscribe"] for tenancy in ready))
-
-
 def problems_of(plan: Plan) -> list[tuple[str, Problem]]:
     """Return the problems of a plan, each after its kind, the most urgent first."""
     found = [("error", problem) for problem in plan.all_errors]

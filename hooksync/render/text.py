@@ -17,7 +17,6 @@ from hooksync.reconcile.plan import ORIGIN_WORDS, URL_CHANGED, Action, Plan, Ste
 from hooksync.render.sentences import (
     CHANGES,
     counted,
-    expected_answer,
     new_words,
     quiet_sentence,
     selection_sentences,
@@ -85,14 +84,9 @@ def tenancy_lines(plan: Plan, *, shows_kept: bool) -> Iterator[str]:
 
 
 def head_of(tenancy: TenancyPlan) -> str:
-    """Name a tenancy, its place, and its counts."""
-    return f"{tenancy.name}   {tenancy.where}   {counts_of(tenancy)}"
-
-
-def counts_of(tenancy: TenancyPlan) -> str:
-    """Count the live and the declared subscriptions."""
+    """Name a tenancy and its place, and count its live and its declared subscriptions."""
     live = "not read" if tenancy.live_count is None else f"{tenancy.live_count} live"
-    return f"{live}, {tenancy.declared_count} declared"
+    return f"{tenancy.name}   {tenancy.where}   {live}, {tenancy.declared_count} declared"
 
 
 def _needs_a_look(step: Step) -> bool:
@@ -221,18 +215,22 @@ def secret_state(step: Step) -> str:
     return f"{words}, as adopted" if step.evidence == "adopted" else words
 
 
-def question(plan: Plan) -> str:
-    """Ask whether to apply a plan: what is removed or adopted, and what changes where."""
+def question(plan: Plan) -> tuple[str, str]:
+    """Ask whether to apply a plan: what is removed or adopted, and what changes where.
+
+    Also returns the expected answer: yes, or the number of removals if they exceed a limit.
+    """
     lines = []
-    for tenancy in plan.ready_tenancies:
+    ready = plan.ready_tenancies
+    for tenancy in ready:
         named = [step for step in tenancy.steps if step.action in _CONFIRMED]
         if named:
             lines.append("To confirm:")
         lines += written_steps(named, tenancy)
         lines.append(f"{tenancy.name} ({tenancy.where}): {counted(tenancy.counts(), CHANGES)}.")
-    answer = expected_answer(plan)
-    if answer == "yes":
-        lines[-1] += " Type yes to apply: "
-    else:
-        lines[-1] += f" That is above the limit. Type {answer}, the number of removals, to apply: "
-    return "\n".join(map(printable, lines))
+    answer = "yes"
+    if any(tenancy.over_limit for tenancy in ready):
+        answer = str(sum(tenancy.counts()["unsubscribe"] for tenancy in ready))
+        lines[-1] += " That is above the limit: type the number of removals."
+    lines[-1] += f" Type {answer} to apply: "
+    return "\n".join(map(printable, lines)), answer

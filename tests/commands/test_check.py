@@ -42,18 +42,17 @@ def checked(place: Place, code: int) -> str:
 def test_a_check_reports_the_tenancy_its_receivers_and_how_each_secret_is_known(
     place: Place,
 ) -> None:
-    head = f"prod   {place.box.url} / DEMO\n\nok        log-in, list        "
-    ready = "ok        catalogue           receiver ready in 0.001 s"
-    assert checked(place, 0) == f"{head}0 live\n{ready}\n\nCheck: 2 ok, 0 failed.\n"
+    head = f"prod   {place.box.url} / DEMO   "
+    ready = " live, 2 declared\n\nok        catalogue           ready in 0.001 s"
+    counts = "Receivers: 1 ok, 0 failed.\n"
+    assert checked(place, 0) == f"{head}0{ready}\n\n{counts}"
     assert place.run("apply", "--yes").code == 0
-    assert checked(place, 0) == f"{head}2 live\n{ready}, secret same\n\nCheck: 2 ok, 0 failed.\n"
+    assert checked(place, 0) == f"{head}2{ready}, secret same\n\n{counts}"
     (place.folder / "hooks.state.json").unlink()
     assert "secret unknown" in checked(place, 3)
     assert place.run("apply", "--yes", "--adopt", "*/*").code == 0
     known = "As adopted: 2 secrets, which only an event can prove.\n"
-    assert checked(place, 0).endswith(
-        f"s, secret same, as adopted\n\nCheck: 2 ok, 0 failed.\n{known}"
-    )
+    assert checked(place, 0).endswith(f"s, secret same, as adopted\n\n{counts}{known}")
 
 
 def test_the_json_of_a_check_is_the_plan_with_the_answer_of_each_receiver(place: Place) -> None:
@@ -89,7 +88,7 @@ def test_a_receiver_that_is_down_fails_and_one_with_probe_never_is_not_challenge
         place.environ["RECEIVER"] = f"http://127.0.0.1:{taken.getsockname()[1]}/hook"
     assert "declare `probe: never`" in checked(place, 1)
     place.write(HOOKS.replace("    subscriptions:", "    probe: never\n    subscriptions:"))
-    assert "skipped   catalogue           receiver not challenged" in checked(place, 0)
+    assert "skipped   catalogue           not challenged" in checked(place, 0)
     assert place.receiver.answers["catalogue", "challenge"] == 0
 
 

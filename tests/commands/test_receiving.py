@@ -37,7 +37,7 @@ def test_check_of_one_receiver_needs_neither_a_tenancy_nor_a_hooks_file() -> Non
     assert (done.code, done.err) == (0, "")
     host = f"127.0.0.1:{receiver.port}"
     assert re.fullmatch(
-        rf"ok        {host:<20}receiver ready in \d+\.\d{{3}} s\n\nCheck: 1 ok, 0 failed\.\n",
+        rf"ok        {host:<20}ready in \d+\.\d{{3}} s\n\nReceivers: 1 ok, 0 failed\.\n",
         done.out,
     )
 

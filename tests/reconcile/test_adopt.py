@@ -190,7 +190,7 @@ def test_a_saved_plan_contains_the_globs_of_adopt_and_is_stale_if_the_ids_differ
 
 
 def test_the_prompt_names_url_and_trigger_of_what_is_adopted() -> None:
-    asked = question(run_of(planned(tenancy(ONE), [live("a")], options=ADOPT_ALL)))
+    asked, _ = question(run_of(planned(tenancy(ONE), [live("a")], options=ADOPT_ALL)))
     assert re.search(r"a   catalogue +MOVED +a\n +adopts it: .*, after a challenge", asked)
     assert ONE.url.shown in asked
     assert "1 to adopt. Type yes to apply: " in asked

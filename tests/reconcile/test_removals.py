@@ -137,7 +137,7 @@ def test_only_the_number_exceeds_the_limit(place: Place, answer: str, code: int,
     place.write(HOOKS.replace("INDEXED, ", ""))
     assert place.run("apply", "--yes").code == 3
     terminal = Terminal(place, "apply")
-    terminal.read_until("Type 3, the number of removals, to apply: ")
+    terminal.read_until("Type 3 to apply: ")
     terminal.type(answer)
     assert terminal.finish() == code
     assert ('fix: answer "3" to apply this' in terminal.seen) == (code == 3)
