@@ -36,14 +36,15 @@ def live_only(plan: Plan) -> Plan:
 
 def list_lines(plan: Plan) -> Iterator[str]:
     """Write the list."""
-    for tenancy in plan.tenancies:
+    for number, tenancy in enumerate(plan.tenancies):
+        if number:
+            yield ""
         yield head_of(tenancy)
         for step in tenancy.steps:
             live = step.live_side
             name = step.address or (f"was {step.name}" if step.name else "")
             first = f"{printable(live.id):<33} {printable(live.trigger.shown):<15} {name}"
             yield from (first.rstrip(), f"    {live.url.shown}", f"    {_known(step)}")
-        yield ""
     yield from state_sentences(plan)
 
 
