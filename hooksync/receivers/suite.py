@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from hooksync.core.model import FailureKind, HookUrl, ReceiverResult, ReceiverState, Secret
 from hooksync.core.record import Record, replace
@@ -35,7 +35,14 @@ from hooksync.receivers.events import (
     deliver,
     signed,
 )
-from hooksync.service.challenges import challenge, doubt, key_of, quote_answer, signs
+from hooksync.service.challenges import (
+    challenge,
+    challenged,
+    doubt,
+    key_of,
+    post,
+    quote_answer,
+)
 from hooksync.service.http import Caller, Response
 
 TrialState = Literal["passed", "failed", "unproved", "warning"]
@@ -226,6 +233,23 @@ def _forgeries(key: bytes, body: bytes) -> dict[str, Delivery]:
     }
 
 
+def _signs(url: HookUrl, secret: Secret, caller: Caller, code: str) -> bool:
+    """Whether a receiver signs a challenge code that it should refuse.
+
+    `code`: as written in the query. It must be no event and no message of a different service, so
+    that nobody can misuse the answer.
+    """
+    answer = post(challenged(url, code), caller, "challenge to refuse")
+    if isinstance(answer, ReceiverResult):
+        return False
+    signed = unquote_to_bytes(code)
+    said = answer.body.lower()
+    return any(
+        sign_challenge(key_of(secret), form).encode() in said
+        for form in (signed, signed.decode("utf-8", "replace").encode("latin-1", "replace"))
+    )
+
+
 class Suite:
     """All tests of one receiver.
 
@@ -278,7 +302,7 @@ class Suite:
                 state = "warning" if detail else "passed"
             trial = Trial(name, "challenge", state, result.status, result.seconds, detail, fix)
             yield replace(trial, probe=result.state, is_last=result.failure in _FINAL)
-        codes = [ascii(code) for code in _REFUSED_CODES if signs(*receiver, quote(code))]
+        codes = [ascii(code) for code in _REFUSED_CODES if _signs(*receiver, quote(code))]
         trial = Trial("codes to refuse", "code", "passed")
         if codes:
             detail = f"it signs {', '.join(codes)}: anybody could let it sign a message"

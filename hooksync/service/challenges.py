@@ -81,23 +81,6 @@ def doubt(seconds: float) -> tuple[str, str]:
     return "", ""
 
 
-def signs(url: HookUrl, secret: Secret, caller: Caller, code: str) -> bool:
-    """Whether a receiver signs a challenge code that it should refuse.
-
-    `code`: as written in the query. It must be no event and no message of a different service, so
-    that nobody can misuse the answer.
-    """
-    answer = post(_challenged(url, code), caller, "challenge to refuse")
-    if isinstance(answer, ReceiverResult):
-        return False
-    signed = unquote_to_bytes(code)
-    said = answer.body.lower()
-    return any(
-        sign_challenge(key_of(secret), form).encode() in said
-        for form in (signed, signed.decode("utf-8", "replace").encode("latin-1", "replace"))
-    )
-
-
 def challenge(
     url: HookUrl, secret: Secret, caller: Caller, code: str | None = None
 ) -> ReceiverResult:
@@ -106,7 +89,7 @@ def challenge(
     `code`: as written in the query; None: a new random one.
     """
     code = code or secrets.token_hex(_CODE_BYTES)
-    called = _challenged(url, code)
+    called = challenged(url, code)
     answer = post(called, caller, "challenge")
     if isinstance(answer, ReceiverResult):
         return answer
@@ -116,7 +99,7 @@ def challenge(
     return replace(result, seconds=answer.seconds, status=answer.status)
 
 
-def _challenged(url: HookUrl, code: str) -> HookUrl:
+def challenged(url: HookUrl, code: str) -> HookUrl:
     """Return a URL with a challenge code in its query."""
     separator = "&" if "?" in url.full else "?"
     return HookUrl(url.shown, f"{url.full}{separator}challengeCode={code}")
