@@ -216,17 +216,13 @@ class Preservica:
                 raise self._refusal
             if self._token == instead_of:
                 try:
-                    log_in = self._log_in()
+                    self._token = self._log_in()
                 except (Rejected, SecretError) as error:
-                    if isinstance(error, SecretError) or not may_pass(error.status):
-                        self._refusal = error
+                    self._refusal = error
                     raise
-                self._token = log_in.token or ""
-                named = self._caller.redactor.quote(log_in.tenant or "")
-                self.tenant = self.tenant or named or None
             return self._token
 
-    def _log_in(self) -> LogIn:
+    def _log_in(self) -> str:
         """Log in by password, and by a one-time code if the service asks for it.
 
         Raises SecretError if a credential is missing or unusable, and otherwise ServiceError.
@@ -240,7 +236,7 @@ class Preservica:
         names = f"{credentials.username.subject}, {credentials.password.subject}"
         first = self._ask("login", form, f"check {names} and the tenant")
         if first.token:
-            return first
+            return first.token
         code = self._one_time_code(credentials.totp)
         continuation = first.continuation or ""
         self._caller.redactor.learn([continuation, code])
@@ -250,13 +246,13 @@ class Preservica:
             "continuationToken": continuation,
             "twoFactorToken": code,
         }
-        second = self._ask(
+        log_in = self._ask(
             "complete-2fa",
             form,
             f"check the {credentials.totp.subject} and this machine's clock; a code may work only"
             " once, so wait 30 seconds",
         )
-        return replace(second, tenant=second.tenant or first.tenant)
+        return log_in.token or ""
 
     def _one_time_code(self, ref: SecretRef) -> str:
         """Compute the current six digits. Errors are not chained: they may contain the seed."""
@@ -302,9 +298,11 @@ class Preservica:
         log_in = read_log_in(response.body)
         self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
         status = response.status
-        if status == 200 and log_in.token and log_in.success is not False:
-            return log_in
-        if call == "login" and log_in.message == "needs.2fa" and log_in.continuation:
+        is_done = status == 200 and log_in.token and log_in.success is not False
+        needs_code = call == "login" and log_in.message == "needs.2fa" and log_in.continuation
+        if is_done or needs_code:
+            named = self._caller.redactor.quote(log_in.tenant or "")
+            self.tenant = self.tenant or named or None
             return log_in
         if log_in.message == "needs.2fa.setup":
             fix = "log in to Preservica in a browser once, and set up the second factor"
@@ -312,7 +310,8 @@ class Preservica:
             fix = "check that `server` is a Preservica server: the answer contains no token"
         elif status not in _WRONG_CREDENTIALS:
             fix = fix_for_status(status)
-        raise Rejected(self._caller.problem(request, response, fix), status)
+        problem = self._caller.problem(request, response, fix)
+        raise ServiceError(problem) if may_pass(status) else Rejected(problem, status)
 
     def list_subscriptions(self) -> LiveSubscriptions:
         """Fetch the live subscriptions. Raises ServiceError for anything but a well-formed list."""

@@ -121,7 +121,6 @@ READ = {  # each field that hooksync reads of answers, and the plant that fills 
     "challengeCode": "a challenge code",
     "challengeResponse": "a challenge response",
     "Retry-After": "the head of an answer",
-    "Content-Type": "the head of an answer",
     "Location": "where a redirect leads",
     "body": "a receiver",
     "links": "the head of an answer",
