@@ -51,14 +51,15 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
     with open_run(inputs) as run:
         client = run.clients[tenancy.name]
         entities = updated_entities(client, moment)
-        number = pluralised(len(entities), "entity")
-        receiver = subscription.url.shown
-        context.terminal.message(f"{number} updated since {moment}, for {receiver}. {LIMITS}")
+        missed = (
+            f"{pluralised(len(entities), 'entity')} updated since {moment},"
+            f" for {subscription.url.shown}"
+        )
+        context.terminal.message(f"{missed}. {LIMITS}")
         if options.is_dry_run or not entities:
             context.terminal.result("".join(f"{kind} {ref}\n" for kind, ref in entities))
             return ExitCode.DONE
-        question = f"{tenancy.where}: send {number} to {receiver}."
-        confirm(question, context, is_confirmed=options.is_confirmed)
+        confirm(f"{tenancy.where}: send {missed}.", context, is_confirmed=options.is_confirmed)
         [secret] = run.secrets.find_all((subscription.secret,)).values()
         sender = Sender(subscription.url, secret, run.caller)
         return _send(sender, client.tenant or "", moment, entities)
