@@ -201,36 +201,34 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
         return connected
 
 
-def _pool_classes(*, are_for_receivers: bool, are_open: bool) -> dict[str, type]:
-    """Make a class of pools for each scheme. `are_open`: private addresses are allowed."""
-
-    class HttpConnection(_HttpConnection):
-        may_be_private = are_open
-        response_class = _LastResponse if are_for_receivers else _TimedResponse
-
-    class HttpsConnection(HttpConnection, urllib3.connection.HTTPSConnection):
-        pass
-
-    class HttpPool(urllib3.connectionpool.HTTPConnectionPool):
-        ConnectionCls = HttpConnection
-
-    class HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
-        ConnectionCls = HttpsConnection
-
-    return {"http": HttpPool, "https": HttpsPool}
-
-
 class Adapter(requests.adapters.HTTPAdapter):
-    """Keeps at most `size` connections to each server.
+    """Keeps at most `size` connections to each server, or to each receiver. Thread-safe.
 
-    All https connections share one TLS context. Thread-safe.
+    All https connections share one TLS context. A connection to a receiver has one response.
     """
 
-    def __init__(self, size: int, environ: Variables, pools: dict[str, type]) -> None:
+    def __init__(
+        self, size: int, environ: Variables, *, is_for_receivers: bool, may_be_private: bool
+    ) -> None:
+        self.may_be_private = is_open = may_be_private
         self._environ = environ
         self._context: ssl.SSLContext | None = None
-        self._pools = pools
         self._mutex = threading.Lock()
+
+        class HttpConnection(_HttpConnection):
+            may_be_private = is_open
+            response_class = _LastResponse if is_for_receivers else _TimedResponse
+
+        class HttpsConnection(HttpConnection, urllib3.connection.HTTPSConnection):
+            pass
+
+        class HttpPool(urllib3.connectionpool.HTTPConnectionPool):
+            ConnectionCls = HttpConnection
+
+        class HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
+            ConnectionCls = HttpsConnection
+
+        self._pools = {"http": HttpPool, "https": HttpsPool}
         super().__init__(pool_connections=_SERVERS, pool_maxsize=size, pool_block=True)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
@@ -341,15 +339,14 @@ class Transport:
         self._timeout: Any = Timeout(total=timeout, connect=_CONNECT)
         # capitals come first, so small letters win, as in requests
         self._environ = {name.lower(): environ[name] for name in sorted(environ)}
-        self._private_receivers = private_receivers
-        services = _pool_classes(are_for_receivers=False, are_open=True)
-        receivers = _pool_classes(are_for_receivers=True, are_open=private_receivers)
-        self._adapter = Adapter(connections, environ, services)
-        self._receivers = Adapter(connections, environ, receivers)
+        self._services = Adapter(connections, environ, is_for_receivers=False, may_be_private=True)
+        self._receivers = Adapter(
+            connections, environ, is_for_receivers=True, may_be_private=private_receivers
+        )
 
     def close(self) -> None:
         """Close every connection."""
-        self._adapter.close()
+        self._services.close()
         self._receivers.close()
 
     def send(self, request: Request) -> Response:
@@ -360,14 +357,13 @@ class Transport:
         scheme, netloc, _ = split_url(request.url)
         host, _ = split_port(netloc)
         proxies = self._proxies_for(request.url, scheme, host)
+        adapter = self._receivers if request.is_for_receiver else self._services
         address = literal_address(host)
         if address is not None:  # behind a proxy, no other host can be judged
-            may_be_private = self._private_receivers or not request.is_for_receiver
-            check_address(str(address), may_be_private=may_be_private)
+            check_address(str(address), may_be_private=adapter.may_be_private)
         # no session of `requests`: it reads the environment and netrc, and it follows redirects
         wanted = requests.Request(request.method, request.url, _HEADERS | {**request.headers})
         wanted.data = request.body
-        adapter = self._receivers if request.is_for_receiver else self._adapter
         try:
             with adapter.send(
                 wanted.prepare(), stream=True, timeout=self._timeout, proxies=proxies
