@@ -265,18 +265,14 @@ def _show_and_ask(made: Plan, options: ChangeOptions, context: Context, *, can_a
     if is_decided or not made.ready_tenancies:
         return made
     text, answer = question(made)
-    what = "not confirmed"
-    fix = f'answer "{answer}" to apply this'
-    if not can_ask:
-        what += ": cannot prompt without a terminal"
+    if can_ask and context.terminal.ask(text, answer):
+        return made
+    fix = f'answer "{answer}" at a terminal, or give --yes'
+    if not made.selection.remove:
         planned = options.command("plan", "--out", "plan.json")
         applied = options.command("apply", "plan.json", selects=False)
-        fix = f"read the plan of `{planned}`, then `{applied}`"
-        if made.selection.remove:
-            fix = "give --yes, if these are the right ids"
-    elif context.terminal.ask(text, answer):
-        return made
-    return replace(made, refusals=(Problem(what, fix),))
+        fix = f'answer "{answer}" at a terminal; or read the plan of `{planned}`, then `{applied}`'
+    return replace(made, refusals=(Problem("not confirmed", fix),))
 
 
 def _show_result(

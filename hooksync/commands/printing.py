@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import secrets
-from contextlib import suppress
 from typing import Literal
 
 from hooksync import __version__
@@ -68,14 +67,12 @@ def version(options: VersionOptions, context: Context) -> ExitCode:
     if options.format == "text":
         context.terminal.result(f"hooksync {__version__}\n")
         return ExitCode.DONE
-    # 20 ms, which `secret generate` and `schema` do not need
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as version_of
+    from importlib.metadata import distributions  # 20 ms, which `secret generate` does not need
 
     libraries = {}
-    for name in _LIBRARIES:
-        with suppress(PackageNotFoundError):  # an extra is not installed
-            libraries[name] = version_of(name)
+    for found in distributions():
+        if found.name.lower() in _LIBRARIES:
+            libraries[found.name.lower()] = found.version
     document = {
         "hooksync": __version__,
         "python": platform.python_version(),

@@ -49,13 +49,9 @@ def confirm(question: str, context: Context, *, is_confirmed: bool) -> None:
 
     Raises Refused if nobody can be asked, or the answer is no. Raises Interrupted if a signal came.
     """
-    if is_confirmed:
-        return
     terminal = context.terminal
-    if not terminal.can_ask():
-        terminal.message(question)
-        raise Refused(Problem("not confirmed: cannot prompt without a terminal", "give --yes"))
-    if not terminal.ask(f"{question} Type yes to go on: "):
-        if context.stop.is_set():
-            raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
-        raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))
+    if is_confirmed or (terminal.can_ask() and terminal.ask(f"{question} Type yes to go on: ")):
+        return
+    if context.stop.is_set():
+        raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
+    raise Refused(Problem(f"{question} Not confirmed", 'answer "yes" at a terminal, or give --yes'))

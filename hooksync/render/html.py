@@ -32,8 +32,7 @@ _ORDER = ("unsubscribe", "resubscribe", "adopt", "forget", "subscribe", "keep", 
 def html(plan: Plan, *, shows_kept: bool = True) -> str:
     """Write a plan: summary, problems, and all steps of each tenancy."""
     made = f"Plan {plan.id}, made at {plan.created_at} from {plan.sources}"
-    if plan.commit:
-        made += f" at the commit {plan.commit}"
+    commit = f" at the commit {plan.commit}" if plan.commit else ""
     problems = ""
     for fix, heads in by_fix(problems_of(plan)).items():
         problems += _each("p", [*heads, fix])
@@ -41,7 +40,7 @@ def html(plan: Plan, *, shows_kept: bool = True) -> str:
         template = Template(page.read())
     return template.substitute(
         title=_text(headline(plan)),
-        made=_text(f"{made}."),
+        made=_text(f"{made}{commit}."),
         summary=_each("p", [*selection_sentences(plan), *summaries(plan)]),
         problems=problems,
         tenancies=_each("option", [tenancy.name for tenancy in plan.tenancies]),

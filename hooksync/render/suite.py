@@ -57,10 +57,10 @@ def suite_json(
     exit_code: ExitCode,
 ) -> str:
     """Write the suite as JSON. `created_at`: RFC 3339."""
+    fields = ("name", "state", "status", "detail", "seconds")
     tests = []
     for trial in trials:
-        shown = {name: getattr(trial, name) for name in ("name", "state", "status", "detail")}
-        tests.append({**shown, "seconds": round(trial.seconds, 3)})
+        tests.append({name: getattr(trial, name) for name in fields})
     return result_json(
         FORMAT,
         exit_code,

@@ -186,7 +186,7 @@ def test_a_quiet_plan_and_metrics_report_new_foreign_subscriptions(place: Place)
             "failed",
             "not set: secret env:CATALOGUE_SECRET",
         ),
-        (["apply"], {}, HOOKS, "refused", "not confirmed: cannot prompt without a terminal"),
+        (["apply"], {}, HOOKS, "refused", "not confirmed"),
         (
             ["apply", "--yes"],
             {},

@@ -178,9 +178,7 @@ REFUSALS = {
         plan_anew,
         command="apply plan.json",
     ),
-    "not confirmed": Refusal(
-        nothing, "not confirmed: cannot prompt without a terminal", "read the plan", command="apply"
-    ),
+    "not confirmed": Refusal(nothing, "not confirmed", "read the plan", command="apply"),
 }
 # the flags of a run
 FLAGS = {

@@ -289,7 +289,7 @@ def test_an_impossible_move_is_an_error_and_changes_nothing(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["test/*"], 3, "refused: not confirmed: cannot prompt without a terminal\n"),
+        (["test/*"], 3, " Not confirmed\n"),
         (["none/*", "--yes"], 64, 'GLOB "none/*" matches no address in the state\n'),
     ],
 )
@@ -382,10 +382,10 @@ def test_a_remote_run_lock_is_not_taken_without_a_yes_or_from_a_different_run() 
         take_away("x", terminal, stop)
     assert not terminal.err
     terminal.answer = False
-    with pytest.raises(Refused, match="not confirmed"):
+    with pytest.raises(Refused, match="Not confirmed"):
         take_away("0123456789abcdef", terminal, stop)
     stop.set()
     with pytest.raises(Interrupted):
         take_away("0123456789abcdef", terminal, stop)
-    with pytest.raises(Refused, match="cannot prompt without a terminal"):
+    with pytest.raises(Refused, match="Not confirmed"):
         take_away("0123456789abcdef", MemoryTerminal(), Event())
