@@ -106,7 +106,8 @@ def state_sentences(plan: Plan) -> Iterator[str]:
     if not plan.state_missing or plan.is_report:
         return
     if may_be_lost:
-        yield f"There is no state at {plan.state}."
+        used = ", although a run has used this place" if plan.state_used else ""
+        yield f"There is no state at {plan.state}{used}."
         push = f"`hooksync state push FILE --state {quote(plan.state or '')}`"
         yield f"If it is elsewhere, {push} first."
     else:

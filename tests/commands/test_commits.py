@@ -103,7 +103,7 @@ def test_a_deleted_branch_is_not_taken_for_a_new_state_while_its_lock_exists(clo
     clone.box.remove("DEMO", clone.box.subscriptions("DEMO")[0].id)
     planned = clone.run("plan")
     assert (planned.code, "No state yet" in planned.text) == (0, False)
-    said = f"There is no state at git:{BRANCH}.\n"
+    said = f"There is no state at git:{BRANCH}, although a run has used this place.\n"
     assert said in planned.out
     assert f"`hooksync state push FILE --state git:{BRANCH}` first" in planned.out
     clone.remote.git("update-ref", "-d", f"refs/hooksync/{BRANCH}")
