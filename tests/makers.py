@@ -15,8 +15,8 @@ from hooksync.core.model import (
     Tenancy,
     Trigger,
     UnsubscribeLimit,
-    live_url,
 )
+from hooksync.core.urls import masked_url
 
 HERE = Location("hooks.yaml", 1, 1)
 SECRET = SecretRef("env", "HOOK_SECRET", HERE)
@@ -51,7 +51,7 @@ def live(
     *,
     include_identifiers: bool | None = True,
 ) -> LiveSubscription:
-    return LiveSubscription(identifier, live_url(url, {}), trigger, include_identifiers)
+    return LiveSubscription(identifier, HookUrl(masked_url(url), url), trigger, include_identifiers)
 
 
 def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy:

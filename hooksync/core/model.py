@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from math import ceil, inf
 from types import MappingProxyType
 from typing import Any, Generic, Literal, NamedTuple, NoReturn, TypeVar, get_args
 
 from hooksync.core.record import Record, Shown
-from hooksync.core.urls import masked_url, normal_url
+from hooksync.core.urls import normal_url
 
 KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"  # of the key that plans and states are signed with
 
@@ -476,15 +476,6 @@ class Tenancy(PlainSettings):
     def where(self) -> str:
         """Its server and tenant, e.g. `eu.preservica.com / BRAMA`: neither is secret."""
         return str(TenancyKey(self.server.shown, self.tenant or ""))
-
-
-def live_url(url: str, declared: Mapping[str, str], clean: Callable[[str], str] = str) -> HookUrl:
-    """Return the URL of a live subscription, with the form that may be shown.
-
-    `declared`: the URLs as the file writes them, by identity. If the URL is among them, that form
-    is shown; otherwise it is masked and cleaned.
-    """
-    return HookUrl(declared.get(normal_url(url)) or clean(masked_url(url)), url)
 
 
 Globs = tuple[str, ...]  # patterns for addresses, or for names of tenancies

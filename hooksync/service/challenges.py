@@ -169,11 +169,6 @@ def judge_answer(
             "its answer does not repeat the challengeCode",
             "return the challengeCode of the query, decoded and otherwise unchanged",
         )
-    return _judge_response(given, code, secret, url)
-
-
-def _judge_response(given: str, code: str, secret: bytes, url: str) -> ReceiverResult:
-    """Compare the answer to a challenge with the right one, and with the usual mistakes."""
     if given == sign_challenge(secret, unquote_to_bytes(code.replace("+", " "))):
         return READY
     if mistake := name_mistake(given, challenge_mistakes(secret, code, url)):

@@ -27,6 +27,7 @@ from hooksync.core.errors import (
 )
 from hooksync.core.model import (
     DeclaredSubscription,
+    HookUrl,
     LiveSubscription,
     LiveSubscriptions,
     Secret,
@@ -34,10 +35,10 @@ from hooksync.core.model import (
     Secrets,
     Tenancy,
     Trigger,
-    live_url,
 )
 from hooksync.core.record import Meta, Record, convert, replace
 from hooksync.core.signing import parse_json
+from hooksync.core.urls import masked_url, normal_url
 from hooksync.service.http import (
     PROXY_FIX,
     SERVER_ERROR,
@@ -145,13 +146,14 @@ def read_subscriptions(
 ) -> LiveSubscriptions:
     """Read the live subscriptions, in the order of the answer.
 
-    `declared`: the declared URLs as the file writes them, by identity. `clean`: masks the secrets
-    of the run in any other URL.
+    `declared`: the declared URLs as the file writes them, by identity. Any other URL is masked, and
+    `clean` masks the secrets of the run in it.
     """
     found = []
     for item in _read(body, list[_Live]):
         flag = item.include == "true" if isinstance(item.include, str) else item.include
-        url = live_url(item.url, declared, clean)
+        shown = declared.get(normal_url(item.url)) or clean(masked_url(item.url))
+        url = HookUrl(shown, item.url)
         trigger = Trigger(item.trigger)
         found.append(LiveSubscription(str(item.id), url, trigger, flag))
     if len({subscription.id for subscription in found}) < len(found):

@@ -30,8 +30,8 @@ from hooksync.core.model import (
     SubscriptionKey,
     TenancyKey,
     Trigger,
-    live_url,
 )
+from hooksync.core.urls import normal_url
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.state.fingerprints import identity_digest
 from hooksync.state.format import read_state
@@ -403,7 +403,7 @@ class Play:
                 for one in live:
                     if records.tenant != one.tenant.lower() or one.id in attempt.seen:
                         continue
-                    place = SubscriptionKey(live_url(one.url, {}).identity, Trigger(one.trigger))
+                    place = SubscriptionKey(normal_url(one.url), Trigger(one.trigger))
                     if attempt.identity == identity_digest(state.url_salt, place):
                         meant[one.id] = attempt.address
         return meant
