@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from hooksync.api.options import FileOptions, Options, RunOptions
 from hooksync.api.receipt import sealed
@@ -20,7 +20,6 @@ from hooksync.core.model import (
     DeclaredSubscription,
     Tenancy,
     TenancyPlaces,
-    UnsubscribeLimit,
     matches_any,
 )
 from hooksync.core.output import Format
@@ -41,10 +40,8 @@ class Inputs(Record):
     options: RunOptions
     selection: Selection
     context: Context
-    private_receivers: bool = True  # whether receivers at private addresses may be called
+    policy: Policy | None = None
     receipt: Plan | None = None  # the saved or shown plan that the new one must equal
-    # of a policy, for all tenancies together, by field
-    run_limits: Mapping[str, UnsubscribeLimit] = {}
     others: TenancyPlaces = field(default_factory=dict)  # declared, and not selected
     former: Declarations = ()  # with --since: declared by the merge base alone
 
@@ -107,9 +104,8 @@ def prepare(
         options,
         selection,
         context,
-        private_receivers(policy),
+        policy,
         receipt,
-        policy.limits("", "_run") if policy else {},
         places_of(others, context.environ),
         changes.former,
     )

@@ -17,7 +17,7 @@ from secrets import token_hex
 from shlex import quote
 from threading import Event
 
-from hooksync.api.inputs import Inputs, prepare, selection_of
+from hooksync.api.inputs import Inputs, prepare, private_receivers, selection_of
 from hooksync.api.options import Options
 from hooksync.api.receipt import check_against
 from hooksync.config import declarations
@@ -259,6 +259,7 @@ class Session(Run, kw_only=True):
         found = self._undeclared(tenancies)
         # a different file may declare what a single file does not
         is_certain = inputs.former or len(files) > 1 or os.path.isdir(files[0])
+        limits = inputs.policy.limits("", "_run") if inputs.policy else {}
         warnings = [planner.other] if planner.other else []
         warnings += [*inputs.warnings, *self._doubts(tenancies)]
         for tenancy in tenancies:
@@ -274,7 +275,7 @@ class Session(Run, kw_only=True):
             state_missing=planner.place is not None and planner.state is None,
             state_used=self.store is not None and self.store.was_used,
             running=planner.other,
-            refusals=run_reasons(tenancies, inputs.tenancies, inputs.run_limits),
+            refusals=run_reasons(tenancies, inputs.tenancies, limits),
             undeclared=tuple(found) if is_certain else (),
             warnings=tuple(dict.fromkeys(warnings)),
             is_interrupted=self.is_interrupted,
@@ -356,7 +357,7 @@ def open_run(
             options.timeout,
             options.parallelism,
             process_environ(context.environ),
-            private_receivers=inputs.private_receivers,
+            private_receivers=private_receivers(inputs.policy),
         )
         caller = Caller(
             held.enter_context(closing(transport)),

@@ -186,8 +186,11 @@ def _allows(rules: Rules, claim: Claim, folder: str) -> bool:
         case "triggers":
             return value in [*map(Trigger.named, allowed)]
         case "secret_folders":
-            refs = [SecretRef("file", path, base=folder) for path in allowed]
-            return real_path(value).startswith(tuple(f"{real_path(ref)}/" for ref in refs))
+            for path in allowed:
+                inside = os.path.join(real_path(SecretRef("file", path, base=folder)), "")
+                if real_path(value).startswith(inside):
+                    return True
+            return False
         case "files":
             return value != STDIN and any(_covers_file(glob, value, folder) for glob in allowed)
     return matches_any(value, allowed)
