@@ -25,7 +25,6 @@ from typing import Any, Literal
 import requests
 import requests.adapters
 import urllib3.connection
-import urllib3.connectionpool
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, should_bypass_proxies
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
@@ -222,42 +221,27 @@ class Adapter(requests.adapters.HTTPAdapter):
         class HttpsConnection(HttpConnection, urllib3.connection.HTTPSConnection):
             pass
 
-        class HttpPool(urllib3.connectionpool.HTTPConnectionPool):
-            ConnectionCls = HttpConnection
-
-        class HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
-            ConnectionCls = HttpsConnection
-
-        self._pools = {"http": HttpPool, "https": HttpsPool}
+        self._connections = {"http": HttpConnection, "https": HttpsConnection}
         super().__init__(pool_connections=_SERVERS, pool_maxsize=size, pool_block=True)
-        self.poolmanager.pool_classes_by_scheme = self._pools
 
-    def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
     ) -> Any:
-        """Give every https pool the shared context, as requests advises.
+        """Let a pool make our connections, and give https the shared TLS context.
 
         The first https call makes it: to load root certificates is slow. Raises ServiceError if a
         certificate bundle cannot be used.
         """
-        host, tls = super().build_connection_pool_key_attributes(request, True, cert)
-        if host["scheme"] == "https":
+        pool: Any = super().get_connection_with_tls_context(request, True, proxies, cert)
+        pool.ConnectionCls = self._connections[pool.scheme]
+        if pool.scheme == "https":
             with self._mutex:
                 self._context = self._context or _make_tls(self._environ)
-            tls["ssl_context"] = self._context
-        return host, tls
+            pool.conn_kw["ssl_context"] = self._context
+        return pool
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Do nothing. `requests` would load the root certificates again for each connection."""
-
-    def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Return the pools behind an http proxy. Raises ServiceError for a SOCKS or https one."""
-        if proxy.lower().startswith(("socks", "https:")):
-            raise explain_connecting(ValueError(), 0, is_proxy=True)
-        with self._mutex:
-            manager = super().proxy_manager_for(proxy, **settings)
-            manager.pool_classes_by_scheme = self._pools
-            return manager
 
 
 def _make_tls(environ: Variables) -> ssl.SSLContext:
@@ -383,13 +367,18 @@ class Transport:
         raise failed
 
     def _proxies_for(self, url: str, scheme: str, host: str) -> dict[str, str]:
-        """Return the proxy for a server, by scheme; none for loopback and NO_PROXY."""
+        """Return the proxy for a server, by scheme; none for loopback and NO_PROXY.
+
+        Raises ServiceError for a SOCKS or https proxy.
+        """
         proxy = self._environ.get(f"{scheme}_proxy") or self._environ.get("all_proxy")
         if not proxy or is_loopback(host):
             return {}
         with _ENVIRON:
             if should_bypass_proxies(url, self._environ.get("no_proxy", "")):
                 return {}
+        if proxy.lower().startswith(("socks", "https:")):
+            raise explain_connecting(ValueError(), 0, is_proxy=True)
         return {scheme: proxy}
 
 
