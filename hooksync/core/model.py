@@ -332,7 +332,7 @@ class ReceiverResult(Record):
     state: ReceiverState
     detail: str  # one line, safe to show, without the URL; "" if ready
     fix: str  # "" if ready
-    seconds: float = 0.0  # how long a challenge took, to the end of the answer
+    seconds: float = 0.0  # that a challenge took, to the end of its answer; 0: there is none
     status: int | None = None  # of the answer
     failure: FailureKind | None = None  # why there is no answer
 

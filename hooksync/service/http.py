@@ -34,7 +34,7 @@ from hooksync.core.clock import MOST_ASKED, Backoff
 from hooksync.core.context import Context
 from hooksync.core.errors import AnswerLost, Problem, ServiceError, os_reason
 from hooksync.core.model import KEY_VARIABLE, FailureKind, Variables, process_environ
-from hooksync.core.record import Record, field
+from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import Redactor
 from hooksync.core.timed_reader import TimedReader
 from hooksync.core.urls import is_loopback, literal_address, split_port, split_url
@@ -300,7 +300,7 @@ class Response(Record):
     body: bytes
     headers: Mapping[str, str] = {}
     has_next_page: bool = False  # a Link header names a next page
-    seconds: float = 0.0  # that the call of a receiver took
+    seconds: float = 0.0  # that the call took
 
     @property
     def text(self) -> str:
@@ -439,7 +439,7 @@ class Caller(Record):
         finally:
             seconds = self.context.clock.monotonic() - start
             self.context.terminal.watch(f"{peer}: {shown} -> {result} ({seconds:.3f} s)")
-        return response
+        return replace(response, seconds=seconds)
 
     def repeat(self, request: Request, peer: str) -> Response:
         """Make a call, and repeat it if it failed, as far as its purpose and the policy allow.

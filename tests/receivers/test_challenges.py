@@ -171,7 +171,6 @@ def test_a_receiver_that_never_answers_is_reported_as_unreachable() -> None:
         result = challenge_server(respond, caller)
     assert result.state == "unreachable"
     assert result.fix == "try again, or give a longer --timeout"
-    assert result.seconds >= SHORT_OF_PATIENCE
 
 
 def test_the_answer_of_a_receiver_is_redacted_and_quoted_on_one_line(
