@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from threading import Event
 
-from hooksync.core.errors import Problem, StateError
+from hooksync.core.errors import StateError
 from hooksync.state.contract import BackendData, Changed
 from hooksync.state.remote import RemoteStore
 
-CUT = StateError(Problem("memory is unreachable", "check the network"))
+CUT = StateError("memory is unreachable", "check the network")
 
 
 class PassiveStore(RemoteStore):

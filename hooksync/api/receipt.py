@@ -175,7 +175,7 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:
             computed = key.sign(_DOMAIN, canonical(signed))
             problem = signature_problem(path, document.get("signature"), computed, _MAKE_AGAIN)
             if problem:
-                raise Refused(problem)
+                raise Refused.of([problem])
         plan = convert(document, Plan, dec_hook=read_shown)
         for text in (plan.created_at, plan.expires_at or plan.created_at):
             datetime.fromisoformat(text)
@@ -185,7 +185,7 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:
         what = str(error)
     except (ValueError, RecursionError):  # the message of a library may quote the text
         what = "it is no plan of hooksync, or it was cut short"
-    raise FileError(Problem(f"{path}: {what}", _MAKE_AGAIN))
+    raise FileError(f"{path}: {what}", _MAKE_AGAIN)
 
 
 def open_saved_plan(

@@ -385,7 +385,7 @@ def _lock(
 ) -> AbstractContextManager[object]:
     """Hold the run lock of the state. Raises UsageError if there is no state."""
     if store is None:
-        raise UsageError(Problem("the run has no state", "name one with --state"))
+        raise UsageError("the run has no state", "name one with --state")
     store.policy = inputs.options.policy or ""
     return run_lock(store, timeout, inputs.context)
 
@@ -395,7 +395,7 @@ def _list_wait(context: Context, *, is_apply: bool) -> float:
     text = context.environ.get(LIST_WAIT_VARIABLE) or "30"
     if not re.fullmatch("[0-9]{1,3}", text):
         what = f"{LIST_WAIT_VARIABLE} is not a whole number of seconds from 0 to 999"
-        raise UsageError(Problem(what, "unset it, or set 30"))
+        raise UsageError(what, "unset it, or set 30")
     return float(text) if is_apply else 0.0
 
 

@@ -21,7 +21,7 @@ from hooksync.api.options import CallOptions
 from hooksync.commands.receiving import SECRETS, find_secrets, open_receiver, receiver_at
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, Problem, StartError, UsageError
+from hooksync.core.errors import ExitCode, StartError, UsageError
 from hooksync.core.flags import OUTPUT, CommandOptions, flag, number_between
 from hooksync.core.model import SecretRef, Variables
 from hooksync.core.urls import masked_url
@@ -140,10 +140,8 @@ def demo(options: CommandOptions, context: Context) -> ExitCode:
         tour.run_demo(lambda text: context.terminal.result(f"{text}\n"))
     except SandboxError as error:
         raise StartError(
-            Problem(
-                f"the tour ends early: {error}",
-                "report this as a bug of hooksync, with the output above",
-            )
+            f"the tour ends early: {error}",
+            "report this as a bug of hooksync, with the output above",
         ) from None
     return ExitCode.DONE
 
@@ -158,7 +156,7 @@ def _until_signal(context: Context) -> Iterator[ExitStack]:
             SYSTEM_CLOCK.wait(context.stop, math.inf)
     except SandboxError as error:
         raise UsageError(
-            Problem(str(error), "give different flags; `hooksync sandbox --help` explains them")
+            str(error), "give different flags; `hooksync sandbox --help` explains them"
         ) from None
 
 
@@ -197,17 +195,13 @@ def _read_receivers(receivers: Iterable[str], environ: Variables) -> ReceiverSec
         found = _RECEIVER.fullmatch(written)
         if not found:
             raise UsageError(
-                Problem(
-                    f'receiver "{written}" is not of the form NAME=ENV',
-                    "write, for example, catalogue=HOOK_SECRET",
-                )
+                f'receiver "{written}" is not of the form NAME=ENV',
+                "write, for example, catalogue=HOOK_SECRET",
             )
         name, variable = found.groups()
         secret = environ.get(variable) if variable else secrets.token_hex(32)
         if not secret:
-            raise UsageError(
-                Problem(f"the environment variable {variable} is not set", "export it first")
-            )
+            raise UsageError(f"the environment variable {variable} is not set", "export it first")
         named[name] = (variable or f"{name.replace('-', '_').upper()}_SECRET", secret)
     return named
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from hooksync.api.options import FORMAT, REPORT
 from hooksync.cli.commands import ALL, Command
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.core.errors import ExitCode, UsageError
 from hooksync.core.flags import (
     MORE,
     OUTPUT,
@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
         what = f"{self.variable}: {message}" if self.variable else message
-        raise UsageError(Problem(what, f"see `{self.prog} --help`"))
+        raise UsageError(what, f"see `{self.prog} --help`")
 
     def print_help(self, file: object = None) -> NoReturn:
         """Raise HelpText."""

@@ -12,7 +12,7 @@ from hooksync.api.run import open_run
 from hooksync.commands.problems import confirm
 from hooksync.commands.receiving import RECEIVER, SENT, declared_receiver
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised
+from hooksync.core.errors import ExitCode, UsageError, pluralised
 from hooksync.core.flags import flag
 from hooksync.core.model import Globs
 from hooksync.receivers.catch_up import LIMITS, EntityRef, send_again, updated_entities
@@ -72,7 +72,7 @@ def _moment(since: str, now: float) -> str:
         if moment.tzinfo and moment.timestamp() < now:
             return moment.astimezone(UTC).isoformat(timespec="milliseconds")
     what = f'--since "{since}" is not a time in the past with its time zone'
-    raise UsageError(Problem(what, "write a time such as 2026-11-30T14:00Z"))
+    raise UsageError(what, "write a time such as 2026-11-30T14:00Z")
 
 
 def _send(sender: Sender, tenant: str, moment: str, entities: Sequence[EntityRef]) -> ExitCode:

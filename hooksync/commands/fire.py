@@ -118,18 +118,16 @@ def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration
     given = options.given
     if "--replay" in given and given & {"--suite", "--event", "--trigger"}:
         raise UsageError(
-            Problem(
-                "--replay cannot be combined with --suite, --event or --trigger",
-                "send recorded events, or new ones",
-            )
+            "--replay cannot be combined with --suite, --event or --trigger",
+            "send recorded events, or new ones",
         )
     if given & {"--log", "--largest", "--format"} and not options.is_suite:
-        raise UsageError(Problem("--log, --largest and --format need --suite", "add --suite"))
+        raise UsageError("--log, --largest and --format need --suite", "add --suite")
     has_other = options.names_files or bool(options.address)
     if tenancy := named_receiver(options.url, options.secrets, has_other=has_other):
         return tenancy
     if not options.address:
-        raise UsageError(_NO_RECEIVER)
+        raise UsageError.of([_NO_RECEIVER])
     return declared_receiver(read_files(options, context), options.address)
 
 

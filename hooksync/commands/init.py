@@ -109,9 +109,9 @@ class InitOptions(LogInOptions):
 def init(options: InitOptions, context: Context) -> ExitCode:
     """Write a first hooks file. Raises FileError if it exists already."""
     if options.path != "-" and os.path.lexists(options.path):  # before any call to Preservica
-        raise FileError(taken(options.path))
+        raise FileError.of([taken(options.path)])
     if options.name and not _NAME.fullmatch(options.name):
-        raise UsageError(Problem(f'"{options.name}" is no name', "write letters, digits, - and _"))
+        raise UsageError(f'"{options.name}" is no name', "write letters, digits, - and _")
     if options.from_live is not None:
         return _init_from_live(options, options.from_live, context)
     with open(os.path.join(os.path.dirname(__file__), "starter.yaml"), encoding="utf-8") as starter:
@@ -130,12 +130,12 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
     key_file = options.env_files[-1] if "--env-file" in options.given else ""
     if key_file and takes_file(key_file, context.environ):
         fix = f"write {os.path.basename(key_file)} into .gitignore, or leave out --env-file"
-        raise FileError(Problem(f"Git tracks {key_file} or would add it, and keys are secret", fix))
+        raise FileError(f"Git tracks {key_file} or would add it, and keys are secret", fix)
     plan = _read_live(options, context)
     for prefix in prefixes:
         if not any(owns_url(frozenset([prefix]), hook.url.full) for hook in plan.live):
             fix = "`hooksync init --from-live --file -` prints what is live"
-            raise UsageError(Problem(f"no live subscription is under {prefix}", fix))
+            raise UsageError(f"no live subscription is under {prefix}", fix)
     draft = Draft(options.name or slug(plan.tenant or "", plan.name), plan.live, prefixes)
     _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
     context.terminal.warn(*draft.warnings)
@@ -177,9 +177,9 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     made = library.plan(prepare(settings, Selection(), context, entries=entries))
     [plan] = made.tenancies
     if made.is_interrupted:
-        raise Interrupted(Problem("interrupted, nothing was written", "run it again"))
+        raise Interrupted("interrupted, nothing was written", "run it again")
     if plan.live_count is None:
-        raise HooksyncError(*plan.errors, *plan.refusals)
+        raise HooksyncError.of([*plan.errors, *plan.refusals])
     return plan
 
 

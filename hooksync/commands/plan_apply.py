@@ -110,7 +110,7 @@ class RemoveOptions(ChangeOptions):
 def plan(options: PlanOptions, context: Context, open_run: OpenRun = open_run) -> ExitCode:
     """Make and show a plan. With --out, save what apply would carry out, and mark the rest."""
     if options.is_quiet and options.format != "text":
-        raise UsageError(Problem("--quiet cannot be combined with --format", "leave out one"))
+        raise UsageError("--quiet cannot be combined with --format", "leave out one")
     _check_outputs(options)
     return watched("plan", partial(_plan, options, context, open_run), options, context)
 
@@ -121,9 +121,9 @@ def apply(options: ApplyOptions, context: Context, open_run: OpenRun = open_run)
     selecting = [flag.name for flag in flags if flag.group == SELECT and flag.name in options.given]
     if options.saved_plan and selecting:
         what = f"{', '.join(selecting)} cannot be combined with a saved plan"
-        raise UsageError(Problem(what, "give such flags to `hooksync plan --out`"))
+        raise UsageError(what, "give such flags to `hooksync plan --out`")
     if options.max_age and not options.saved_plan:
-        raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
+        raise UsageError("--max-age needs a saved plan", "see `hooksync apply --help`")
     _check_outputs(options)
     return watched("apply", partial(_apply_plan, options, context, open_run), options, context)
 
@@ -144,7 +144,7 @@ def _check_outputs(options: RunOptions) -> None:
         # no output is YAML: this also keeps the files of a directory
         if path and (path.endswith(YAML_ENDINGS) or follow_links(path) in inputs):
             what = f"--{name} {path} would replace a hooks file or the state"
-            raise UsageError(Problem(what, "choose a different path"))
+            raise UsageError(what, "choose a different path")
 
 
 def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
@@ -197,7 +197,7 @@ def _apply_plan(options: ApplyOptions, context: Context, open_run: OpenRun) -> P
         return _apply(prepare(options, selection_of(options), context), options, open_run)
     receipt, refusal = open_saved_plan(options.saved_plan, options.max_age, context)
     if refusal:
-        raise Refused(refusal)
+        raise Refused.of([refusal])
     selection = replace(receipt.selection, since="")
     chosen = options.changed(
         tenancies=selection.tenancy,
@@ -219,7 +219,7 @@ def _refuse_standing_order(options: ApplyOptions) -> None:
         names = " and ".join(requesting)
         flags = options.command("plan", "--out", "plan.json")
         fix = f"`unset {' '.join(requesting)}`, or review a plan and apply that: `{flags}`"
-        raise Refused(Problem(f"--yes does not do what {names} requests", fix))
+        raise Refused(f"--yes does not do what {names} requests", fix)
 
 
 def _apply(inputs: Inputs, options: ChangeOptions, open_run: OpenRun) -> Plan:
@@ -243,7 +243,7 @@ def _refuse_wrong_ids(made: Plan, options: ChangeOptions) -> None:
         what = f"no live subscription has the id {' or '.join(sorted(missing))}"
         listed = f"`{options.command('list')}` shows each id in full"
         fix = f"it is removed already, mistyped or incomplete: {listed}"
-        raise HooksyncError(*made.all_errors, Problem(what, fix))
+        raise HooksyncError.of([*made.all_errors, Problem(what, fix)])
 
 
 def _show_and_ask(made: Plan, options: ChangeOptions, context: Context, *, can_ask: bool) -> Plan:

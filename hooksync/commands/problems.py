@@ -53,5 +53,5 @@ def confirm(question: str, context: Context, *, is_confirmed: bool) -> None:
     if is_confirmed or (terminal.can_ask() and terminal.ask(f"{question} Type yes to go on: ")):
         return
     if context.stop.is_set():
-        raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
-    raise Refused(Problem(f"{question} Not confirmed", 'answer "yes" at a terminal, or give --yes'))
+        raise Interrupted("interrupted, nothing was changed", "run it again")
+    raise Refused(f"{question} Not confirmed", 'answer "yes" at a terminal, or give --yes')

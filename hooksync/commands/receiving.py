@@ -16,7 +16,6 @@ from hooksync.config.secret_sources import SecretSources
 from hooksync.core.context import Context
 from hooksync.core.errors import (
     FileError,
-    Problem,
     SecretError,
     UsageError,
     shortened,
@@ -77,9 +76,7 @@ def find_secrets(options: FileOptions, refs: Sequence[SecretRef], context: Conte
     found, missing = sources.look_up(declared)
     context.terminal.warn(*dict.fromkeys(missing.values()))
     if not (given or found):
-        raise SecretError(
-            Problem("no secret is known", "declare a subscription, or give --secret env:NAME")
-        )
+        raise SecretError("no secret is known", "declare a subscription, or give --secret env:NAME")
     return {**given, **found}
 
 
@@ -92,7 +89,7 @@ def open_receiver(
     Raises FileError, Refused or SecretError.
     """
     if problems := list(declarations.reference_problems([tenancy])):
-        raise FileError(*problems)
+        raise FileError.of(problems)
     private = private_receivers(hold_to_policy(options, [tenancy], context))
     only = replace(tenancy, subscriptions=tenancy.subscriptions[:1])
     [declared] = resolve_subscriptions(only, context.environ)
@@ -119,7 +116,7 @@ def declared_receiver(
             if address in (subscription.address, f"{tenancy.name}/{subscription.name}"):
                 return replace(tenancy, subscriptions=(subscription,))
     fix = suggestion(address, known, f"known: {shortened(known)}")
-    raise UsageError(Problem(f'no file declares the address "{address}"', fix))
+    raise UsageError(f'no file declares the address "{address}"', fix)
 
 
 def named_receiver(
@@ -131,10 +128,8 @@ def named_receiver(
     """
     if bool(url) != bool(refs) or (url and has_other):
         raise UsageError(
-            Problem(
-                "--url and --secret name one receiver, and need each other",
-                "give both, without --file, --tenancy, --target or an address; or leave out both",
-            )
+            "--url and --secret name one receiver, and need each other",
+            "give both, without --file, --tenancy, --target or an address; or leave out both",
         )
     return receiver_at(url, refs) if url else None
 
@@ -147,10 +142,8 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
     declared = {"a": {"subscriptions": {"a": {"url": url}}}}
     if not is_certain_to_fit("hooks", {"version": 1, "tenancies": declared}):
         raise UsageError(
-            Problem(
-                "--url is empty or too long, or has a `${` without a name",
-                "write ${NAME}, between single quotation marks, and $$ for a dollar",
-            )
+            "--url is empty or too long, or has a `${` without a name",
+            "write ${NAME}, between single quotation marks, and $$ for a dollar",
         )
     template = Template(url, _HERE)
     _, name, _ = split_url(masked_url(url))

@@ -15,7 +15,6 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import (
     ExitCode,
-    Problem,
     Refused,
     StateError,
     UsageError,
@@ -96,10 +95,8 @@ def _open(options: StateOptions, context: Context) -> StateStore:
     place = state_place(options.files[0], options.state)
     if place is None:
         raise UsageError(
-            Problem(
-                "a hooks file on standard input has no state beside it",
-                "name the state with --state or HOOKSYNC_STATE",
-            )
+            "a hooks file on standard input has no state beside it",
+            "name the state with --state or HOOKSYNC_STATE",
         )
     return open_store(place, options.files[0], context)
 
@@ -168,16 +165,14 @@ def _check_push(given: State, before: State, store: StateStore) -> None:
     """Raise Refused for an older or unrelated state, StateError if a signature would be lost."""
     problem = reason_against(before, store, writes=True)
     if problem and not store.key:
-        raise StateError(problem)
+        raise StateError.of([problem])
     is_later = given.url_salt == before.url_salt and given.serial >= before.serial
     if before != NO_STATE and not is_later:
         fix = (
             "compare both with `hooksync state show`; --force replaces what is there, and loses"
             " the records that only it has"
         )
-        raise Refused(
-            Problem(f"the state to push is older than {store.where}, or not a version of it", fix)
-        )
+        raise Refused(f"the state to push is older than {store.where}, or not a version of it", fix)
 
 
 def unlock(options: UnlockOptions, context: Context) -> ExitCode:
@@ -200,10 +195,8 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
     new = options.new
     if not _MOVE.fullmatch(f"{old} {new}"):
         raise UsageError(
-            Problem(
-                f'"{old}" and "{new}" are not two addresses with the same trigger',
-                "write both as tenancy/name/TRIGGER",
-            )
+            f'"{old}" and "{new}" are not two addresses with the same trigger',
+            "write both as tenancy/name/TRIGGER",
         )
 
     def moved(record: SubscriptionRecord) -> SubscriptionRecord:
@@ -213,10 +206,8 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
         refuse_unmatched("OLD", [old], state.addresses, "address in the state")
         if new in state.addresses:
             raise Refused(
-                Problem(
-                    f"the state {store.where} already contains {new}",
-                    "choose a different name, or remove its entry with `hooksync state forget`",
-                )
+                f"the state {store.where} already contains {new}",
+                "choose a different name, or remove its entry with `hooksync state forget`",
             )
         return state.with_records(records.mapped(moved) for records in state.tenancies)
 
@@ -259,10 +250,8 @@ def _read(store: StateStore) -> str:
     text = store.read()
     if text is None:
         raise StateError(
-            Problem(
-                f"there is no state at {store.where}",
-                "name it with --state; the first `hooksync apply` writes it",
-            )
+            f"there is no state at {store.where}",
+            "name it with --state; the first `hooksync apply` writes it",
         )
     return text
 

@@ -36,7 +36,7 @@ def verify(options: VerifyOptions, context: Context) -> ExitCode:
     body, headers = read_event(options.path, context.stdin)
     signature = options.signature or headers.get(SIGNATURE.lower())
     if signature is None:
-        raise UsageError(_NO_SIGNATURE)
+        raise UsageError.of([_NO_SIGNATURE])
     signers = find_signers(known, body, signature)
     if signers:
         names = " and ".join(map(str, signers))

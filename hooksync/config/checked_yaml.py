@@ -60,7 +60,7 @@ def read_checked(kind: SchemaKind, name: str, content: bytes) -> YamlMap:
     if problems or not is_certain_to_fit(kind, data):
         problems += islice(find_schema_errors(kind, data, name), MOST_PROBLEMS)
     if problems:
-        raise FileError(*problems)
+        raise FileError.of(problems)
     return data
 
 

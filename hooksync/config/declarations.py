@@ -153,7 +153,7 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
             fix = suggestion(glob, candidates, f"known: {some or 'none'}")
             problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
     if problems:
-        raise UsageError(*problems)
+        raise UsageError.of(problems)
 
 
 class VariableUse(Record):

@@ -75,7 +75,7 @@ def read_tenancies(
         for find in judges:
             problems += find(tenancies)
     if problems:
-        raise FileError(*in_order(problems))
+        raise FileError.of(in_order(problems))
     return tenancies
 
 
@@ -157,7 +157,7 @@ class _Files:
             if path not in self._parsed:
                 source = self._read(path)
                 if not _VERSION.search(source.data):  # messages quote the keys of a hooks file
-                    raise FileError(Problem("`defaults` names no hooks file", _DEFAULTS_FIX))
+                    raise FileError("`defaults` names no hooks file", _DEFAULTS_FIX)
                 self.parse(source)
         except FileError as error:
             self.problems += [replace(problem, where=where) for problem in error.problems]

@@ -76,7 +76,7 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
         except FileError as error:
             problems += error.problems
     if problems:
-        raise FileError(*problems)
+        raise FileError.of(problems)
     return tuple(sources.values())
 
 
@@ -151,9 +151,7 @@ def read_defaults(path: str) -> Source:
     """
     fix = "name a hooks file with `defaults`; a relative path starts at the folder of this file"
     if is_device(with_real_folder(path)) or is_device(follow_links(path)):
-        raise FileError(
-            Problem("`defaults` leads to a file of the system itself (/proc, /dev, /sys)", fix)
-        )
+        raise FileError("`defaults` leads to a file of the system itself (/proc, /dev, /sys)", fix)
     return Source(path, read_named(path, "file", fix))
 
 
@@ -171,19 +169,15 @@ def read_named(path: str, noun: str, fix: str, stdin: BinaryIO | None = None) ->
             data = read_file(path, MOST_BYTES)
     except FileNotFoundError:
         folder = "" if os.path.isabs(path) else f" in {os.getcwd()}"
-        raise FileError(Problem(f"there is no {noun} {path}{folder}", fix)) from None
+        raise FileError(f"there is no {noun} {path}{folder}", fix) from None
     except (OSError, ValueError) as error:  # ValueError: a null character, or a closed stdin
         raise FileError(
-            Problem(
-                f"{name} cannot be read: {os_reason(error)}", "check the path and its permissions"
-            )
+            f"{name} cannot be read: {os_reason(error)}", "check the path and its permissions"
         ) from error
     if len(data) > MOST_BYTES:
         raise FileError(
-            Problem(
-                f"{name} is larger than {MOST_BYTES // 1024**2} MiB",
-                "name a smaller file, or split it",
-            )
+            f"{name} is larger than {MOST_BYTES // 1024**2} MiB",
+            "name a smaller file, or split it",
         )
     return data
 
@@ -253,7 +247,7 @@ def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> Non
     except Error as error:  # its text quotes the line, which may contain a secret
         line = vars(error).get("lineno") or vars(error)["errors"][0][0]
         where = Location(path, line, 1)
-        raise FileError(Problem("pyPreservica cannot read this", _CREDENTIALS_FIX, where)) from None
+        raise FileError("pyPreservica cannot read this", _CREDENTIALS_FIX, where) from None
     section = config["credentials"] if config.has_section("credentials") else {}
     variables = {}
     for field, name in PYPRESERVICA.items():
@@ -314,7 +308,7 @@ def _variables_in(path: str) -> dict[str, str]:
         else:
             variables[key] = value
     if problems:
-        raise FileError(*problems)
+        raise FileError.of(problems)
     return variables
 
 
@@ -322,4 +316,4 @@ def _decoded(data: bytes, path: str, encoding: str) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError:
-        raise FileError(Problem(f"{path} is not UTF-8 text", "save it as UTF-8")) from None
+        raise FileError(f"{path} is not UTF-8 text", "save it as UTF-8") from None

@@ -350,17 +350,13 @@ def read_policy(name: str, environ: Variables = _UNSET) -> Policy:
             where = "in the clone that contains the working folder"
             show = f"`git show {shlex.quote(f'{ref}:{path}')}`"
             raise FileError(
-                Problem(
-                    f"git found no policy {path} in {ref}, {where}",
-                    f"fetch the ref, and merge the policy first; {show} helps",
-                )
+                f"git found no policy {path} in {ref}, {where}",
+                f"fetch the ref, and merge the policy first; {show} helps",
             )
     elif name.startswith("git:"):
         raise UsageError(
-            Problem(
-                f"--policy {name} names no ref in full: a short name can mean a tag and a branch",
-                "write git:REF:PATH, with refs/... or the full id of a commit as REF",
-            )
+            f"--policy {name} names no ref in full: a short name can mean a tag and a branch",
+            "write git:REF:PATH, with refs/... or the full id of a commit as REF",
         )
     else:
         fix = (
@@ -371,10 +367,8 @@ def read_policy(name: str, environ: Variables = _UNSET) -> Policy:
     data = read_checked("policy", name, content)
     if "max_resubscribe" in data and data.keys().isdisjoint(("tenancies", "max_resubscribe_run")):
         raise FileError(
-            Problem(
-                "max_resubscribe is a limit for each tenancy, no longer for the whole run",
-                f"write max_resubscribe_run: {data['max_resubscribe']}, alone or beside it",
-                data.place("max_resubscribe"),
-            )
+            "max_resubscribe is a limit for each tenancy, no longer for the whole run",
+            f"write max_resubscribe_run: {data['max_resubscribe']}, alone or beside it",
+            data.place("max_resubscribe"),
         )
     return Policy(name, data)

@@ -93,7 +93,7 @@ def resolve(declarations: Declarations, environ: Variables) -> tuple[tuple[Tenan
         if subjects := resolver.unset + [ref.subject for ref in missing]:
             unset.append(unset_problem(subjects, environ, declaration.location))
     if problems or not (has_all and has_login):
-        raise FileError(*in_order([*problems, *unset]))
+        raise FileError.of(in_order([*problems, *unset]))
     return tuple(tenancies), limited(tuple(dict.fromkeys(warnings)))
 
 
@@ -122,7 +122,7 @@ def resolve_subscriptions(
     if resolver.unset:
         problems.append(unset_problem(resolver.unset, environ, declaration.location))
     if problems:
-        raise FileError(*in_order(problems))
+        raise FileError.of(in_order(problems))
     return subscriptions
 
 

@@ -57,7 +57,7 @@ class SecretSources:
         """
         secrets_by_ref, problems = self.look_up(refs)
         if problems:
-            raise SecretError(*dict.fromkeys(problems.values()))
+            raise SecretError.of(dict.fromkeys(problems.values()))
         return secrets_by_ref
 
     def look_up(self, refs: Iterable[SecretRef]) -> tuple[Secrets, dict[SecretRef, Problem]]:

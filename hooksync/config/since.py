@@ -83,24 +83,20 @@ class _MergeBase:
         """Find it in the repository of the first hooks file. Raises UsageError."""
         if "-" in files or STDIN in files:
             raise UsageError(
-                Problem(
-                    "--since cannot compare standard input with a commit",
-                    "name the hooks files with --file",
-                )
+                "--since cannot compare standard input with a commit",
+                "name the hooks files with --file",
             )
         folder = os.path.dirname(os.path.abspath(files[0]))
         git = find_git(folder, environ)
         if git is None:
             raise UsageError(
-                Problem(
-                    f"--since needs a clone of the repository: {printable(folder)} is in none",
-                    "run this in a clone, or leave --since out",
-                )
+                f"--since needs a clone of the repository: {printable(folder)} is in none",
+                "run this in a clone, or leave --since out",
             )
         code, out, errors = git.run("merge-base", "HEAD", "--end-of-options", ref)
         if code:
             reason = Redactor().quote(errors) or "this clone has no common commit of HEAD and it"
-            raise UsageError(Problem(f"--since {printable(ref)}: {reason}", _REF_FIX))
+            raise UsageError(f"--since {printable(ref)}: {reason}", _REF_FIX)
         self._git = git
         self._commit = os.fsdecode(out).strip()
         # the folder of the repository, as the path of the hooks files names it
@@ -136,7 +132,7 @@ class _MergeBase:
                 elif is_hooks_file(name):
                     sources.append(self.read(os.path.join(argument, name)))
         if not sources:
-            raise FileError(Problem(f"{self._commit:.7} has none of these files", _ALL_FIX))
+            raise FileError(f"{self._commit:.7} has none of these files", _ALL_FIX)
         return sources
 
     def read(self, path: str) -> Source:
@@ -144,7 +140,7 @@ class _MergeBase:
         data = self._git.read(self._commit, self._name(path))
         if data is None:
             raise FileError(
-                Problem(f"{path} cannot be read as a regular file in {self._commit:.7}", _ALL_FIX)
+                f"{path} cannot be read as a regular file in {self._commit:.7}", _ALL_FIX
             )
         return Source(path, data)
 

@@ -97,20 +97,16 @@ def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
     text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     if forbidden := _FORBIDDEN.search(text):
         raise FileError(
-            Problem(
-                "this is not UTF-8, or is a character that YAML does not allow",
-                'save the file as UTF-8; write the character as an escape, as in "\\x07"',
-                _location(file, text, forbidden.start()),
-            )
+            "this is not UTF-8, or is a character that YAML does not allow",
+            'save the file as UTF-8; write the character as an escape, as in "\\x07"',
+            _location(file, text, forbidden.start()),
         )
     # before parsing: libyaml compares each %TAG with all earlier ones, which may take long
     if "%" in text and (directive := _DIRECTIVE.search(text)):  # the search takes 20 ms
         raise FileError(
-            Problem(
-                "directives (lines that begin with %) are not supported",
-                "remove the line; in a text of several lines, indent it",
-                _location(file, text, directive.end() - 1),
-            )
+            "directives (lines that begin with %) are not supported",
+            "remove the line; in a text of several lines, indent it",
+            _location(file, text, directive.end() - 1),
         )
     loader = _LOADER(text)
     reader = _Reader(loader.get_event, file, len(text))
@@ -118,7 +114,7 @@ def read_yaml(file: str, data: bytes) -> tuple[YamlMap, list[Problem]]:
         return reader.read_document(), reader.problems
     except yaml.MarkedYAMLError as error:
         problem = _syntax_problem(file, text, error)
-        raise FileError(*reader.problems, problem) from None  # the error may quote the text
+        raise FileError.of([*reader.problems, problem]) from None  # the error may quote the text
     finally:
         loader.dispose()
 
@@ -305,11 +301,11 @@ class _Reader:
         where = Location(self._file, start.line + 1, start.column + 1)
         self.problems.append(Problem(what, fix, where))
         if len(self.problems) >= MOST_PROBLEMS:
-            raise FileError(*self.problems)
+            raise FileError.of(self.problems)
 
     def _fail(self, event: YamlEvent, what: str, fix: str) -> NoReturn:
         self._add_problem(event, what, fix)
-        raise FileError(*self.problems)
+        raise FileError.of(self.problems)
 
 
 def write_yaml(document: object, *, is_flow: bool | None = None) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from traceback import walk_tb
+from typing import Self
 
 from hooksync.core.model import FailureKind, Location
 from hooksync.core.record import Record
@@ -66,9 +67,16 @@ class HooksyncError(Exception):
 
     exit_code = ExitCode.ERROR
 
-    def __init__(self, *problems: Problem) -> None:
-        self.problems = limited(problems)
-        super().__init__(*self.problems)
+    def __init__(self, what: str, fix: str, where: Location | None = None) -> None:
+        super().__init__()
+        self.problems: Problems = (Problem(what, fix, where),)
+
+    @classmethod
+    def of(cls, problems: Iterable[Problem]) -> Self:
+        """Return one error of several problems."""
+        error = cls("", "")
+        error.problems = limited(tuple(problems))
+        return error
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.problems))
@@ -131,7 +139,7 @@ class ServiceError(HooksyncError):
     """The service could not be reached, refused, or gave an answer that cannot be understood."""
 
     def __init__(self, problem: Problem, kind: FailureKind = "cut") -> None:
-        super().__init__(problem)
+        super().__init__(problem.what, problem.fix, problem.where)
         self.kind = kind
 
 

@@ -88,12 +88,10 @@ class Output:
         except OSError as error:
             sys.stdout = io.StringIO()  # otherwise Python tries again at exit, and prints an error
             if isinstance(error, BrokenPipeError):
-                raise OutputLost from error
+                raise OutputLost.of(()) from error
             raise OutputLost(
-                Problem(
-                    f"standard output cannot be written: {os_reason(error)}",
-                    "check that the file or pipe behind it can be written to and has room",
-                )
+                f"standard output cannot be written: {os_reason(error)}",
+                "check that the file or pipe behind it can be written to and has room",
             ) from error
 
     def message(self, text: str, end: str = "\n") -> None:
@@ -129,7 +127,7 @@ class Output:
                 raise OSError(errno.EINVAL, NOT_A_FILE)
             _replace(target, data, mode)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
-            raise FileError(_unwritable(path, error)) from error
+            raise FileError.of([_unwritable(path, error)]) from error
         self.written.add(path)
 
     def create_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
@@ -144,11 +142,11 @@ class Output:
             with open(path, "xb", opener=partial(os.open, mode=mode)) as file:
                 file.write(data)
         except FileExistsError:
-            raise FileError(taken(path)) from None
+            raise FileError.of([taken(path)]) from None
         except (OSError, ValueError) as error:
             with suppress(OSError, ValueError):
                 os.unlink(path)
-            raise FileError(_unwritable(path, error)) from error
+            raise FileError.of([_unwritable(path, error)]) from error
 
     def add_variables(self, path: str, lines: str) -> None:
         """Add lines, which may contain keys, to a file of variables that only its owner can read.
@@ -160,7 +158,7 @@ class Output:
             with open(path, "ab") as file:
                 file.write(f"\n{lines}".encode())
         except (OSError, ValueError) as error:
-            raise FileError(_unwritable(path, error)) from error
+            raise FileError.of([_unwritable(path, error)]) from error
 
     def checked(self, text: str, what: str) -> str:
         """Return a text unchanged: hooksync will read it again, so `***` would break it.
@@ -169,9 +167,7 @@ class Output:
         """
         if self._found(text):
             whole = f"{what} would hold a secret, or a variable of a URL, so it was not written"
-            raise FileError(
-                Problem(whole, "rename the entry that contains it: text output shows it as ***")
-            )
+            raise FileError(whole, "rename the entry that contains it: text output shows it as ***")
         return text
 
     def safe(self, text: str, form: Format = "text") -> str:

@@ -51,11 +51,9 @@ def plan_key(environ: Variables) -> PlanKey | None:
     value = environ[KEY_VARIABLE].encode("utf-8", "surrogateescape")
     if len(value) < SHORTEST_KEY:
         raise UsageError(
-            Problem(
-                f"{KEY_VARIABLE} is shorter than {SHORTEST_KEY} bytes",
-                "make one with `hooksync secret generate`; unset the variable to work without"
-                " signatures",
-            )
+            f"{KEY_VARIABLE} is shorter than {SHORTEST_KEY} bytes",
+            "make one with `hooksync secret generate`; unset the variable to work without"
+            " signatures",
         )
     return PlanKey(value)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
 from hooksync.config.files import read_named
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError
 from hooksync.core.model import HookUrl, ReceiverResult, Secret, SecretRef, Secrets
 from hooksync.core.record import Record, field
 from hooksync.receiver import sign_event, verify_event
@@ -71,10 +71,8 @@ class NewEvents:
                 self._template = dict(json.loads(template))
             except (ValueError, TypeError, RecursionError):
                 raise FileError(
-                    Problem(
-                        "the event is not a JSON object",
-                        "give the body of an event, as `hooksync listen --record` writes one",
-                    )
+                    "the event is not a JSON object",
+                    "give the body of an event, as `hooksync listen --record` writes one",
                 ) from None
 
     def make(self, *identifiers: Mapping[str, str], **changed: object) -> dict[str, object]:
@@ -181,9 +179,7 @@ def recorded_events(folder: str) -> list[str]:
     paths = [path for path in files if not path.endswith("-refused.json")]
     if not paths:
         raise FileError(
-            Problem(
-                f"there is no recorded event in {folder}",
-                "name a folder that `hooksync listen --record` wrote events into",
-            )
+            f"there is no recorded event in {folder}",
+            "name a folder that `hooksync listen --record` wrote events into",
         )
     return paths

@@ -21,7 +21,7 @@ from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
-from hooksync.core.errors import Problem, StartError
+from hooksync.core.errors import StartError
 from hooksync.core.record import Record
 from hooksync.core.timed_reader import TimedReader
 from hooksync.receiver import Answer, Receiver
@@ -109,10 +109,8 @@ class LoopbackServer(ThreadingTCPServer):
             super().__init__(("127.0.0.1", port), Connection)
         except OSError as error:
             raise StartError(
-                Problem(
-                    f"cannot listen on 127.0.0.1:{port}: {error.strerror}",
-                    "choose a different port; 0 is any free one",
-                )
+                f"cannot listen on 127.0.0.1:{port}: {error.strerror}",
+                "choose a different port; 0 is any free one",
             ) from error
         self.port = self.server_address[1]  # the real port, also if `port` is 0
         self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,))

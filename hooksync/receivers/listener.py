@@ -76,10 +76,8 @@ class Listener(LoopbackServer):
                 os.mkdir(folder, mode=0o700)
         except OSError as error:
             raise FileError(
-                Problem(
-                    f"the folder {folder} cannot be made: {os_reason(error)}",
-                    "make it, or name a different one",
-                )
+                f"the folder {folder} cannot be made: {os_reason(error)}",
+                "make it, or name a different one",
             ) from error
         super().__init__(port, self._respond)
 

@@ -110,7 +110,7 @@ class Planner(Basis, kw_only=True):
                 "restore it from Git or the CI cache; or, if many secrets became few, apply parts"
                 " of it with --target"
             )
-            raise StateError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
+            raise StateError(f"{what}, for the declared secrets need {most} at most", fix)
         self.ring.derive(filter(None, needed))
         return comparisons
 

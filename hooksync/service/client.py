@@ -263,10 +263,8 @@ class Preservica:
             import pyotp
         except ImportError as error:
             raise SecretError(
-                Problem(
-                    "the account requires a second factor, and pyotp is not installed",
-                    'install the extra "totp", as "Install" in README.md describes',
-                )
+                "the account requires a second factor, and pyotp is not installed",
+                'install the extra "totp", as "Install" in README.md describes',
             ) from error
 
         class Totp(pyotp.TOTP):
@@ -278,11 +276,9 @@ class Preservica:
         except ValueError:
             pass
         raise SecretError(
-            Problem(
-                f"{ref.subject} is not a base32 seed (16 or more characters of A to Z and 2 to 7)",
-                "use the seed that Preservica shows when the second factor is set up",
-                ref.location,
-            )
+            f"{ref.subject} is not a base32 seed (16 or more characters of A to Z and 2 to 7)",
+            "use the seed that Preservica shows when the second factor is set up",
+            ref.location,
         )
 
     def _ask(self, call: str, form: dict[str, str], fix: str) -> LogIn:

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, Literal
 
 from hooksync.core.clock import run_with_timeout
-from hooksync.core.errors import InvalidDocument, Problem, Refused, StateError, UsageError
+from hooksync.core.errors import InvalidDocument, Refused, StateError, UsageError
 from hooksync.core.record import asdict, convert
 from hooksync.core.redaction import Redactor
 from hooksync.core.signing import parse_json
@@ -86,9 +86,7 @@ class CloudBackend:
             fix = (
                 "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
             )
-            raise UsageError(
-                Problem(f'"{Redactor().quote(where)}" does not name a place for a state', fix)
-            )
+            raise UsageError(f'"{Redactor().quote(where)}" does not name a place for a state', fix)
         self._class, self._prefix, self._credentials = _CLOUDS[scheme]
         self._bucket, _, self._key = name.partition("/")
         self._store: Any = None  # made when it is first needed
@@ -102,7 +100,7 @@ class CloudBackend:
         with suppress(ValueError, InvalidDocument):
             document = convert(parse_json(data.decode()), _Document)
             return BackendData(document.state, document.lock), version
-        raise StateError(Problem(f"{self.where} does not hold a whole state", _WAY_OUT))
+        raise StateError(f"{self.where} does not hold a whole state", _WAY_OUT)
 
     def put(self, content: BackendData, version: Any, message: str) -> Any:
         """Replace this version, and return the new version. `message` is not used.
@@ -119,7 +117,7 @@ class CloudBackend:
                         f"keep the state elsewhere, and delete {self.where}, which contains only a"
                         " test"
                     )
-                    raise Refused(Problem(f"{what}: runs would overwrite each other", fix))
+                    raise Refused(f"{what}: runs would overwrite each other", fix)
             document = _Document(content.state, content.lock, format="hooksync.held/1")
             return self._write(json.dumps(asdict(document)), version or "create")
         except FileNotFoundError:  # somebody has deleted the object
@@ -163,7 +161,7 @@ class CloudBackend:
         except ImportError:
             reason = f"the state {self.where} needs the package obstore, which is not installed"
             raise StateError(
-                Problem(reason, 'install the extra "cloud", as "Install" in README.md describes')
+                reason, 'install the extra "cloud", as "Install" in README.md describes'
             ) from None
         try:
             if self._store is None:
@@ -184,7 +182,7 @@ class CloudBackend:
                 raise
         http = f"a server without https needs {self._prefix}ALLOW_HTTP=true"
         fix = f"check the network, and the variables {self._prefix}*: {self._credentials}; {http}"
-        raise StateError(Problem(f"the state {self.where} cannot be {what}: {reason}", fix))
+        raise StateError(f"the state {self.where} cannot be {what}: {reason}", fix)
 
 
 async def _limited(call: Awaitable[Any]) -> Any:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import InvalidDocument, Problem, Refused, StateError
+from hooksync.core.errors import InvalidDocument, Refused, StateError
 from hooksync.core.output import Output
 from hooksync.core.record import Record, asdict, convert, field
 from hooksync.core.redaction import QUOTED_LENGTH, cut, printable
@@ -80,7 +80,7 @@ class Busy(Refused):
         if holder:
             what += f": {holder}"
         fix = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
-        super().__init__(Problem(what, f"{fix}; {advice}"))
+        super().__init__(what, f"{fix}; {advice}")
         self.expires_in = expires_in
 
 
@@ -89,9 +89,7 @@ class Changed(StateError):
 
     def __init__(self, where: str) -> None:
         super().__init__(
-            Problem(
-                f"the state {where} changes all the time", "see what writes it, and run this again"
-            )
+            f"the state {where} changes all the time", "see what writes it, and run this again"
         )
 
 
@@ -121,8 +119,6 @@ class Backend(Protocol):
 def too_large(path: str) -> StateError:
     """Return the error that a state has more bytes than hooksync reads or writes."""
     return StateError(
-        Problem(
-            f"the state {path} is larger than {MOST_BYTES // 1024**2} MiB",
-            "split the tenancies over several hooks files, each with its own state",
-        )
+        f"the state {path} is larger than {MOST_BYTES // 1024**2} MiB",
+        "split the tenancies over several hooks files, each with its own state",
     )

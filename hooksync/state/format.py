@@ -43,7 +43,7 @@ def read_state(text: str, path: str) -> State:
         state = convert(document, State)
         _check_records(state)
     except InvalidDocument as error:
-        raise StateError(Problem(f"{path}: {error}", _WAY_OUT)) from None
+        raise StateError(f"{path}: {error}", _WAY_OUT) from None
     return state
 
 

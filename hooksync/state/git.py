@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from hooksync.core.errors import Problem, StateError, UsageError
+from hooksync.core.errors import StateError, UsageError
 from hooksync.core.git import Git, find_git
 from hooksync.core.model import Variables
 from hooksync.core.record import replace
@@ -69,9 +69,7 @@ class GitBackend:
         branch = where.removeprefix("git:")
         if not _BRANCH.fullmatch(branch):
             raise UsageError(
-                Problem(
-                    f"the state {where} does not name a valid branch", "e.g. git:hooksync-state"
-                )
+                f"the state {where} does not name a valid branch", "e.g. git:hooksync-state"
             )
         self._branch_ref = f"refs/heads/{branch}"
         self._lock_ref = f"refs/hooksync/{branch}"
@@ -126,11 +124,9 @@ class GitBackend:
         if "remote rejected" in rejected:
             reason = Redactor().quote(f"{rejected['remote rejected']}; {errors}")
             raise StateError(
-                Problem(
-                    f"the server refuses to write the state {self.where}: {reason}",
-                    f"allow this account to push to {self._branch_ref} (never by force) and to"
-                    f" {self._lock_ref}, without a pull request",
-                )
+                f"the server refuses to write the state {self.where}: {reason}",
+                f"allow this account to push to {self._branch_ref} (never by force) and to"
+                f" {self._lock_ref}, without a pull request",
             )
         if rejected:
             raise Changed(self.where)
@@ -159,10 +155,8 @@ class GitBackend:
         if blob:
             return self._read("cat-file", "blob", blob[1])
         raise StateError(
-            Problem(
-                f"the branch of the state {self.where} contains files that hooksync did not write",
-                "name a branch for the state alone, or revert its last commit, and push that",
-            )
+            f"the branch of the state {self.where} contains files that hooksync did not write",
+            "name a branch for the state alone, or revert its last commit, and push that",
         )
 
     @cached_property
@@ -175,7 +169,7 @@ class GitBackend:
                 "keep the hooks file in a clone of the repository, or name a different place with"
                 " --state"
             )
-            raise StateError(Problem(f"{what}: {self._folder} is not in a git repository", fix))
+            raise StateError(f"{what}: {self._folder} is not in a git repository", fix)
         return replace(git, environ=_IDENTITY | git.environ)
 
     @cached_property
@@ -195,4 +189,4 @@ class GitBackend:
         """Word an error of git, with what git printed."""
         fix = f"see that `git {verb}` works there: address, network and credentials are git's own"
         where = f"`git {verb}` in {self._git.folder}: {Redactor().quote(reason)}"
-        return StateError(Problem(f"the state {self.where} cannot be used: {where}", fix))
+        return StateError(f"the state {self.where} cannot be used: {where}", fix)

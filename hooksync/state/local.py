@@ -59,7 +59,7 @@ class LocalStore(Store):
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise StateError(_unusable(self.where, "read", error)) from error
+            raise StateError.of([_unusable(self.where, "read", error)]) from error
 
     def write(self, text: str, before: str | None, message: str) -> None:
         """Replace the text, under the run lock. `message`: not kept.
@@ -81,7 +81,7 @@ class LocalStore(Store):
             advice = "the lock ends with its process, which may be waiting at a prompt"
             raise Busy(self.where, self._holder(), advice) from None
         except (OSError, ValueError) as error:
-            raise StateError(_unusable(self.where, "locked", error)) from error
+            raise StateError.of([_unusable(self.where, "locked", error)]) from error
         try:
             # e.g. a full disk: the lock is held anyway, and the first `write` reports the error
             with suppress(FileError):
@@ -115,17 +115,15 @@ class LocalStore(Store):
             if os.path.samestat(self._held, os.stat(self._lock_path)):
                 return
         raise LockLost(
-            Problem(
-                f"the run lock of {self.where} is lost: somebody deleted {self._lock_path}",
-                _LOST_FIX,
-            )
+            f"the run lock of {self.where} is lost: somebody deleted {self._lock_path}",
+            _LOST_FIX,
         )
 
     def unlock(self, identifier: str) -> None:
         """Raise Refused: nobody can take this lock away. The system frees it when its run ends."""
         what = f"the run lock of {self.where} is the system's: it ends with the process of its run"
         fix = f"end that process: `hooksync state show --state {shlex.quote(self.where)}` names it"
-        raise Refused(Problem(what, fix))
+        raise Refused(what, fix)
 
     def _acquire(self) -> BaseFileLock:
         """Lock the lock file at once, or raise TimeoutError.
@@ -156,10 +154,8 @@ def _refuse_other_kinds(path: str) -> None:
     with suppress(OSError, ValueError):  # whoever opens the file reports these
         if not stat.S_ISREG(os.lstat(path).st_mode):
             raise StateError(
-                Problem(
-                    f"the state cannot be used: {path} is not a regular file",
-                    "find out who put it there, or name a different file with --state",
-                )
+                f"the state cannot be used: {path} is not a regular file",
+                "find out who put it there, or name a different file with --state",
             )
 
 

@@ -119,7 +119,7 @@ class RemoteStore(Store):
             what = (
                 f"the run lock of {self.where} cannot be renewed, and a different run may hold it"
             )
-            raise LockLost(Problem(f"{what}: {error.summary}", _LOST_FIX)) from None
+            raise LockLost(f"{what}: {error.summary}", _LOST_FIX) from None
 
     def holder(self) -> Holder | None:
         """Return who held the run lock when it was last read; None if nobody, or not known."""
@@ -136,10 +136,8 @@ class RemoteStore(Store):
             held_by = lock.id if lock else UNREADABLE
             if content.lock is None or held_by != identifier:
                 raise Refused(
-                    Problem(
-                        f"no run {identifier} holds the run lock of {self.where}",
-                        "`hooksync state show` names the run that holds it, if one does",
-                    )
+                    f"no run {identifier} holds the run lock of {self.where}",
+                    "`hooksync state show` names the run that holds it, if one does",
                 )
             return replace(content, lock=None)
 
@@ -153,7 +151,7 @@ class RemoteStore(Store):
             if content.lock is not None and other is None:
                 what = f"the run lock of {self.where} is not in hooksync's format"
                 unlock = NO_FLAGS.command("state unlock", UNREADABLE, *self._place)
-                raise StateError(Problem(what, f"see who wrote it; `{unlock}` removes it"))
+                raise StateError(what, f"see who wrote it; `{unlock}` removes it")
             # if the lock is ours, this renews it, or an earlier try has taken it
             if other is not None and other.id != lock.id:
                 self._check_expired(other)
@@ -237,7 +235,7 @@ class RemoteStore(Store):
             return
         self._renewed_at = -math.inf
         taken = f"taken over by {lock}" if lock else "taken away"
-        raise LockLost(Problem(f"the run lock of {self.where} is lost, it was {taken}", _LOST_FIX))
+        raise LockLost(f"the run lock of {self.where} is lost, it was {taken}", _LOST_FIX)
 
 
 def _lock_of(content: BackendData) -> Holder | None:

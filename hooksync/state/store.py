@@ -130,7 +130,7 @@ def run_lock(
         if left <= 0:
             raise busy
         if clock.wait(context.stop, min(_POLL, left)):
-            raise Interrupted(_INTERRUPTED)
+            raise Interrupted.of([_INTERRUPTED])
 
 
 def accepted_state(text: str | None, store: Store, *, writes: bool) -> State | None:
@@ -143,7 +143,7 @@ def accepted_state(text: str | None, store: Store, *, writes: bool) -> State | N
     state = read_state(text, store.where)
     problem = reason_against(state, store, writes=writes)
     if problem:
-        raise StateError(problem)
+        raise StateError.of([problem])
     return state
 
 

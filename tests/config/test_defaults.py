@@ -9,7 +9,7 @@ from hooksync.config.declarations import Declarations, WrittenSubscription, name
 from hooksync.config.document import read_tenancies
 from hooksync.config.files import Source
 from hooksync.config.resolve import check_as_written
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError
 from hooksync.core.model import SecretRef
 
 DEFAULTS = """\
@@ -44,7 +44,7 @@ def read(files: Mapping[str, str], *names: str) -> Declarations:
         try:
             return Source(name, files[name].encode())
         except KeyError:
-            raise FileError(Problem(f"there is no file {name}", "name one")) from None
+            raise FileError(f"there is no file {name}", "name one") from None
 
     named = names or [name for name in files if "defaults" not in name]
     judges = [partial(check_as_written, [])]

@@ -67,7 +67,7 @@ ENDS = {  # service | replacement | result, reason and fix | live ids afterwards
         ["old"],
     ),
     "every problem and every fix": (
-        FakeService(on_subscribe=deque([HooksyncError(Problem("a", "b"), Problem("c", "d"))])),
+        FakeService(on_subscribe=deque([HooksyncError.of([Problem("a", "b"), Problem("c", "d")])])),
         "create-first",
         ("failed", "a; c", "b; d"),
         [],

@@ -389,7 +389,7 @@ class Process(MemoryTerminal):
         self.live()
         self.service.pass_time(CALL_SECONDS)
         if self.is_cut_off:
-            raise StateError(Problem("the state cannot be reached", "try again"))
+            raise StateError("the state cannot be reached", "try again")
 
     def write(self, write: Callable[[], None]) -> None:
         """Write the state. A mishap may prevent that, kill the process or lose the answer."""
@@ -408,7 +408,7 @@ class Process(MemoryTerminal):
             raise Killed
         if kind:
             self.is_cut_off = kind in ("cut-off", "commit-cut-off")
-            raise StateError(Problem("the answer about the state is lost", "try again"))
+            raise StateError("the answer about the state is lost", "try again")
 
 
 CARRIED_OUT = frozenset(
