@@ -72,7 +72,11 @@ class SecretSources:
             if self.state_without(ref) == "not-set":
                 unset.append(ref)
                 continue
-            found = self._look_up_once(ref)
+            key = ref.noun, ref
+            with self._lock:
+                if key not in self._found:
+                    self._found[key] = self._read(ref)
+                found = self._found[key]
             if isinstance(found, Problem):
                 problems[ref] = found
             else:
@@ -83,50 +87,41 @@ class SecretSources:
             problems |= dict.fromkeys(unset, problem)
         return secrets_by_ref, problems
 
-    def _look_up_once(self, ref: SecretRef) -> Secret | Problem:
-        """Read a secret, and teach it to the redactor. A second call returns the same result.
-
-        A secret, but not a credential, must be printable ASCII, so that service and receiver use
-        the same bytes.
-        """
-        key = ref.noun, ref
-        with self._lock:
-            if key not in self._found:
-                try:
-                    value = self._read(ref)
-                    # a username from a variable is shown, and is often a common word
-                    if (ref.noun, ref.kind) != ("username", "env"):
-                        self._context.output.redactor.learn([value])
-                    if ref.noun == "secret" and not re.fullmatch("[ -~]*", value):
-                        raise _Unusable(
-                            "contains characters outside printable ASCII",
-                            "use letters, digits and punctuation, and no line break at the end",
-                        )
-                    self._found[key] = Secret(value)
-                except _Unusable as error:
-                    # without the error, whose context may contain the value
-                    self._found[key] = reference_problem(ref, *error.args)
-            return self._found[key]
-
     def state_without(self, ref: SecretRef) -> SecretState:
         """Return why a reference has no value."""
         is_unset = ref.variable and not self._context.environ.get(ref.variable)
         return "not-set" if is_unset else "unusable"
 
-    def _read(self, ref: SecretRef) -> str:
-        """Read a secret from its source. Raises _Unusable."""
-        match ref.kind:
-            case "env":
-                value = self._context.environ[ref.name]
-            case "file":
-                value = _from_file(ref)
-            case "command":
-                value = self._from_command(ref)
-            case _:
-                assert_never(ref.kind)
-        if _NOT_TEXT.search(value):
-            raise _Unusable("is not UTF-8 text", "write the secret as printable ASCII")
-        return value
+    def _read(self, ref: SecretRef) -> Secret | Problem:
+        """Read a secret from its source, and teach it to the redactor.
+
+        A secret, but not a credential, must be printable ASCII, so that service and receiver use
+        the same bytes.
+        """
+        try:
+            match ref.kind:
+                case "env":
+                    value = self._context.environ[ref.name]
+                case "file":
+                    value = _from_file(ref)
+                case "command":
+                    value = self._from_command(ref)
+                case _:
+                    assert_never(ref.kind)
+            if _NOT_TEXT.search(value):
+                raise _Unusable("is not UTF-8 text", "write the secret as printable ASCII")
+            # a username from a variable is shown, and is often a common word
+            if (ref.noun, ref.kind) != ("username", "env"):
+                self._context.output.redactor.learn([value])
+            if ref.noun == "secret" and not re.fullmatch("[ -~]*", value):
+                raise _Unusable(
+                    "contains characters outside printable ASCII",
+                    "use letters, digits and punctuation, and no line break at the end",
+                )
+        except _Unusable as error:
+            # without the error, whose context may contain the value
+            return reference_problem(ref, *error.args)
+        return Secret(value)
 
     def _from_command(self, ref: SecretRef) -> str:
         """Run a program without a shell, and return its output. No message quotes the output.
