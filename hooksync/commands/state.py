@@ -168,11 +168,11 @@ def _check_push(given: State, before: State, store: StateStore) -> None:
         raise StateError.of([problem])
     is_later = given.url_salt == before.url_salt and given.serial >= before.serial
     if before != NO_STATE and not is_later:
-        fix = (
+        raise Refused(
+            f"the state to push is older than {store.where}, or not a version of it",
             "compare both with `hooksync state show`; --force replaces what is there, and loses"
-            " the records that only it has"
+            " the records that only it has",
         )
-        raise Refused(f"the state to push is older than {store.where}, or not a version of it", fix)
 
 
 def unlock(options: UnlockOptions, context: Context) -> ExitCode:

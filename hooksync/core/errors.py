@@ -58,8 +58,12 @@ def limited(problems: Sequence[Problem], most: int = MOST_PROBLEMS) -> Problems:
     more = len(problems) - most
     if more <= 0:
         return tuple(problems)
-    what = f"{pluralised(more, 'more problem')}, not shown"
-    return (*problems[:most], Problem(what, "solve these first, and run it again"))
+    return (
+        *problems[:most],
+        Problem(
+            f"{pluralised(more, 'more problem')}, not shown", "solve these first, and run it again"
+        ),
+    )
 
 
 class HooksyncError(Exception):

@@ -62,12 +62,20 @@ def judged(comparison: Comparison) -> TenancyPlan:
     warnings = [*_emptied(comparison, plan), *ignored]
     if tenancy.limit.most(owned) > _DEFAULT_LIMIT.most(owned):
         what = f"limits.unsubscribe is {tenancy.limit}, above the default of {_DEFAULT_LIMIT}"
-        fix = "remove this limit once the removal is done"
-        warnings.append(Problem(f"{tenancy.name}: {what}", fix, tenancy.location))
+        warnings.append(
+            Problem(
+                f"{tenancy.name}: {what}",
+                "remove this limit once the removal is done",
+                tenancy.location,
+            )
+        )
     if plan.open_attempts:
-        what = f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}"
-        fix = "apply again: it waits for the list, and then continues"
-        warnings.append(Problem(what, fix))
+        warnings.append(
+            Problem(
+                f"an earlier run may have made what no list shows: {shortened(plan.open_attempts)}",
+                "apply again: it waits for the list, and then continues",
+            )
+        )
     plan = replace(plan, refusals=tuple(refusals), over_limit=over_limit, warnings=tuple(warnings))
     return with_held(plan, wrong, is_error=True)
 
@@ -77,9 +85,11 @@ def _emptied(comparison: Comparison, plan: TenancyPlan) -> Iterator[Problem]:
     records = comparison.records
     number = len(records.entries) + len(records.foreign or ())
     if number and not comparison.live:
-        what = f"{plan.name}: the list is empty; the last apply saw {number}"
-        fix = "check `server`, `tenant` and the role of the user before you apply"
-        yield Problem(what, fix, plan.location)
+        yield Problem(
+            f"{plan.name}: the list is empty; the last apply saw {number}",
+            "check `server`, `tenant` and the role of the user before you apply",
+            plan.location,
+        )
 
 
 def _judge_ids(comparison: Comparison) -> tuple[dict[str, Problem], Problems]:
@@ -128,9 +138,12 @@ def _over_limit(plan: TenancyPlan, tenancy: Tenancy, owned: int) -> Iterator[Pro
         why = "none is declared"
         to_allow = "100%"
     if number > most:
-        what = f"{tenancy.name}: would unsubscribe {number} of the {owned} it owns: {why}"
         fix = _LIMIT_FIX.format(number=to_allow, tenancy=tenancy.name)
-        yield Problem(what, fix, tenancy.location)
+        yield Problem(
+            f"{tenancy.name}: would unsubscribe {number} of the {owned} it owns: {why}",
+            fix,
+            tenancy.location,
+        )
 
 
 def run_reasons(
@@ -158,8 +171,11 @@ def _excesses(
         if counts[field] > limit.most(owned):
             name = field if plan else f"{field}_run"
             what = f"{who} {_DOES[field]} {counts[field]}{whole}: the policy has {name}: {limit}"
-            fix = f"do less in one run, or ask the owners of the policy to allow it, under {name}"
-            yield Problem(f"{what} ({limit.policy})", fix, plan.location if plan else None)
+            yield Problem(
+                f"{what} ({limit.policy})",
+                f"do less in one run, or ask the owners of the policy to allow it, under {name}",
+                plan.location if plan else None,
+            )
 
 
 def _limited(plan: TenancyPlan, ceilings: Container[str]) -> Counter[str]:
@@ -193,9 +209,11 @@ def _wrong_removals(plan: TenancyPlan, named: Container[str]) -> Iterator[Proble
     """
     for step in plan.steps:
         if step.id in named and step.action != "unsubscribe":
-            what = f"{plan.name}: {step.id} is not removed: {step.reason}"
-            fix = "leave out this id; to remove what a file declares, remove it from the file"
-            yield Problem(what, fix, plan.location)
+            yield Problem(
+                f"{plan.name}: {step.id} is not removed: {step.reason}",
+                "leave out this id; to remove what a file declares, remove it from the file",
+                plan.location,
+            )
 
 
 def hold_unproven(
@@ -216,8 +234,9 @@ def hold_unproven(
     for plan in plans:
         for why, steps in found[plan.name].items():
             addresses = dict.fromkeys(step.address or "" for step in steps)
-            what = f"{plan.name}: {why}: {shortened([*addresses])}"
-            problem = Problem(what, fixes[why], plan.location)
+            problem = Problem(
+                f"{plan.name}: {why}: {shortened([*addresses])}", fixes[why], plan.location
+            )
             if why == _TWICE:
                 plan = replace(plan, warnings=(*plan.warnings, problem))
             elif _concerns_all(why, comparisons[plan.name]):

@@ -106,11 +106,11 @@ class Planner(Basis, kw_only=True):
             what = (
                 f"the state {self.place} requires {len(needed)} fingerprints: somebody changed it"
             )
-            fix = (
+            raise StateError(
+                f"{what}, for the declared secrets need {most} at most",
                 "restore it from Git or the CI cache; or, if many secrets became few, apply parts"
-                " of it with --target"
+                " of it with --target",
             )
-            raise StateError(f"{what}, for the declared secrets need {most} at most", fix)
         self.ring.derive(filter(None, needed))
         return comparisons
 
@@ -182,8 +182,11 @@ class Run(Record):
             item = fetched[name]
             what = f"by the files, the log-in, the lists or the state, {' and '.join(sorted(same))}"
             what += f" may be one tenancy, {item.tenancy.key}: each would take over the other's"
-            fix = "declare it once; or declare `server` and `tenant` of each"
-            problem = Problem(f"{what} subscriptions", fix, item.tenancy.location)
+            problem = Problem(
+                f"{what} subscriptions",
+                "declare it once; or declare `server` and `tenant` of each",
+                item.tenancy.location,
+            )
             refused[name] = replace(item, live=None, refusals=(problem,))
         return fetched | refused
 

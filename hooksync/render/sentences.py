@@ -182,8 +182,10 @@ def _failures(plan: Plan) -> Iterator[Problem]:
     for step in plan.steps:
         outcome = step.outcome
         if outcome and outcome.problem:
-            what = f"{RESULT_WORDS[outcome.result]}: {step.subject}: {outcome.problem.what}"
-            yield Problem(what, outcome.problem.fix)
+            yield Problem(
+                f"{RESULT_WORDS[outcome.result]}: {step.subject}: {outcome.problem.what}",
+                outcome.problem.fix,
+            )
 
 
 def _verified(plan: Plan) -> Iterator[str]:

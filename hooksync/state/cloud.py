@@ -83,10 +83,10 @@ class CloudBackend:
         self.where = where
         scheme, _, name = where.partition("://")
         if scheme not in _CLOUDS or not _NAME.fullmatch(name):
-            fix = (
-                "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
+            raise UsageError(
+                f'"{Redactor().quote(where)}" does not name a place for a state',
+                "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path",
             )
-            raise UsageError(f'"{Redactor().quote(where)}" does not name a place for a state', fix)
         self._class, self._prefix, self._credentials = _CLOUDS[scheme]
         self._bucket, _, self._key = name.partition("/")
         self._store: Any = None  # made when it is first needed
@@ -113,11 +113,11 @@ class CloudBackend:
                 with suppress(Changed, FileNotFoundError):
                     self._write(json.dumps(_PROBE), {"e_tag": f'"{"0" * 32}"', "version": "1"})
                     what = f"the server of {self.where} does not support conditional writes"
-                    fix = (
+                    raise Refused(
+                        f"{what}: runs would overwrite each other",
                         f"keep the state elsewhere, and delete {self.where}, which contains only a"
-                        " test"
+                        " test",
                     )
-                    raise Refused(f"{what}: runs would overwrite each other", fix)
             document = _Document(content.state, content.lock, format="hooksync.held/1")
             return self._write(json.dumps(asdict(document)), version or "create")
         except FileNotFoundError:  # somebody has deleted the object
@@ -181,8 +181,10 @@ class CloudBackend:
             elif isinstance(error, FileNotFoundError):
                 raise
         http = f"a server without https needs {self._prefix}ALLOW_HTTP=true"
-        fix = f"check the network, and the variables {self._prefix}*: {self._credentials}; {http}"
-        raise StateError(f"the state {self.where} cannot be {what}: {reason}", fix)
+        raise StateError(
+            f"the state {self.where} cannot be {what}: {reason}",
+            f"check the network, and the variables {self._prefix}*: {self._credentials}; {http}",
+        )
 
 
 async def _limited(call: Awaitable[Any]) -> Any:

@@ -165,11 +165,11 @@ class GitBackend:
         git = find_git(self._folder, self._environ)
         if git is None:
             what = f"the state {self.where} cannot be used"
-            fix = (
+            raise StateError(
+                f"{what}: {self._folder} is not in a git repository",
                 "keep the hooks file in a clone of the repository, or name a different place with"
-                " --state"
+                " --state",
             )
-            raise StateError(f"{what}: {self._folder} is not in a git repository", fix)
         return replace(git, environ=_IDENTITY | git.environ)
 
     @cached_property

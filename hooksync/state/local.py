@@ -121,9 +121,10 @@ class LocalStore(Store):
 
     def unlock(self, identifier: str) -> None:
         """Raise Refused: nobody can take this lock away. The system frees it when its run ends."""
-        what = f"the run lock of {self.where} is the system's: it ends with the process of its run"
-        fix = f"end that process: `hooksync state show --state {shlex.quote(self.where)}` names it"
-        raise Refused(what, fix)
+        raise Refused(
+            f"the run lock of {self.where} is the system's: it ends with the process of its run",
+            f"end that process: `hooksync state show --state {shlex.quote(self.where)}` names it",
+        )
 
     def _acquire(self) -> BaseFileLock:
         """Lock the lock file at once, or raise TimeoutError.
