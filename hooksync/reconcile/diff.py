@@ -300,7 +300,9 @@ class Comparison:
                     return NOT_DECLARED
                 if self.record(live.id) is None:
                     return NOT_IN_STATE
-                return None if self.basis.is_trusted else UNSIGNED
+                if not self.basis.is_trusted:
+                    return UNSIGNED
+                return None
             case prefixes:
                 return None if owns_url(prefixes, live.url.full) else OUTSIDE_PREFIXES
 
