@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import PurePath
 
 from hooksync.core import programs
 from hooksync.core.errors import os_reason
@@ -92,13 +93,11 @@ def find_repository(path: str) -> str | None:
 
     A bare repository does not count: a commit can add a folder that looks like one.
     """
-    folder = os.path.realpath(path)
-    while not os.path.lexists(os.path.join(folder, ".git")):
-        above = os.path.dirname(folder)
-        if above == folder:
-            return None
-        folder = above
-    return folder
+    start = PurePath(os.path.realpath(path))
+    for folder in (start, *start.parents):
+        if os.path.lexists(os.path.join(folder, ".git")):
+            return str(folder)
+    return None
 
 
 def find_git(path: str, environ: Variables) -> Git | None:

@@ -55,8 +55,8 @@ BREAKS = {
     "git": Break(
         "take a folder that looks like a bare repository",
         "core/git.py",
-        '    while not os.path.lexists(os.path.join(folder, ".git")):\n',
-        "    while False:\n",
+        '        if os.path.lexists(os.path.join(folder, ".git")):\n',
+        "        if True:\n",
         also=(("core/git.py", '    "safe.bareRepository=explicit",\n', ""),),
     ),
     "runner_commands": Break(
