@@ -171,7 +171,7 @@ def hold_to_policy(
     The policy decides what is allowed; without a policy, the command line does. The redactor
     learns what the environment adds to URLs. Returns the policy, if there is one.
     """
-    context.output.redactor.learn(url_environment_values(entries, context.environ))
+    context.output.learn(url_environment_values(entries, context.environ))
     policy = None
     breaches = [] if options.allows_commands else [*declarations.command_problems(entries)]
     if options.policy:

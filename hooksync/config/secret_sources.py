@@ -112,7 +112,7 @@ class SecretSources:
                 raise _Unusable("is not UTF-8 text", "write the secret as printable ASCII")
             # a username from a variable is shown, and is often a common word
             if (ref.noun, ref.kind) != ("username", "env"):
-                self._context.output.redactor.learn([value])
+                self._context.output.learn([value])
             if ref.noun == "secret" and not re.fullmatch("[ -~]*", value):
                 raise _Unusable(
                     "contains characters outside printable ASCII",

@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Literal
@@ -22,11 +23,8 @@ from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
 from hooksync.core.reading import NOT_A_FILE, with_real_folder
 from hooksync.core.redaction import (
     RUNNER_COMMAND,
-    SHORTEST_MASKED,
     Redactor,
-    Span,
     is_visible,
-    masked,
     printable,
     utf_8,
     without_escapes,
@@ -54,6 +52,7 @@ _COLOURS = {  # by the first word of a line
     "unproved": _YELLOW,
     "skipped": _DIM,
 }
+_WORDS = re.compile(r"[A-Za-z\s_-]+")  # as in schemas
 _LINE = re.compile(r"^(\S+).*", re.MULTILINE)
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -65,11 +64,26 @@ class Output:
 
     def __init__(self) -> None:
         self.redactor = Redactor()
-        # what readers can see anyway, such as hooks files: a mask would reveal that it is a secret
-        self.public: list[bytes] = []
+        self.public: list[bytes] = []  # what readers can see anyway, such as hooks files
         self.written: set[str] = set()  # paths of results; "-": standard output
         self._lock = threading.Lock()
         self._erase = ""  # characters that remove the progress now on the screen
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Mask values from now on, unless the hooks files or our own schemas contain them in clear.
+
+        A mask would reveal that such a word is a secret.
+        """
+        from hooksync.core.schema import SCHEMA_KINDS, schema_text
+
+        secret = []
+        for value in values:
+            texts = self.public
+            if _WORDS.fullmatch(value):
+                texts = [*texts, *(schema_text(kind).encode() for kind in SCHEMA_KINDS)]
+            if not any(utf_8(value.strip()) in text for text in texts):
+                secret.append(value)
+        self.redactor.learn(secret)
 
     def result(self, text: str, form: Format = "text", *, is_coloured: bool = False) -> None:
         """Write to standard output. Raises OutputLost if that fails.
@@ -165,7 +179,7 @@ class Output:
 
         Raises FileError if the text contains a secret.
         """
-        if self._found(text):
+        if self.redactor.holds(text):
             whole = f"{what} would hold a secret, or a variable of a URL, so it was not written"
             raise FileError(whole, "rename the entry that contains it: text output shows it as ***")
         return text
@@ -180,29 +194,15 @@ class Output:
         In JSON, each string is masked by itself, so that the text stays valid JSON.
         """
         if form != "json":
-            return masked(text, self._found(text))
-        if self._found(without_escapes(text)):
+            return self.redactor.mask(text)
+        if self.redactor.holds(without_escapes(text)):
             return _JSON_STRING.sub(self._masked_string, text)
         return text
 
     def _masked_string(self, token: re.Match[str]) -> str:
         content = json.loads(token[0], strict=False)
-        found = self._found(content)
-        return json.dumps(masked(content, found)) if found else token[0]
-
-    def _found(self, text: str) -> list[Span]:
-        """Find known values in a text, except those that are public."""
-        spans = self.redactor.find(text, SHORTEST_MASKED)
-        return [span for span in spans if not self._is_public(span[2])]
-
-    def _is_public(self, value: str) -> bool:
-        """Whether the hooks files or our own schemas contain a value in clear."""
-        # only here: a secret is rarely found
-        from hooksync.core.schema import SCHEMA_KINDS, schema_text
-
-        texts = [*self.public, *(schema_text(kind).encode() for kind in SCHEMA_KINDS)]
-        raw = utf_8(value)
-        return any(raw in text for text in texts)
+        shown = self.redactor.mask(content)
+        return token[0] if shown == content else json.dumps(shown)
 
 
 def _coloured(line: re.Match[str]) -> str:

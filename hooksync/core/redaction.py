@@ -1,8 +1,7 @@
 """Finds the values that no reader may see, and masks them. No I/O.
 
-All output passes through `core/output.py`, which masks them, unless the hooks files or our schemas
-contain them in clear. Foreign text (a response, the message of a library's exception) is also
-masked when it arrives, before it is cut or put into a message.
+All output passes through `core/output.py`, which masks them. Foreign text (a response, the message
+of a library's exception) is also masked when it arrives, before it is cut or put into a message.
 
 A value is found in clear, in hex and in base64. If it has percent, JSON or HTML escapes, its whole
 line is masked: one level of encoding. If a peer splits or encrypts a value, it is not found.
@@ -14,7 +13,7 @@ import json
 import re
 import threading
 from binascii import b2a_base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from html import unescape
 from urllib.parse import unquote
 
@@ -44,25 +43,22 @@ _LINE = re.compile(r"[^\r\n]+")
 _BACKSLASH = re.compile(r"\\(?:u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*|x[0-9A-Fa-f]{2}|.)", re.DOTALL)
 _URL_SAFE = str.maketrans("+/", "-_")
 
-Span = tuple[int, int, str]  # start and end in a text, and the known value found there
+Span = tuple[int, int]  # where a known value is in a text
 
 
 class Redactor:
     """Knows the secret values of this run, and finds them in texts. Thread-safe."""
 
     def __init__(self) -> None:
-        # the values, by each form in which a text may contain them; `learn` replaces the dict
-        self._forms: dict[str, str] = {}
+        # the forms in which a text may contain the values; `learn` replaces the set
+        self._forms: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
     def learn(self, values: Iterable[str]) -> None:
         """Add values to hide, without the white space around them; empty ones are ignored."""
         with self._lock:
-            fresh = {value.strip() for value in values} - self._forms.keys() - {""}
-            if fresh:
-                self._forms = self._forms | {
-                    form: value for value in fresh for form in _forms(value)
-                }
+            fresh = {value.strip() for value in values} - self._forms - {""}
+            self._forms = self._forms.union(*map(_forms, fresh))
 
     def find(self, text: str, shortest: int = 1) -> list[Span]:
         """Find every known value in a text. If it has escapes, the whole line is found.
@@ -73,19 +69,22 @@ class Redactor:
         spans = _spans(text, forms, shortest)
         for decode in (unquote, _without_entities, without_escapes, _without_doubled):
             decoded = decode(text)
-            if decoded == text:
+            if decoded == text or not _spans(decoded, forms, shortest):
                 continue
-            encoded = {value for _, _, value in _spans(decoded, forms, shortest)}
-            for line in _LINE.finditer(text) if encoded else ():
-                in_line = {value for _, _, value in _spans(decode(line[0]), forms, shortest)}
-                spans += [(*line.span(), value) for value in in_line]
-                encoded -= in_line
-            spans += [(0, len(text), value) for value in encoded]  # over several lines
+            lines = []
+            for line in _LINE.finditer(text):
+                if _spans(decode(line[0]), forms, shortest):
+                    lines.append(line.span())
+            spans += lines or [(0, len(text))]  # a value may extend over several lines
         return spans
 
     def holds(self, text: str) -> bool:
         """Whether a text contains a known value, in a form of eight characters or more."""
         return bool(self.find(text, SHORTEST_MASKED))
+
+    def mask(self, text: str) -> str:
+        """Mask every known value in a text, in a form of eight characters or more."""
+        return _masked(text, self.find(text, SHORTEST_MASKED))
 
     def clean(self, text: str) -> str:
         """Mask every known value in a foreign text, even a very short one.
@@ -94,7 +93,7 @@ class Redactor:
         """
         looked_at = text[:_LONGEST_SEARCHED]
         shown = text if text == looked_at else text[: _LONGEST_SEARCHED // 2]
-        return masked(shown, self.find(looked_at))
+        return _masked(shown, self.find(looked_at))
 
     def quote(self, text: str) -> str:
         """Make foreign text fit for an error message: masked, one line, at most 256 characters.
@@ -109,22 +108,22 @@ class Redactor:
         return cut(line, QUOTED_LENGTH)
 
 
-def _spans(text: str, forms: Mapping[str, str], shortest: int) -> list[Span]:
+def _spans(text: str, forms: Iterable[str], shortest: int) -> list[Span]:
     """Find the forms of at least `shortest` characters in a text. The spans may overlap."""
     spans = []
-    for form, value in forms.items():
+    for form in forms:
         start = text.find(form) if len(form) >= shortest else -1
         while start >= 0:
-            spans.append((start, start + len(form), value))
+            spans.append((start, start + len(form)))
             start = text.find(form, start + 1)
     return spans
 
 
-def masked(text: str, spans: Iterable[Span]) -> str:
+def _masked(text: str, spans: Iterable[Span]) -> str:
     """Return a text with all spans masked. Spans may overlap, or lie beyond its end."""
     pieces: list[str] = []
     covered = 0  # the text up to here is copied or masked
-    for start, end, _ in sorted(spans):
+    for start, end in sorted(spans):
         if end > covered:
             pieces += [text[covered:start], _MASK]
             covered = end

@@ -197,8 +197,9 @@ def test_a_short_value_inside_a_word_is_not_masked() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_value_that_everybody_can_read_is_not_masked(form: Format) -> None:
-    output = knowing("unsubscribe", "catalogue-of-maps", SECRET)
+    output = Output()
     output.public.append(b"tenancies: {archive: {subscriptions: {catalogue-of-maps: {}}}}")
+    output.learn(["unsubscribe", "catalogue-of-maps", SECRET])
     text = json.dumps({"action": "unsubscribe", "name": "catalogue-of-maps", "id": SECRET})
     assert shown_by(output, text, form) == text.replace(SECRET, "***")
 

@@ -226,7 +226,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "know no secret of the run where foreign text is shown",
         "core/redaction.py",
-        '{value.strip() for value in values} - self._forms.keys() - {""}',
+        '{value.strip() for value in values} - self._forms - {""}',
         "set[str]()",
         begin=400,
     ),
