@@ -12,11 +12,11 @@ from hooksync.commands.problems import show_plan
 from hooksync.commands.receiving import SECRETS, URL, named_receiver, open_receiver
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode
+from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import Environ, SecretRef, Variables
 from hooksync.core.record import replace
-from hooksync.reconcile.plan import NEW, Plan, Selection, Step, TenancyPlan, completed
-from hooksync.render.check import check_lines, has_failed
+from hooksync.reconcile.plan import NEW, Plan, Selection, Step, TenancyPlan
+from hooksync.render.check import check_lines
 from hooksync.service.challenges import challenge as challenge_one
 
 
@@ -31,8 +31,6 @@ class CheckOptions(RunOptions):
 def check(options: CheckOptions, context: Context) -> ExitCode:
     """Check each tenancy and each receiver; with --url, only that receiver."""
     checked = finished(replace(_checked(options, context), format="hooksync.check/1"), context)
-    if has_failed(checked) and not checked.is_interrupted:
-        checked = completed(checked, ExitCode.ERROR)
     show_plan(checked, check_lines(checked), options.format, context)
     return ExitCode(checked.exit_code)
 
@@ -47,7 +45,11 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
         tenancy = TenancyPlan(
             "", "", None, receiver.location, "create-first", "auto", 1, steps=(step,)
         )
-        return Plan((tenancy,), rfc3339(context.clock.now()), token_hex(16))
+        problem = Problem(
+            f"{receiver.name}: the receiver is not ready: {answer.detail}", answer.fix
+        )
+        errors = () if answer.state == "ready" else (problem,)
+        return Plan((tenancy,), rfc3339(context.clock.now()), token_hex(16), errors=errors)
     selection = Selection(options.tenancies, options.targets)
     inputs = prepare(options, selection, context)
     for declared in inputs.tenancies:
@@ -56,7 +58,7 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
         log_in = f"log-in: username {username}, password {password}"
         context.terminal.message(f"{declared.name}: {log_in}")
     with open_run(inputs) as run:
-        return run.challenge(run.make_plan(), is_check=True)
+        return run.challenge(run.make_plan_for_apply(), is_check=True)
 
 
 def _source(ref: SecretRef, environ: Variables) -> str:

@@ -257,7 +257,7 @@ def challenge_receivers(plans: TenancyPlans, run: Run, *, is_check: bool = False
     answered = {
         address: answers[target] for address, target in targets.items() if target in answers
     }
-    return [_judged_by_answers(plan, answered) for plan in plans]
+    return [_judged_by_answers(plan, answered, is_check=is_check) for plan in plans]
 
 
 def _is_challenged(plan: TenancyPlan, step: Step) -> bool:
@@ -276,12 +276,15 @@ def _is_risky(plan: TenancyPlan, step: Step) -> bool:
     return step.action == "resubscribe" and plan.replacement == "remove-first"
 
 
-def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult]) -> TenancyPlan:
+def _judged_by_answers(
+    plan: TenancyPlan, answers: Mapping[str, ReceiverResult], *, is_check: bool
+) -> TenancyPlan:
     """Hold an address if its receiver has a different secret, or must be ready and is not.
 
-    Warn of other receivers that are not ready. `answers`: by declared address.
+    Warn of other receivers that are not ready: they are errors in a check. `answers`: by declared
+    address.
     """
-    refusals = {}
+    held = {}
     warnings = [*plan.warnings]
     steps = []
     for step in plan.steps:
@@ -297,11 +300,11 @@ def _judged_by_answers(plan: TenancyPlan, answers: Mapping[str, ReceiverResult])
                 problem = Problem(f"{what} ready: {answer.detail}", fix, declared.location)
                 is_strict = plan.probe == "require" or _is_risky(plan, step)
                 is_wrong = is_strict or answer.state == "wrong-secret"
-                if is_wrong and _is_challenged(plan, step):
-                    refusals[declared.address] = problem
+                if is_check or (is_wrong and _is_challenged(plan, step)):
+                    held[declared.address] = problem
                 else:
                     warnings.append(problem)
             step = replace(step, receiver=answer)
         steps.append(step)
     plan = replace(plan, steps=tuple(steps), warnings=tuple(dict.fromkeys(warnings)))
-    return with_held(plan, refusals)
+    return with_held(plan, held, is_error=is_check)

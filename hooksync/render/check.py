@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hooksync.core.model import NO_VALUE
-from hooksync.reconcile.plan import Plan, Step, TenancyPlan
+from hooksync.reconcile.plan import Plan, Step
 from hooksync.render.sentences import adopted, counted
 from hooksync.render.text import column_width, head_of, secret_state
 from hooksync.service.challenges import doubt
@@ -14,12 +14,6 @@ from hooksync.service.challenges import doubt
 _WORDS = {"ok": "ok", "failed": "failed", "warning": "with a warning", "skipped": "skipped"}
 
 Finding = tuple[str, str, str]  # one of these words, the receiver, and what was found
-
-
-def _findings_of(tenancy: TenancyPlan) -> list[Finding]:
-    """Judge each receiver once: all triggers of a name have the same."""
-    found = [_finding(step) for step in tenancy.steps if step.secret or step.receiver]
-    return [*dict.fromkeys(found)]
 
 
 def _finding(step: Step) -> Finding:
@@ -41,17 +35,12 @@ def _finding(step: Step) -> Finding:
     return "ok", declared.name, what
 
 
-def has_failed(plan: Plan) -> bool:
-    """Whether a receiver failed; a warning is no failure."""
-    found = [state for tenancy in plan.tenancies for state, _, _ in _findings_of(tenancy)]
-    return "failed" in found
-
-
 def check_lines(plan: Plan) -> Iterator[str]:
     """Write a check for people. The problems of the plan contain what is wrong with a log-in."""
     counts = Counter[str]()
     for tenancy in plan.tenancies:
-        found = _findings_of(tenancy)
+        judged = [_finding(step) for step in tenancy.steps if step.secret or step.receiver]
+        found = dict.fromkeys(judged)  # all triggers of a name have the same receiver
         if tenancy.name:
             yield from (head_of(tenancy), "")
         names = column_width(name for _, name, _ in found)
