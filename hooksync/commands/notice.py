@@ -119,8 +119,9 @@ def _send(url: HookUrl, body: bytes, caller: Caller) -> str:
         return f"its URL {fault}"
     if is_plain_http(url.full):
         return "its URL begins with http, and is not on this machine: https is needed"
-    parts = url.full, split_url(url.full)[2]
-    caller.redactor.learn(part for part in parts if len(part) >= SHORTEST_MASKED)
+    _, _, tail = split_url(url.full)
+    if len(tail) >= SHORTEST_MASKED:
+        caller.redactor.learn([tail])
     answer = post(url, caller, "notice", headers=JSON_HEADERS, body=body)
     if isinstance(answer, ReceiverResult):
         return answer.detail

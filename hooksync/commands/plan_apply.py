@@ -157,17 +157,15 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
         made = inputs.sealed(made)
     if options.report:
         context.output.write_file(options.report, plan_json(made))
-    saved = ""
-    if options.out:  # first: if this fails, that is the result
-        saved = _save(made, options, options.out, context)
+    # first: if this fails, that is the result
+    saved = _save(made, options, options.out, context) if options.out else ""
     event = event_of(made, made.exit_code)
     if options.is_quiet and event in (None, "in-progress"):
         if event and made.running:
             context.terminal.warn(made.running)
         return made
     keeps = options.shows_kept
-    lines = plan_lines(made, shows_kept=keeps)
-    show_plan(made, lines, options.format, context, shows_kept=keeps)
+    show_plan(made, plan_lines(made, shows_kept=keeps), options.format, context, shows_kept=keeps)
     if saved:
         context.terminal.message(printable(saved))
     return made
@@ -241,8 +239,7 @@ def _refuse_wrong_ids(made: Plan, options: ChangeOptions) -> None:
     missing = set(made.selection.remove).difference(step.id for step in made.steps)
     if missing and not made.unread:
         what = f"no live subscription has the id {' or '.join(sorted(missing))}"
-        listed = f"`{options.command('list')}` shows each id in full"
-        fix = f"it is removed already, mistyped or incomplete: {listed}"
+        fix = f"copy the whole id from `{options.command('list')}`, unless it is removed already"
         raise HooksyncError.of([*made.all_errors, Problem(what, fix)])
 
 

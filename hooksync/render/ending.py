@@ -151,8 +151,8 @@ def _lines(notice: JsonObject) -> Iterator[str]:
         counts = counted(tenancy["counts"], {**CHANGES, **RESULT_WORDS})
         words = [tenancy["outcome"], counts, *tenancy["reasons"], tenancy["new_foreign"]]
         yield f"{tenancy['name']} ({tenancy['where']}): {', '.join(filter(None, words))}"
-    if notice["tenancies_left_out"]:
-        yield f"{notice['tenancies_left_out']} more tenancies"
+    if more := notice["tenancies_left_out"]:
+        yield f"{more} more tenancies"
     for problem in notice["problems"]:
         yield _line(f"{problem.headline} (fix: {problem.fix})")
 
@@ -207,12 +207,11 @@ def _figures(ending: RunSummary, before: str) -> Iterator[Figure]:
     last = dict[str, object](_FORMER.findall(before))
     if plan:
         former, last = last, {}
-        is_whole = not (plan.errors or plan.refusals or plan.is_interrupted)
         for tenancy in plan.tenancies:
             yield from _tenancy_figures(tenancy)
             has_ended = tenancy.is_as_declared or not plan.is_report
             last[tenancy.name] = former.get(tenancy.name, 0)
-            if is_whole and has_ended and outcome_of(tenancy) not in ("error", "refused"):
+            if has_ended and outcome_of(tenancy) not in ("error", "refused"):
                 last[tenancy.name] = f"{ending.ended:.3f}"
         for item in plan.undeclared:
             yield "hooksync_undeclared_subscriptions", item.recorded, {"tenancy": item.name}

@@ -378,7 +378,7 @@ def test_remove_with_the_short_id_of_a_plan_asks_for_the_whole_id(place: Place) 
     theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
     run = place.run("remove", "--yes", theirs[:8])
     what = f"no live subscription has the id {theirs[:8]}"
-    fix = "it is removed already, mistyped or incomplete: `hooksync list` shows each id in full"
+    fix = "copy the whole id from `hooksync list`, unless it is removed already"
     assert run.err.endswith(f"error: {what}\n  fix: {fix}\n")
     assert len(place.box.subscriptions("DEMO")) == 1
 
