@@ -140,7 +140,7 @@ def test_only_the_number_exceeds_the_limit(place: Place, answer: str, code: int,
     terminal.read_until("Type 3 to apply: ")
     terminal.type(answer)
     assert terminal.finish() == code
-    assert ('fix: answer "3" to apply this' in terminal.seen) == (code == 3)
+    assert ('fix: answer "3" at a terminal' in terminal.seen) == (code == 3)
     assert len(place.box.subscriptions("DEMO")) == left
 
 
