@@ -10,6 +10,7 @@ from hooksync.api.options import FORMAT, RunOptions
 from hooksync.api.run import finished, open_run
 from hooksync.commands.problems import show_plan
 from hooksync.commands.receiving import SECRETS, URL, named_receiver, open_receiver
+from hooksync.config.declarations import TenancyDeclaration
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem
@@ -39,17 +40,7 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
     """Plan, and challenge all receivers."""
     has_other = options.names_files or bool(options.tenancies or options.targets)
     if named := named_receiver(options.url, options.secrets, has_other=has_other):
-        with open_receiver(named, options, context) as (sender, receiver, _):
-            answer = challenge_one(sender.url, sender.secret, sender.caller)
-        step = Step("subscribe", receiver, reasons=(NEW,), name=receiver.name, receiver=answer)
-        tenancy = TenancyPlan(
-            "", "", None, receiver.location, "create-first", "auto", 1, steps=(step,)
-        )
-        problem = Problem(
-            f"{receiver.name}: the receiver is not ready: {answer.detail}", answer.fix
-        )
-        errors = () if answer.state == "ready" else (problem,)
-        return Plan((tenancy,), rfc3339(context.clock.now()), token_hex(16), errors=errors)
+        return _check_one(named, options, context)
     selection = Selection(options.tenancies, options.targets)
     inputs = prepare(options, selection, context)
     for declared in inputs.tenancies:
@@ -59,6 +50,17 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
         context.terminal.message(f"{declared.name}: {log_in}")
     with open_run(inputs) as run:
         return run.challenge(run.make_plan_for_apply(), is_check=True)
+
+
+def _check_one(named: TenancyDeclaration, options: CheckOptions, context: Context) -> Plan:
+    """Challenge the receiver of --url. It has no tenancy."""
+    with open_receiver(named, options, context) as (sender, receiver, _):
+        answer = challenge_one(sender.url, sender.secret, sender.caller)
+    step = Step("subscribe", receiver, reasons=(NEW,), name=receiver.name, receiver=answer)
+    tenancy = TenancyPlan("", "", None, receiver.location, "create-first", "auto", 1, steps=(step,))
+    problem = Problem(f"the receiver is not ready: {answer.detail}", answer.fix)
+    errors = () if answer.state == "ready" else (problem,)
+    return Plan((tenancy,), rfc3339(context.clock.now()), token_hex(16), errors=errors)
 
 
 def _source(ref: SecretRef, environ: Variables) -> str:
