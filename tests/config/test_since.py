@@ -99,48 +99,8 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "repository")
 
 
-def _comment(repository: Repository) -> None:
-    repository.edit("a.yaml", "version: 1\n", "# a comment\nversion: 1\n")
-
-
 def _rename(repository: Repository) -> None:
     (repository.hooks / "a.yaml").rename(repository.hooks / "z.yaml")
-
-
-def _order(repository: Repository) -> None:
-    repository.edit("a.yaml", "[INDEXED, MOVED]", "[MOVED, INDEXED]")
-
-
-def _description(repository: Repository) -> None:
-    repository.edit(
-        "a.yaml", "        trigger: MOVED", "        trigger: MOVED\n        description: x"
-    )
-
-
-def _url(repository: Repository) -> None:
-    repository.edit("a.yaml", "search.example.net", "find.example.net")
-
-
-def _defaults(repository: Repository) -> None:
-    repository.edit("b.yaml", "HOOK_SECRET", "NEW_SECRET")
-
-
-def _unused_default(repository: Repository) -> None:
-    repository.edit(
-        "b.yaml", "secret: {env: HOOK_SECRET}", "secret: {env: HOOK_SECRET}, owns: made"
-    )
-
-
-def _default_subscription(repository: Repository) -> None:
-    (repository.folder / "shared.yaml").write_text(SHARED.replace("/shared", "/other"))
-
-
-def _comment_on_defaults(repository: Repository) -> None:
-    (repository.folder / "shared.yaml").write_text("# a comment\n" + SHARED)
-
-
-def _setting(repository: Repository) -> None:
-    repository.edit("b.yaml", "    subscriptions:", "    owns: none\n    subscriptions:")
 
 
 def _new_tenancy(repository: Repository) -> None:
@@ -151,27 +111,34 @@ def _removed_tenancy(repository: Repository) -> None:
     (repository.hooks / "b.yaml").unlink()
 
 
+Edit = tuple[str, str, str]  # file, old text, new text
+URL: Edit = ("a.yaml", "search.example.net", "find.example.net")
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (_comment, []),
+        (("a.yaml", "version: 1\n", "# a comment\nversion: 1\n"), []),
         (_rename, []),
-        (_order, []),
-        (_description, []),
-        (_unused_default, []),
-        (_url, ["a"]),
-        (_defaults, ["b"]),
-        (_default_subscription, ["c", "d"]),
-        (_comment_on_defaults, []),
-        (_setting, ["b"]),
+        (("a.yaml", "[INDEXED, MOVED]", "[MOVED, INDEXED]"), []),
+        (("a.yaml", "trigger: MOVED", "trigger: MOVED\n        description: x"), []),
+        (("b.yaml", "HOOK_SECRET}", "HOOK_SECRET}, owns: made"), []),
+        (URL, ["a"]),
+        (("b.yaml", "HOOK_SECRET", "NEW_SECRET"), ["b"]),
+        (("../shared.yaml", "/shared", "/other"), ["c", "d"]),
+        (("../shared.yaml", "version: 1\n", "version: 1 # a comment\n"), []),
+        (("b.yaml", "    subscriptions:", "    owns: none\n    subscriptions:"), ["b"]),
         (_new_tenancy, ["e"]),
         (_removed_tenancy, []),
     ],
 )
 def test_a_tenancy_is_selected_if_its_declaration_differs(
-    repository: Repository, change: Callable[[Repository], None], expected: list[str]
+    repository: Repository, change: Callable[[Repository], None] | Edit, expected: list[str]
 ) -> None:
-    change(repository)
+    if isinstance(change, tuple):
+        repository.edit(*change)
+    else:
+        change(repository)
     assert repository.changed() == expected  # what is not committed counts
     repository.commit()
     assert repository.changed() == expected
@@ -181,7 +148,7 @@ def test_changes_of_the_other_branch_since_the_merge_base_select_nothing(
     repository: Repository,
 ) -> None:
     repository.git("checkout", "--quiet", "main")
-    _url(repository)
+    repository.edit(*URL)
     repository.commit()
     repository.git("checkout", "--quiet", "change")
     assert repository.changed() == []
@@ -258,7 +225,7 @@ def test_a_path_that_is_or_was_a_link_counts_as_changed(
 def test_a_repository_that_is_reached_by_a_link_is_compared_all_the_same(
     repository: Repository, tmp_path: Path
 ) -> None:
-    _url(repository)
+    repository.edit(*URL)
     (tmp_path / "link").symlink_to(repository.folder)
     paths = [str(tmp_path / "link" / "hooks")]
     document = read_tenancies(read_sources(paths, None))  # type: ignore[arg-type]
@@ -276,7 +243,7 @@ def test_files_that_could_not_be_read_before_select_every_tenancy(repository: Re
 
 
 def test_a_named_file_is_compared_with_the_same_file(repository: Repository) -> None:
-    _url(repository)
+    repository.edit(*URL)
     assert repository.changed("hooks/a.yaml", "hooks/b.yaml") == ["a"]
 
 
@@ -289,7 +256,7 @@ def test_an_unknown_commit_is_one_clear_error(repository: Repository, ref: str) 
 def test_a_shallow_clone_without_the_common_commit_is_one_clear_error(
     repository: Repository, tmp_path: Path
 ) -> None:
-    _url(repository)
+    repository.edit(*URL)
     repository.commit()
     clone = tmp_path / "clone"
     source = f"file://{repository.folder}"

@@ -14,7 +14,6 @@ from threading import Event
 import pytest
 
 from hooksync.core.errors import Interrupted, Refused, StateError
-from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.state.contract import Busy, Changed, Holder, LockLost
 from hooksync.state.format import state_text
@@ -29,52 +28,33 @@ HOLDER = Holder("https://github.com/museum/hooks/actions/runs/7", NOW, "01234567
 WORDS = f"{HOLDER.who} since 2027-01-15T08:00:00Z"
 
 
-class Memory:
-    """A state in memory, whose run lock a different run releases after some tries."""
+class Shared(LocalStore):
+    """A state in a file, whose run lock a different run releases after some tries."""
 
-    where = "memory"
-    key = None
-    policy = None
-    output = Output()
-
-    def __init__(self, busy: int = 0, others: int = 0) -> None:
-        self.stored: str | None = None
+    def __init__(self, folder: Path, busy: int = 0, others: int = 0) -> None:
+        super().__init__(str(folder / "hooks.state.json"))
         self.busy = busy  # tries that fail
         self.others = others  # writes of a different run, each just before one of ours
-        self.held: list[Holder] = []
-
-    def read(self) -> str | None:
-        return self.stored
+        self.taken: list[Holder] = []
 
     def write(self, text: str, before: str | None, message: str) -> None:
         if self.others:
             self.others -= 1
             after = adding(elsewhere("other", str(self.others)))(load(self) or state())
-            self.stored = state_text(after)
-        if before != self.stored:
-            raise Changed(self.where)
-        self.stored = text
+            Path(self.where).write_text(state_text(after))
+        super().write(text, before, message)
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
         if self.busy:
             self.busy -= 1
             raise Busy(self.where, HOLDER, "unlock it")
-        self.held.append(holder)
+        self.taken.append(holder)
         yield
-
-    def holder(self) -> Holder | None:
-        return None
-
-    def check(self) -> None:
-        pass
-
-    def unlock(self, identifier: str) -> None:
-        raise AssertionError(identifier)
 
 
 def try_lock(
-    store: Memory, timeout: float = 0, stop: Event | None = None
+    store: Shared, timeout: float = 0, stop: Event | None = None
 ) -> tuple[JumpingClock, list[str]]:
     clock, told = JumpingClock(NOW), list[str]()
     context = make_context(clock=clock, stop=stop or Event(), terminal=MemoryTerminal(err=told))
@@ -86,63 +66,63 @@ def try_lock(
 # --- waiting for the lock
 
 
-def test_a_free_lock_is_taken_at_once_and_records_the_time() -> None:
-    store = Memory()
+def test_a_free_lock_is_taken_at_once_and_records_the_time(tmp_path: Path) -> None:
+    store = Shared(tmp_path)
     clock, told = try_lock(store)
     assert (clock.now(), told) == (NOW, [])
-    assert store.held == [replace(HOLDER, since=NOW)]
+    assert store.taken == [replace(HOLDER, since=NOW)]
 
 
-def test_the_error_names_the_run_that_holds_the_lock_and_a_fix() -> None:
+def test_the_error_names_the_run_that_holds_the_lock_and_a_fix(tmp_path: Path) -> None:
+    store = Shared(tmp_path, busy=1)
     with pytest.raises(Refused) as caught:
-        try_lock(Memory(busy=1))
-    assert (
-        str(caught.value)
-        == f"another run of hooksync works with memory: {WORDS}\n  fix: wait for it to end and run"
-        " this again, or let this wait with --lock-timeout SECONDS; unlock it"
-    )
+        try_lock(store)
+    what = f"another run of hooksync works with {store.where}: {WORDS}"
+    fix = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
+    assert str(caught.value) == f"{what}\n  fix: {fix}; unlock it"
 
 
-def test_a_run_waits_for_a_lock_that_is_released_in_time_and_reports_the_wait_once() -> None:
-    store = Memory(busy=10)
+def test_a_run_waits_for_a_lock_that_is_released_in_time_and_reports_the_wait_once(
+    tmp_path: Path,
+) -> None:
+    store = Shared(tmp_path, busy=10)
     clock, told = try_lock(store, 30)
     assert told == [
-        f"waiting for up to 30 seconds: another run of hooksync works with memory: {WORDS}"
+        f"waiting for up to 30 seconds: another run of hooksync works with {store.where}: {WORDS}"
     ]
     assert 1 < clock.now() - NOW < 30
-    assert store.held[0].since == int(clock.now())
+    assert store.taken[0].since == int(clock.now())
 
 
-def test_a_run_is_refused_if_the_lock_is_still_held_after_the_timeout() -> None:
-    store = Memory(busy=1000)
-    with pytest.raises(Refused, match="works with memory"):
+def test_a_run_is_refused_if_the_lock_is_still_held_after_the_timeout(tmp_path: Path) -> None:
+    store = Shared(tmp_path, busy=1000)
+    with pytest.raises(Refused, match="another run of hooksync works"):
         try_lock(store, 2.5)
     assert 5 < 1000 - store.busy < 10
 
 
-def test_an_interrupt_ends_the_wait() -> None:
+def test_an_interrupt_ends_the_wait(tmp_path: Path) -> None:
     stop = Event()
     stop.set()
     with pytest.raises(Interrupted) as caught:
-        try_lock(Memory(busy=1), 30, stop)
+        try_lock(Shared(tmp_path, busy=1), 30, stop)
     assert caught.value.exit_code == 130
 
 
 # --- compare and swap
 
 
-def test_entries_that_a_different_run_wrote_meanwhile_are_kept() -> None:
-    store = Memory(others=3)
+def test_entries_that_a_different_run_wrote_meanwhile_are_kept(tmp_path: Path) -> None:
+    store = Shared(tmp_path, others=3)
     after = update(store, adding(entry()))
     assert ids_of(after, "other") == {"0", "1", "2"}
     assert ids_of(after, "brama") == {"1" * 32}
     assert load(store) == after
 
 
-@pytest.mark.slow
-def test_a_state_that_changes_before_every_write_is_an_error() -> None:
-    with pytest.raises(StateError, match="the state memory changes all the time"):
-        update(Memory(others=10_000), adding(entry()))
+def test_a_state_that_changes_before_every_write_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="changes all the time"):
+        update(Shared(tmp_path, others=1000), adding(entry()))
 
 
 def test_a_file_that_was_written_since_it_was_read_is_left_alone(tmp_path: Path) -> None:
