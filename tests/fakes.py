@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected, ServiceError
+from hooksync.core.errors import AnswerLost, HooksyncError, Rejected, ServiceError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from tests.makers import tenancy
 
@@ -15,11 +15,11 @@ LIE = "a success answer, and nothing done"
 
 
 def rejected(status: int) -> Rejected:
-    return Rejected(Problem(f"-> {status}: no", "look"), status)
+    return Rejected(f"-> {status}: no", "look", status=status)
 
 
 def lost() -> AnswerLost:
-    return AnswerLost(Problem("the connection was cut", "try again"))
+    return AnswerLost("the connection was cut", "try again")
 
 
 @dataclass
@@ -105,4 +105,4 @@ class FakeService:
 
 
 def unreachable() -> ServiceError:
-    return ServiceError(Problem("the server refuses connections", "check the network"))
+    return ServiceError("the server refuses connections", "check the network")

@@ -142,9 +142,10 @@ class SecretError(HooksyncError):
 class ServiceError(HooksyncError):
     """The service could not be reached, refused, or gave an answer that cannot be understood."""
 
-    def __init__(self, problem: Problem, kind: FailureKind = "cut") -> None:
-        super().__init__(problem.what, problem.fix, problem.where)
+    def __init__(self, what: str, fix: str, kind: FailureKind = "cut", *, status: int = 0) -> None:
+        super().__init__(what, fix)
         self.kind = kind
+        self.status = status  # of the answer that refuses the call; 0: there is none
 
 
 class AnswerLost(ServiceError):
@@ -156,10 +157,6 @@ class Rejected(ServiceError):
 
     Usually the status says so; a log-in can also fail with status 200.
     """
-
-    def __init__(self, problem: Problem, status: int) -> None:
-        super().__init__(problem)
-        self.status = status  # the HTTP status
 
 
 def shortened(names: Sequence[str], most: int = _MOST_NAMED, separator: str = ", ") -> str:

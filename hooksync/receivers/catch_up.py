@@ -12,7 +12,7 @@ from typing import TypeAlias
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from hooksync.core.errors import Problem, ServiceError
+from hooksync.core.errors import ServiceError
 from hooksync.core.record import replace
 from hooksync.receivers.events import JSON_HEADERS, signed
 from hooksync.receivers.suite import Sender, Trial
@@ -49,10 +49,8 @@ def updated_entities(client: Preservica, moment: str) -> list[EntityRef]:
             return list(found)
         start += len(entities)
     raise ServiceError(
-        Problem(
-            f"the list of updated entities does not end after {_MOST_PAGES} pages",
-            "give a later time: --since",
-        )
+        f"the list of updated entities does not end after {_MOST_PAGES} pages",
+        "give a later time: --since",
     )
 
 

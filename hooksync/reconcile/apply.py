@@ -413,7 +413,7 @@ class Execution(Ledger):
         self.records = replace(self.records, marks=tuple(marks.union(self.records.marks)))
         [live] = self.run.pool.run([self.service.list_subscriptions])
         if live is None:
-            raise ServiceError(Problem("interrupted", NEXT_RUN))
+            raise ServiceError("interrupted", NEXT_RUN)
         self.learn(live)
         return live
 

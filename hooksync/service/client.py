@@ -20,7 +20,6 @@ from hooksync.core.errors import (
     AnswerLost,
     HooksyncError,
     InvalidDocument,
-    Problem,
     Rejected,
     SecretError,
     ServiceError,
@@ -308,8 +307,8 @@ class Preservica:
             fix = "check that `server` is a Preservica server: the answer contains no token"
         elif status not in _WRONG_CREDENTIALS:
             fix = fix_for_status(status)
-        problem = self._caller.problem(request, response, fix)
-        raise ServiceError(problem) if may_pass(status) else Rejected(problem, status)
+        kind = ServiceError if may_pass(status) else Rejected
+        raise kind(self._caller.quote(request, response), fix, status=status)
 
     def list_subscriptions(self) -> LiveSubscriptions:
         """Fetch the live subscriptions. Raises ServiceError for anything but a well-formed list."""
@@ -325,8 +324,8 @@ class Preservica:
         try:
             return read(response)
         except NotUnderstood as error:
-            problem = self._caller.problem(request, response, _NOT_KNOWN, str(error))
-            raise ServiceError(problem) from error
+            what = self._caller.quote(request, response, str(error))
+            raise ServiceError(what, _NOT_KNOWN) from error
 
     def _read_list(self, response: Response) -> LiveSubscriptions:
         """Read the list, and mask secrets in it. Raises NotUnderstood."""
@@ -374,10 +373,8 @@ class Preservica:
         """
         if identifier in ("", ".", ".."):  # encoding does not help: servers read `%2E%2E` as `..`
             raise ServiceError(
-                Problem(
-                    f'the id "{identifier}" cannot be used in a path: the call would go elsewhere',
-                    "remove this subscription in Preservica itself",
-                )
+                f'the id "{identifier}" cannot be used in a path: the call would go elsewhere',
+                "remove this subscription in Preservica itself",
             )
         url = f"{self._server}{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
         self._call(Request("DELETE", url, purpose="removal"), (204, 404))
@@ -404,11 +401,9 @@ class Preservica:
     def _failure(self, request: Request, response: Response, usual: str) -> ServiceError:
         """Return AnswerLost if a change may have been made, and otherwise Rejected."""
         status = response.status
+        what = self._caller.quote(request, response)
         if request.purpose != "read" and (status < 300 or status >= SERVER_ERROR):
-            return AnswerLost(
-                self._caller.problem(request, response, "the list will show whether it was done")
-            )
+            return AnswerLost(what, "the list will show whether it was done")
         if status == CONFLICT and request.purpose == "creation":
             usual = CONFLICT_FIX
-        problem = self._caller.problem(request, response, fix_for_status(status, usual))
-        return Rejected(problem, status)
+        return Rejected(what, fix_for_status(status, usual), status=status)

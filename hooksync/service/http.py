@@ -32,7 +32,7 @@ from urllib3.util import Retry, Timeout
 from hooksync import __version__
 from hooksync.core.clock import MOST_ASKED, Backoff
 from hooksync.core.context import Context
-from hooksync.core.errors import AnswerLost, Problem, ServiceError, os_reason
+from hooksync.core.errors import AnswerLost, ServiceError, os_reason
 from hooksync.core.model import KEY_VARIABLE, FailureKind, Variables, process_environ
 from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import Redactor
@@ -81,7 +81,7 @@ _EMBEDDING = (*_LOCAL[:1], *map(IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b
 def failed_call(kind: FailureKind, what: str, fix: str) -> ServiceError:
     """Return the error of a call that got no answer. AnswerLost: it may have been carried out."""
     error = ServiceError if kind == "not-sent" else AnswerLost
-    return error(Problem(what, fix), kind)
+    return error(what, fix, kind)
 
 
 def explain(error: Exception, seconds: float) -> ServiceError:
@@ -470,12 +470,12 @@ class Caller(Record):
                 break
         return response
 
-    def problem(self, request: Request, response: Response, fix: str, remark: str = "") -> Problem:
-        """Return a problem that quotes an answer, because the answer cannot be used."""
+    def quote(self, request: Request, response: Response, remark: str = "") -> str:
+        """Quote an answer that cannot be used."""
         quoted = self.redactor.quote(response.text) or "(an empty answer)"
         if remark:
             quoted = f"{remark}: {quoted}"
-        return Problem(f"{request} -> {response.status}: {quoted}", fix)
+        return f"{request} -> {response.status}: {quoted}"
 
 
 def read_retry_after(header: str | None) -> float:

@@ -253,7 +253,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take a list that cannot be read for an empty one",
         "service/client.py",
-        "            raise ServiceError(problem) from error\n\n    def _read_list(",
+        "            raise ServiceError(what, _NOT_KNOWN) from error\n\n    def _read_list(",
         "            return ()\n\n    def _read_list(",
     ),
 )

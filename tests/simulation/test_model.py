@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hooksync.core.errors import AnswerLost, Problem, Rejected
+from hooksync.core.errors import AnswerLost, Rejected
 from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscription,
@@ -115,9 +115,9 @@ class Client:
         want = Wanted(subscription.name, identity, names[secret.reveal()])
         kind, identifier = self.service.post(want)
         if kind == "refused":
-            raise Rejected(Problem("400", "look"), 400)
+            raise Rejected("400", "look", status=400)
         if kind in ("lost", "never-made"):
-            raise AnswerLost(Problem("the connection was cut", "try again"))
+            raise AnswerLost("the connection was cut", "try again")
         return identifier or None
 
     def unsubscribe(self, identifier: str) -> None:

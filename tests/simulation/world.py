@@ -19,7 +19,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from hooksync.core.errors import AnswerLost, Problem, ServiceError, StateError
+from hooksync.core.errors import AnswerLost, ServiceError, StateError
 from hooksync.core.model import Secret
 from hooksync.receiver import sign_challenge
 from hooksync.receivers import http_server
@@ -341,16 +341,12 @@ class Process(MemoryTerminal):
         match kind:
             case "cut" | "commit-cut" | "late-calls":
                 return AnswerLost(
-                    Problem("the connection was cut before the answer was complete", "try again")
+                    "the connection was cut before the answer was complete", "try again"
                 )
             case "slow" | "late":
-                return AnswerLost(
-                    Problem("no complete answer in time", "try again"), kind="time-out"
-                )
+                return AnswerLost("no complete answer in time", "try again", "time-out")
             case "unreachable":
-                return ServiceError(
-                    Problem("the server refuses connections", "try again"), kind="not-sent"
-                )
+                return ServiceError("the server refuses connections", "try again", "not-sent")
             case "status" | "commit-status":
                 headers = {"Retry-After": "3"} if number in (429, 503) else {}
                 return Response(int(number), b'{"message": "the simulation says no"}', headers)
