@@ -22,7 +22,7 @@ from hooksync.core.record import replace
 from hooksync.core.template import Template
 from hooksync.core.urls import masked_url, normal_url
 from tests.boxes import Sandbox
-from tests.conftest import PASSWORD, SECRET, Place
+from tests.conftest import PASSWORD, SECRET
 from tests.makers import INDEXED, MOVED, Trigger, live
 from tests.memory_terminal import MemoryTerminal, make_context
 
@@ -230,29 +230,6 @@ def test_a_duplicate_is_declared_once_with_a_warning() -> None:
     assert "it is live more than once, and in the file once" in made.warnings[0].what
 
 
-def test_no_variable_of_a_draft_gets_a_reserved_name() -> None:
-    hostile = [live(url="https://ld/?preload=x"), live("2" * 32, "https://preservica?username=x")]
-    names = set(Draft("prod", hostile).needs)
-    assert {name.partition("_")[0] for name in names} == {"HOOK"}
-
-
-@pytest.mark.parametrize(
-    ("server", "code", "message"),
-    [
-        ("", 1, "not set: server variable ${PRESERVICA_SERVER}"),
-        ("http://h.example", 1, "is plain http"),
-        ("https://u:p@h.example", 1, "contains user information (@)"),
-    ],
-)
-def test_an_invalid_server_of_from_live_is_an_error(
-    place: Place, server: str, code: int, message: str
-) -> None:
-    place.environ["PRESERVICA_SERVER"] = server
-    run = place.run("init", "--file", "-", "--from-live")
-    assert (run.code, run.out) == (code, "")
-    assert message in run.err
-
-
 def test_with_prefixes_everything_else_is_a_comment_that_needs_no_variable() -> None:
     there = [
         live("1" * 32, "https://fn.example.net/a?code=x"),
@@ -274,8 +251,3 @@ def test_with_prefixes_everything_else_is_a_comment_that_needs_no_variable() -> 
     uncommented = text.replace("      # vendor", "      vendor").replace("      #   ", "        ")
     entries = yaml.safe_load(uncommented)["tenancies"]["prod"]["subscriptions"]
     assert entries["vendor-example-events"]["adopt"] == ["2" * 32]
-
-
-def test_a_long_live_url_does_not_make_a_draft_hang() -> None:
-    url = f"https://h.example/{'a' * 200_000}"
-    assert url in exported(live("1", url))

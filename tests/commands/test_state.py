@@ -147,11 +147,6 @@ def test_show_prints_the_whole_state_with_full_ids(kept: Folder) -> None:
     )
 
 
-def test_show_escapes_terminal_codes_and_accepts_odd_times(folder: Folder) -> None:
-    folder.put(state(replace(MADE, address="\x1b[2J", at=253402300799)))
-    assert f"  \\x1b[2J  {'1' * 32}  made 9999-12-31T23:59:59Z\n" in folder.run("show").out
-
-
 def test_show_names_the_holder_of_the_run_lock(kept: Folder) -> None:
     with LocalStore(str(kept.path / "hooks.state.json")).hold(HOLDER):
         assert f"run lock  0123456789abcdef: {WHO}\n" in kept.run("show").out

@@ -65,8 +65,3 @@ def test_a_command_that_replaces_an_address_does_not_adopt_it_too() -> None:
     flags = Options(files=("hooks.yaml",), adopt=("prod/a/MOVED", "prod/b/*"))
     command = "hooksync apply --replace prod/a/MOVED --adopt 'prod/b/*'"
     assert flags.applying("--replace", ["prod/a/MOVED"]) == command
-
-
-def test_a_run_without_flags_has_none_to_repeat() -> None:
-    flags = Options(files=("hooks.yaml",))
-    assert flags.applying("--replace", ["a/b/MOVED"]) == "hooksync apply --replace a/b/MOVED"
