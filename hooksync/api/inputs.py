@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hooksync.api.options import FileOptions, Options, RunOptions
+from hooksync.api.options import FileOptions, RunOptions
 from hooksync.api.receipt import sealed
 from hooksync.config import declarations
 from hooksync.config.declarations import Declarations
@@ -63,21 +63,8 @@ class Inputs(Record):
         return self.context.output.safe(text, form)
 
 
-def selection_of(options: Options, since: str | None = None) -> Selection:
-    """Return what a run selects and requests."""
-    return Selection(
-        options.tenancies,
-        options.targets,
-        options.replace,
-        options.adopt,
-        since or "",
-        options.selecting_variables,
-    )
-
-
 def prepare(
     options: RunOptions,
-    selection: Selection,
     context: Context,
     *,
     receipt: Plan | None = None,
@@ -88,6 +75,17 @@ def prepare(
     `receipt`: a saved plan, which chooses the tenancies. `entries`: of the files, if read. A run
     without a tenancy that differs needs no state.
     """
+    selection = Selection(
+        options.tenancies,
+        options.targets,
+        options.replace,
+        options.adopt,
+        options.since or "",
+        options.selecting_variables,
+        options.ids,
+    )
+    if receipt:
+        selection = replace(receipt.selection, since="")
     declared = entries or read_files(options, context)
     entries, changes = _choose(declared, selection, options, context, receipt)
     if selection.since:

@@ -174,6 +174,11 @@ class RunOptions(LogInOptions):
         pipeline_variable="HOOKSYNC_TARGET",
         repeated_by=("plan", "apply", "list"),
     )
+    # flags of some commands
+    replace: Globs = ()
+    adopt: Globs = ()
+    since: str | None = None
+    ids: tuple[str, ...] = ()
 
 
 class Options(RunOptions):

@@ -17,7 +17,7 @@ from secrets import token_hex
 from shlex import quote
 from threading import Event
 
-from hooksync.api.inputs import Inputs, prepare, private_receivers, selection_of
+from hooksync.api.inputs import Inputs, prepare, private_receivers
 from hooksync.api.options import Options
 from hooksync.api.receipt import check_against
 from hooksync.config import declarations
@@ -30,7 +30,6 @@ from hooksync.core.errors import (
     ExitCode,
     HooksyncError,
     Problem,
-    SecretError,
     UsageError,
     problems_of,
 )
@@ -106,7 +105,7 @@ def load(
     terminal = _SilentTerminal(progress)
     environ = os.environ if environ is None else environ
     context = Context(environ, io.BytesIO(), terminal, stop or Event())
-    return prepare(options, selection_of(options), context)
+    return prepare(options, context)
 
 
 class _SilentTerminal:
@@ -152,7 +151,10 @@ def plan(inputs: Inputs, *, probes: bool = False) -> Plan:
     Raises HooksyncError if nothing can be planned, for example if the state cannot be read.
     """
     with open_run(inputs) as run:
-        return finished(run.make_plan(probes=probes), inputs.context)
+        made = run.make_plan()
+        if probes:
+            made = run.challenge(made)
+        return finished(made, inputs.context)
 
 
 def apply(inputs: Inputs, shown: Plan | None = None, *, lock_timeout: float | None = None) -> Plan:
@@ -164,7 +166,7 @@ def apply(inputs: Inputs, shown: Plan | None = None, *, lock_timeout: float | No
     if shown:
         inputs = replace(inputs, receipt=inputs.sealed(shown))
     with open_run(inputs, is_apply=True, lock_timeout=lock_timeout) as run:
-        made = run.challenge(run.make_plan_for_apply())
+        made = run.challenge(run.make_plan())
         done = run.carry_out(made, is_reviewed=shown is not None)
     return finished(done, inputs.context)
 
@@ -179,34 +181,38 @@ class Session(Run, kw_only=True):
     """The run of a command: it plans what its inputs declare, and applies that."""
 
     inputs: Inputs
+    is_apply: bool
 
     @property
     def is_interrupted(self) -> bool:
         """Whether an interrupt ends the run early, and no error does."""
         return self.context.stop.is_set() and not self.failures
 
-    def make_plan(self, *, probes: bool = False) -> Plan:
-        """Read the tenancies and plan them. `probes`: challenge receivers of new subscriptions."""
-        made = self._plan_of(self.plan())
-        return self.challenge(made) if probes else made
+    def make_plan(self, *, asks: bool = False) -> Plan:
+        """Read the tenancies and plan them.
 
-    def make_plan_for_apply(self, *, asks: bool = False) -> Plan:
-        """Plan; look up every secret that the run selects; compare with the plan that was shown.
-
-        `asks`: a person will answer a prompt, and may override the limits of the file.
+        An apply needs every secret that it selects, and must do what was shown. `asks`: a person
+        will answer a prompt, and may override the limits of the file.
         """
+        inputs = self.inputs
+        doubts: list[Problem] = []
         tenancies = []
         for tenancy in self.plan():
             refs = [step.declared_side.secret for step in tenancy.steps if step.secret]
-            try:
-                self.secrets.find_all(refs)
-            except SecretError as error:
-                tenancy = replace(tenancy, errors=tenancy.errors + error.problems)
+            secrets, problems = self.secrets.look_up(refs)
+            for problem in dict.fromkeys(problems.values()):
+                if self.is_apply:
+                    tenancy = replace(tenancy, errors=(*tenancy.errors, problem))
+                else:
+                    doubts.append(replace(problem, what=f"{problem.what}: apply would stop"))
+            for ref, secret in secrets.items():
+                if doubt := doubt_about(secret, ref):
+                    doubts.append(doubt)
             tenancies.append(left_to_a_person(tenancy) if asks else tenancy)
-        if self.inputs.receipt:
+        if inputs.receipt:
             key = plan_key(self.context.environ)
-            tenancies = [*check_against(self.inputs.receipt, tenancies, key)]
-        return self._plan_of(tenancies)
+            tenancies = [*check_against(inputs.receipt, tenancies, key)]
+        return self._plan_of(tenancies, doubts)
 
     def challenge(self, plan: Plan, *, is_check: bool = False) -> Plan:
         """Challenge the receivers of new subscriptions, and judge the plan by their answers.
@@ -251,8 +257,11 @@ class Session(Run, kw_only=True):
             run=find_origin(self.context.environ),
         )
 
-    def _plan_of(self, tenancies: TenancyPlans) -> Plan:
-        """Put the plans of the tenancies together, with what concerns the whole run."""
+    def _plan_of(self, tenancies: TenancyPlans, doubts: Sequence[Problem]) -> Plan:
+        """Put the plans of the tenancies together, with what concerns the whole run.
+
+        `doubts`: about secrets.
+        """
         inputs = self.inputs
         planner = self.planner
         files = inputs.options.files
@@ -261,7 +270,7 @@ class Session(Run, kw_only=True):
         is_certain = inputs.former or len(files) > 1 or os.path.isdir(files[0])
         limits = inputs.policy.limits("", "_run") if inputs.policy else {}
         warnings = [planner.other] if planner.other else []
-        warnings += [*inputs.warnings, *self._doubts(tenancies)]
+        warnings += [*inputs.warnings, *self._state_warnings(tenancies), *doubts]
         for tenancy in tenancies:
             warnings += tenancy.warnings
         warnings += [item.problem for item in found if not item.is_refused]
@@ -297,11 +306,8 @@ class Session(Run, kw_only=True):
             return []
         return [*in_state_alone(state, plans, inputs.options)]
 
-    def _doubts(self, tenancies: TenancyPlans) -> Iterator[Problem]:
-        """Warn of a last apply that had a policy, or a commit of the files, that this run lacks.
-
-        Warn of missing and of weak secrets, except in a tenancy whose errors come first.
-        """
+    def _state_warnings(self, tenancies: TenancyPlans) -> Iterator[Problem]:
+        """Warn of a last apply that had a policy, or a commit of the files, that this run lacks."""
         environ = self.context.environ
         state = self.planner.state or NO_STATE
         if state.policy and not self.planner.has_policy:
@@ -315,14 +321,6 @@ class Session(Run, kw_only=True):
                 what = f"the checkout does not contain the commit {commit:.7}, which was applied"
                 fix = "update the checkout, for example by `git pull`, and plan again"
                 yield Problem(f"{what} last: this plan may undo its changes", fix)
-        for tenancy in tenancies:
-            refs = [step.declared_side.secret for step in tenancy.steps if step.secret]
-            secrets, problems = self.secrets.look_up(() if tenancy.errors else refs)
-            for problem in dict.fromkeys(problems.values()):
-                yield replace(problem, what=f"{problem.what}: apply would stop")
-            for ref, secret in secrets.items():
-                if doubt := doubt_about(secret, ref):
-                    yield doubt
 
 
 @contextmanager
@@ -377,6 +375,7 @@ def open_run(
             failures,
             inputs.others,
             inputs=inputs,
+            is_apply=is_apply,
         )
 
 

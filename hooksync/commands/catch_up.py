@@ -18,7 +18,6 @@ from hooksync.core.model import Globs
 from hooksync.receivers.catch_up import LIMITS, EntityRef, send_again, updated_entities
 from hooksync.receivers.suite import Sender
 from hooksync.receivers.verdict import Cause
-from hooksync.reconcile.plan import Selection
 from hooksync.render.suite import cause_lines, trial_line
 
 
@@ -45,7 +44,7 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
     entries = read_files(options, context)
     target = f"{options.address.removesuffix('/INDEXED')}/INDEXED"
     declared_receiver(entries, target)  # an update proves no other trigger
-    inputs = prepare(options, Selection(target=(target,)), context, entries=entries)
+    inputs = prepare(options.changed(targets=(target,)), context, entries=entries)
     [tenancy] = inputs.tenancies
     [subscription] = tenancy.subscriptions
     with open_run(inputs) as run:

@@ -16,7 +16,7 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import Environ, SecretRef, Variables
 from hooksync.core.record import replace
-from hooksync.reconcile.plan import NEW, Plan, Selection, Step, TenancyPlan
+from hooksync.reconcile.plan import NEW, Plan, Step, TenancyPlan
 from hooksync.render.check import check_lines
 from hooksync.service.challenges import challenge as challenge_one
 
@@ -41,8 +41,7 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
     has_other = options.names_files or bool(options.tenancies or options.targets)
     if named := named_receiver(options.url, options.secrets, has_other=has_other):
         return _check_one(named, options, context)
-    selection = Selection(options.tenancies, options.targets)
-    inputs = prepare(options, selection, context)
+    inputs = prepare(options, context)
     for declared in inputs.tenancies:
         username = _source(declared.credentials.username, context.environ)
         password = _source(declared.credentials.password, context.environ)

@@ -169,12 +169,11 @@ def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
     from hooksync.api import run as library  # 100 ms, for requests
     from hooksync.api.inputs import prepare
     from hooksync.config.declarations import TenancyDeclaration
-    from hooksync.reconcile.plan import Selection
 
     name = options.name or slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy")
     entries = [TenancyDeclaration(name, (), _HERE)]
     settings = RunOptions(uses_state=False, policy=options.policy, timeout=options.timeout)
-    made = library.plan(prepare(settings, Selection(), context, entries=entries))
+    made = library.plan(prepare(settings, context, entries=entries))
     [plan] = made.tenancies
     if made.is_interrupted:
         raise Interrupted("interrupted, nothing was written", "run it again")

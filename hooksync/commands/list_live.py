@@ -10,7 +10,7 @@ from hooksync.api.run import plan
 from hooksync.commands.problems import show_plan
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
-from hooksync.reconcile.plan import Selection, completed
+from hooksync.reconcile.plan import completed
 from hooksync.render.listing import list_lines, live_only
 
 
@@ -22,8 +22,7 @@ class ListOptions(RunOptions):
 
 def list_live(options: ListOptions, context: Context) -> ExitCode:
     """Show what is live. Returns DONE only if every tenancy was read."""
-    selection = Selection(options.tenancies, options.targets)
-    made = plan(prepare(options, selection, context))
+    made = plan(prepare(options, context))
     if not made.is_interrupted:
         made = completed(made, ExitCode.ERROR if made.unread else ExitCode.DONE)
     shown = live_only(made)

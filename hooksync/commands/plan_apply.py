@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Literal
 
-from hooksync.api.inputs import Inputs, prepare, selection_of
+from hooksync.api.inputs import Inputs, prepare
 from hooksync.api.options import ALL, FORMAT, LOCK_TIMEOUT, MAX_AGE, REPORT, YES, RunOptions
 from hooksync.api.receipt import open_saved_plan
 from hooksync.api.run import OpenRun, finished, open_run
@@ -34,7 +34,7 @@ from hooksync.core.model import Globs
 from hooksync.core.output import Format
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import Plan, Selection
+from hooksync.reconcile.plan import Plan
 from hooksync.render.ending import event_of
 from hooksync.render.renderers import plan_json
 from hooksync.render.sentences import problems_of, summaries
@@ -131,7 +131,7 @@ def apply(options: ApplyOptions, context: Context, open_run: OpenRun = open_run)
 def remove(options: RemoveOptions, context: Context) -> ExitCode:
     """Remove live subscriptions by their ids, as an apply does."""
     _check_outputs(options)
-    inputs = prepare(options, Selection(options.tenancies, remove=options.ids), context)
+    inputs = prepare(options, context)
     return ExitCode(_apply(inputs, options, open_run).exit_code)
 
 
@@ -149,9 +149,11 @@ def _check_outputs(options: RunOptions) -> None:
 
 def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     """Make a plan, save it, and show it unless nothing in it needs a person."""
-    inputs = prepare(options, selection_of(options, options.since), context)
+    inputs = prepare(options, context)
     with open_run(inputs) as run:
-        made = run.make_plan(probes=options.probes)
+        made = run.make_plan()
+        if options.probes:
+            made = run.challenge(made)
     made = finished(made, context, is_detailed=options.has_detailed_exit_code)
     if options.out or options.report or options.format in ("json", "html"):
         made = inputs.sealed(made)
@@ -192,11 +194,11 @@ def _apply_plan(options: ApplyOptions, context: Context, open_run: OpenRun) -> P
     """
     if options.saved_plan is None:
         _refuse_standing_order(options)
-        return _apply(prepare(options, selection_of(options), context), options, open_run)
+        return _apply(prepare(options, context), options, open_run)
     receipt, refusal = open_saved_plan(options.saved_plan, options.max_age, context)
     if refusal:
         raise Refused.of([refusal])
-    selection = replace(receipt.selection, since="")
+    selection = receipt.selection
     chosen = options.changed(
         tenancies=selection.tenancy,
         targets=selection.target,
@@ -204,7 +206,7 @@ def _apply_plan(options: ApplyOptions, context: Context, open_run: OpenRun) -> P
         adopt=selection.adopt,
         is_confirmed=True,
     )
-    return _apply(prepare(chosen, selection, context, receipt=receipt), chosen, open_run)
+    return _apply(prepare(chosen, context, receipt=receipt), chosen, open_run)
 
 
 def _refuse_standing_order(options: ApplyOptions) -> None:
@@ -225,7 +227,7 @@ def _apply(inputs: Inputs, options: ChangeOptions, open_run: OpenRun) -> Plan:
     context = inputs.context
     with open_run(inputs, is_apply=True, lock_timeout=options.lock_timeout) as run:
         can_ask = not options.is_confirmed and context.terminal.can_ask()
-        made = run.make_plan_for_apply(asks=can_ask)
+        made = run.make_plan(asks=can_ask)
         _refuse_wrong_ids(made, options)
         made = run.challenge(made)
         asked = _show_and_ask(made, options, context, can_ask=can_ask)
