@@ -18,6 +18,8 @@ Advance = Callable[[], None]  # reports that one more part of an activity is don
 class Terminal(Protocol):
     """Shows results, messages and progress, and asks questions; `cli.terminal` implements it."""
 
+    interrupt_code: ExitCode  # of a run that was interrupted: that of the signal
+
     def result(self, text: str, form: Format = "text") -> None:
         """Show a result that is never coloured, such as JSON, on standard output."""
 
@@ -38,10 +40,6 @@ class Terminal(Protocol):
 
     def watch(self, call: str) -> None:
         """Receive a line about each call, e.g. to log it."""
-
-    @property
-    def interrupt_code(self) -> ExitCode:
-        """The exit code of a run that was interrupted: that of the signal."""
 
     def progress(self, what: str, total: int) -> Advance:
         """Show the progress of `total` calls. The caller calls the function after each of them."""
