@@ -142,9 +142,11 @@ class SecretError(HooksyncError):
 class ServiceError(HooksyncError):
     """The service could not be reached, refused, or gave an answer that cannot be understood."""
 
-    def __init__(self, what: str, fix: str, kind: FailureKind = "cut", *, status: int = 0) -> None:
+    def __init__(
+        self, what: str, fix: str, kind: FailureKind = "not-sent", *, status: int = 0
+    ) -> None:
         super().__init__(what, fix)
-        self.kind = kind
+        self.kind = kind  # of a call without an answer
         self.status = status  # of the answer that refuses the call; 0: there is none
 
 

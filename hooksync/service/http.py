@@ -78,27 +78,21 @@ _LOCAL = (IPv6Network("64:ff9b:1::/48"), IPv6Network("fec0::/10"))
 _EMBEDDING = (*_LOCAL[:1], *map(IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96")))
 
 
-def failed_call(kind: FailureKind, what: str, fix: str) -> ServiceError:
-    """Return the error of a call that got no answer. AnswerLost: it may have been carried out."""
-    error = ServiceError if kind == "not-sent" else AnswerLost
-    return error(what, fix, kind)
-
-
-def explain(error: Exception, seconds: float) -> ServiceError:
+def explain(error: Exception, seconds: float) -> AnswerLost:
     """Explain an exception that came after the connection was made."""
     cause: BaseException | None = error
     while cause and not isinstance(cause, TimeoutError | requests.exceptions.Timeout):
         cause = cause.__cause__ or cause.__context__
     if cause:
-        return failed_call(
-            "time-out",
+        return AnswerLost(
             f"no complete answer within {seconds:g} s",
             "try again, or give a longer --timeout",
+            "time-out",
         )
-    return failed_call(
-        "cut",
+    return AnswerLost(
         "the connection was cut before the answer was complete",
         "see the log of the server, or of a gateway before it",
+        "cut",
     )
 
 
@@ -127,8 +121,9 @@ def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) 
         if isinstance(error, ConnectionError | ssl.SSLEOFError):
             kind = "not-sent" if error.errno == errno.ECONNREFUSED else "cut"
     if is_proxy:
-        return failed_call("not-sent", f"no connection to the proxy: {reason}", PROXY_FIX)
-    return failed_call(kind, f"no connection to the server: {reason}", fix)
+        return ServiceError(f"no connection to the proxy: {reason}", PROXY_FIX)
+    what = f"no connection to the server: {reason}"
+    return ServiceError(what, fix) if kind == "not-sent" else AnswerLost(what, fix, kind)
 
 
 def check_address(text: str, *, may_be_private: bool) -> None:
@@ -151,7 +146,7 @@ def check_address(text: str, *, may_be_private: bool) -> None:
     else:
         what = "the address is private: no call is made to it"
         fix = "if that is intended, write `allow_private_receivers: true` into the policy"
-    raise failed_call("not-sent", what, fix)
+    raise ServiceError(what, fix)
 
 
 class _TimedResponse(HTTPResponse):
@@ -261,8 +256,7 @@ def _make_tls(environ: Variables) -> ssl.SSLContext:
         try:
             context.load_verify_locations(**{at: place})
         except (OSError, ValueError) as error:  # exceptions of ssl are OSErrors
-            raise failed_call(
-                "not-sent",
+            raise ServiceError(
                 f"the certificate bundle {place} of {name} cannot be used: {os_reason(error)}",
                 f"point {name} at certificates in PEM format, or at a folder with hashed names",
             ) from error
@@ -388,10 +382,10 @@ def _read(response: requests.Response, limit: int) -> bytes:
     for chunk in response.iter_content(_CHUNK):
         body += chunk
         if len(body) > limit:
-            raise failed_call(
-                "too-large",
+            raise AnswerLost(
                 f"the answer is larger than {limit} bytes",
                 "check the address: this looks like a page or a download",
+                "too-large",
             )
     return bytes(body)
 
