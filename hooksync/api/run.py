@@ -166,7 +166,7 @@ def apply(inputs: Inputs, shown: Plan | None = None, *, lock_timeout: float | No
     if shown:
         inputs = replace(inputs, receipt=inputs.sealed(shown))
     with open_run(inputs, is_apply=True, lock_timeout=lock_timeout) as run:
-        made = run.challenge(run.make_plan())
+        made = run.challenge(run.make_plan(needs_secrets=True))
         done = run.carry_out(made, is_reviewed=shown is not None)
     return finished(done, inputs.context)
 
@@ -181,18 +181,17 @@ class Session(Run, kw_only=True):
     """The run of a command: it plans what its inputs declare, and applies that."""
 
     inputs: Inputs
-    is_apply: bool
 
     @property
     def is_interrupted(self) -> bool:
         """Whether an interrupt ends the run early, and no error does."""
         return self.context.stop.is_set() and not self.failures
 
-    def make_plan(self, *, asks: bool = False) -> Plan:
+    def make_plan(self, *, needs_secrets: bool = False, asks: bool = False) -> Plan:
         """Read the tenancies and plan them.
 
-        An apply needs every secret that it selects, and must do what was shown. `asks`: a person
-        will answer a prompt, and may override the limits of the file.
+        An apply must do what was shown. `needs_secrets`: it is an error if one is missing that the
+        run selects. `asks`: a person will answer a prompt, and may override the limits of the file.
         """
         inputs = self.inputs
         doubts: list[Problem] = []
@@ -201,7 +200,7 @@ class Session(Run, kw_only=True):
             refs = [step.declared_side.secret for step in tenancy.steps if step.secret]
             secrets, problems = self.secrets.look_up(refs)
             for problem in dict.fromkeys(problems.values()):
-                if self.is_apply:
+                if needs_secrets:
                     tenancy = replace(tenancy, errors=(*tenancy.errors, problem))
                 else:
                     doubts.append(replace(problem, what=f"{problem.what}: apply would stop"))
@@ -375,7 +374,6 @@ def open_run(
             failures,
             inputs.others,
             inputs=inputs,
-            is_apply=is_apply,
         )
 
 

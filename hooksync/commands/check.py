@@ -48,7 +48,7 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
         log_in = f"log-in: username {username}, password {password}"
         context.terminal.message(f"{declared.name}: {log_in}")
     with open_run(inputs) as run:
-        return run.challenge(run.make_plan_for_apply(), is_check=True)
+        return run.challenge(run.make_plan(needs_secrets=True), is_check=True)
 
 
 def _check_one(named: TenancyDeclaration, options: CheckOptions, context: Context) -> Plan:

@@ -227,7 +227,7 @@ def _apply(inputs: Inputs, options: ChangeOptions, open_run: OpenRun) -> Plan:
     context = inputs.context
     with open_run(inputs, is_apply=True, lock_timeout=options.lock_timeout) as run:
         can_ask = not options.is_confirmed and context.terminal.can_ask()
-        made = run.make_plan(asks=can_ask)
+        made = run.make_plan(needs_secrets=True, asks=can_ask)
         _refuse_wrong_ids(made, options)
         made = run.challenge(made)
         asked = _show_and_ask(made, options, context, can_ask=can_ask)
