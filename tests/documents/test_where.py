@@ -21,7 +21,7 @@ from tests.reconcile.planning import planned
 
 def test_check_names_the_tenant_that_the_log_in_returned(place: Place) -> None:
     place.write(HOOKS.replace("    tenant: DEMO\n", ""))
-    assert place.run("check").out.startswith(f"prod   {place.box.url} / DEMO\n")
+    assert place.run("check").out.startswith(f"prod   {place.box.url} / DEMO ")
 
 
 def test_a_plan_names_the_server_and_the_tenant_even_if_the_log_in_fails(place: Place) -> None:
