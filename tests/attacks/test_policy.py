@@ -290,7 +290,6 @@ def test_no_private_receiver_is_challenged_if_the_policy_does_not_allow_it(
 
 METADATA = (
     "169.254.169.254",
-    "[::ffff:a9fe:a9fe]",
     "[fe80::1]",
     "[2002:a9fe:a9fe::]",
     "[64:ff9b:1::a9fe:a9fe]",
