@@ -176,7 +176,7 @@ def hold_to_policy(
         policy = read_policy(options.policy, context.environ)
         breaches = [*policy.breaches(entries, context.environ)]
     if breaches:
-        raise Refused.of(declarations.in_order(breaches))
+        raise Refused.of(breaches)
     return policy
 
 

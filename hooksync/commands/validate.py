@@ -8,13 +8,13 @@ from __future__ import annotations
 from functools import partial
 
 from hooksync.api.options import FileOptions
-from hooksync.config.declarations import addresses, command_problems, in_order
+from hooksync.config.declarations import addresses, command_problems
 from hooksync.config.document import Judge, read_tenancies
 from hooksync.config.files import read_sources
 from hooksync.config.policy import key_warnings, read_policy
 from hooksync.config.resolve import check_as_written
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, pluralised
+from hooksync.core.errors import ExitCode, in_order, pluralised
 from hooksync.core.redaction import printable
 
 

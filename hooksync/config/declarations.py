@@ -55,12 +55,6 @@ class TenancyDeclaration(model.PlainSettings):
 Declarations: TypeAlias = Sequence[TenancyDeclaration]
 
 
-def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Sort by place. If a YAML alias repeats a problem, it is reported once."""
-    nowhere = model.Location("", 0, 0)
-    return sorted(dict.fromkeys(problems), key=lambda problem: problem.where or nowhere)
-
-
 def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
     """Return the problem of a secret or a credential. It names the source, never the value."""
     return Problem(f"{ref.subject} {state}", fix, ref.location)

@@ -17,7 +17,6 @@ from hooksync.config.declarations import (
     Declarations,
     TenancyDeclaration,
     WrittenSubscription,
-    in_order,
     name_values,
     reference_problems,
 )
@@ -75,7 +74,7 @@ def read_tenancies(
         for find in judges:
             problems += find(tenancies)
     if problems:
-        raise FileError.of(in_order(problems))
+        raise FileError.of(problems)
     return tenancies
 
 

@@ -12,12 +12,11 @@ from hooksync.config.declarations import (
     Declarations,
     TenancyDeclaration,
     WrittenSubscription,
-    in_order,
     is_unset,
     refs_of,
     unset_problem,
 )
-from hooksync.core.errors import FileError, Problem, Problems, limited
+from hooksync.core.errors import FileError, Problem, Problems, in_order, limited
 from hooksync.core.model import (
     DeclaredSubscription,
     DeclaredSubscriptions,
@@ -93,8 +92,8 @@ def resolve(declarations: Declarations, environ: Variables) -> tuple[tuple[Tenan
         if subjects := resolver.unset + [ref.subject for ref in missing]:
             unset.append(unset_problem(subjects, environ, declaration.location))
     if problems or not (has_all and has_login):
-        raise FileError.of(in_order([*problems, *unset]))
-    return tuple(tenancies), limited(tuple(dict.fromkeys(warnings)))
+        raise FileError.of([*problems, *unset])
+    return tuple(tenancies), limited(in_order(warnings))
 
 
 def places_of(declarations: Declarations, environ: Variables) -> TenancyPlaces:
@@ -122,7 +121,7 @@ def resolve_subscriptions(
     if resolver.unset:
         problems.append(unset_problem(resolver.unset, environ, declaration.location))
     if problems:
-        raise FileError.of(in_order(problems))
+        raise FileError.of(problems)
     return subscriptions
 
 

@@ -53,6 +53,12 @@ class Problem(Record):
 Problems = tuple[Problem, ...]
 
 
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Sort by place. If a YAML alias repeats a problem, it is reported once."""
+    nowhere = Location("", 0, 0)
+    return sorted(dict.fromkeys(problems), key=lambda problem: problem.where or nowhere)
+
+
 def limited(problems: Sequence[Problem], most: int = MOST_PROBLEMS) -> Problems:
     """Return the first problems, and count the others."""
     more = len(problems) - most
@@ -77,9 +83,9 @@ class HooksyncError(Exception):
 
     @classmethod
     def of(cls, problems: Iterable[Problem]) -> Self:
-        """Return one error of several problems."""
+        """Return one error of several problems, in the order of their places."""
         error = cls("", "")
-        error.problems = limited(tuple(problems))
+        error.problems = limited(in_order(problems))
         return error
 
     def __str__(self) -> str:
