@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -130,34 +130,6 @@ def _read(body: bytes, kind: type[T]) -> T:
     except ValueError as error:
         failure = NotUnderstood(f"the answer has a different shape: {error}")
     raise failure
-
-
-def read_log_in(body: bytes) -> LogIn:
-    """Read the answer to a log-in. The result is empty if the answer is not understood."""
-    try:
-        return _read(body, LogIn)
-    except NotUnderstood:
-        return LogIn()
-
-
-def read_subscriptions(
-    body: bytes, declared: Mapping[str, str], clean: Callable[[str], str] = str
-) -> LiveSubscriptions:
-    """Read the live subscriptions, in the order of the answer.
-
-    `declared`: the declared URLs as the file writes them, by identity. Any other URL is masked, and
-    `clean` masks the secrets of the run in it.
-    """
-    found = []
-    for item in _read(body, list[_Live]):
-        flag = item.include == "true" if isinstance(item.include, str) else item.include
-        shown = declared.get(normal_url(item.url)) or clean(masked_url(item.url))
-        url = HookUrl(shown, item.url)
-        trigger = Trigger(item.trigger)
-        found.append(LiveSubscription(str(item.id), url, trigger, flag))
-    if len({subscription.id for subscription in found}) < len(found):
-        raise NotUnderstood("the list contains the same id twice")
-    return tuple(found)
 
 
 def read_created(body: bytes) -> str | None:
@@ -292,7 +264,10 @@ class Preservica:
         url = f"{self._server}{_TOKEN}/{call}"
         request = Request("POST", url, headers, urlencode(form).encode())
         response = self._caller.repeat(request, self.tenancy.peer)
-        log_in = read_log_in(response.body)
+        try:
+            log_in = _read(response.body, LogIn)
+        except NotUnderstood:
+            log_in = LogIn()
         self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
         status = response.status
         is_done = status == 200 and log_in.token and log_in.success is not False
@@ -328,17 +303,28 @@ class Preservica:
             raise ServiceError(what, _NOT_KNOWN) from error
 
     def _read_list(self, response: Response) -> LiveSubscriptions:
-        """Read the list, and mask secrets in it. Raises NotUnderstood."""
+        """Read the live subscriptions, in the order of the answer. Raises NotUnderstood.
+
+        A declared URL is shown as the file writes it. Any other URL is masked, also the secrets of
+        the run in it.
+        """
         if response.has_next_page:
             raise NotUnderstood("a part of the list, with a Link header to the next part")
         declared = {}
         for subscription in self.tenancy.subscriptions:
             declared[subscription.url.identity] = subscription.url.shown
         redactor = self._caller.redactor
-        live = read_subscriptions(response.body, declared, redactor.clean)
+        live = []
+        for item in _read(response.body, list[_Live]):
+            flag = item.include == "true" if isinstance(item.include, str) else item.include
+            shown = declared.get(normal_url(item.url)) or redactor.clean(masked_url(item.url))
+            url = HookUrl(shown, item.url)
+            live.append(LiveSubscription(str(item.id), url, Trigger(item.trigger), flag))
+        if len({item.id for item in live}) < len(live):
+            raise NotUnderstood("the list contains the same id twice")
         if redactor.holds(" ".join(f"{item.id} {item.trigger}" for item in live)):
             raise NotUnderstood("an id or a trigger in it contains a secret value")
-        return live
+        return tuple(live)
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription. Returns its id, if the service reports it.

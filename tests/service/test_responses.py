@@ -5,23 +5,25 @@ from __future__ import annotations
 import errno
 import json
 from contextlib import suppress
-from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.errors import ServiceError
-from hooksync.service.client import (
-    NotUnderstood,
-    read_created,
-    read_json,
-    read_log_in,
-    read_subscriptions,
-)
-from hooksync.service.http import explain_connecting
+from hooksync.core.model import LiveSubscriptions
+from hooksync.service.client import NotUnderstood, read_created, read_json
+from hooksync.service.http import Response, explain_connecting
+from tests.clients import Clients
 
 ITEM = {"id": "9495ddbf", "url": "https://h.example/a", "triggerType": "MOVED"}
+
+
+CLIENT = Clients().client("https://archive.example")
+
+
+def read_list(data: bytes) -> LiveSubscriptions:
+    return CLIENT._read_list(Response(200, data))
 
 
 def body(document: object) -> bytes:
@@ -67,19 +69,19 @@ def body(document: object) -> bytes:
 )
 def test_a_list_of_a_different_shape_is_an_error(data: bytes) -> None:
     with pytest.raises(NotUnderstood) as caught:
-        read_subscriptions(data, {})
+        read_list(data)
     assert str(caught.value)
     assert caught.value.__context__ is None  # the parser's error holds the whole text
 
 
 def test_a_missing_flag_is_unknown() -> None:
-    assert read_subscriptions(body([ITEM]), {})[0].include_identifiers is None
+    assert read_list(body([ITEM]))[0].include_identifiers is None
 
 
 @pytest.mark.parametrize("value", [5, 1, 0, "", "yes", "True", "1", [], {}])
 def test_a_flag_that_is_neither_true_nor_false_is_an_error(value: object) -> None:
     with pytest.raises(NotUnderstood, match="includeIdentifiers"):
-        read_subscriptions(body([{**ITEM, "includeIdentifiers": value}]), {})
+        read_list(body([{**ITEM, "includeIdentifiers": value}]))
 
 
 @given(
@@ -89,10 +91,9 @@ def test_a_flag_that_is_neither_true_nor_false_is_an_error(value: object) -> Non
     ).map(body)
 )
 def test_no_bytes_break_the_readers(data: bytes) -> None:
-    for read in (read_json, partial(read_subscriptions, declared={})):
+    for read in (read_json, read_list):
         with suppress(NotUnderstood):
             read(data)
-    read_log_in(data)
     read_created(data)
 
 
