@@ -16,7 +16,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     _open_missing_streams()
     if arguments in (["--version"], ["version"]):
-        return _print_version()
+        try:
+            print(f"hooksync {__version__}", flush=True)
+        except OSError as error:
+            sys.stdout = None  # or else Python tries again at exit
+            print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
+            return 1
+        return 0
     # the process is short: to collect garbage while it loads its modules and reads a large file
     # takes longer than the loading and the reading
     gc.disable()
@@ -39,13 +45,3 @@ def _open_missing_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
     # a parent process may leave stdin non-blocking: a read would end in the middle
     os.set_blocking(0, True)
-
-
-def _print_version() -> int:
-    try:
-        print(f"hooksync {__version__}", flush=True)
-    except OSError as error:
-        sys.stdout = None  # or else Python tries again at exit
-        print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
-        return 1
-    return 0

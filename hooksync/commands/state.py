@@ -34,7 +34,6 @@ from hooksync.state.store import (
     written_text,
 )
 
-_LOSS = "What is live then counts as not in the state, and its secret as unknown."
 _MOVE = re.compile(r"[\w-]+/[\w-]+/(\w+) [\w-]+/[\w-]+/\1", re.ASCII)  # OLD and NEW
 
 
@@ -238,7 +237,8 @@ def forget(options: ForgetOptions, context: Context) -> ExitCode:
                 lines += [_line(record, records) for record in forgotten]
                 rest.append(records.mapped(kept))
         refuse_unmatched("GLOB", options.globs, addresses, "address in the state")
-        question = "\n".join([*lines, f"Forget these? {_LOSS}"])
+        asked = "Forget these? They then count as not in the state, and their secrets as unknown."
+        question = "\n".join([*lines, asked])
         confirm(question, context, is_confirmed=options.is_confirmed)
         update(store, lambda now: now.with_records(rest), "state forget")
     context.terminal.result("".join(f"forgot {line}\n" for line in lines))

@@ -5,16 +5,12 @@ from __future__ import annotations
 from hooksync.api.options import EnvironmentOptions
 from hooksync.commands.receiving import SECRETS, find_secrets
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.core.errors import ExitCode, UsageError
 from hooksync.core.flags import flag
 from hooksync.core.model import SecretRef
 from hooksync.receivers.events import SIGNATURE, explain_signature, find_signers, read_event
 
 _EVENT = "which event"  # a title in the help text
-_NO_SIGNATURE = Problem(
-    "there is no signature to verify",
-    f"give --signature with the value of the header {SIGNATURE}; `listen --record` keeps it",
-)
 
 
 class VerifyOptions(EnvironmentOptions):
@@ -36,7 +32,8 @@ def verify(options: VerifyOptions, context: Context) -> ExitCode:
     body, headers = read_event(options.path, context.stdin)
     signature = options.signature or headers.get(SIGNATURE.lower())
     if signature is None:
-        raise UsageError.of([_NO_SIGNATURE])
+        fix = f"give --signature with the value of the header {SIGNATURE}"
+        raise UsageError("there is no signature to verify", f"{fix}; `listen --record` keeps it")
     signers = find_signers(known, body, signature)
     if signers:
         names = " and ".join(map(str, signers))
