@@ -9,7 +9,7 @@ from hooksync.core.errors import Interrupted, Problem, Refused
 from hooksync.core.output import Format
 from hooksync.reconcile.plan import Plan
 from hooksync.render.renderers import RENDERERS
-from hooksync.render.sentences import by_fix, problems_of
+from hooksync.render.sentences import by_fix
 
 
 def show_plan(
@@ -39,8 +39,7 @@ def show_plan(
 
 def show_problems(plan: Plan, context: Context, told: Collection[tuple[str, Problem]] = ()) -> None:
     """Show the problems that are not in `told`, each with its fix."""
-    new = [problem for problem in problems_of(plan) if problem not in told]
-    for fix, heads in by_fix(new).items():
+    for fix, heads in by_fix(plan, told):
         context.terminal.message("\n".join([*heads, f"  {fix}"]))
 
 

@@ -19,7 +19,6 @@ from hooksync.reconcile.plan import Plan, Step, TenancyPlan
 from hooksync.render.sentences import (
     by_fix,
     headline,
-    problems_of,
     selection_sentences,
     summaries,
 )
@@ -34,7 +33,7 @@ def html(plan: Plan, *, shows_kept: bool = True) -> str:
     made = f"Plan {plan.id}, made at {plan.created_at} from {plan.sources}"
     commit = f" at the commit {plan.commit}" if plan.commit else ""
     problems = ""
-    for fix, heads in by_fix(problems_of(plan)).items():
+    for fix, heads in by_fix(plan):
         problems += _each("p", [*heads, fix])
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:
         template = Template(page.read())

@@ -18,9 +18,9 @@ from hooksync.render.text import head_of, secret_state
 def live_only(plan: Plan) -> Plan:
     """Keep the steps of live subscriptions.
 
-    Nothing is to be carried out, so the refusals of a tenancy that was read are left out. With
-    --target, which selects by address, what has no address is left out, too. The summaries remain
-    those of the plan: they also count what is declared and not live.
+    Nothing is to be carried out, so the refusals of tenancies are left out. With --target, which
+    selects by address, what has no address is left out, too. The numbers remain those of the plan:
+    they also count what is declared and not live.
     """
     tenancies = []
     for tenancy in plan.tenancies:
@@ -28,9 +28,7 @@ def live_only(plan: Plan) -> Plan:
         for step in tenancy.steps:
             if step.live and (step.address or not plan.selection.target):
                 steps.append(step)
-        if tenancy.live_count is not None:
-            tenancy = replace(tenancy, steps=tuple(steps), refusals=(), live_count=len(steps))
-        tenancies.append(tenancy)
+        tenancies.append(replace(tenancy, steps=tuple(steps), refusals=()))
     return replace(plan, format="hooksync.list/1", tenancies=tuple(tenancies))
 
 

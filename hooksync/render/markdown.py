@@ -18,7 +18,6 @@ from hooksync.render.sentences import (
     by_fix,
     counted,
     headline,
-    problems_of,
     selection_sentences,
     summaries,
 )
@@ -45,7 +44,7 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     for text in (*selection_sentences(plan), *summaries(plan)):
         lines += [in_markdown(text), ""]
     problems = []
-    for fix, heads in by_fix(problems_of(plan)).items():
+    for fix, heads in by_fix(plan):
         problems += [*(f"- {in_markdown(head)}" for head in heads), f"  {in_markdown(fix)}"]
     lines += [*_fitted(problems, _PROBLEMS_ROOM), ""]
     texts: list[str] = []

@@ -162,19 +162,23 @@ def new_words(steps: Iterable[Step]) -> str:
 
 def problems_of(plan: Plan) -> list[tuple[str, Problem]]:
     """Return the problems of a plan, each after its kind, the most urgent first."""
-    found = [("error", problem) for problem in plan.all_errors]
-    found += [("error", problem) for problem in _failures(plan)]
-    found += [("refused", problem) for problem in plan.all_refusals]
-    found += [("warning", problem) for problem in plan.warnings]
-    return found
+    kinds = {
+        "error": (*plan.all_errors, *_failures(plan)),
+        "refused": plan.all_refusals,
+        "warning": plan.warnings,
+    }
+    return [(kind, problem) for kind, found in kinds.items() for problem in found]
 
 
-def by_fix(problems: Iterable[tuple[str, Problem]]) -> Mapping[str, list[str]]:
-    """Write problems, by their fixes: a fix is shown only once."""
+def by_fix(
+    plan: Plan, told: Collection[tuple[str, Problem]] = ()
+) -> Iterable[tuple[str, list[str]]]:
+    """Write the problems that are not in `told`, after their fixes: a fix is shown only once."""
     groups = defaultdict[str, list[str]](list)
-    for kind, problem in problems:
-        groups[f"fix: {printable(problem.fix)}"].append(f"{kind}: {problem.headline}")
-    return groups
+    for kind, problem in problems_of(plan):
+        if (kind, problem) not in told:
+            groups[f"fix: {printable(problem.fix)}"].append(f"{kind}: {problem.headline}")
+    return groups.items()
 
 
 def _failures(plan: Plan) -> Iterator[Problem]:

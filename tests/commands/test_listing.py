@@ -118,7 +118,7 @@ def test_a_live_url_of_many_short_segments_does_not_make_a_command_hang(
         ({"CATALOGUE_SECRET": ""}, (), ", secret not set"),
         ({}, ("--no-state",), "secret unknown"),
         ({}, ("--state", "other.state.json"), "There is no state at other.state.json.\n"),
-        ({}, ("--target", "*/MOVED"), "   1 live, 1 declared\n"),
+        ({}, ("--target", "*/MOVED"), "   4 live, 1 declared\n"),
         ({"FN_KEY": "another-key-0123456789abcdef"}, (), "    url changed, "),
     ],
 )  # fmt: skip
