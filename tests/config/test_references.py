@@ -45,9 +45,12 @@ def problems_of(*texts: str) -> list[str]:
         ("https://fn.example.net/api", "https://fn.example.net:${NAME}/api", "9:13"),
         ("https://fn.example.net/api", "${NAME}/api", "9:13"),
         ("https://fn.example.net/api", "${OTHER:-https:/}/${NAME}/api", "9:13"),
+        ("${KEY}", "${NAME}", "9:13"),
+        ("https://fn.example.net/api", "https://fn.example.net/${NAME}/api", "9:13"),
+        ("https://fn.example.net/api", "${BASE}/${NAME}/api", "9:13"),
     ],
 )
-def test_a_variable_that_holds_a_secret_is_refused_in_a_shown_place(
+def test_a_variable_that_holds_a_secret_is_refused_in_a_place_and_in_a_url(
     name: str, old: str, new: str, place: str
 ) -> None:
     text = FILE.replace(old, new.replace("NAME", name), 1)
@@ -56,21 +59,9 @@ def test_a_variable_that_holds_a_secret_is_refused_in_a_shown_place(
     ]
 
 
-@pytest.mark.parametrize("name", ["HOOK_SECRET", "SECOND", "P", "USER", "PRESERVICA_PASSWORD"])
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("${KEY}", "${NAME}"),
-        ("https://fn.example.net/api", "https://fn.example.net/${NAME}/api"),
-        ("https://fn.example.net/api", "${BASE}/${NAME}/api"),
-    ],
-)
-def test_a_password_in_the_path_or_query_of_a_url_reaches_nobody(
-    name: str, old: str, new: str
-) -> None:
-    assert problems_of(FILE.replace(old, new.replace("NAME", name), 1)) == [
-        f"0.yaml:9:13: the variable {name} contains a secret or a credential"
-    ]
+def test_the_variable_of_a_username_is_refused_in_a_url() -> None:
+    [problem] = problems_of(FILE.replace("${KEY}", "${USER}"))
+    assert "the variable USER contains a secret or a credential" in problem
 
 
 @pytest.mark.parametrize(

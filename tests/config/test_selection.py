@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from hooksync.config.declarations import (
@@ -14,10 +12,7 @@ from hooksync.config.declarations import (
 )
 from hooksync.config.document import read_tenancies
 from hooksync.config.files import Source
-from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import UsageError
-from hooksync.core.model import SecretRef
-from tests.memory_terminal import make_context
 
 FILE = b"""\
 version: 1
@@ -75,16 +70,3 @@ def test_replace_must_match_an_address(document: Declarations) -> None:
     refuse_unmatched("--replace", ["archive-prod/*"], candidates, "address")
     with pytest.raises(UsageError, match="--replace"):
         refuse_unmatched("--replace", ["archive-prod/MOVED"], candidates, "address")
-
-
-def test_one_relative_path_in_two_folders_is_two_secrets(tmp_path: Path) -> None:
-    refs = []
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "key").write_text(f"the-secret-of-{folder}")
-        refs.append(SecretRef("file", "key", base=str(tmp_path / folder)))
-    sources = SecretSources(make_context())
-    assert [sources.find(ref).reveal() for ref in refs] == [
-        "the-secret-of-one",
-        "the-secret-of-two",
-    ]

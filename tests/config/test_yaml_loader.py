@@ -71,11 +71,6 @@ def test_data_and_places_are_those_of_pyyaml(data: dict[str, object], flow: bool
     assert loaded_places(read(text)) == composed_places(node)
 
 
-def test_column_counts_characters_not_bytes() -> None:
-    data = read("{é: 1, 漢字: 2, 🎉: 3, x: 4}")
-    assert data.place("x") == at(1, 21)
-
-
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\x85", "\u2028", "\n\n\r\n"])
 def test_places_are_those_of_pyyaml_after_every_kind_of_line_break(end: str) -> None:
     text = f"# \u00e9{end}a: 'x{end}  y'{end}b: {{c: [1, 2]}} # d{end}e: |{end}  f{end}g: 1{end}"

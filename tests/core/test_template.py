@@ -50,11 +50,6 @@ def test_all_variables_without_a_value_are_named() -> None:
     assert template.fill({"EMPTY": ""})[1] == dict.fromkeys(["B", "A", "EMPTY"])
 
 
-def test_a_template_keeps_its_text() -> None:
-    template = Template("$$x${A:-b}")
-    assert template.text == "$$x${A:-b}"
-
-
 @given(st.text())
 def test_escaped_text_comes_back(text: str) -> None:
     template = Template(escape(text))
