@@ -242,9 +242,12 @@ def challenge_receivers(plans: TenancyPlans, run: Run, *, is_check: bool = False
     """
     asked = []
     for plan in plans:
+        may_ask = plan.probe != "never"
+        is_ready = plan.is_ready
         for step in plan.steps:
-            is_other = is_check and plan.probe != "never" and step.action in NEEDS_DECLARED
-            if _is_challenged(plan, step) or is_other:
+            is_due = is_ready and step.is_due
+            is_asked = is_due and ((step.creates and may_ask) or _is_risky(plan, step))
+            if is_asked or (is_check and may_ask and step.action in NEEDS_DECLARED):
                 asked.append(step.declared_side)
     secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
     targets: dict[str, ProbeTarget] = {}
@@ -258,12 +261,6 @@ def challenge_receivers(plans: TenancyPlans, run: Run, *, is_check: bool = False
         address: answers[target] for address, target in targets.items() if target in answers
     }
     return [_judged_by_answers(plan, answered, is_check=is_check) for plan in plans]
-
-
-def _is_challenged(plan: TenancyPlan, step: Step) -> bool:
-    """Whether the receiver of a step is challenged."""
-    is_usual = step.creates and plan.probe != "never"
-    return plan.is_ready and step.is_due and (is_usual or _is_risky(plan, step))
 
 
 def _is_risky(plan: TenancyPlan, step: Step) -> bool:
@@ -300,7 +297,7 @@ def _judged_by_answers(
                 problem = Problem(f"{what} ready: {answer.detail}", fix, declared.location)
                 is_strict = plan.probe == "require" or _is_risky(plan, step)
                 is_wrong = is_strict or answer.state == "wrong-secret"
-                if is_check or (is_wrong and _is_challenged(plan, step)):
+                if is_check or is_wrong:
                     held[declared.address] = problem
                 else:
                     warnings.append(problem)
