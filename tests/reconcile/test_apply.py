@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from hooksync.core.errors import HooksyncError, Problem
-from hooksync.core.model import LiveSubscription, UnsubscribeLimit
+from hooksync.core.model import LiveSubscription
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED, Selection
 from hooksync.service.client import CONFLICT_FIX
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
@@ -100,6 +100,12 @@ ENDS = {  # service | replacement | result, reason and fix | live ids afterwards
     ),
     "no response to the removal, and it is not listed": (
         FakeService.holding([OLD], on_unsubscribe=deque([("after", lost())])),
+        "create-first",
+        ("done", "", ""),
+        ["new-1"],
+    ),
+    "the service refuses the removal, and it is not listed": (
+        FakeService.holding([OLD], on_unsubscribe=deque([("after", rejected(403))])),
         "create-first",
         ("done", "", ""),
         ["new-1"],
@@ -202,19 +208,6 @@ def test_what_one_wait_did_not_show_is_not_awaited_again() -> None:
     assert results(tenant.apply()) == ["unsettled"]
     assert tenant.clock.monotonic() - start < 31
     assert "watching the list" in "".join(tenant.terminal.err)
-
-
-@pytest.mark.parametrize("script", [LIE, ("after", rejected(403)), lost(), rejected(403)])
-def test_a_removal_is_done_if_the_list_no_longer_shows_the_subscription(script: object) -> None:
-    service = FakeService.holding([GONE], on_unsubscribe=deque([script]))
-    tenant = Tenant(tenancy(limit=UnsubscribeLimit("100%")), service)
-    outcome = tenant.apply()
-    is_refused = isinstance(script, HooksyncError) and "403" in script.summary
-    if "gone" not in tenant.service.live:
-        assert results(outcome) == ["done"]
-    else:
-        assert results(outcome) == ["failed" if is_refused else "unsettled"]
-        assert outcome.may_have_changed != is_refused
 
 
 # --- removals of undeclared subscriptions wait
