@@ -132,6 +132,7 @@ def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> No
     text = markdown(run_of(empty_plan(tenancy(declared()), problems)))
     assert "\n- `error: prod: GET -> 500: oops`\n  fix: look\n" in text
     assert "not read, 1 declared" in text
+    assert "\nNo changes to make; not compared: 1 tenancy; 0 unchanged.\n" in text
 
 
 def test_refusals_and_errors_stay_if_steps_are_left_out() -> None:
