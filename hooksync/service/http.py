@@ -63,7 +63,7 @@ _WINDOW = 120.0
 _ENVIRON = threading.Lock()  # requests changes os.environ while it reads a NO_PROXY
 # pools to keep, one for each server; to drop a pool would fail the calls that have just taken it
 _SERVERS = 1024
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # `requests` uses these, too
+_CA_VARIABLE = "REQUESTS_CA_BUNDLE"
 # where clouds give their machines keys and settings, besides the link-local addresses
 _METADATA = (
     "100.100.100.200",  # Alibaba
@@ -240,26 +240,25 @@ class Adapter(requests.adapters.HTTPAdapter):
 
 
 def _make_tls(environ: Variables) -> ssl.SSLContext:
-    """Make a context with the root certificates of the system, of `requests` and of bundles.
+    """Make a context with the root certificates of the system, of `requests` and of a bundle.
 
-    `environ` names the bundles. Raises ServiceError if one cannot be used.
+    `environ` names the bundle. Raises ServiceError if it cannot be used.
     """
     context = ssl.create_default_context()
     # as in urllib3, only the names in subjectAltName count (RFC 9525)
     context.hostname_checks_common_name = False
     context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
-    for name in _CA_VARIABLES:
-        place = environ.get(name)
-        if not place:
-            continue
-        at = "capath" if os.path.isdir(place) else "cafile"
-        try:
-            context.load_verify_locations(**{at: place})
-        except (OSError, ValueError) as error:  # exceptions of ssl are OSErrors
-            raise ServiceError(
-                f"the certificate bundle {place} of {name} cannot be used: {os_reason(error)}",
-                f"point {name} at certificates in PEM format, or at a folder with hashed names",
-            ) from error
+    place = environ.get(_CA_VARIABLE)
+    if not place:
+        return context
+    at = "capath" if os.path.isdir(place) else "cafile"
+    try:
+        context.load_verify_locations(**{at: place})
+    except (OSError, ValueError) as error:  # exceptions of ssl are OSErrors
+        raise ServiceError(
+            f"the certificate bundle {place} of {_CA_VARIABLE} cannot be used: {os_reason(error)}",
+            f"point {_CA_VARIABLE} at certificates in PEM format, or a folder with hashed names",
+        ) from error
     return context
 
 
