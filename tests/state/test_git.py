@@ -207,19 +207,6 @@ def test_git_settings_of_the_clone_and_the_user_do_not_affect_the_state(over_htt
     ]
 
 
-def test_the_backend_works_in_a_hook_of_a_different_repository(by_path: Remote) -> None:
-    backend = open_at(
-        by_path.clone("one"),
-        by_path,
-        GIT_DIR=str(by_path.folder / "nowhere"),
-        GIT_INDEX_FILE="index",
-        GIT_WORK_TREE="/nowhere",
-        GIT_PREFIX="x/",
-        GIT_QUARANTINE_PATH="/nowhere",
-    )
-    backend.put(ONE, None, "x")
-
-
 def test_a_remote_at_a_relative_path_is_found(by_path: Remote) -> None:
     clone = by_path.clone("one")
     by_path.git("config", "remote.origin.url", "../remote.git", at=clone)

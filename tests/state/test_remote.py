@@ -32,14 +32,6 @@ KILLED: list[AbstractContextManager[None]] = []
 TEXT = state_text(state(entry()))
 
 
-class Told(list[str]):
-    """The messages of a run."""
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self)
-
-
 @pytest.fixture(autouse=True)
 def _no_killed_run_is_left() -> Iterator[None]:
     yield
@@ -75,7 +67,7 @@ def ids(backend: MemoryBackend) -> set[str]:
 def take(
     store: RemoteStore, holder: Holder, clock: JumpingClock, timeout: float | None = None
 ) -> list[str]:
-    told = Told()
+    told: list[str] = []
     context = make_context(clock=clock, terminal=MemoryTerminal(err=told))
     with run_lock(store, timeout, context, holder):
         pass
@@ -126,11 +118,11 @@ def test_a_waiting_run_takes_over_a_killed_runs_lock_after_it_saw_the_lock_expir
     backend, clock = MemoryBackend(), JumpingClock()
     hold(open_one(backend, clock), ARCHIVIST)
     clock.advance(2 * LOCK_EXPIRY)  # a long time, but no run watches the lock
-    begin, told = clock.now(), Told()
+    begin, told = clock.now(), list[str]()
     assert "waiting for up to" in "\n".join(take(open_one(backend, clock, told), OTHER, clock))
     assert LOCK_EXPIRY <= clock.now() - begin <= LOCK_EXPIRY + 10
-    assert "archivist on host-7" in told.text
-    assert "taken over" in told.text
+    assert "archivist on host-7" in "".join(told)
+    assert "taken over" in "".join(told)
     assert backend.content.lock is None
 
 
@@ -232,7 +224,7 @@ def test_a_run_that_was_paused_too_long_changes_nothing_more(checks: int) -> Non
 
 
 def test_a_run_that_lost_its_lock_leaves_the_lock_of_the_other_run_alone() -> None:
-    backend, clock, told = MemoryBackend(), JumpingClock(), Told()
+    backend, clock, told = MemoryBackend(), JumpingClock(), list[str]()
     store = open_one(backend, clock, told)
     with store.hold(ARCHIVIST):
         assert backend.found
