@@ -43,7 +43,7 @@ _TWICE = "live more than once (the receiver gets each event again), and left alo
 _WRONG_ID_FIX = (
     "correct the value of the URL (a variable?), or the id: `hooksync list` shows what is live"
 )
-StepsByReason = Mapping[str, list[Step]]
+Addresses = Mapping[str, list[str]]  # by the tenancy's name
 
 _MOST_ADDRESSES = 2  # that a fix names one by one if a glob can name all
 
@@ -228,23 +228,23 @@ def hold_unproven(
     One command names all that need the same. `comparisons`: by the tenancy's name. `is_empty`: the
     state has no records.
     """
-    found = {plan.name: _sort_out(plan, comparisons) for plan in plans}
-    fixes = _fixes(found.values(), plans, flags, is_empty=is_empty)
-    held = []
-    for plan in plans:
-        for why, steps in found[plan.name].items():
-            addresses = dict.fromkeys(step.address or "" for step in steps)
-            problem = Problem(
-                f"{plan.name}: {why}: {shortened([*addresses])}", fixes[why], plan.location
-            )
+    held = {plan.name: plan for plan in plans}
+    for why, steps in _sort_out(plans, comparisons).items():
+        addresses = defaultdict[str, list[str]](list)  # by the tenancy's name
+        for step in steps:
+            addresses[step.declared_side.tenancy].append(step.declared_side.address)
+        fix = _fix(why, steps, addresses, plans, flags, is_empty=is_empty)
+        for name, alike in addresses.items():
+            plan = held[name]
+            what = f"{name}: {why}: {shortened([*dict.fromkeys(alike)])}"
+            problem = Problem(what, fix, plan.location)
             if why == _TWICE:
-                plan = replace(plan, warnings=(*plan.warnings, problem))
-            elif _concerns_all(why, comparisons[plan.name]):
-                plan = replace(plan, refusals=(*plan.refusals, problem))
+                held[name] = replace(plan, warnings=(*plan.warnings, problem))
+            elif _concerns_all(why, comparisons[name]):
+                held[name] = replace(plan, refusals=(*plan.refusals, problem))
             else:
-                plan = with_held(plan, dict.fromkeys(addresses, problem))
-        held.append(plan)
-    return held
+                held[name] = with_held(plan, dict.fromkeys(alike, problem))
+    return [*held.values()]
 
 
 def _concerns_all(why: str, comparison: Comparison) -> bool:
@@ -254,21 +254,23 @@ def _concerns_all(why: str, comparison: Comparison) -> bool:
     return why == _UNKNOWN and not comparison.records.subscriptions
 
 
-def _sort_out(plan: TenancyPlan, comparisons: Mapping[str, Comparison]) -> StepsByReason:
+def _sort_out(
+    plans: TenancyPlans, comparisons: Mapping[str, Comparison]
+) -> Mapping[str, list[Step]]:
     """Return the steps that hooksync does not do, and those of what it leaves, by the reason.
 
-    What is left comes last. It is not reported of an address that is held.
+    A duplicate that is left is not reported of an address that is held.
     """
-    found = defaultdict(list)
+    found = defaultdict[str, list[Step]](list)
     held = set()
-    for step in plan.steps:
+    for step in [step for plan in plans for step in plan.steps]:
         if REPLACED_OUTSIDE in step.reasons:
             why = _OUTSIDE
         elif SECRET_UNKNOWN in step.reasons:
             why = _UNKNOWN
         elif step.creates and REQUESTED not in step.reasons:
-            needed = comparisons[plan.name].needed[f"{step.address}"]
-            if needed < MOST_OPEN:
+            needed = comparisons[step.declared_side.tenancy].needed
+            if needed[step.declared_side.address] < MOST_OPEN:
                 continue
             why = _TRIED
         elif step.action == "leave" and PAUSED in step.reasons:
@@ -283,49 +285,44 @@ def _sort_out(plan: TenancyPlan, comparisons: Mapping[str, Comparison]) -> Steps
     return found
 
 
-def _fixes(
-    found: Iterable[StepsByReason], plans: TenancyPlans, flags: CommandOptions, *, is_empty: bool
-) -> Mapping[str, str]:
-    """Word what a person can do, by the reason, in commands that name all steps."""
-    together = defaultdict[str, list[Step]](list)
-    for steps_by_reason in found:
-        for why, steps in steps_by_reason.items():
-            together[why] += steps
-    fixes = {}
-    for why, steps in together.items():
-        if why in (_PAUSED, _TWICE):
-            removing = flags.command("remove", *(step.id for step in steps))
-            fixes[why] = f"ask who made it; `{removing}` if nobody needs it"
-            continue
-        globs = _smallest_globs(steps, plans)
-        replacing = flags.applying("--replace", globs)
-        fix = f"`{replacing}` makes new subscriptions with the declared secrets"
-        if why == _TRIED:
-            fix = f"look at what is live with `{flags.command('list')}`; then {fix}"
-        if why == _UNKNOWN:
-            # --adopt takes nothing else, so one glob names all if every tenancy was read
-            is_all = len(steps) > _MOST_ADDRESSES and not any(
-                plan.live_count is None for plan in plans
-            )
-            adopting = flags.applying("--adopt", ["*/*"] if is_all else globs)
-            fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
-            if is_empty:
-                push = flags.command("state push", "FILE")
-                fix = f"if the state is elsewhere, `{push}` first; otherwise {fix}"
-        fixes[why] = fix
-    return fixes
+def _fix(
+    why: str,
+    steps: Sequence[Step],
+    addresses: Addresses,
+    plans: TenancyPlans,
+    flags: CommandOptions,
+    *,
+    is_empty: bool,
+) -> str:
+    """Word what a person can do, in commands that name all steps."""
+    if why in (_PAUSED, _TWICE):
+        removing = flags.command("remove", *(step.id for step in steps))
+        return f"ask who made it; `{removing}` if nobody needs it"
+    globs = _smallest_globs(addresses, plans)
+    replacing = flags.applying("--replace", globs)
+    fix = f"`{replacing}` makes new subscriptions with the declared secrets"
+    if why == _TRIED:
+        return f"look at what is live with `{flags.command('list')}`; then {fix}"
+    if why == _UNKNOWN:
+        unread = [plan for plan in plans if plan.live_count is None]
+        if len(steps) > _MOST_ADDRESSES and not unread:
+            globs = ["*/*"]  # --adopt takes nothing else
+        adopting = flags.applying("--adopt", globs)
+        fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
+        if is_empty:
+            push = flags.command("state push", "FILE")
+            fix = f"if the state is elsewhere, `{push}` first; otherwise {fix}"
+    return fix
 
 
-def _smallest_globs(steps: Sequence[Step], plans: TenancyPlans) -> list[str]:
-    """Name the addresses of steps by as few globs as possible, which match no others."""
-    if len(steps) > _MOST_ADDRESSES and len(steps) == sum(plan.declared_count for plan in plans):
+def _smallest_globs(addresses: Addresses, plans: TenancyPlans) -> list[str]:
+    """Name addresses by as few globs as possible, which match no others."""
+    number = sum(map(len, addresses.values()))
+    if number > _MOST_ADDRESSES and number == sum(plan.declared_count for plan in plans):
         return ["*/*"]
-    addresses = defaultdict[str, list[str]](list)
-    for step in steps:
-        addresses[step.declared_side.tenancy].append(step.declared_side.address)
     globs = []
     for plan in plans:
-        named = addresses[plan.name]
+        named = addresses.get(plan.name, [])
         is_all = len(named) == plan.declared_count > _MOST_ADDRESSES
         globs += [f"{plan.name}/*"] if is_all else named
     return globs
