@@ -137,28 +137,25 @@ _DOUBTFUL = re.compile(
 )
 
 
-def url_fault(url: str) -> str | None:
-    """Return why a text is not a valid receiver URL, to follow "the URL"; None: it is valid."""
-    return "has a fragment (#)" if "#" in url else _fault(url)
-
-
 def server_fault(server: str) -> str | None:
     """Return why a text is not a valid server, to follow "the server"; None: it is valid."""
     url = _with_scheme(server)
     _, _, tail = split_url(url)
-    return "has a path, a query or a fragment" if tail else _fault(url)
+    return "has a path, a query or a fragment" if tail else url_fault(url)
 
 
 # most URLs: https, a name whose last part is letters, a path in ASCII; nothing is wrong with them
-_USUAL = re.compile(r"https://(?:[a-z0-9-]+\.)*[a-z]+/[!-~]*")
+_USUAL = re.compile(r"https://(?:[a-z0-9-]+\.)*[a-z]+/[!$-~]*")
 
 
-def _fault(url: str) -> str | None:
-    """Return what is wrong with a URL as a whole, its scheme, host or port; None: nothing."""
+def url_fault(url: str) -> str | None:
+    """Return why a text is not a valid receiver URL, to follow "the URL"; None: it is valid."""
     if _USUAL.fullmatch(url):
         return None
     if not url.isprintable() or _NOT_IN_URL.search(url):
         return "contains white space, a control character or a typographic quotation mark"
+    if "#" in url:
+        return "has a fragment (#)"
     scheme, netloc, _ = split_url(url)
     if scheme not in DEFAULT_PORTS:
         return "is neither http nor https"
@@ -208,7 +205,7 @@ def owns_url(prefixes: frozenset[str], url: str) -> bool:
         return False
     scheme, netloc, tail = split_url(normal_url(url))
     path = re.split("[?#]", tail, maxsplit=1)[0]
-    if _fault(url) or _is_doubtful(path):
+    if url_fault(url) or _is_doubtful(path):
         return False
     here = f"{scheme}://{netloc}{path}"
     for prefix in prefixes:
@@ -245,7 +242,7 @@ def _place(url: str) -> tuple[str | None, str | None]:
     """Return the host with its port, and the path with a final slash; None: it is doubtful."""
     _, netloc, tail = split_url(url)
     server = "https://" + re.sub(r"\A[^\\]*@", "", netloc)
-    host = None if _fault(server) else server_url(server).removesuffix(":80")
+    host = None if url_fault(server) else server_url(server).removesuffix(":80")
     path = re.split("[?#]", tail, maxsplit=1)[0]
     if _is_doubtful(path):
         return host, None
