@@ -103,7 +103,9 @@ def _open(options: StateOptions, context: Context) -> StateStore:
 def show(options: StateOptions, context: Context) -> ExitCode:
     """List what the state contains, and who holds the run lock."""
     store = _open(options, context)
-    state = _inspected(_read(store), store, context)
+    state = read_state(_read(store), store.where)
+    if problem := reason_against(state, store):
+        context.terminal.warn(problem)
     holder = store.holder()
     held = f"{holder.id}: {holder}" if holder else "not held"
     lines = [
@@ -122,13 +124,13 @@ def show(options: StateOptions, context: Context) -> ExitCode:
 def pull(options: StateOptions, context: Context) -> ExitCode:
     """Print the text of the state as it is stored.
 
-    An invalid state only causes warnings: the user may pull it to repair it.
+    An invalid state only causes a warning: the user may pull it to repair it.
     """
     store = _open(options, context)
     text = _read(store)
     form: Format = "json"
     try:
-        _inspected(text, store, context)
+        read_state(text, store.where)
     except StateError as error:
         form = "text"  # perhaps it is no JSON
         context.terminal.warn(*error.problems)
@@ -254,15 +256,6 @@ def _read(store: StateStore) -> str:
             "name it with --state; the first `hooksync apply` writes it",
         )
     return text
-
-
-def _inspected(text: str, store: StateStore, context: Context) -> State:
-    """Read a state to show it. Warn if there is a key that did not sign it. Raises StateError."""
-    state = read_state(text, store.where)
-    problem = reason_against(state, store)
-    if problem:
-        context.terminal.warn(problem)
-    return state
 
 
 def _line(record: SubscriptionRecord, records: TenancyRecords) -> str:
