@@ -222,8 +222,7 @@ def _add_variables(
 ) -> None:
     """Add the variables of a file, and warn if every user of this machine may read it."""
     values.maps.append(variables)
-    mode = os.stat(path).st_mode
-    if stat.S_ISREG(mode) and mode & stat.S_IROTH:
+    if os.stat(path).st_mode & stat.S_IROTH:
         warnings.append(
             Problem(
                 f"{path} may be read by every user of this machine",
@@ -287,7 +286,7 @@ def _variables_in(path: str) -> dict[str, str]:
         if key is None and not binding.error:  # a comment
             continue
         text = binding.original.string
-        blank = text[: len(text) - len(text.lstrip())]
+        blank, _, _ = text.partition(text.strip())
         where = Location(path, binding.original.line + blank.count("\n"), 1)
         if key is None or value is None or "\0" in value:
             problems.append(

@@ -17,13 +17,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from hooksync.core.clock import run_with_timeout
 from hooksync.core.errors import InvalidDocument, Refused, StateError, UsageError
 from hooksync.core.record import asdict, convert
 from hooksync.core.redaction import Redactor
-from hooksync.core.signing import parse_json
+from hooksync.core.signing import parse_document
 from hooksync.state.contract import MOST_BYTES, BackendData, Changed, VersionedData, too_large
 
 # bytes; a state within JSON has its quotes and line ends escaped
@@ -37,16 +37,11 @@ _RETRIES = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 _NAME = re.compile(r"[a-zA-Z0-9][\w.-]*(?:/(?!\.{1,2}(?:/|$))[^/?#\\\x00-\x1f\x7f]+)+", re.ASCII)
 _PROBE = "written on a condition that does not hold: this server cannot keep a state"
 _NO_BUCKET = ("<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>")  # in responses
+_FORMAT = "hooksync.held/1"
 _WAY_OUT = (
     "restore an earlier version of the object; or delete it, and write a new one by an apply with"
     " `--adopt`"
 )
-
-
-class _Document(BackendData, kw_only=True, forbid_unknown_fields=True):
-    """The content of an object, with the name of its format."""
-
-    format: Literal["hooksync.held/1"]
 
 
 # by scheme: the name of obstore's class, the prefix of its environment variables, and how to set
@@ -98,8 +93,9 @@ class CloudBackend:
         except FileNotFoundError:
             return BackendData(), None
         with suppress(ValueError, InvalidDocument):
-            document = convert(parse_json(data.decode()), _Document)
-            return BackendData(document.state, document.lock), version
+            document = parse_document(data.decode(), _FORMAT)
+            del document["format"]
+            return convert(document, BackendData), version
         raise StateError(f"{self.where} does not hold a whole state", _WAY_OUT)
 
     def put(self, content: BackendData, version: Any, message: str) -> Any:
@@ -118,8 +114,8 @@ class CloudBackend:
                         f"keep the state elsewhere, and delete {self.where}, which contains only a"
                         " test",
                     )
-            document = _Document(content.state, content.lock, format="hooksync.held/1")
-            return self._write(json.dumps(asdict(document)), version or "create")
+            text = json.dumps({"format": _FORMAT, **asdict(content)})
+            return self._write(text, version or "create")
         except FileNotFoundError:  # somebody has deleted the object
             raise Changed(self.where) from None
 

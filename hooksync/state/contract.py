@@ -47,7 +47,7 @@ def read_holder(text: str) -> Holder | None:
     return None
 
 
-class BackendData(Record):
+class BackendData(Record, forbid_unknown_fields=True):
     """The data in a backend, which reads and replaces them only as a whole."""
 
     HIDDEN = ("state",)
