@@ -53,11 +53,11 @@ def judged(comparison: Comparison) -> TenancyPlan:
     plan = comparison.plan()
     tenancy = comparison.tenancy
     owned = len({live.key for live in comparison.live if comparison.is_owned(live)})
-    over_limit = tuple(_over_limit(plan, tenancy, owned))
+    removals = _removals(plan, tenancy)
+    over_limit = tuple(_over_limit(removals[""], tenancy, owned))
     refusals = [*over_limit, *_wrong_removals(plan, comparison.basis.selection.remove)]
     if tenancy.enabled:  # otherwise, only the limits for all tenancies together apply
-        limited = _limited(plan, tenancy.ceilings)
-        refusals += _excesses(limited, tenancy.ceilings, plan, owned)
+        refusals += _excesses(removals, tenancy.ceilings, plan, owned)
     wrong, ignored = _judge_ids(comparison)
     warnings = [*_emptied(comparison, plan), *ignored]
     if tenancy.limit.most(owned) > _DEFAULT_LIMIT.most(owned):
@@ -118,18 +118,8 @@ def _judge_ids(comparison: Comparison) -> tuple[dict[str, Problem], Problems]:
     return wrong, tuple(ignored.values())
 
 
-def _over_limit(plan: TenancyPlan, tenancy: Tenancy, owned: int) -> Iterator[Problem]:
-    """Refuse to remove more than the limit of the file allows, or all if none is declared.
-
-    Replaced and duplicate subscriptions do not count as removed, and neither do those that `remove`
-    names. Paused ones count in a disabled tenancy alone.
-    """
-    removed = set()
-    for step in plan.steps:
-        is_counted = step.declared is None or (PAUSED in step.reasons and not tenancy.enabled)
-        if step.action == "unsubscribe" and is_counted and NAMED_BY_REMOVE not in step.reasons:
-            removed.add(step.live_side.key)
-    number = len(removed)
+def _over_limit(number: int, tenancy: Tenancy, owned: int) -> Iterator[Problem]:
+    """Refuse to remove more than the limit of the file allows, or all if none is declared."""
     most = tenancy.limit.most(owned)
     why = f"limits.unsubscribe is {tenancy.limit}"
     to_allow = f"{number}"
@@ -150,11 +140,11 @@ def run_reasons(
     plans: TenancyPlans, tenancies: Iterable[Tenancy], limits: Mapping[str, UnsubscribeLimit]
 ) -> Problems:
     """List the limits of a policy that the tenancies of a run exceed together."""
-    ceilings = {tenancy.name: tenancy.ceilings for tenancy in tenancies}
+    by_name = {tenancy.name: tenancy for tenancy in tenancies}
     counts = Counter[str]()
     for plan in plans:
         if plan.is_ready:
-            counts += _limited(plan, ceilings[plan.name])
+            counts += _removals(plan, by_name[plan.name])
     return tuple(_excesses(counts, limits))
 
 
@@ -178,28 +168,34 @@ def _excesses(
             )
 
 
-def _limited(plan: TenancyPlan, ceilings: Container[str]) -> Counter[str]:
-    """Count the steps that each field of a policy limits, each live identity once.
+def _removals(plan: TenancyPlan, tenancy: Tenancy) -> Counter[str]:
+    """Count the live identities that a plan ends, by the field of a policy; "": for the file.
 
-    A live URL that ends is moved if a different one replaces it. If the policy does not limit the
-    moves of its tenancy, it counts as unsubscribed as well.
+    For the file, replaced and duplicate subscriptions do not count as removed, and neither do those
+    that `remove` names; paused ones count in a disabled tenancy alone. For a policy, a live URL is
+    moved if a different one replaces it. Without a limit for moves, it counts as unsubscribed, too.
     """
-    found = {(_limited_by(step), step.live_side.key) for step in plan.steps if step.removes}
+    found = set()
+    for step in plan.steps:
+        if not step.removes:
+            continue
+        key = step.live_side.key
+        is_paused = PAUSED in step.reasons
+        if step.declared is None or is_paused:
+            found.add(("max_unsubscribe", key))
+            if NAMED_BY_REMOVE not in step.reasons and not (is_paused and tenancy.enabled):
+                found.add(("", key))
+        # what is resubscribed may be spelled differently
+        elif URL_CHANGED in step.reasons or (
+            step.action == "unsubscribe" and key.url != step.declared.url.identity
+        ):
+            found.add(("max_move", key))
+        elif step.action == "resubscribe":
+            found.add(("max_resubscribe", key))
     counts = Counter(field for field, _ in found)
-    if "max_move" not in ceilings:
+    if "max_move" not in tenancy.ceilings:
         counts["max_unsubscribe"] += counts["max_move"]
     return counts
-
-
-def _limited_by(step: Step) -> str:
-    """Return the field of a policy that limits a removal; "": none does."""
-    if step.declared is None or PAUSED in step.reasons:
-        return "max_unsubscribe"
-    # what is resubscribed may be spelled differently
-    has_moved = step.live_side.url.identity != step.declared.url.identity
-    if URL_CHANGED in step.reasons or (step.action == "unsubscribe" and has_moved):
-        return "max_move"
-    return "max_resubscribe" if step.action == "resubscribe" else ""
 
 
 def _wrong_removals(plan: TenancyPlan, named: Container[str]) -> Iterator[Problem]:
