@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from hooksync.config.files import read_named
@@ -196,18 +196,21 @@ def open_saved_plan(
     context.output.public.append(data)
     key = plan_key(context.environ)
     plan = read_saved_plan(data, path, key)
-    refusal = age_problem(plan, path, max_age, datetime.fromtimestamp(context.clock.now(), UTC))
+    refusal = age_problem(plan, path, max_age, context.clock.now())
     if not key and not refusal:
         refusal = signature_problem(path, plan.signature, None, _MAKE_AGAIN)
     return plan, refusal
 
 
-def age_problem(plan: Plan, path: str, max_age: timedelta | None, now: datetime) -> Problem | None:
-    """Return why a plan is too old, or None. --max-age overrides its own expiry."""
+def age_problem(plan: Plan, path: str, max_age: timedelta | None, now: float) -> Problem | None:
+    """Return why a plan is too old, or None. --max-age overrides its own expiry.
+
+    `now`: in seconds since 1970.
+    """
     end = datetime.fromisoformat(plan.expires_at) if plan.expires_at else None
     if max_age is not None:
         end = datetime.fromisoformat(plan.created_at) + max_age
-    if end is None or now <= end:
+    if end is None or now <= end.timestamp():
         return None
     return Problem(
         f"{path} expired at {rfc3339(end.timestamp())}: it was made at {plan.created_at}",

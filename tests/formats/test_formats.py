@@ -123,7 +123,7 @@ def test_a_plan_is_too_old_by_the_flag_or_by_its_own_expiry(
     saved = read_saved_plan(path.read_bytes(), path.name, KEY if name == "signed" else None)
     most = None if limit is None else timedelta(minutes=limit)
     now = datetime.fromisoformat(saved.created_at) + timedelta(minutes=minutes)
-    assert (age_problem(saved, path.name, most, now) is not None) == is_too_old
+    assert (age_problem(saved, path.name, most, now.timestamp()) is not None) == is_too_old
 
 
 def test_a_plan_that_is_too_old_is_refused_before_any_call(place: Place) -> None:
