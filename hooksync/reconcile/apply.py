@@ -100,7 +100,7 @@ def _apply_side_by_side(
 ) -> list[Execution]:
     """Apply the tenancies at the same time."""
     run = journal.run
-    steps = [step for plan in plans for step in plan.steps if step.outcome is None]
+    steps = [step for plan in plans for step in plan.steps if step.is_due]
     calls = sum(step.creates + step.removes for step in steps)
     advance = run.context.terminal.progress("applying", calls)
 
@@ -288,9 +288,7 @@ class Execution(Ledger):
     def _plan_again(self, live: LiveSubscriptions) -> TenancyPlan:
         """Plan the tenancy again, by a list that has settled the records."""
         going = {runner.step.id for runner in self.due if runner.step.removes}
-        state = replace(
-            self.journal.state, salts=tuple(self.journal.salts), tenancies=(self.records,)
-        )
+        state = replace(self.journal.state, tenancies=(self.records,))
         planner = replace(self.run.planner, state=state, run=self.journal.number, going=going)
         [plan] = planner.plan([FetchedTenancy(self.run.located(self.plan.name), live)])
         return plan

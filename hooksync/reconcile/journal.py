@@ -49,7 +49,6 @@ class Journal:
         self.run = run
         self.before = run.planner.state or NO_STATE  # as it was when the run began
         self.state = self.before
-        self.salts = [*self.before.salts]  # of all records of this run
         self.proofs: dict[SecretRef, Proof] = {}  # of the secrets that this run sends or adopts
         self.number = 0  # of this run; 0: it has written no attempts
         self._store = run.store
@@ -74,13 +73,14 @@ class Journal:
         for ref, salt in self.before.salts_for(refs, os.urandom).items():
             wanted[ref] = planner.secrets.find(ref), salt
         planner.ring.derive(wanted.values())
+        salts = [*self.before.salts]
         for ref, (secret, salt) in wanted.items():
             self.proofs[ref] = planner.ring.key(secret, salt), salt
-            self.salts.append(salt)
+            salts.append(salt)
 
         def change(state: State) -> State:
             self.number = state.serial + 1  # the serial of this write
-            return state.with_records([self._begun(plan, state) for plan in plans], self.salts)
+            return state.with_records([self._begun(plan, state) for plan in plans], salts)
 
         names = shortened([plan.name for plan in plans])
         self.state = update(self._store, change, f"{self._start}: begins in {names}")
@@ -123,7 +123,7 @@ class Journal:
 
         def change(state: State) -> State:
             ended = [self._records_after(ledger, state) for ledger in ledgers]
-            return state.with_records(ended, self.salts)
+            return state.with_records(ended, self.state.salts)
 
         update(self._store, change, f"{self._start}: {_changes(ledgers)}")
 
