@@ -131,10 +131,10 @@ def post(
     )
     try:
         return caller.send(request, "receiver", f"POST {url.shown} {what}")
-    except ServiceError as error:  # it is in our own words, but may quote a certificate
+    except ServiceError as error:  # it is in our own words, or quotes a certificate
         state: ReceiverState = "wrong-answer" if error.kind == "too-large" else "unreachable"
-        detail = caller.redactor.quote(error.summary)
-        return ReceiverResult(state, detail, error.problems[0].fix, failure=error.kind)
+        fix = error.problems[0].fix
+        return ReceiverResult(state, error.summary, fix, failure=error.kind)
 
 
 def judge_answer(

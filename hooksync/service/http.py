@@ -427,7 +427,7 @@ class Caller(Record):
             response = self.transport.send(request)
             result = str(response.status)
         except ServiceError as error:
-            result = self.redactor.quote(error.summary)  # it may quote a certificate
+            result = error.summary
             raise
         finally:
             seconds = self.context.clock.monotonic() - start
