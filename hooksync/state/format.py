@@ -82,6 +82,5 @@ def _check_records(state: State) -> None:
             if record.salt not in salts:
                 name = quoted(record.address)
                 raise InvalidDocument(f"the salt of {name} is missing: {quoted(record.salt)}")
-    for name, number in Counter(names).items():
-        if number > 1:
-            raise InvalidDocument(f"two records for {quoted(name)}")
+    for name in Counter(names) - Counter(set(names)):
+        raise InvalidDocument(f"two records for {quoted(name)}")
