@@ -183,7 +183,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "call unsettled steps done",
-        "reconcile/apply.py",
+        "reconcile/step.py",
         '            return Outcome("unsettled", self._doubt(record, next_fix), new_id)\n',
         '            return Outcome("done", None, new_id)\n',
     ),
@@ -207,13 +207,13 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "report failed steps as done",
-        "reconcile/apply.py",
+        "reconcile/step.py",
         '"half-done" if is_made or self.is_removed else "failed"',
         '"half-done" if is_made or self.is_removed else "done"',
     ),
     Break(
         "report half of a replacement as done",
-        "reconcile/apply.py",
+        "reconcile/step.py",
         '"half-done" if is_made or self.is_removed else "failed"',
         '"done" if is_made or self.is_removed else "failed"',
     ),
