@@ -146,12 +146,8 @@ class _Files:
         defaults = data.get("defaults", YamlMap())
         if isinstance(defaults, YamlMap):
             return _HooksFile(tenancies, defaults, (name,))
+        where = data.place("defaults")
         path = os.path.normpath(os.path.join(os.path.dirname(name), defaults))
-        shared = self._defaults_in(path, data.place("defaults"))
-        return _HooksFile(tenancies, shared, (name, path))
-
-    def _defaults_in(self, path: str, where: model.Location) -> YamlMap:
-        """Return the defaults of a file that a different file names."""
         try:
             if path not in self._parsed:
                 source = self._read(path)
@@ -160,11 +156,11 @@ class _Files:
                 self.parse(source)
         except FileError as error:
             self.problems += [replace(problem, where=where) for problem in error.problems]
-            return YamlMap()
-        defaults: YamlMap = self._parsed[path].get("defaults", YamlMap())
-        if isinstance(defaults, str):
+            return _HooksFile(tenancies, YamlMap(), (name,))
+        shared = self._parsed[path].get("defaults", YamlMap())
+        if isinstance(shared, str):
             self.note(f"{path} has no defaults of its own", _DEFAULTS_FIX, where)
-        return defaults
+        return _HooksFile(tenancies, shared, (name, path))
 
     def trigger(self, name: str, fields: YamlMap, key: str) -> model.Trigger:
         """Read the name of a trigger, in either spelling. An unknown name is noted once."""
