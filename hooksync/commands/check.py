@@ -14,8 +14,9 @@ from hooksync.config.declarations import TenancyDeclaration
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem
-from hooksync.core.model import Environ, SecretRef, Variables
+from hooksync.core.model import Environ, SecretRef
 from hooksync.core.record import replace
+from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import NEW, Plan, Step, TenancyPlan
 from hooksync.render.check import check_lines
 from hooksync.service.challenges import challenge as challenge_one
@@ -43,10 +44,13 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
         return _check_one(named, options, context)
     inputs = prepare(options, context)
     for declared in inputs.tenancies:
-        username = _source(declared.credentials.username, context.environ)
-        password = _source(declared.credentials.password, context.environ)
-        log_in = f"log-in: username {username}, password {password}"
+        refs = declared.credentials
+        log_in = f"log-in: username {refs.username}, password {refs.password}"
         context.terminal.message(f"{declared.name}: {log_in}")
+    environ = context.environ
+    if isinstance(environ, Environ) and environ.credential_names:
+        names = ", ".join(environ.credential_names)
+        context.terminal.message(f"{printable(environ.credentials)} sets {names}")
     with open_run(inputs) as run:
         return run.challenge(run.make_plan(needs_secrets=True), is_check=True)
 
@@ -60,10 +64,3 @@ def _check_one(named: TenancyDeclaration, options: CheckOptions, context: Contex
     problem = Problem(f"the receiver is not ready: {answer.detail}", answer.fix)
     errors = () if answer.state == "ready" else (problem,)
     return Plan((tenancy,), rfc3339(context.clock.now()), token_hex(16), errors=errors)
-
-
-def _source(ref: SecretRef, environ: Variables) -> str:
-    """Name the source of a credential; if pyPreservica's file has it, that file."""
-    if isinstance(environ, Environ) and ref.variable in environ.credential_names:
-        return environ.credentials
-    return str(ref)

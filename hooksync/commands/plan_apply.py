@@ -139,11 +139,11 @@ def _check_outputs(options: RunOptions) -> None:
     """Raise UsageError if an output would replace a hooks file or the state."""
     state = state_place(options.files[0], options.state)
     inputs = {follow_links(path) for path in (*options.files, state) if path}
-    for name in ("out", "report", "metrics"):
-        path = getattr(options, name, None)
+    outputs = [getattr(options, name, None) for name in ("out", "report", "metrics")]
+    for path in filter(None, outputs):
         # no output is YAML: this also keeps the files of a directory
-        if path and (path.endswith(YAML_ENDINGS) or follow_links(path) in inputs):
-            what = f"--{name} {path} would replace a hooks file or the state"
+        if path.endswith(YAML_ENDINGS) or follow_links(path) in inputs:
+            what = f"{path} would replace a hooks file or the state"
             raise UsageError(what, "choose a different path")
 
 

@@ -176,6 +176,7 @@ def test_pypreservica_credentials_in_the_folder_are_used_within_the_policy(place
     run = place.run("check")
     assert run.code == 0
     assert "   0 live, " in run.out
+    assert "credentials.properties sets PRESERVICA_" in run.err
     assert place.run("apply", "--yes").code == 0
     places = ["RECEIVER", "PRESERVICA_SERVER", "PRESERVICA_TENANT"]
     allowed = {"allow_http": True, "secret_kinds": ["env", "file"], "place_variables": places}
