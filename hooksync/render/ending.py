@@ -207,9 +207,10 @@ def _figures(ending: RunSummary, before: str) -> Iterator[Figure]:
     last = dict[str, object](_FORMER.findall(before))
     if plan:
         former, last = last, {}
+        is_whole = not (plan.errors or plan.refusals or plan.is_interrupted)
         for tenancy in plan.tenancies:
             yield from _tenancy_figures(tenancy)
-            has_ended = tenancy.is_as_declared or not plan.is_report
+            has_ended = is_whole and (tenancy.is_as_declared or not plan.is_report)
             last[tenancy.name] = former.get(tenancy.name, 0)
             if has_ended and outcome_of(tenancy) not in ("error", "refused"):
                 last[tenancy.name] = f"{ending.ended:.3f}"
