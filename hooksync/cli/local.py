@@ -19,7 +19,7 @@ from typing import Literal
 
 from hooksync.api.options import CallOptions
 from hooksync.commands.receiving import SECRETS, find_secrets, open_receiver, receiver_at
-from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
+from hooksync.core.clock import SYSTEM_CLOCK
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, StartError, UsageError
 from hooksync.core.flags import OUTPUT, CommandOptions, flag, number_between
@@ -227,11 +227,10 @@ def _texts(
 
 
 def _log(context: Context, kind: str, what: str, result: object) -> None:
-    """Write what happened in the sandbox as a line, with the time."""
+    """Write what happened in the sandbox as a line."""
     if kind == "challenge":
         what = masked_url(what)
-    time = rfc3339(context.clock.now())[11:]
-    context.terminal.message(f"{time} {kind:<9} {what} -> {result}")
+    context.terminal.message(f"{kind:<9} {what} -> {result}")
 
 
 def listen(options: ListenOptions, context: Context) -> ExitCode:

@@ -64,12 +64,11 @@ class _Layout(argparse.RawDescriptionHelpFormatter):
 class Parser(argparse.ArgumentParser):
     """The parser of a command. It raises UsageError for its errors, and HelpText for `--help`."""
 
-    variable = ""  # from which it reads a flag, instead of the command line
+    source = ""  # begins its errors
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
-        what = f"{self.variable}: {message}" if self.variable else message
-        raise UsageError(what, f"see `{self.prog} --help`")
+        raise UsageError(f"{self.source}{message}", f"see `{self.prog} --help`")
 
     def print_help(self, file: object = None) -> NoReturn:
         """Raise HelpText."""
@@ -117,7 +116,7 @@ def _options(kind: type[CommandOptions], given: Given, environ: Variables, name:
         if text and getattr(given, field) is None:
             source = flag.variable
             reader = Parser(name, add_help=False)
-            reader.variable = source
+            reader.source = f"{source}: "
             add_flag(reader.add_argument, field, flag)
             lines = text.splitlines() if flag.takes_several else [text]
             reader.parse_args(
