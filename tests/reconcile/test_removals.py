@@ -244,10 +244,11 @@ MOVED = declared("https://new.example/hook")
         ({"max_unsubscribe": 0, "max_move": 0}, ONE, {"replace": ("*",)}, ""),
         ({"max_resubscribe": 0}, ONE, {"replace": ("*",)}, "would resubscribe 1 of the 1 it owns"),
         ({"max_resubscribe": 0}, MOVED, {}, ""),
+        ({"max_move": "0%", "max_resubscribe": "0%"}, ONE, {}, ""),
     ],
 )
 def test_a_policy_limits_removals_moves_and_replacements_apart(
-    limits: dict[str, int],
+    limits: dict[str, str | int],
     wanted: DeclaredSubscription,
     flags: dict[str, tuple[str, ...]],
     refused: str,

@@ -16,12 +16,14 @@ from hooksync.core.record import replace
 from hooksync.core.schema import read_schema
 from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Outcome, Plan, ReasonCode, Selection, TenancyPlan
+from hooksync.reconcile.run import FetchedTenancy
 from hooksync.render.html import html
 from hooksync.render.markdown import in_markdown, markdown
 from hooksync.render.renderers import plan_json
 from hooksync.render.text import plain, plan_lines, question
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
-from tests.reconcile.planning import VALUE, made, make_plan, planned, run_of, tried
+from tests.reconcile.planning import VALUE, made, make_plan, planned, planner, run_of, tried
+from tests.state_makers import state
 
 VARIABLES = ("ALERT_SECRET", "CATALOGUE_SECRET", "HOOK_SECRET")
 
@@ -249,6 +251,18 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
     assert "`hooksync remove 22222222222222222222222222222222`" in warning.fix
     assert shown.differs
     assert not shown.has_changes
+
+
+def test_only_what_is_removed_or_left_is_called_new() -> None:
+    known = state(made("gone", declared()))
+    seen = replace(known.tenancies[0], foreign=())
+    owner = tenancy(declared(), owns="made")
+    fetched = FetchedTenancy(owner, (live("b"), live("c", "https://vendor.example/x")))
+    [plan] = planner(replace(known, tenancies=(seen,))).plan([fetched])
+    assert [step.is_new for step in plan.steps] == [True, True]
+    text = plain(plan_lines(run_of(plan), shows_kept=True))
+    assert "replaced outside this state, secret unknown\n" in text
+    assert "not in the state, new\n" in text
 
 
 def test_every_form_of_a_plan_names_what_was_selected() -> None:
