@@ -131,15 +131,11 @@ class Execution(Ledger):
     def finish(self, third: TenancyPlan | None, why: str = "") -> None:
         """Fill in the outcomes. `third`: the last plan; None: `why` no list could verify them."""
         listed = self.listed if third else None
-        differences: list[Step] = []
-        count = self.plan.live_count
+        found = third.steps if third else ()
         fixes = {}  # by the addresses that the next apply will hold
-        if third:
-            count = third.live_count
-            differences += _still_different(self.plan, third)
-            for step in third.steps:
-                for problem in step.refusals:
-                    fixes[step.address] = problem.fix
+        for step in found:
+            for problem in step.refusals:
+                fixes[step.address] = problem.fix
         steps = []
         for runner in self.runners:
             step = runner.step
@@ -149,9 +145,9 @@ class Execution(Ledger):
             steps.append(step)
         self.plan = replace(
             not_begun(replace(self.plan, steps=tuple(steps))),
-            live_count=count,
+            live_count=(third or self.plan).live_count,
             not_verified=why,
-            differences=tuple(differences),
+            differences=tuple(_still_different(self.plan, found)),
         )
 
     def _record(self, runner: StepRunner) -> StateEntry | Attempt | None:
@@ -250,12 +246,10 @@ class Execution(Ledger):
         awaited = []
         for runner in self.due:
             record = self._record(runner)
-            is_late = isinstance(record, Attempt) and record.id not in shown
-            if runner.creation == "conflict":
-                is_late = False
-            if runner.removal == "done" and runner.step.id in shown:
-                is_late = True
-            if is_late and runner not in self.given_up:
+            is_hidden = isinstance(record, Attempt) and record.id not in shown
+            is_late = is_hidden and runner.creation != "conflict"
+            is_back = runner.removal == "done" and runner.step.id in shown
+            if (is_late or is_back) and runner not in self.given_up:
                 awaited.append(runner)
         return awaited
 
@@ -310,9 +304,9 @@ def _is_missing(step: Step) -> bool:
     return step.creates or step.action == "adopt"
 
 
-def _still_different(first: TenancyPlan, third: TenancyPlan) -> Iterator[Step]:
+def _still_different(first: TenancyPlan, third: Iterable[Step]) -> Iterator[Step]:
     """Yield the steps of the third plan that are still needed, or show what others did."""
     known = {step.id for step in first.steps if not step.is_change}
-    for step in third.steps:
+    for step in third:
         if step.is_change or (step.differs and step.id not in known):
             yield replace(step, refusals=(), errors=())

@@ -112,11 +112,8 @@ def open_attempts(records: TenancyRecords, shown: Collection[str]) -> Attempts:
     `shown`: the ids in the list.
     """
     newest = _newest_runs(records.entries)
-    counting = []
-    for attempt in records.attempts:
-        if attempt.run > newest.get(attempt.identity, 0) or attempt.id in shown:
-            counting.append(attempt)
-    return counting
+    attempts = records.attempts
+    return [it for it in attempts if it.run > newest.get(it.identity, 0) or it.id in shown]
 
 
 def needless_attempts(
