@@ -6,6 +6,7 @@ or markup.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter, defaultdict
@@ -19,7 +20,7 @@ from hooksync.core.origin import RunOrigin
 from hooksync.core.record import Record, replace, to_builtins
 from hooksync.core.redaction import cut, printable
 from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan, outcome_of
-from hooksync.render.json_text import digest
+from hooksync.render.json_text import canonical
 from hooksync.render.sentences import (
     CHANGES,
     RESULT_WORDS,
@@ -92,8 +93,9 @@ class RunSummary(Record):
                 for problem in limited(problems, _MOST)
             ],
         }
+        fingerprint = hashlib.sha256(canonical(outcome)).hexdigest()
         end = {"created_at": rfc3339(self.ended), "run": self.origin}
-        return {**outcome, "fingerprint": digest(outcome), **end}
+        return {**outcome, "fingerprint": f"sha256:{fingerprint}", **end}
 
     def payload(self, form: NoticeForm) -> object:
         """Return the notice in the form that the webhook or chat accepts."""

@@ -93,10 +93,8 @@ def adopted(plan: Plan) -> Iterator[str]:
 
 def _no_changes(plan: Plan) -> str:
     """Report that there is nothing to do."""
-    if not plan.tenancies:
-        return "Nothing to do: no tenancy is selected"
-    if plan.selection.remove:
-        return "Nothing is removed"
+    if plan.selection.remove or not plan.tenancies:
+        return "Nothing to do"
     return f"No changes. {_matching(len(plan.tenancies))} {plan.sources}{_scope(plan)}"
 
 

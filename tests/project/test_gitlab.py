@@ -204,7 +204,7 @@ def test_a_change_is_reviewed_merged_applied_and_compared_every_night(
     chosen = "--variable=HOOKSYNC_POLICY=", "--variable=HOOKSYNC_STATE=other.json"
     assert project.run("web", *chosen) == merged, project.output
     assert project.apply() == {"hooksync:apply": "PASS"}, project.output
-    assert "Nothing to do: no tenancy is selected" in project.output
+    assert "Nothing to do; 0 unchanged." in project.output
     project.commit("main", {"hooks.yaml": hooks.replace("[INDEXED, MOVED]", "[INDEXED]")})
     project.check_out()
     assert project.run("push") == merged, project.output

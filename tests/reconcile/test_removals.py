@@ -363,7 +363,7 @@ def test_a_refused_remove_reports_no_match_with_the_file(place: Place) -> None:
     place.write(HOOKS.replace("?code=", "/moved?code="))
     run = place.run("remove", "--yes", kept)
     assert (run.code, "No changes" in run.out) == (3, False)
-    assert "\n\nNothing is removed; 0 unchanged" in run.out
+    assert "\n\nNothing to do; 0 unchanged" in run.out
     assert f"prod: {kept} is not removed: kept as prod/catalogue/" in run.err
 
 
