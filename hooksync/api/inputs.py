@@ -123,7 +123,7 @@ def _choose(
     if receipt:
         names = {tenancy.name for tenancy in receipt.ready_tenancies}
         return [entry for entry in declared if entry.name in names], BranchChanges()
-    changes = BranchChanges(tuple(entry.name for entry in declared))
+    changes = BranchChanges(declared)
     if selection.since:
         changes = changes_since(
             declared, options.files, selection.since, context.environ, options.policy
@@ -131,8 +131,7 @@ def _choose(
     found = declarations.select((*declared, *changes.former), selection.tenancy, selection.target)
     names = {entry.name for entry in found}
     former = [entry for entry in changes.former if entry.name in names]
-    names.intersection_update(changes.names)
-    entries = [entry for entry in declared if entry.name in names]
+    entries = [entry for entry in changes.changed if entry.name in names]
     return entries, replace(changes, former=former)
 
 

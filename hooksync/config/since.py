@@ -11,7 +11,7 @@ is or was a link, or is below a linked folder, counts as changed.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
 
 from hooksync.config.declarations import Declarations, TenancyDeclaration
@@ -36,7 +36,7 @@ _ALL_FIX = "read the whole plan: it shows each tenancy that may differ"
 class BranchChanges(Record):
     """How the declared tenancies differ from those of the merge base."""
 
-    names: Collection[str] = ()  # of the tenancies that differ
+    changed: Declarations = ()  # the tenancies that differ
     # what the merge base declares, and no file declares with the same server and tenant
     former: Declarations = ()
     warnings: Problems = ()  # why every tenancy counts as different
@@ -65,15 +65,15 @@ def changes_since(
     except FileError as error:
         reason = f"the files of the merge base cannot be compared: {error.summary}"
     before = {declaration.name: _comparable(declaration) for declaration in former}
-    names = []
+    changed = []
     for tenancy in tenancies:
         is_linked = any(map(base.is_linked, tenancy.files))
         if reason or is_linked or before.get(tenancy.name) != _comparable(tenancy):
-            names.append(tenancy.name)
+            changed.append(tenancy)
     places = {(tenancy.server, tenancy.tenant) for tenancy in tenancies}
     gone = [item for item in former if (item.server, item.tenant) not in places]
     warning = Problem(f"--since selects every tenancy: {reason}", _ALL_FIX)
-    return BranchChanges(names, gone, (warning,) if reason else ())
+    return BranchChanges(changed, gone, (warning,) if reason else ())
 
 
 class _MergeBase:
