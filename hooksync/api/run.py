@@ -456,7 +456,7 @@ def _make_planner(
         inputs.state,
         secrets=secrets,
         has_policy=bool(options.policy),
-        is_signed=bool(store and store.key),
+        is_trusted=not options.policy or bool(store and store.key),
         flags=options,
         other=other if holder else None,
     )

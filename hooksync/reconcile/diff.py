@@ -116,16 +116,12 @@ class Basis(Record):
     ring: KeyRing  # with the keys of the secrets
     place: str | None = ""  # where the state is, for messages; None: the run has no state
     has_policy: bool = False
-    is_signed: bool = False  # whether the state is
+    # whether the state proves what hooksync owns: under a policy, an unsigned one does not
+    is_trusted: bool = True
     other: Problem | None = None  # a different run holds the run lock
     # the number of the apply that plans again, and the ids that its first plan removes
     run: int = 0
     going: Collection[str] = ()
-
-    @property
-    def is_trusted(self) -> bool:
-        """Whether the state proves what hooksync owns. Under a policy, an unsigned one does not."""
-        return self.is_signed or not self.has_policy
 
     @property
     def running(self) -> int:

@@ -214,7 +214,7 @@ def test_a_move_needs_a_state_entry_the_same_trigger_and_a_free_place(
 @pytest.mark.parametrize("owns", ["made", "all"])
 def test_a_forged_state_under_a_policy_turns_no_removal_into_a_move(owns: str) -> None:
     there = live("old", OLD_URL)
-    plan = planned(tenancy(ONE, owns=owns), [there], made("old", BEFORE), has_policy=True)
+    plan = planned(tenancy(ONE, owns=owns), [there], made("old", BEFORE), is_trusted=False)
     left = "leave" if owns == "made" else "unsubscribe"
     assert told(plan) == ["subscribe new", f"{left} old undeclared"]
     assert [step.needs_review for step in plan.steps] == [False, owns == "all"]
@@ -286,7 +286,7 @@ def test_owns_decides_which_undeclared_subscriptions_are_removed(
     """Assert the reason of the step. A hyphen in front of `expected` means a removal."""
     there = live("it", trigger=Trigger("NEWER_THAN_US"))
     records = [] if origin == "theirs" else [made("it", ONE)]
-    plan = planned(tenancy(owns=owns), [there], *records, has_policy=origin == "unproven")
+    plan = planned(tenancy(owns=owns), [there], *records, is_trusted=origin != "unproven")
     [step] = plan.steps
     assert ("" if step.action == "leave" else "-") + step.reason == expected
     assert {reason.code for reason in step.reasons} == {"undeclared"}

@@ -48,7 +48,7 @@ def test_only_a_removal_that_the_state_does_not_have_needs_a_review() -> None:
 def test_a_duplicate_is_removed_without_a_review_but_only_if_the_kept_one_is_proven(
     records: list[StateEntry], trust: bool, action: str
 ) -> None:
-    plan = planned(tenancy(ONE), [live("a"), live("twin")], *records, has_policy=not trust)
+    plan = planned(tenancy(ONE), [live("a"), live("twin")], *records, is_trusted=trust)
     [twin] = [step for step in plan.steps if step.id == "twin"]
     assert (twin.action, twin.needs_review) == (action, False)
 
