@@ -33,8 +33,6 @@ from hooksync.state.store import state_place
 class Inputs(Record):
     """What hooks files and the environment declare, and the options of the run."""
 
-    HIDDEN = ("context", "receipt")
-
     tenancies: tuple[Tenancy, ...]
     warnings: Problems
     options: RunOptions

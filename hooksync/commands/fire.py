@@ -49,8 +49,6 @@ _NO_LOG = "without --log: whether each entity of an event is worked on, and only
 class FireOptions(CallOptions):
     """The flags of `fire`. Of several secrets, the first one signs."""
 
-    HIDDEN = ("url",)
-
     address: str | None = flag(
         "ADDRESS", "declared in hooks files: tenancy/name[/TRIGGER]", RECEIVER, default=None
     )

@@ -43,8 +43,6 @@ _DEVICE = re.compile(r"/{1,2}(?:proc|dev|sys)(?:/.*)?", re.DOTALL)
 class Source(Record):
     """One hooks file as bytes."""
 
-    HIDDEN = ("data",)
-
     name: str  # as the user named it; "<stdin>" for standard input
     data: bytes
 

@@ -48,8 +48,6 @@ class Terminal(Protocol):
 class Context(Record):
     """What is outside the process. One record carries these through a run."""
 
-    HIDDEN = ("environ",)
-
     environ: Variables  # of the process and of files of variables
     stdin: BinaryIO
     terminal: Terminal

@@ -49,8 +49,6 @@ _OPTIONS = (
 class Git(Record):
     """Runs git in one repository."""
 
-    HIDDEN = ("environ",)
-
     folder: str  # the one that contains `.git`
     environ: dict[str, str]
     seconds: float = 60.0  # time limit for one command; it may call a server

@@ -232,8 +232,6 @@ class Trigger(str, Shown):
 class SubscriptionKey(Record, order=True):
     """The identity of a subscription within its tenancy."""
 
-    HIDDEN = ("url",)
-
     url: str  # in its normal form; may hold a key in its query
     trigger: Trigger
 

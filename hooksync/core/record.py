@@ -1,13 +1,13 @@
 """The base class of the data types: frozen records whose repr shows nothing that may be secret.
 
 It is msgspec's Struct: `plan` imports some eighty of these types, and a frozen dataclass takes a
-hundred times as long to create. `HIDDEN` names the fields that may hold a secret or a key.
+hundred times as long to create.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import Any, Self, dataclass_transform
 
 from msgspec import UNSET as UNSET
 from msgspec import Meta as Meta
@@ -21,19 +21,41 @@ from msgspec.structs import asdict as asdict
 from msgspec.structs import force_setattr as force_setattr
 from msgspec.structs import replace as replace
 
+# names of fields that may hold a secret or a key: no repr shows them
+HIDDEN_FIELDS = {
+    "body",
+    "context",
+    "continuation",
+    "data",
+    "environ",
+    "fingerprint",
+    "headers",
+    "identity",
+    "query",
+    "receipt",
+    "refresh_token",
+    "salt",
+    "signature",
+    "state",
+    "tag",
+    "token",
+    "url",
+    "url_salt",
+    "value",
+    "works",
+}
+
 
 # every subclass is frozen, too; this makes type checkers aware of it
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Record(Struct, frozen=True):
     """An immutable value; two of one type are equal if all their fields are."""
 
-    HIDDEN: ClassVar[tuple[str, ...]] = ()  # fields that the repr leaves out
-
     def __repr__(self) -> str:
         shown = (
             f"{name}={getattr(self, name)!r}"
             for name in self.__struct_fields__
-            if name not in self.HIDDEN
+            if name not in HIDDEN_FIELDS
         )
         return f"{type(self).__name__}({', '.join(shown)})"
 

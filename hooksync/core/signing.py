@@ -27,8 +27,6 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that may be half of a
 class PlanKey(Record):
     """The key that plans and states are signed with."""
 
-    HIDDEN = ("value",)
-
     value: bytes
 
     def sign(self, domain: bytes, text: bytes) -> str:

@@ -36,8 +36,6 @@ HEADERS = ".headers"
 class Delivery(Record):
     """One event, and how it is sent."""
 
-    HIDDEN = ("body", "headers")
-
     body: bytes
     signature: str | None  # None: the event is sent without the header
     is_chunked: bool = True

@@ -40,8 +40,6 @@ _POLL = 0.02  # seconds between two checks whether the server must stop
 class IncomingRequest(Record):
     """One request as it was received."""
 
-    HIDDEN = ("query", "headers", "body")
-
     method: str
     path: str  # without its query
     query: str = ""  # as sent, without the question mark
@@ -61,8 +59,6 @@ class IncomingRequest(Record):
 
 class Reply(Record):
     """One answer, ready to be sent."""
-
-    HIDDEN = ("body", "headers")
 
     status: int  # the HTTP status
     body: bytes = b""

@@ -139,8 +139,6 @@ Form = tuple[str, Sequence[str], Sequence[Delivery]]
 class Trial(Record):
     """One test of a receiver, and its result."""
 
-    HIDDEN = ("works",)
-
     name: str
     kind: TrialKind
     state: TrialState

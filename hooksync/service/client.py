@@ -88,8 +88,6 @@ class LogIn(
 ):
     """An answer to a log-in: a token, a request for the second factor, or a refusal."""
 
-    HIDDEN = ("token", "refresh_token", "continuation")
-
     token: str | None = None
     refresh_token: str | None = None
     tenant: str | None = None  # the service names it if the request named none
@@ -103,8 +101,6 @@ _Text = Annotated[str, Meta(min_length=1)]
 
 class _Live(Record, rename={"trigger": "triggerType", "include": "includeIdentifiers"}):
     """A subscription as the service lists it."""
-
-    HIDDEN = ("url",)
 
     id: _Text | int
     url: _Text

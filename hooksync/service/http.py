@@ -270,8 +270,6 @@ Purpose = Literal["read", "removal", "creation"]
 class Request(Record):
     """What is sent. Its repr shows neither URL, headers nor body: all may hold secrets."""
 
-    HIDDEN = ("url", "headers", "body")
-
     method: str
     url: str  # `requests` encodes its path where needed, and resolves its dot segments
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -286,8 +284,6 @@ class Request(Record):
 
 class Response(Record):
     """What came back, read to its end."""
-
-    HIDDEN = ("body", "headers")
 
     status: int
     body: bytes

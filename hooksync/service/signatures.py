@@ -30,8 +30,6 @@ FORM_FIX = f"write the HMAC-SHA256 as 64 lower-case hex digits, and nothing else
 class Mistake(Record):
     """A way to sign wrongly, and the signature that it makes."""
 
-    HIDDEN = ("signature",)
-
     what: str  # ends a sentence that begins with "the signature"
     fix: str
     signature: str

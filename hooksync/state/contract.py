@@ -50,8 +50,6 @@ def read_holder(text: str) -> Holder | None:
 class BackendData(Record, forbid_unknown_fields=True):
     """The data in a backend, which reads and replaces them only as a whole."""
 
-    HIDDEN = ("state",)
-
     state: str | None = None  # text of the state; None: there is none yet
     lock: str | None = None  # the holder of the run lock as JSON; None: nobody
 

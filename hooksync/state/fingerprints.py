@@ -33,15 +33,11 @@ _MEMORY = 64 * 1024 * 1024
 class Key(Record):
     """The key that scrypt derives from a secret and a salt. It signs, and is never shown."""
 
-    HIDDEN = ("value",)
-
     value: bytes
 
 
 class Salt(Record):
     """A salt of scrypt, and the cost. Each reference to a secret has its own salt."""
-
-    HIDDEN = ("salt",)
 
     # unique: the reference and the first bytes of the salt, e.g. "env:HOOK_SECRET#1f2e3d4c"
     id: str

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from hooksync.core.model import Content, SecretRef, TenancyKey
 from hooksync.core.record import UNSET, Record, UnsetType, fields_of, force_setattr, replace
@@ -25,8 +25,6 @@ class SubscriptionRecord(Record):
 
     Its URL and trigger are a digest: the state contains no URL.
     """
-
-    HIDDEN: ClassVar[tuple[str, ...]] = ("identity", "fingerprint")
 
     address: str
     run: int  # the number of the run; a higher one is newer
@@ -60,8 +58,6 @@ class SubscriptionRecord(Record):
 
 class StateEntry(SubscriptionRecord, rename={"is_adopted": "adopted"}):
     """A live subscription that a list has shown, and that a response or a person vouches for."""
-
-    HIDDEN: ClassVar[tuple[str, ...]] = (*SubscriptionRecord.HIDDEN, "tag")
 
     is_adopted: bool = False
     tag: str | UnsetType = UNSET  # of the secret, by `KeyRing.tag`, if that made one
@@ -153,8 +149,6 @@ class TenancyRecords(Record):
 
 class State(Record, dict=True):
     """Everything that hooksync records, always in the same order."""
-
-    HIDDEN = ("url_salt",)
 
     # hex; salt of every `identity`. It also identifies the state: all later versions have the same.
     url_salt: str
