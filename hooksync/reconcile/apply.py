@@ -50,16 +50,15 @@ def apply_plans(
     known. `commit`: of the hooks files, if it is known. `is_reviewed`: somebody saw the plans.
     """
     journal = Journal(run, commit)
-    ready = [plan for plan in plans if plan.is_ready]
     ledgers: list[Ledger] = []
     try:
+        ready = [plan for plan in plans if plan.is_ready]
         if ready:
-            journal.begin(ready)
-            run.context.begun.set()
             ledgers += _apply_side_by_side(ready, journal, is_reviewed=is_reviewed)
         for plan in plans:
             if not (plan.has_changes or plan.refusals or plan.errors):
                 ledger = Ledger(journal, not_begun(plan))
+                ledger.begin(journal.state)
                 ledger.end(plan.live)
                 ledgers.append(ledger)
         journal.write(ledgers)
@@ -77,25 +76,28 @@ def apply_plans(
 def _apply_side_by_side(
     plans: TenancyPlans, journal: Journal, *, is_reviewed: bool
 ) -> list[Execution]:
-    """Apply the tenancies at the same time."""
+    """Write the attempts, and apply the tenancies at the same time."""
     run = journal.run
     steps = [step for plan in plans for step in plan.steps if step.is_due]
     calls = sum(step.creates + step.removes for step in steps)
     advance = run.context.terminal.progress("applying", calls)
+    executions = []
+    for plan in plans:
+        executions.append(Execution(journal, plan, advance, is_reviewed=is_reviewed))
+    journal.begin(executions)
+    run.context.begun.set()
 
-    def apply_plan(plan: TenancyPlan) -> Execution:
-        execution = Execution(journal, plan, advance, is_reviewed=is_reviewed)
+    def execute(execution: Execution) -> None:
         try:
             execution.run_phases()
         except Exception as error:
             execution.finish(None, run.give_up(error).what)
-        return execution
 
     # These threads only wait for calls. They have a stop event of their own, so that every plan
     # gets an outcome even after an interrupt.
     with run.pool.coordinators() as coordinators:
-        found = coordinators.run([partial(apply_plan, plan) for plan in plans])
-    return [execution for execution in found if execution is not None]
+        coordinators.run([partial(execute, execution) for execution in executions])
+    return executions
 
 
 class Execution(Ledger):
@@ -275,8 +277,7 @@ class Execution(Ledger):
         Raises ServiceError, also after an interrupt.
         """
         # a list may still show what was removed
-        marks = {runner.step.id for runner in self.due if runner.is_removed}
-        self.records = replace(self.records, marks=tuple(marks.union(self.records.marks)))
+        self.records = self.marked(runner.step.id for runner in self.due if runner.is_removed)
         [live] = self.run.pool.run([self.service.list_subscriptions])
         if live is None:
             raise ServiceError("interrupted", NEXT_RUN)

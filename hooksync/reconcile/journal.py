@@ -17,10 +17,9 @@ from hooksync.core.model import (
     LiveSubscriptions,
     SecretRef,
     SubscriptionKey,
-    TenancyKey,
 )
 from hooksync.core.record import replace
-from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan, TenancyPlans
+from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan
 from hooksync.reconcile.run import Run
 from hooksync.state.fingerprints import identity_digest
 from hooksync.state.history import (
@@ -47,16 +46,15 @@ class Journal:
         """Make the journal of a run. `commit`: of the hooks files, if it is known."""
         assert run.store is not None  # noqa: S101, `open_run` refuses an apply without one
         self.run = run
-        self.before = run.planner.state or NO_STATE  # as it was when the run began
-        self.state = self.before
+        self.state = run.planner.state or NO_STATE  # as this run has read or written it
         self.proofs: dict[SecretRef, Proof] = {}  # of the secrets that this run sends or adopts
         self.number = 0  # of this run; 0: it has written no attempts
         self._store = run.store
-        self._started_at = int(run.context.clock.now())
+        self.started_at = int(run.context.clock.now())
         self._start = f"apply of {commit[:7]}" if commit else "apply"
         self._commit = commit
 
-    def begin(self, plans: TenancyPlans) -> None:
+    def begin(self, ledgers: Sequence[Ledger]) -> None:
         """Write an attempt for each subscription to be made, and a mark for each to be removed.
 
         Write the entries that this run adopts. The keys of secrets are derived first, because
@@ -64,59 +62,26 @@ class Journal:
         be changed then.
         """
         refs = []
-        for plan in plans:
-            for step in plan.steps:
+        for ledger in ledgers:
+            for step in ledger.plan.steps:
                 if step.is_due and (step.creates or step.action == "adopt"):
                     refs.append(step.declared_side.secret)
         planner = self.run.planner
         wanted = {}
-        for ref, salt in self.before.salts_for(refs, os.urandom).items():
+        for ref, salt in self.state.salts_for(refs, os.urandom).items():
             wanted[ref] = planner.secrets.find(ref), salt
         planner.ring.derive(wanted.values())
-        salts = [*self.before.salts]
+        salts = [*self.state.salts]
         for ref, (secret, salt) in wanted.items():
             self.proofs[ref] = planner.ring.key(secret, salt), salt
             salts.append(salt)
 
         def change(state: State) -> State:
             self.number = state.serial + 1  # the serial of this write
-            return state.with_records([self._begun(plan, state) for plan in plans], salts)
+            return state.with_records([ledger.begin(state) for ledger in ledgers], salts)
 
-        names = shortened([plan.name for plan in plans])
+        names = shortened([ledger.plan.name for ledger in ledgers])
         self.state = update(self._store, change, f"{self._start}: begins in {names}")
-
-    def _begun(self, plan: TenancyPlan, state: State) -> TenancyRecords:
-        """Return the records of a tenancy with what this run tries, marks and adopts."""
-        ids = defaultdict[SubscriptionKey, list[str]](list)
-        for live in plan.live:
-            ids[live.key].append(live.id)
-        records = settled(state.of(plan.key), plan.live, state.url_salt)
-        entries = [*records.entries]
-        attempts = [*records.attempts]
-        marks = {*records.marks}
-        for step in plan.steps:
-            if not step.is_due:
-                continue
-            if step.removes:
-                marks.add(step.id)
-            if step.creates:
-                seen = tuple(ids[step.declared_side.key])
-                attempts.append(replace(self._attempt(step, records.key, state), seen=seen))
-            if step.action == "adopt":
-                proof = self.proofs[step.declared_side.secret]
-                attempt = self._attempt(step, records.key, state)
-                adopted = attempt.proven(step.id, *proof, records.key).entry()
-                entries.append(replace(adopted, is_adopted=True))
-        return replace(
-            records, entries=tuple(entries), attempts=tuple(attempts), marks=tuple(marks)
-        )
-
-    def _attempt(self, step: Step, tenancy: TenancyKey, state: State) -> Attempt:
-        """Return an attempt to make what a step declares, with the secret of this run."""
-        declared = step.declared_side
-        digest = identity_digest(state.url_salt, declared.key)
-        made = Attempt(declared.address, self.number, self._started_at, digest, declared.content)
-        return made.made_with(*self.proofs[declared.secret], tenancy)
 
     def write(self, ledgers: Sequence[Ledger]) -> None:
         """Write what was made and what was removed. Raises StateError."""
@@ -162,10 +127,7 @@ class Ledger:
     """
 
     def __init__(self, journal: Journal, plan: TenancyPlan) -> None:
-        """Begin with the state as the journal has written it.
-
-        The records have the marks of earlier runs alone. They lack what this run forgets.
-        """
+        """Make the ledger of a plan. It has no records before `begin`."""
         self.journal = journal
         self.plan = plan
         self.tenancy = journal.run.clients[plan.name].tenancy
@@ -173,26 +135,66 @@ class Ledger:
         self.listed: set[str] | None = None  # the ids; None: the last list could not be read
         self.shown: set[str] = set()  # the ids in the last list
         self.proofs: dict[AttemptKey, Proof] = {}  # of success responses without an id
-        records = settled(journal.state.of(plan.key), plan.live, journal.state.url_salt)
-        if self.tenancy.is_handed_over:
-            left = {step.id for step in plan.steps if step.action == "leave"}
-            records = records.mapped(lambda record: record if record.id in left else None)
-        marks = set(journal.before.of(plan.key).marks).intersection(records.marks)
-        self.take(replace(records, marks=tuple(marks)))
         # attempts that this run closes if they still have no id
-        self.closing = self._closing() if records.attempts else set()
+        self.closing: set[AttemptKey] = set()
 
-    def _closing(self) -> set[AttemptKey]:
+    def begin(self, state: State) -> TenancyRecords:
+        """Take the records of a state, and add what this run tries and adopts.
+
+        Returns the records to write: these also have a mark for each subscription to be removed.
+        """
+        plan = self.plan
+        ids = defaultdict[SubscriptionKey, list[str]](list)
+        for live in plan.live:
+            ids[live.key].append(live.id)
+        records = self._settled(state)
+        self.closing = self._closing(records, state) if records.attempts else set()
+        entries = [*records.entries]
+        attempts = [*records.attempts]
+        due = [step for step in plan.steps if step.is_due]
+        for step in due:
+            if step.creates:
+                seen = tuple(ids[step.declared_side.key])
+                attempts.append(replace(self._attempt(step, state), seen=seen))
+            if step.action == "adopt":
+                proof = self.journal.proofs[step.declared_side.secret]
+                adopted = self._attempt(step, state).proven(step.id, *proof, plan.key).entry()
+                entries.append(replace(adopted, is_adopted=True))
+        self.take(replace(records, entries=tuple(entries), attempts=tuple(attempts)))
+        return self.marked(step.id for step in due if step.removes)
+
+    def _settled(self, state: State) -> TenancyRecords:
+        """Return the records of a state, settled by the first list. Drop what this run forgets."""
+        records = settled(state.of(self.plan.key), self.plan.live, state.url_salt)
+        if not self.tenancy.is_handed_over:
+            return records
+        left = {step.id for step in self.plan.steps if step.action == "leave"}
+        return records.mapped(lambda record: record if record.id in left else None)
+
+    def _attempt(self, step: Step, state: State) -> Attempt:
+        """Return an attempt to make what a step declares, with the secret of this run."""
+        journal = self.journal
+        declared = step.declared_side
+        digest = identity_digest(state.url_salt, declared.key)
+        made = Attempt(
+            declared.address, journal.number, journal.started_at, digest, declared.content
+        )
+        return made.made_with(*journal.proofs[declared.secret], self.plan.key)
+
+    def _closing(self, records: TenancyRecords, state: State) -> set[AttemptKey]:
         """Return the attempts of earlier runs that nobody needs, or that --replace makes good."""
-        declared = declared_by_identity(self.tenancy, self.journal.state.url_salt)
+        declared = declared_by_identity(self.tenancy, state.url_salt)
         shown = {live.id for live in self.plan.live}
-        closing = needless_attempts(self.records, shown, declared, self.plan.as_declared)
+        closing = needless_attempts(records, shown, declared, self.plan.as_declared)
         requested = {step.address for step in self.plan.steps if REQUESTED in step.reasons}
-        for attempt in self.records.attempts:
-            address = declared.get(attempt.identity, attempt).address
-            if address in requested and attempt.run != self.journal.number:
+        for attempt in records.attempts:
+            if declared.get(attempt.identity, attempt).address in requested:
                 closing.add(attempt.key)
         return closing
+
+    def marked(self, removed: Iterable[str]) -> TenancyRecords:
+        """Return the records with marks of what is going to be removed, or may have been."""
+        return replace(self.records, marks=tuple({*self.records.marks, *removed}))
 
     def take(self, records: TenancyRecords) -> None:
         """Take new records, and index those of this run by their addresses."""

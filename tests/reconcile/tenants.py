@@ -94,12 +94,13 @@ class Tenant:
             run = self._run(pool, planned)
             journal = Journal(run, None)
             if plan.is_ready:
-                journal.begin([plan])
                 execution = Execution(journal, plan, self.advance, is_reviewed=True)
+                journal.begin([execution])
                 execution.run_phases()
                 ledger: Ledger = execution
             else:
                 ledger = Ledger(journal, not_begun(plan))
+                ledger.begin(journal.state)
                 ledger.end(plan.live)
         if not (is_killed or plan.refusals):
             journal.write([ledger])
@@ -111,7 +112,8 @@ class Tenant:
         plan = self.plan(planned)
         if plan.is_ready:
             with WorkerPool(self.width, self.stop) as pool:
-                Journal(self._run(pool, planned), None).begin([plan])
+                journal = Journal(self._run(pool, planned), None)
+                journal.begin([Ledger(journal, plan)])
 
     def _run(self, pool: WorkerPool, planned: Planner) -> Run:
         self.service.tenancy = self.wanted

@@ -131,15 +131,15 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "close an attempt at once",
         "reconcile/journal.py",
-        "closing = needless_attempts(self.records, shown, declared, self.plan.as_declared)",
-        "closing = {it.key for it in self.records.attempts}",
+        "closing = needless_attempts(records, shown, declared, self.plan.as_declared)",
+        "closing = {it.key for it in records.attempts}",
         begin=None,
     ),
     Break(
         "forget the mark of what was removed",
         "reconcile/apply.py",
-        "runner.step.id for runner in self.due if runner.is_removed}",
-        "runner.step.id for runner in self.due if False}",
+        "runner.step.id for runner in self.due if runner.is_removed)",
+        "runner.step.id for runner in self.due if False)",
         begin=None,
     ),
     Break(
