@@ -7,7 +7,6 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from io import BufferedWriter
 from threading import Event, Thread
 from typing import IO
@@ -19,9 +18,6 @@ _CHUNK = 64 * 1024  # bytes read at once
 _GRACE = 1.0  # seconds for a program to remove its lock files before it is killed
 
 
-ProgramOutput = tuple[int, bytes, bytes]  # exit code, output and errors
-
-
 def run(
     command: Sequence[str],
     environ: dict[str, str],
@@ -31,7 +27,7 @@ def run(
     *,
     stop: Event | None = None,
     ends_children: bool = False,
-) -> ProgramOutput:
+) -> tuple[int, bytes, bytes]:
     """Run a program to its end; return its exit code, output and errors.
 
     It has no terminal for prompts, and Ctrl-C in ours does not reach it. At a failure, it is ended
@@ -40,6 +36,8 @@ def run(
 
     Raises OSError or ValueError; TimeoutError after `seconds` or at a stop.
     """
+    output = bytearray()
+    errors = bytearray()
     with subprocess.Popen(  # noqa: S603  no shell
         command,
         bufsize=0,  # closing a buffered stream would wait for a read that is abandoned
@@ -49,32 +47,28 @@ def run(
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as process:
+
+        def talk() -> int:
+            """Write its input, and read its output and its errors at the same time."""
+            listening = (process, process.stderr, errors, _MOST_STDERR)
+            listener = Thread(target=_read, args=listening, daemon=True)
+            listener.start()
+            if process.stdin:
+                # the program may end without reading all input
+                with suppress(OSError), BufferedWriter(process.stdin) as stdin:
+                    stdin.write(data)
+            _read(process, process.stdout, output, most)
+            code = process.wait()
+            if ends_children:
+                _end(process)
+            listener.join()
+            return code
+
         try:
-            talk = partial(_talk, process, most, data, ends_children)
-            return run_with_timeout(seconds, talk, stop)
+            code = run_with_timeout(seconds, talk, stop)
         except BaseException:
             _end(process)
             raise
-
-
-def _talk(
-    process: subprocess.Popen[bytes], most: int, data: bytes, ends_children: bool
-) -> ProgramOutput:
-    """Write the input of a program, and read its output and its errors at the same time."""
-    output = bytearray()
-    errors = bytearray()
-    listening = (process, process.stderr, errors, _MOST_STDERR)
-    listener = Thread(target=_read, args=listening, daemon=True)
-    listener.start()
-    if process.stdin:
-        # the program may end without reading all input
-        with suppress(OSError), BufferedWriter(process.stdin) as stdin:
-            stdin.write(data)
-    _read(process, process.stdout, output, most)
-    code = process.wait()
-    if ends_children:
-        _end(process)
-    listener.join()
     if len(output) > most or len(errors) > _MOST_STDERR:
         raise OSError("the other side sends more than hooksync reads")
     return code, bytes(output), bytes(errors)
