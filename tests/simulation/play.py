@@ -95,6 +95,8 @@ class Play:
         self.users: dict[str, set[str]] = {}  # names of runs, by the state that they used
         self.copies: list[str | None] = []
         self.misled: set[str] = set()
+        # what the state had before each run in progress that adopts: it writes what it adopts first
+        self.adopting: list[tuple[Remembered, ...]] = []
         self.mistaken: set[tuple[str, Place]] = set()  # under which the state was misled
         self.made: dict[str, int] = {}  # ids that hooksync made, numbered
         self.noted = 0  # number of moments that `made` covers
@@ -265,6 +267,8 @@ class Play:
             report.unlink(missing_ok=True)
         self.users.setdefault(state, set()).add(process.name)
         remembered, earlier = self.remembered(state), self._state(state)
+        adopts = "adopt" in flags and verb == "apply"
+        self.adopting += [remembered] if adopts else []
         start, before = len(self.service.moments), self.service.held()
         code, crash = self._carry_out(verb, options, process, hooks)
         text, saved = self.disk.texts.get(state), _read(more.get("saved_plan"))
@@ -300,7 +304,9 @@ class Play:
         self.in_time -= {
             one.id for one in self.service.held() if (one.tenant, one.place) not in declared
         }
-        self._learn(run, adopts="adopt" in flags and verb == "apply")
+        self._learn(run)
+        if adopts:
+            self.adopting.pop()
         run = replace(
             run,
             made=dict(self.made),
@@ -435,14 +441,14 @@ class Play:
         text = self.disk.texts.get(name)
         return None if text is None else _parsed(text)
 
-    def _learn(self, run: Run, *, adopts: bool) -> None:
+    def _learn(self, run: Run) -> None:
         """Note the ids about which --adopt or a lie of the service may have misled the state."""
         for moment, made, _ in run.changes():
             if moment.named and moment.named not in {one.id for one in made}:
                 self.misled.add(moment.named)
         self.misled |= _taken_for_own(run)
-        if adopts:
-            earlier = {entry.id: entry for entry in run.remembered}
+        for remembered in self.adopting:
+            earlier = {entry.id: entry for entry in remembered}
             flags = {one.id: one.flag for one in run.after}
             for entry in run.remembers or ():
                 is_wrong = entry.is_right is False or flags.get(entry.id, entry.flag) != entry.flag
