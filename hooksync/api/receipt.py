@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import TypeAlias
 
 from hooksync.config.files import read_named
 from hooksync.core.clock import rfc3339
@@ -40,7 +39,7 @@ from hooksync.reconcile.plan import (
 from hooksync.render.json_text import canonical
 
 # what a plan shows of each change, by the words that name the change
-Promises: TypeAlias = dict[str, dict[str, str]]
+Promises = dict[str, dict[str, str]]
 
 PLAN_FORMAT = "hooksync.plan/1"
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from hooksync.config.files import climbs, is_device, real_path
 from hooksync.core import model
@@ -33,7 +33,7 @@ _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
 
 # a subscription as a file writes it: the variables of its URL are not filled in
-WrittenSubscription: TypeAlias = model.Declaration[Template]
+WrittenSubscription = model.Declaration[Template]
 
 
 class TenancyDeclaration(model.PlainSettings):
@@ -52,7 +52,7 @@ class TenancyDeclaration(model.PlainSettings):
     tenant: Template = Template("${PRESERVICA_TENANT:-}")  # "": not set
 
 
-Declarations: TypeAlias = Sequence[TenancyDeclaration]
+Declarations = Sequence[TenancyDeclaration]
 
 
 def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:

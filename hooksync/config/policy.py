@@ -22,7 +22,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from glob import escape
 from pathlib import PurePath
-from typing import Any, TypeAlias
+from typing import Any
 
 from hooksync.config.checked_yaml import read_checked
 from hooksync.config.declarations import Declarations, TenancyDeclaration, name_values, uses_of
@@ -46,10 +46,10 @@ from hooksync.core.model import (
 from hooksync.core.record import Record
 from hooksync.core.template import fill_in
 
-Rules: TypeAlias = Mapping[str, Any]  # the fields of `schemas/policy.schema.json`
+Rules = Mapping[str, Any]  # the fields of `schemas/policy.schema.json`
 # the field of a policy that decides, what it judges, what this does in words, and where
-Claim: TypeAlias = tuple[str, Any, str, Location | None]
-Claims: TypeAlias = Iterator[Claim]
+Claim = tuple[str, Any, str, Location | None]
+Claims = Iterator[Claim]
 
 _UNSET: Variables = {}  # `validate` reads no environment
 _LIMITS = ("files", "protect", "triggers", "owns", "probe", "replacement")  # otherwise: no limit

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import TypeAlias
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
@@ -24,7 +23,7 @@ INDEXED = "FULL_TEXT_INDEXED"
 _UPDATED = "/api/entity/entities/updated-since"
 _PAGE = 100  # entities
 _MOST_PAGES = 10_000
-EntityRef: TypeAlias = tuple[str, str]  # type and reference
+EntityRef = tuple[str, str]  # type and reference
 LIMITS = (
     "catch-up cannot recover failed ingests, deletions, or how often and in which order something"
     " happened. Its events have the time of this run, and no identifiers, subscriptionId"

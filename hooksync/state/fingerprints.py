@@ -12,7 +12,6 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
 
 from hooksync.core.model import Secret, SubscriptionKey, TenancyKey
 from hooksync.core.record import Record
@@ -48,8 +47,8 @@ class Salt(Record):
     p: int = 1
 
 
-SecretWithSalt: TypeAlias = tuple[Secret, Salt]
-Derive: TypeAlias = Callable[[SecretWithSalt], Key]
+SecretWithSalt = tuple[Secret, Salt]
+Derive = Callable[[SecretWithSalt], Key]
 
 
 def fingerprint(key: Key, tenancy: TenancyKey, identifier: str) -> str:
