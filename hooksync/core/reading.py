@@ -19,12 +19,9 @@ def read_file(path: str, most: int) -> bytes:
     Raises OSError, or ValueError if the path has a null character.
     """
     with open(path, "rb", opener=_open_at_once) as file:
-        data: bytes | None = None
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            data = file.read(most + 1)
-    if data is None:  # or e.g. /proc/kmsg, which looks like a regular file, and may block
-        raise OSError(errno.EINVAL, NOT_A_FILE)
-    return data
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, NOT_A_FILE)
+        return file.read(most + 1)
 
 
 def _open_at_once(path: str, flags: int) -> int:

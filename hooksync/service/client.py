@@ -295,7 +295,7 @@ class Preservica:
         try:
             return read(response)
         except NotUnderstood as error:
-            what = self._caller.quote(request, response, str(error))
+            what = f"{error}: {self._caller.quote(request, response)}"
             raise ServiceError(what, _NOT_KNOWN) from error
 
     def _read_list(self, response: Response) -> LiveSubscriptions:

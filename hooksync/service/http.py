@@ -459,11 +459,9 @@ class Caller(Record):
                 break
         return response
 
-    def quote(self, request: Request, response: Response, remark: str = "") -> str:
+    def quote(self, request: Request, response: Response) -> str:
         """Quote an answer that cannot be used."""
         quoted = self.redactor.quote(response.text) or "(an empty answer)"
-        if remark:
-            quoted = f"{remark}: {quoted}"
         return f"{request} -> {response.status}: {quoted}"
 
 
