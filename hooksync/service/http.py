@@ -17,7 +17,7 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http.client import HTTPException, HTTPResponse
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Literal
@@ -33,7 +33,7 @@ from hooksync import __version__
 from hooksync.core.clock import MOST_ASKED, Backoff
 from hooksync.core.context import Context
 from hooksync.core.errors import AnswerLost, ServiceError, os_reason
-from hooksync.core.model import KEY_VARIABLE, FailureKind, Variables, process_environ
+from hooksync.core.model import KEY_VARIABLE, Variables, process_environ
 from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import Redactor
 from hooksync.core.timed_reader import TimedReader
@@ -101,15 +101,12 @@ def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) 
 
     `is_proxy`: the connection was to the proxy, not to the server.
     """
-    kind: FailureKind = "not-sent"
     reason = "it was cut"
     fix = _NETWORK
     refused = _TUNNEL_REFUSED.match(str(error))
     if refused:
         reason = f"it answers {refused[1]}"
-        is_proxy = True
     elif isinstance(error, TimeoutError):
-        kind = "time-out"
         reason = f"no answer within {seconds:g} s"
     elif isinstance(error, ssl.SSLCertVerificationError):
         reason = f"its certificate is not trusted: {error.verify_message}"
@@ -118,12 +115,14 @@ def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) 
         reason = "its address is invalid"
     elif isinstance(error, OSError):
         reason = error.strerror or reason
-        if isinstance(error, ConnectionError | ssl.SSLEOFError):
-            kind = "not-sent" if error.errno == errno.ECONNREFUSED else "cut"
-    if is_proxy:
+    if is_proxy or refused:
         return ServiceError(f"no connection to the proxy: {reason}", PROXY_FIX)
     what = f"no connection to the server: {reason}"
-    return ServiceError(what, fix) if kind == "not-sent" else AnswerLost(what, fix, kind)
+    if isinstance(error, TimeoutError):
+        return AnswerLost(what, fix, "time-out")
+    if isinstance(error, ConnectionError | ssl.SSLEOFError) and error.errno != errno.ECONNREFUSED:
+        return AnswerLost(what, fix, "cut")
+    return ServiceError(what, fix)
 
 
 def check_address(text: str, *, may_be_private: bool) -> None:
@@ -385,14 +384,6 @@ def _read(response: requests.Response, limit: int) -> bytes:
     return bytes(body)
 
 
-def proxy_credentials(environ: Variables) -> Iterator[str]:
-    """Yield the credentials of each proxy in the environment, as a whole and in parts."""
-    for name, url in environ.items():
-        if name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
-            credentials = url.rpartition("@")[0].rpartition("://")[2]
-            yield from (credentials, *credentials.split(":", 1))
-
-
 class Caller(Record):
     """What all calls of a run share."""
 
@@ -404,8 +395,12 @@ class Caller(Record):
     def __post_init__(self) -> None:
         """Teach the redactor what errors of calls may quote."""
         environ = self.context.environ
-        proxies = proxy_credentials(process_environ(environ))
-        self.redactor.learn([environ.get(KEY_VARIABLE, ""), *proxies])
+        known = [environ.get(KEY_VARIABLE, "")]
+        for name, url in process_environ(environ).items():
+            if name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
+                credentials = url.rpartition("@")[0].rpartition("://")[2]
+                known += (credentials, *credentials.split(":", 1))
+        self.redactor.learn(known)
 
     @property
     def redactor(self) -> Redactor:
