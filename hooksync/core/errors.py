@@ -223,13 +223,8 @@ def internal_error_text(error: BaseException) -> str:
 
     The lines contain no exception messages, values or paths.
     """
-    lines = [f"error: {internal_error(error)}"]
-    current: BaseException | None = error
-    while current is not None:
-        lines.append(f"  {type(current).__name__}:")
-        lines += [f"    {place}" for place in _places(current)[-_MOST_CALLS:]]
-        current = current.__cause__
-    return "\n".join(lines)
+    places = [f"  {place}" for place in _places(error)[-_MOST_CALLS:]]
+    return "\n".join([f"error: {internal_error(error)}", *places])
 
 
 def _places(error: BaseException) -> list[str]:
