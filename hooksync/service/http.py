@@ -271,7 +271,7 @@ class Request(Record):
 
     method: str
     url: str  # `requests` encodes its path where needed, and resolves its dot segments
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     body: bytes | Iterable[bytes] | None = None  # an iterable is sent in chunks
     purpose: Purpose = "read"
     answer_limit: int = 1024 * 1024  # bytes of the answer's body
