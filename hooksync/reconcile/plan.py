@@ -507,12 +507,6 @@ class Plan(Record, _Counted, dict=True):
         return bool(self.undeclared) or any(tenancy.differs for tenancy in self.tenancies)
 
     @property
-    def is_only_begun(self) -> bool:
-        """Whether nothing differs but what a different run has begun to change."""
-        outcomes = set(map(outcome_of, self.tenancies))
-        return "in-progress" in outcomes <= {"in-progress", "as-declared"} and not self.undeclared
-
-    @property
     def whole_refusals(self) -> Problems:
         """The reasons why apply refuses tenancies or the run."""
         tenancies = [problem for tenancy in self.tenancies for problem in tenancy.refusals]
@@ -544,10 +538,10 @@ class Plan(Record, _Counted, dict=True):
 
 def completed(plan: Plan, code: ExitCode) -> Plan:
     """Fill in what follows from a plan, for its document. `code`: of the command that writes it."""
-    tenancies = []
-    for tenancy in plan.tenancies:
-        summary = tenancy.summarised()
-        tenancies.append(replace(tenancy, outcome=outcome_of(tenancy), summary=summary))
+    tenancies = [
+        replace(tenancy, outcome=outcome_of(tenancy), summary=tenancy.summarised())
+        for tenancy in plan.tenancies
+    ]
     summary = plan.summarised()
     return replace(plan, tenancies=tuple(tenancies), summary=summary, exit_code=int(code))
 

@@ -53,7 +53,9 @@ def event_of(plan: Plan | None, code: int) -> str | None:
     if plan.is_result:
         return "applied"
     if plan.differs and not plan.is_report:
-        return "in-progress" if plan.is_only_begun else "drift"
+        outcomes = set(map(outcome_of, plan.tenancies))
+        is_begun = not plan.undeclared and outcomes <= {"in-progress", "as-declared"}
+        return "in-progress" if is_begun else "drift"
     return "new-foreign" if new_words(plan.steps) else None
 
 
