@@ -128,23 +128,6 @@ def _read(body: bytes, kind: type[T]) -> T:
     raise failure
 
 
-def read_created(body: bytes) -> str | None:
-    """Read the answer to the call that makes a subscription; its body may be anything.
-
-    Returns the id, or "" if there is none that can be used; None: the answer reports an error.
-    """
-    try:
-        document = read_json(body)
-    except NotUnderstood:
-        return ""
-    if not isinstance(document, dict):
-        return ""
-    if document.get("error") or document.get("errors") or document.get("success") is False:
-        return None
-    identifier = document.get("id")
-    return str(identifier) if type(identifier) in (str, int) else ""  # true is an int, too
-
-
 def may_pass(status: int) -> bool:
     """Whether the same call may succeed later: the service or a gateway is busy or broken."""
     return status == TOO_MANY or status >= SERVER_ERROR
@@ -342,11 +325,20 @@ class Preservica:
             f" ({declared.location})"
         )
         response = self._call(request, range(200, 300), usual)
-        identifier = read_created(response.body)
-        if identifier is None:
+        try:
+            document = read_json(response.body)
+        except NotUnderstood:
+            return None
+        if not isinstance(document, dict):
+            return None
+        if document.get("error") or document.get("errors") or document.get("success") is False:
             raise self._failure(request, response, usual)
+        identifier = document.get("id")
+        is_usable = type(identifier) in (str, int)  # true is an int, too
         # an id that contains a secret is never shown
-        return None if self._caller.redactor.holds(identifier) else identifier or None
+        if not is_usable or self._caller.redactor.holds(str(identifier)):
+            return None
+        return str(identifier) or None
 
     def unsubscribe(self, identifier: str) -> None:
         """Remove a live subscription. It is no error if the service no longer has it.

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.errors import ServiceError
-from hooksync.core.model import LiveSubscriptions
-from hooksync.service.client import NotUnderstood, read_created, read_json
-from hooksync.service.http import Response, explain_connecting
+from hooksync.core.errors import AnswerLost, ServiceError
+from hooksync.core.model import LiveSubscriptions, Secret
+from hooksync.service.client import NotUnderstood, read_json
+from hooksync.service.http import Request, Response, Transport, explain_connecting
 from tests.clients import Clients
+from tests.makers import declared
 
 ITEM = {"id": "9495ddbf", "url": "https://h.example/a", "triggerType": "MOVED"}
 
@@ -24,6 +25,23 @@ CLIENT = Clients().client("https://archive.example")
 
 def read_list(data: bytes) -> LiveSubscriptions:
     return CLIENT._read_list(Response(200, data))
+
+
+class Answering(Transport):
+    """A service that logs everybody in, and gives the same answer to each other call."""
+
+    data = b""
+
+    def send(self, request: Request) -> Response:
+        is_log_in = "/accesstoken/" in request.url
+        return Response(200, b'{"success": true, "token": "t0ken"}' if is_log_in else self.data)
+
+
+def created(data: bytes) -> str | None:
+    transport = Answering(30.0, 1, {})
+    transport.data = data
+    client = Clients(transport).client("https://archive.example")
+    return client.subscribe(declared(), Secret("a-secret-of-tests"))
 
 
 def body(document: object) -> bytes:
@@ -94,12 +112,13 @@ def test_no_bytes_break_the_readers(data: bytes) -> None:
     for read in (read_json, read_list):
         with suppress(NotUnderstood):
             read(data)
-    read_created(data)
+    with suppress(AnswerLost):
+        created(data)
 
 
 def test_the_id_of_a_new_subscription_is_read_if_the_answer_has_it() -> None:
-    assert read_created(body({"id": "abc", "more": 1})) == "abc"
-    assert read_created(b'{"id": 7}') == "7"
+    assert created(body({"id": "abc", "more": 1})) == "abc"
+    assert created(b'{"id": 7}') == "7"
 
 
 @pytest.mark.parametrize(
@@ -110,12 +129,13 @@ def test_the_id_of_a_new_subscription_is_read_if_the_answer_has_it() -> None:
     ],
 )  # fmt: skip
 def test_an_answer_to_a_subscribe_may_be_anything_and_then_has_no_id(data: bytes) -> None:
-    assert read_created(data) == ""
+    assert created(data) is None
 
 
 @pytest.mark.parametrize("field", [{"error": "no"}, {"errors": [{}]}, {"success": False}])
 def test_an_answer_to_a_subscribe_may_report_an_error(field: dict[str, object]) -> None:
-    assert read_created(body({"id": "abc", **field})) is None
+    with pytest.raises(AnswerLost):
+        created(body({"id": "abc", **field}))
 
 
 def test_without_a_route_to_the_server_no_call_counts_as_sent() -> None:
