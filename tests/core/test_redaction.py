@@ -197,14 +197,6 @@ def test_terminal_control_characters_are_written_as_escapes() -> None:
     assert printable("fine, ü") == "fine, ü"
 
 
-def test_the_repr_of_a_redactor_shows_no_secret() -> None:
-    assert "s3cret" not in repr(redactor("s3cret"))
-
-
-def test_a_ci_runner_command_in_a_url_is_escaped() -> None:
-    assert printable("https://evil.example/##[error]x") == r"https://evil.example/##\x5berror]x"
-
-
 @pytest.mark.parametrize("command", ["##[error]", "##vso[task.complete]"])
 def test_a_ci_runner_command_in_a_text_is_escaped(command: str) -> None:
     assert printable(f"a {command} b") == f"a {command} b".replace("[", r"\x5b", 1)
