@@ -266,11 +266,13 @@ def _show_and_ask(made: Plan, options: ChangeOptions, context: Context, *, can_a
     text, answer = question(made)
     if can_ask and context.terminal.ask(text, answer):
         return made
-    fix = f'answer "{answer}" at a terminal, or give --yes'
-    if not made.selection.remove:
+    fix = f'answer "{answer}" at a terminal'
+    if made.selection.remove:
+        fix += ", or give --yes"
+    elif answer == "yes":  # a saved plan does not exceed a limit
         planned = options.command("plan", "--out", "plan.json")
         applied = options.command("apply", "plan.json", selects=False)
-        fix = f'answer "{answer}" at a terminal; or read the plan of `{planned}`, then `{applied}`'
+        fix += f"; or read the plan of `{planned}`, then `{applied}`"
     return replace(made, refusals=(Problem("not confirmed", fix),))
 
 

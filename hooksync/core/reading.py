@@ -21,7 +21,7 @@ def read_file(path: str, most: int) -> bytes:
     with open(path, "rb", opener=_open_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, NOT_A_FILE)
-        return file.read(most + 1)
+        return file.read(most + 1) or b""  # None: a file of the system has nothing yet
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -106,7 +106,7 @@ READ = {
     "state": (["plan", "--state", "odd"], "the state cannot be used: odd is "),
     "state to push": (
         ["state", "push", "odd", "--state", "other"],
-        "the state cannot be used: odd is ",
+        "the state odd cannot be read",
     ),
     "policy": (["plan", "--policy", "odd"], "the policy odd cannot be read"),
     "env file": (["plan", "--env-file", "odd"], "the env file odd cannot be read"),

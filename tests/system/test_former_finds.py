@@ -59,7 +59,7 @@ FINDS = {
     "more mistakes than anyone reads": (
         f"version: 1\nx-s: &s {{{SUBSCRIPTIONS}}}\ntenancies:\n".encode()
         + b"".join(b"  t%d: {server: h%d, subscriptions: *s}\n" % (n, n) for n in range(20)),
-        {"~ is empty"},
+        {"s~ is empty"},
     ),
     "many unknown triggers beside many extra ones": (  # each trigger was compared with all others
         f"extra_triggers: [{TRIGGERS}]\n".encode()
