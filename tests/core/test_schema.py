@@ -4,7 +4,8 @@ import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import jsonschema
 import pytest
@@ -266,6 +267,16 @@ def test_the_schemas_of_files_have_only_keywords_that_the_quick_check_knows(
             assert schema.keys() <= ANNOTATIONS | {"$ref"}, path
 
 
+JSON_TYPES = {
+    str: "string",
+    int: "integer",
+    bool: "boolean",
+    float: "number",
+    tuple: "array",
+    dict: "object",
+}
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "record"),
     [
@@ -287,9 +298,23 @@ def test_the_schemas_of_files_have_only_keywords_that_the_quick_check_knows(
         ("state", "salt", Salt),
     ],
 )
-def test_a_schema_has_every_field_that_json_has(
+def test_a_schema_has_the_fields_types_and_words_that_json_has(
     kind: SchemaKind, name: str, record: type[Record]
 ) -> None:
-    schema = read_schema(kind)
-    schema = schema["$defs"][name] if name else schema
-    assert set(record.__struct_encode_fields__) == schema["properties"].keys()
+    whole = read_schema(kind)
+    fields = (whole["$defs"][name] if name else whole)["properties"]
+    assert set(record.__struct_encode_fields__) == fields.keys()
+    hints = get_type_hints(record)
+    for field, written in zip(
+        record.__struct_fields__, record.__struct_encode_fields__, strict=True
+    ):
+        schema = fields[written]
+        if "$ref" in schema:
+            schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+        hint = hints[field]
+        for option in get_args(hint) if get_origin(hint) in (Union, UnionType) else [hint]:
+            base = get_origin(option) or option
+            if base is Literal:
+                assert {*get_args(option)} == {*schema["enum"]} - {None}
+            elif base in JSON_TYPES and "type" in schema:
+                assert JSON_TYPES[base] in schema["type"]
