@@ -29,12 +29,23 @@ def main(argv: list[str] | None = None) -> int:
     try:
         from hooksync.cli.run import run
 
-        return run(arguments)
+        code = run(arguments)
+        if argv is None and "obstore" in sys.modules:
+            _leave(code)
+        return code
     except KeyboardInterrupt:  # before signals are handled
         return 130
     except Exception as error:  # so early that the usual error handling is not loaded
         sys.stderr.write(f"error: internal error: {type(error).__name__}\n")
         return 1
+
+
+def _leave(code: int) -> None:
+    """End the process at once: obstore's threads may abort an interpreter that ends normally."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream:
+            stream.flush()  # `run` has reported a stream that cannot be written
+    os._exit(code)
 
 
 def _open_missing_streams() -> None:
