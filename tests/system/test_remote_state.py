@@ -26,9 +26,7 @@ from tests.lanes import sampled
 
 pytestmark = pytest.mark.slow
 EVERYWHERE = pytest.mark.parametrize("backend", BACKENDS, indirect=True)
-# the other backends only at night: they differ only below the lock, and other tests cover that
-BY_DAY = pytest.mark.parametrize("backend", sampled(BACKENDS, 1, 2), indirect=True)
-# a lock expires after a minute
+# by day on one backend: it waits a minute, and backends differ only below the lock
 ONE_BY_DAY = pytest.mark.parametrize("backend", sampled(BACKENDS, 1, len(BACKENDS)), indirect=True)
 OBJECTS = pytest.mark.parametrize("backend", ["s3", "azure"], indirect=True)
 
