@@ -156,7 +156,9 @@ def states(draw: st.DrawFn) -> State:
         servers,
         TENANTS,
         st.lists(entries, max_size=4, unique_by=lambda one: one.id).map(tuple),
-        st.lists(attempts, max_size=3, unique_by=lambda one: (one.identity, one.run)).map(tuple),
+        st.lists(attempts, max_size=3, unique_by=lambda one: (one.identity, one.run_number)).map(
+            tuple
+        ),
         st.none() | st.lists(TEXTS, max_size=2).map(tuple),
         st.none() | COMMITS,
         st.lists(TEXTS, max_size=2).map(tuple),

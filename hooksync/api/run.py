@@ -35,10 +35,10 @@ from hooksync.core.errors import (
 )
 from hooksync.core.git import find_commit, lacks_commit
 from hooksync.core.model import SecretRef, Variables, process_environ
-from hooksync.core.origin import find_origin
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import plan_key
+from hooksync.core.starter import find_starter
 from hooksync.reconcile.apply import apply_plans
 from hooksync.reconcile.plan import (
     Plan,
@@ -253,7 +253,7 @@ class Session(Run, kw_only=True):
             tenancies=tuple(tenancies),
             errors=tuple(dict.fromkeys(errors)),
             is_interrupted=self.is_interrupted,
-            run=find_origin(self.context.environ),
+            started_by=find_starter(self.context.environ),
         )
 
     def _plan_of(self, tenancies: TenancyPlans, doubts: Sequence[Problem]) -> Plan:

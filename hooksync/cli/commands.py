@@ -17,7 +17,7 @@ class Command(NamedTuple):
     name: str
     help: str  # a phrase; the description by default
     example: str  # below the flags
-    runs: str = ""  # the function that runs it, MODULE:NAME; "": it has only actions
+    function: str = ""  # the function that runs it, MODULE:NAME; "": it has only actions
     description: str = ""
     groups: Mapping[str, Sequence[Command]] = {}  # of actions, by title
 

@@ -89,7 +89,7 @@ def read_arguments(
     while rest and rest[0] in command.actions:
         command = command.actions[rest.pop(0)]
         name += f" {command.name}"
-    run, kind = load(command)
+    function, kind = load(command)
     flags = kind.flags()
     given = given or Given()
     # first, because these decide how an error in any other flag is written
@@ -101,9 +101,9 @@ def read_arguments(
     _, unknown = parser.parse_known_args(rest, given)
     if unknown:
         parser.error(f"unknown argument {unknown[0].partition('=')[0]}")  # a secret may follow
-    if run is None:
+    if function is None:
         raise HelpText(parser.format_help(), ExitCode.USAGE)
-    return run, _options(kind, given, environ, name)
+    return function, _options(kind, given, environ, name)
 
 
 def _options(kind: type[CommandOptions], given: Given, environ: Variables, name: str) -> Any:
@@ -131,10 +131,10 @@ def _options(kind: type[CommandOptions], given: Given, environ: Variables, name:
 
 def load(command: Command) -> tuple[CommandFunction | None, type[CommandOptions]]:
     """Import the function that runs a command, and the type of its options."""
-    if not command.runs:
+    if not command.function:
         return None, AnyOptions
-    run = resolve_name(f"hooksync.{command.runs}")
-    return run, run.__globals__[run.__annotations__["options"]]
+    function = resolve_name(f"hooksync.{command.function}")
+    return function, function.__globals__[function.__annotations__["options"]]
 
 
 def _parser_of(command: Command, name: str, kind: type[CommandOptions]) -> Parser:
@@ -145,7 +145,7 @@ def _parser_of(command: Command, name: str, kind: type[CommandOptions]) -> Parse
         for action in actions:
             description += f"\n  {action.name:<12}{action.help}"
     usage = f"{name} COMMAND [flags]" if command.groups else f"{name} [flags]"
-    flags = sorted(kind.flags().items(), key=_position) if command.runs else []
+    flags = sorted(kind.flags().items(), key=_position) if command.function else []
     for _, flag in flags:
         if not flag.names:
             usage += f" {flag.form}" if flag.default is REQUIRED else f" [{flag.form}]"

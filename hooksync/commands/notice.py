@@ -13,9 +13,9 @@ from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, Problems, SecretError, exit_of
 from hooksync.core.flags import MORE, flag
 from hooksync.core.model import HookUrl, ReceiverResult, SecretRef, process_environ
-from hooksync.core.origin import find_origin
 from hooksync.core.reading import read_file
 from hooksync.core.redaction import SHORTEST_MASKED
+from hooksync.core.starter import find_starter
 from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receivers.events import JSON_HEADERS, SUCCESS
 from hooksync.reconcile.plan import Plan
@@ -74,8 +74,8 @@ def watched(
     finally:
         if code == ExitCode.INTERRUPTED:
             code = context.terminal.interrupt_code
-        origin = find_origin(context.environ)
-        summary = RunSummary(command, code, made, problems, context.clock.now(), origin)
+        starter = find_starter(context.environ)
+        summary = RunSummary(command, code, made, problems, context.clock.now(), starter)
         if options.metrics:
             _write_metrics(summary, options.metrics, context)
         if options.notify:
@@ -88,8 +88,8 @@ def _write_metrics(summary: RunSummary, path: str, context: Context) -> None:
     with suppress(OSError, ValueError):  # no file yet, or not one of hooksync
         before = read_file(path, _MOST_METRICS).decode()
     try:
-        run = os.path.basename(path).removesuffix(".prom")
-        context.output.write_file(path, metrics_text(summary, run, before), _METRICS_MODE)
+        name = os.path.basename(path).removesuffix(".prom")
+        context.output.write_file(path, metrics_text(summary, name, before), _METRICS_MODE)
     except FileError as error:
         context.terminal.warn(*error.problems)
 

@@ -161,7 +161,9 @@ class Execution(Ledger):
         """Plan the tenancy again, by a list that has settled the records."""
         going = {runner.step.id for runner in self.due if runner.step.removes}
         state = replace(self.journal.state, tenancies=(self.records,))
-        planner = replace(self.run.planner, state=state, run=self.journal.number, going=going)
+        planner = replace(
+            self.run.planner, state=state, run_number=self.journal.number, going=going
+        )
         [plan] = planner.plan([FetchedTenancy(self.run.located(self.plan.name), live)])
         return plan
 
@@ -194,7 +196,7 @@ class Execution(Ledger):
         ids = self.records.ids
         attempts = {attempt.key: attempt for attempt in self.records.attempts}
         number = self.journal.number
-        others = [item for item in attempts.values() if item.run != number and not item.id]
+        others = [item for item in attempts.values() if item.run_number != number and not item.id]
         for runner in makers:
             declared = runner.step.declared_side
             attempt = attempts[number, self.own[declared.address].identity]

@@ -120,11 +120,11 @@ class Basis(Record):
     is_trusted: bool = True
     other: Problem | None = None  # a different run holds the run lock
     # the number of the apply that plans again, and the ids that its first plan removes
-    run: int = 0
+    run_number: int = 0
     going: Collection[str] = ()
 
     @property
-    def running(self) -> int:
+    def other_number(self) -> int:
         """The number of a different run: the serial of the state that it has begun; 0: none."""
         return self.state.serial if self.other and self.state else 0
 
@@ -157,8 +157,10 @@ class Comparison:
         # the addresses, without the tenancy, of what the list lacks
         self.lost_names = {entry.local_name for entry in entries if entry.id not in self.shown}
         # what a different run has begun: addresses that it makes, and ids that it removes
-        begun = {attempt.address for attempt in attempts if attempt.run == basis.running}
-        self.begun = begun.union(self.records.marks if basis.running else ())
+        begun = {
+            attempt.address for attempt in attempts if attempt.run_number == basis.other_number
+        }
+        self.begun = begun.union(self.records.marks if basis.other_number else ())
         self.needed = Counter[str]()  # the open attempts that somebody needs, by address
         self.pairs = self._pair()
         self.secrets = dict(self._salted(secrets, state))
@@ -186,7 +188,7 @@ class Comparison:
     def _run_of(self, live: LiveSubscription) -> int:
         """Return the run that made a live subscription; 0: the state does not have it."""
         record = self.record(live.id)
-        return record.run if record else 0
+        return record.run_number if record else 0
 
     def _is_marked(self, live: LiveSubscription) -> bool:
         """Whether a run was going to remove a live subscription: hooksync does not keep it."""
@@ -320,7 +322,7 @@ class Comparison:
         hidden = set()
         for attempt in open_attempts(self.records, self.shown):
             address = declared.get(attempt.identity, attempt).address
-            if attempt.run == self.basis.running:
+            if attempt.run_number == self.basis.other_number:
                 continue
             if attempt.key not in needless:
                 self.needed[address] += 1
@@ -351,7 +353,9 @@ class Comparison:
         kept = found[0] if found else None
         entry = self.entries.get(kept.id) if kept else None
         is_named = matches_any(declared.address, self.basis.selection.replace)
-        is_done = entry is not None and entry.run == self.basis.run  # this run has replaced it
+        is_done = (
+            entry is not None and entry.run_number == self.basis.run_number
+        )  # this run has replaced it
         requested = [REQUESTED] if is_named and not is_done else []
         if kept and self._is_marked(kept) and not (requested or self.record(kept.id)):
             kept = None  # the mark alone is no reason to replace it
@@ -444,7 +448,7 @@ class Comparison:
         """
         basis = self.basis
         entry = self.entries.get(identifier)
-        if entry and (basis.is_trusted or entry.run == basis.run):
+        if entry and (basis.is_trusted or entry.run_number == basis.run_number):
             return "adopted" if entry.is_adopted else "made"
         if basis.place is None or not basis.is_trusted:
             return "unknown"

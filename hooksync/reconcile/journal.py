@@ -199,7 +199,7 @@ class Ledger:
     def take(self, records: TenancyRecords) -> None:
         """Take new records, and index those of this run by their addresses."""
         self.records = records
-        own = [item for item in records.subscriptions if item.run == self.journal.number]
+        own = [item for item in records.subscriptions if item.run_number == self.journal.number]
         self.own = {record.address: record for record in own}
 
     def learn(self, listed: LiveSubscriptions) -> None:

@@ -27,8 +27,8 @@ from hooksync.core.model import (
     SubscriptionKey,
     TenancyKey,
 )
-from hooksync.core.origin import RunOrigin
 from hooksync.core.record import UNSET, Record, UnsetType, field, replace
+from hooksync.core.starter import Starter
 
 Action = Literal["subscribe", "resubscribe", "unsubscribe", "adopt", "forget", "keep", "leave"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -56,10 +56,10 @@ ReasonCode = Literal[
 # it after a run that may have made it; not at all; or no state proves anything
 Origin = Literal["made", "adopted", "found", "foreign", "unknown"]
 Evidence = Literal["response", "adopted"]  # what vouches for a secret
-TenancyResult = Literal[
+Conclusion = Literal[
     "as-declared", "in-progress", "changes", "applied", "not-as-declared", "refused", "error"
 ]  # the most urgent last
-TENANCY_RESULTS: tuple[TenancyResult, ...] = get_args(TenancyResult)
+CONCLUSIONS: tuple[Conclusion, ...] = get_args(Conclusion)
 DocumentFormat = Literal[
     "hooksync.plan/1", "hooksync.report/1", "hooksync.list/1", "hooksync.check/1"
 ]
@@ -307,7 +307,7 @@ class _Counted:
 
 
 class TenancyPlan(Record, _Counted, dict=True):
-    """The plan of one tenancy, and then its outcome."""
+    """The plan of one tenancy, and then its result."""
 
     name: str  # in the hooks files
     server: str
@@ -333,7 +333,7 @@ class TenancyPlan(Record, _Counted, dict=True):
     # why there was no verification; empty if there was one, or nothing to verify
     not_verified: str = ""
     # `completed` fills in this and the summary: no code reads them
-    outcome: TenancyResult | None = None
+    conclusion: Conclusion | None = None
     summary: Counts = field(default_factory=dict)
     digest: str | None = None  # of a saved plan: covers the steps that change something
 
@@ -477,7 +477,7 @@ class Plan(Record, _Counted, dict=True):
     undeclared: tuple[UndeclaredTenancy, ...] = ()
     errors: Problems = ()  # errors that ended the run, or that belong to no tenancy
     is_interrupted: bool = False
-    run: RunOrigin | None = None  # of an apply
+    started_by: Starter | None = None  # of an apply
     summary: Counts = field(default_factory=dict)
     signature: str | UnsetType = UNSET
 
@@ -539,15 +539,15 @@ class Plan(Record, _Counted, dict=True):
 def completed(plan: Plan, code: ExitCode) -> Plan:
     """Fill in what follows from a plan, for its document. `code`: of the command that writes it."""
     tenancies = [
-        replace(tenancy, outcome=outcome_of(tenancy), summary=tenancy.summarised())
+        replace(tenancy, conclusion=conclusion_of(tenancy), summary=tenancy.summarised())
         for tenancy in plan.tenancies
     ]
     summary = plan.summarised()
     return replace(plan, tenancies=tuple(tenancies), summary=summary, exit_code=int(code))
 
 
-def outcome_of(tenancy: TenancyPlan) -> TenancyResult:
-    """Sum up the plan of a tenancy, or its outcome."""
+def conclusion_of(tenancy: TenancyPlan) -> Conclusion:
+    """Sum up the plan of a tenancy, or its result, in one word."""
     if tenancy.errors:
         return "error"
     if tenancy.refusals or (tenancy.held and not (tenancy.is_ready or tenancy.may_have_changed)):

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, Problem, Problems, limited
-from hooksync.core.origin import RunOrigin
 from hooksync.core.record import Record, replace, to_builtins
 from hooksync.core.redaction import cut, printable
-from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan, outcome_of
+from hooksync.core.starter import Starter
+from hooksync.reconcile.plan import CONCLUSIONS, Plan, TenancyPlan, conclusion_of
 from hooksync.render.json_text import canonical
 from hooksync.render.sentences import (
     CHANGES,
@@ -53,8 +53,8 @@ def event_of(plan: Plan | None, code: int) -> str | None:
     if plan.is_result:
         return "applied"
     if plan.differs and not plan.is_report:
-        outcomes = set(map(outcome_of, plan.tenancies))
-        is_begun = not plan.undeclared and outcomes <= {"in-progress", "as-declared"}
+        conclusions = set(map(conclusion_of, plan.tenancies))
+        is_begun = not plan.undeclared and conclusions <= {"in-progress", "as-declared"}
         return "in-progress" if is_begun else "drift"
     return "new-foreign" if new_words(plan.steps) else None
 
@@ -67,12 +67,12 @@ class RunSummary(Record):
     plan: Plan | None  # None: the command failed before it had a plan
     problems: Problems  # if there is no plan
     ended: float  # seconds since 1970
-    origin: RunOrigin
+    started_by: Starter
 
     def notice(self) -> JsonObject:
         """Return the notice in the format `hooksync.notice/1`.
 
-        The fingerprint does not cover the time and the run: equal outcomes have equal fingerprints.
+        The fingerprint does not cover the time and `started_by`: equal results have equal ones.
         """
         plan = self.plan
         problems: Sequence[Problem] = self.problems
@@ -82,7 +82,7 @@ class RunSummary(Record):
             problems = [problem for _, problem in problems_of(plan)]
             tenancies = _urgent(plan)
             planned = {"summary": _line(summaries(plan)[0]), "counts": plan.summarised()}
-        outcome = {
+        told = {
             "format": NOTICE_FORMAT,
             "event": event_of(plan, self.code),
             "command": self.command,
@@ -95,14 +95,14 @@ class RunSummary(Record):
                 for problem in limited(problems, _MOST)
             ],
         }
-        fingerprint = hashlib.sha256(canonical(outcome)).hexdigest()
-        end = {"created_at": rfc3339(self.ended), "run": self.origin}
-        return {**outcome, "fingerprint": f"sha256:{fingerprint}", **end}
+        fingerprint = hashlib.sha256(canonical(told)).hexdigest()
+        end = {"created_at": rfc3339(self.ended), "started_by": self.started_by}
+        return {**told, "fingerprint": f"sha256:{fingerprint}", **end}
 
     def payload(self, form: NoticeForm) -> object:
         """Return the notice in the form that the webhook or chat accepts."""
         notice = self.notice()
-        url = self.origin.url
+        url = self.started_by.url
         if form == "json":
             return to_builtins(notice)
         lines = list(_lines(notice))
@@ -128,17 +128,17 @@ def _urgent(plan: Plan) -> list[TenancyPlan]:
     chosen = [
         tenancy
         for tenancy in plan.tenancies
-        if outcome_of(tenancy) != "as-declared" or new_words(tenancy.steps)
+        if conclusion_of(tenancy) != "as-declared" or new_words(tenancy.steps)
     ]
-    return sorted(chosen, key=lambda item: -TENANCY_RESULTS.index(outcome_of(item)))
+    return sorted(chosen, key=lambda item: -CONCLUSIONS.index(conclusion_of(item)))
 
 
 def _tenancy(tenancy: TenancyPlan) -> JsonObject:
-    """Write the outcome of a tenancy."""
+    """Write how a tenancy ended."""
     return {
         "name": _line(tenancy.name),
         "where": _line(tenancy.where),
-        "outcome": outcome_of(tenancy),
+        "conclusion": conclusion_of(tenancy),
         "counts": tenancy.summarised(),
         "reasons": dict(tenancy.reasons()),
         "new_foreign": cut(_line(new_words(tenancy.steps)), _LONGEST_NEW),
@@ -153,7 +153,7 @@ def _lines(notice: JsonObject) -> Iterator[str]:
         yield notice["summary"]
     for tenancy in notice["tenancies"]:
         counts = counted(tenancy["counts"], {**CHANGES, **RESULT_WORDS})
-        words = [tenancy["outcome"], counts, *tenancy["reasons"], tenancy["new_foreign"]]
+        words = [tenancy["conclusion"], counts, *tenancy["reasons"], tenancy["new_foreign"]]
         yield f"{tenancy['name']} ({tenancy['where']}): {', '.join(filter(None, words))}"
     if more := notice["tenancies_left_out"]:
         yield f"{more} more tenancies"
@@ -177,7 +177,7 @@ _HELP = {
     "hooksync_new_foreign_subscriptions": "Live ones that the state lacks, and no apply has seen.",
     "hooksync_declared_subscriptions": "Declared subscriptions.",
     "hooksync_undeclared_subscriptions": "Those of the state in a tenancy that no file declares.",
-    "hooksync_tenancy_outcome": "1, with the outcome of the tenancy as in a plan or report.",
+    "hooksync_tenancy_conclusion": "1, with the conclusion of the tenancy as in a plan or report.",
     "hooksync_exit_code": "Exit code of the run.",
     _LAST_SUCCESS: "When the last run ended that planned or applied the tenancy; 0: none is known.",
 }
@@ -185,17 +185,17 @@ _HELP = {
 Figure = tuple[str, object, dict[str, str]]  # the name of a metric, its value, and its labels
 
 
-def metrics_text(ending: RunSummary, run: str, before: str = "") -> str:
+def metrics_text(ending: RunSummary, file: str, before: str = "") -> str:
     """Return metrics in the text format of Prometheus.
 
-    `run`: a label, so that the series differ from those of other files. `before`: the metrics of
+    `file`: a label, so that the series differ from those of other files. `before`: the metrics of
     the last run, whose times of the last success are kept for tenancies that failed.
     """
     values = defaultdict[str, list[str]](list)
     for name, value, labels in _figures(ending, before):
         pairs = []
         # JSON escapes backslashes and quotes as it should be
-        for label, text in {**labels, "command": ending.command, "run": run}.items():
+        for label, text in {**labels, "command": ending.command, "file": file}.items():
             pairs.append(f"{label}={json.dumps(printable(text), ensure_ascii=False)}")
         values[name].append(f"{name}{{{','.join(pairs)}}} {value}")
     lines = []
@@ -216,7 +216,7 @@ def _figures(ending: RunSummary, before: str) -> Iterator[Figure]:
             yield from _tenancy_figures(tenancy)
             has_ended = is_whole and (tenancy.is_as_declared or not plan.is_report)
             last[tenancy.name] = former.get(tenancy.name, 0)
-            if has_ended and outcome_of(tenancy) not in ("error", "refused"):
+            if has_ended and conclusion_of(tenancy) not in ("error", "refused"):
                 last[tenancy.name] = f"{ending.ended:.3f}"
         for item in plan.undeclared:
             yield "hooksync_undeclared_subscriptions", item.recorded, {"tenancy": item.name}
@@ -243,4 +243,4 @@ def _tenancy_figures(tenancy: TenancyPlan) -> Iterator[Figure]:
     for code, number in sorted(tenancy.reasons().items()):
         yield "hooksync_steps", number, {**named, "reason": code}
     yield "hooksync_declared_subscriptions", tenancy.declared_count, named
-    yield "hooksync_tenancy_outcome", 1, {**named, "outcome": outcome_of(tenancy)}
+    yield "hooksync_tenancy_conclusion", 1, {**named, "conclusion": conclusion_of(tenancy)}

@@ -77,7 +77,9 @@ def _check_records(state: State) -> None:
         key = records.key
         names.append(f"tenancy {key}")
         names += [f"entry {entry.id} of {key}" for entry in records.entries]
-        names += [f"attempt {item.identity} of {key}, run {item.run}" for item in records.attempts]
+        names += [
+            f"attempt {item.identity} of {key}, run {item.run_number}" for item in records.attempts
+        ]
         for record in records.subscriptions:
             if record.salt not in salts:
                 name = quoted(record.address)

@@ -84,7 +84,7 @@ def settled(
 def _with_proofs(records: TenancyRecords, new: NewIds, proofs: Proofs) -> Attempts:
     """Return the attempts, oldest first. A proof is that of a single new subscription alone."""
     attempts = []
-    for attempt in sorted(records.attempts, key=attrgetter("run")):
+    for attempt in sorted(records.attempts, key=attrgetter("run_number")):
         proof = proofs.get(attempt.key)
         if proof and len(_unseen(attempt, new)) == 1:
             attempt = attempt.proven(_take_oldest(attempt, new), *proof, records.key)
@@ -113,7 +113,7 @@ def open_attempts(records: TenancyRecords, shown: Collection[str]) -> Attempts:
     """
     newest = _newest_runs(records.entries)
     attempts = records.attempts
-    return [it for it in attempts if it.run > newest.get(it.identity, 0) or it.id in shown]
+    return [it for it in attempts if it.run_number > newest.get(it.identity, 0) or it.id in shown]
 
 
 def needless_attempts(
@@ -132,14 +132,16 @@ def needless_attempts(
     for attempt in records.attempts:
         wanted = declared.get(attempt.identity)
         is_wanted = wanted and wanted.enabled and wanted.key not in as_declared
-        if not is_wanted or attempt.run < newest.get(attempt.identity, 0):
+        if not is_wanted or attempt.run_number < newest.get(attempt.identity, 0):
             needless.add(attempt.key)
     return needless
 
 
 def _newest_runs(entries: Iterable[StateEntry]) -> dict[str, int]:
     """Return the run of the newest entry of each identity."""
-    return {entry.identity: entry.run for entry in sorted(entries, key=attrgetter("run"))}
+    return {
+        entry.identity: entry.run_number for entry in sorted(entries, key=attrgetter("run_number"))
+    }
 
 
 def without_needless(
@@ -152,7 +154,7 @@ def without_needless(
     newest = _newest_runs(records.entries)
     kept = []
     for entry in records.entries:
-        is_newest = entry.run == newest[entry.identity]
+        is_newest = entry.run_number == newest[entry.identity]
         if entry.id in shown or (entry.identity in wanted and is_newest):
             kept.append(entry)
     return replace(records, entries=tuple(kept))

@@ -27,7 +27,7 @@ class SubscriptionRecord(Record):
     """
 
     address: str
-    run: int  # the number of the run; a higher one is newer
+    run_number: int  # a higher one is newer
     at: int  # time of the run, in seconds since 1970
     identity: str  # `identity_digest` of its URL and trigger, as declared
     content: Content  # the compared fields, as declared at that time
@@ -77,7 +77,7 @@ class Attempt(SubscriptionRecord, rename={"is_proven": "proven"}):
     @property
     def key(self) -> AttemptKey:
         """Its key: a run makes at most one attempt of an identity."""
-        return self.run, self.identity
+        return self.run_number, self.identity
 
     def is_like(self, other: Attempt) -> bool:
         """Whether it does not matter which of two attempts made a subscription.
@@ -115,7 +115,7 @@ class TenancyRecords(Record):
     def __post_init__(self) -> None:
         """Sort the records, so that equal states have equal texts."""
         entries = sorted(self.entries, key=attrgetter("address", "id"))
-        attempts = sorted(self.attempts, key=attrgetter("address", "run", "identity"))
+        attempts = sorted(self.attempts, key=attrgetter("address", "run_number", "identity"))
         force_setattr(self, "entries", tuple(entries))  # the class is frozen otherwise
         force_setattr(self, "attempts", tuple(attempts))
         force_setattr(self, "marks", tuple(sorted(self.marks)))

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from hooksync.core.context import Context
 from hooksync.core.errors import Interrupted, Problem, StateError
-from hooksync.core.origin import find_origin
 from hooksync.core.output import escaped
 from hooksync.core.record import UNSET, replace
 from hooksync.core.signing import plan_key
+from hooksync.core.starter import find_starter
 from hooksync.state.contract import (
     MOST_BYTES,
     Backend,
@@ -95,7 +95,7 @@ def state_place(file: str, flag: str | None) -> str | None:
 
 def _holder_of(context: Context) -> Holder:
     """Return what other runs may know of this one, if it holds the run lock."""
-    origin = find_origin(context.environ)
+    origin = find_starter(context.environ)
     machine = origin.host or "an unknown machine"
     who = origin.url or f"{origin.user or 'somebody'} on {machine} (process {os.getpid()})"
     return Holder(context.output.masked(who))

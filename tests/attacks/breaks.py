@@ -158,7 +158,7 @@ BREAKS = {
     "states: ownership": Break(
         "take an entry of any state for a proof",
         "reconcile/diff.py",
-        "if entry and (basis.is_trusted or entry.run == basis.run):",
+        "if entry and (basis.is_trusted or entry.run_number == basis.run_number):",
         "if entry:",
     ),
     "states: waits": Break(

@@ -114,7 +114,7 @@ def open_attempts(document: dict[str, Any]) -> None:
         for entry in entries_of(document):
             fields = {name: each for name, each in entry.items() if name != "adopted"}
             document["tenancies"][0]["attempts"].append(
-                fields | ATTEMPTED | {"id": f"{run}", "run": run}
+                fields | ATTEMPTED | {"id": f"{run}", "run_number": run}
             )
 
 
@@ -126,7 +126,7 @@ def another_salt(document: dict[str, Any]) -> None:
 
 def an_id_more(document: dict[str, Any]) -> None:
     """Add a made-up entry for each entry."""
-    more = {"run": 9}
+    more = {"run_number": 9}
     entries = entries_of(document)
     entries += [{**entry, **more, "id": f"f{entry['id']}"} for entry in entries]
     document["serial"] = 9
@@ -145,7 +145,7 @@ FORGERIES: dict[str, Change] = {
     "another tenant": lambda it: it["tenancies"][0].update(tenant="other"),
     "another address": each_entry(address="prod/other/MOVED"),
     "another URL": each_entry(identity="0" * 64),
-    "newer ones": lambda it: [each_entry(run=9)(it), it.update(serial=9)],
+    "newer ones": lambda it: [each_entry(run_number=9)(it), it.update(serial=9)],
     "an id more": an_id_more,
     "another salt of URLs": lambda it: it.update(url_salt="00" * 16),
     "a later version": lambda it: it.update(serial=2**52),

@@ -109,7 +109,7 @@ def test_an_expired_password_and_a_deleted_hook_block_neither_plan_nor_apply_of_
 
     # the nightly check: the drift of all that can be read, and the name of what cannot
     drift = forty.run("plan", "--detailed-exitcode", "--format", "json")
-    outcomes = {tenancy["name"]: tenancy["outcome"] for tenancy in drift.json["tenancies"]}
+    outcomes = {tenancy["name"]: tenancy["conclusion"] for tenancy in drift.json["tenancies"]}
     different = {name: outcome for name, outcome in outcomes.items() if outcome != "as-declared"}
     assert drift.code == 1
     assert different == {"t12": "changes", "t21": "error", "t33": "changes"}

@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import SecretRef
-from hooksync.core.origin import RunOrigin
 from hooksync.core.record import replace
+from hooksync.core.starter import Starter
 from hooksync.reconcile.diff import empty_plan
 from hooksync.reconcile.plan import Step
 from hooksync.render.ending import NoticeForm, RunSummary, metrics_text
@@ -38,7 +38,7 @@ RUN = {
     "GITHUB_SERVER_URL": "https://u:p4ss@git.example",
     "GITHUB_REPOSITORY": "a/b",
 }
-ORIGIN = RunOrigin("host", "user", "https://git.example/a/b/actions/runs/17")
+ORIGIN = Starter("host", "user", "https://git.example/a/b/actions/runs/17")
 
 
 @dataclass
@@ -74,19 +74,19 @@ def watched(place: Place, respond: Respond) -> Iterator[Watched]:
 def figures(path: Path) -> dict[str, float]:
     """Return metrics as Prometheus reads them.
 
-    The key of a metric contains its labels for tenancy, action and outcome.
+    The key of a metric contains its labels for tenancy, action and conclusion.
     """
     found = {}
     for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
         assert (family.type, bool(family.documentation)) == ("gauge", True)
         for sample in family.samples:
-            assert (sample.labels["command"] in ("plan", "apply"), sample.labels["run"]) == (
+            assert (sample.labels["command"] in ("plan", "apply"), sample.labels["file"]) == (
                 True,
                 path.stem,
             )
             labels = [
                 sample.labels[name]
-                for name in ("tenancy", "action", "outcome")
+                for name in ("tenancy", "action", "conclusion")
                 if name in sample.labels
             ]
             found[" ".join([sample.name.removeprefix("hooksync_"), *labels])] = sample.value
@@ -106,7 +106,7 @@ def test_a_webhook_gets_notices_of_drift_and_of_applied_changes_and_no_others(
     assert drift["summary"] == "Plan: 2 to subscribe, 0 to resubscribe, 0 to REMOVE; 0 unchanged."
     assert drift["tenancies"][0]["name"] == "prod"
     assert drift["fingerprint"] != applied["fingerprint"]
-    assert drift["run"]["url"] == ORIGIN.url
+    assert drift["started_by"]["url"] == ORIGIN.url
     assert watched.wire.request_lines[0] == f"POST /{KEY}?code={KEY} HTTP/1.1"
     for told in watched.told:
         assert_fits(told, "notice")
@@ -361,7 +361,7 @@ def test_metrics_hold_pending_steps_live_subscriptions_and_the_time_of_the_last_
     place.environ["PRESERVICA_PASSWORD"] = "wrong-password-0123"
     assert place.run("plan", "--metrics", "hooksync.prom").code == 1
     failed = figures(path)
-    assert (failed["exit_code"], failed["tenancy_outcome prod error"]) == (1, 1)
+    assert (failed["exit_code"], failed["tenancy_conclusion prod error"]) == (1, 1)
     assert failed["last_success_time_seconds prod"] == success
     assert "pending_steps prod subscribe" not in failed
 
@@ -400,4 +400,4 @@ def test_special_characters_in_metric_labels_are_escaped(tmp_path: Path) -> None
     path.write_text(
         metrics_text(replace(ending(), plan=run_of(failed)), "hooksync"), encoding="utf-8"
     )
-    assert figures(path)['tenancy_outcome a"b\\c\\n##\\x5bx] d error'] == 1
+    assert figures(path)['tenancy_conclusion a"b\\c\\n##\\x5bx] d error'] == 1

@@ -314,7 +314,7 @@ def live_triggers(place: Place) -> list[str]:
 def test_a_wrong_receiver_holds_its_own_address_and_what_is_undeclared(half_ready: Place) -> None:
     place = half_ready
     plan = place.run("plan", "--probe", "--format", "json")
-    assert (plan.code, plan.json["tenancies"][0]["outcome"]) == (0, "changes")
+    assert (plan.code, plan.json["tenancies"][0]["conclusion"]) == (0, "changes")
     [held] = [step for step in plan.json["tenancies"][0]["steps"] if step["refusals"]]
     assert held["address"] == "prod/second/MOVED"
     assert (plan.json["summary"]["subscribe"], plan.json["summary"]["held"]) == (2, 1)
@@ -338,7 +338,7 @@ def test_only_a_held_address_left_to_do_is_refused_with_3(half_ready: Place) -> 
     assert half_ready.run("apply", "--yes").code == 4
     assert half_ready.run("plan", "--probe").code == 3
     run = half_ready.run("apply", "--yes", "--format", "json")
-    assert (run.code, run.json["tenancies"][0]["outcome"]) == (3, "refused")
+    assert (run.code, run.json["tenancies"][0]["conclusion"]) == (3, "refused")
 
 
 def test_a_saved_plan_leaves_out_what_it_holds(half_ready: Place) -> None:

@@ -138,7 +138,7 @@ def test_the_half_done_steps_of_a_running_apply_are_no_drift(place: Place) -> No
     assert (quiet.code, quiet.out, quiet.err.count("warning: ")) == (0, "", 1)
     [told] = wire.documents
     assert_fits(told, "notice")
-    assert (told["event"], told["tenancies"][0]["outcome"]) == ("in-progress", "in-progress")
+    assert (told["event"], told["tenancies"][0]["conclusion"]) == ("in-progress", "in-progress")
     assert "another run holds the run lock" in told["problems"][0]["what"]
 
 

@@ -37,7 +37,7 @@ PLAIN = re.compile(
     r"\b(bytes|str|object|Any|Variables)\b"
 )  # the types that can hold a plain secret
 # URLs with unfilled variables or hidden query values; the page of a CI run
-MAY_BE_SHOWN = {"RunOrigin.url"}
+MAY_BE_SHOWN = {"Starter.url"}
 MAY_BE_SHOWN |= {"StateEntry.salt", "Attempt.salt", "SubscriptionRecord.salt"}  # the id of a salt
 # the public answer of a receiver
 MAY_BE_SHOWN |= {

@@ -23,7 +23,6 @@ from hooksync.core.model import (
     Location,
     ReceiverResult,
 )
-from hooksync.core.origin import RunOrigin
 from hooksync.core.record import Record
 from hooksync.core.schema import (
     SCHEMA_KINDS,
@@ -32,6 +31,7 @@ from hooksync.core.schema import (
     read_schema,
     schema_text,
 )
+from hooksync.core.starter import Starter
 from hooksync.reconcile.plan import Outcome, Plan, Reason, Step, TenancyPlan
 from hooksync.state.fingerprints import Salt
 from hooksync.state.model import Attempt, StateEntry, TenancyRecords
@@ -291,7 +291,7 @@ JSON_TYPES = {
         ("plan", "problem", Problem),
         ("plan", "optional_problem", Problem),
         ("plan", "location", Location),
-        ("plan", "run", RunOrigin),
+        ("plan", "started_by", Starter),
         ("state", "tenancy", TenancyRecords),
         ("state", "entry", StateEntry),
         ("state", "attempt", Attempt),

@@ -15,8 +15,8 @@ import pytest
 
 from hooksync.api.receipt import read_saved_plan
 from hooksync.core.errors import HooksyncError, Refused
-from hooksync.core.origin import find_origin
 from hooksync.core.signing import PlanKey
+from hooksync.core.starter import find_starter
 from hooksync.render.json_text import canonical
 from hooksync.sandbox.tenancies import Account, SandboxOptions
 from tests.command_line import run_python
@@ -298,7 +298,7 @@ def test_a_tenancy_that_differs_is_refused_and_the_others_are_applied(place: Pla
         in run.err
     )
     assert "prod: " not in run.err
-    assert [one["outcome"] for one in run.json["tenancies"]] == ["applied", "refused"]
+    assert [one["conclusion"] for one in run.json["tenancies"]] == ["applied", "refused"]
     assert len(place.box.subscriptions("DEMO")) == 2
     assert [one.id for one in place.box.subscriptions("OTHER")] == [gone]
 
@@ -323,7 +323,7 @@ def test_a_plan_is_saved_with_what_can_be_applied_and_marks_the_rest(place: Plac
     assert run.code == 1
     assert "carries out exactly this, without what is refused or not planned" in run.err
     document = json.loads((place.folder / "plan.json").read_text())
-    assert [one["outcome"] for one in document["tenancies"]] == ["changes", "error"]
+    assert [one["conclusion"] for one in document["tenancies"]] == ["changes", "error"]
     run = place.run("apply", "plan.json", "--format", "json")
     assert (run.code, [one["name"] for one in run.json["tenancies"]]) == (0, ["prod"])
     for number in range(3):
@@ -457,7 +457,7 @@ GITHUB = {
     ],
 )
 def test_a_report_names_the_ci_run_that_made_it(environ: dict[str, str], url: str | None) -> None:
-    origin = find_origin(environ)
+    origin = find_starter(environ)
     assert origin.url == url
     assert origin.host == socket.gethostname()
 
@@ -475,8 +475,8 @@ def test_the_report_of_a_success_equals_the_json_output(place: Place) -> None:
     run = place.run("apply", "--yes", "--report", "report.json", "--format", "json")
     assert run.code == 0
     assert report(place) == run.out
-    assert run.json["run"]["url"] == "https://github.com/org/hooks/actions/runs/17"
-    assert run.json["run"]["user"] == "octocat"
+    assert run.json["started_by"]["url"] == "https://github.com/org/hooks/actions/runs/17"
+    assert run.json["started_by"]["user"] == "octocat"
 
 
 @pytest.mark.slow

@@ -200,7 +200,7 @@ def test_a_move_replaces_only_what_this_file_owns(owns: object, expected: list[s
         ([live("old", OLD_URL, INDEXED)], [made("old", BEFORE)], ["subscribe new", "unsubscribe old undeclared"]),
         ([live("old", OLD_URL), live("a")], [made("old", BEFORE)], ["unsubscribe old undeclared", "keep a secret-unknown"]),
         # a killed run has created the new one and not yet removed the old one
-        ([live("old", OLD_URL), live("a")], [made("old", BEFORE), made("a", ONE, run=2)],
+        ([live("old", OLD_URL), live("a")], [made("old", BEFORE), made("a", ONE, run_number=2)],
          ["unsubscribe old duplicate", "keep a"]),
     ],
     ids=["no state", "a different trigger", "its place is filled", "half of it is done"],
@@ -227,7 +227,7 @@ def test_a_forged_state_under_a_policy_turns_no_removal_into_a_move(owns: str) -
 def test_of_duplicates_the_newest_entry_is_kept_then_a_correct_one_then_the_first() -> None:
     wrong, right, third = live("w", include_identifiers=False), live("r"), live("t")
     there = [wrong, right, third]
-    known = [made("w", ONE, run=1), made("t", ONE, run=2)]
+    known = [made("w", ONE, run_number=1), made("t", ONE, run_number=2)]
     assert told(planned(tenancy(ONE), there, *known))[-1] == "keep t"
     assert told(planned(tenancy(ONE), there)) == [
         "keep r secret-unknown",
@@ -249,7 +249,7 @@ def test_a_duplicate_is_removed_if_it_is_owned_or_in_the_state_and_left_otherwis
     owns: object, lines: list[str]
 ) -> None:
     there = [live("theirs"), live("older"), live("newer")]
-    known = [made("older", ONE, run=1), made("newer", ONE, run=2)]
+    known = [made("older", ONE, run_number=1), made("newer", ONE, run_number=2)]
     wanted = tenancy(ONE, owns=owns)
     assert told(planned(wanted, there, *known)) == lines
     replacing = planned(wanted, there, *known, options=Selection(replace=(ADDRESS,)))
@@ -349,7 +349,7 @@ def test_each_subscription_is_in_exactly_one_step_in_any_order_of_declarations(
     for index, which, run in known:
         if index < len(there) and which < len(wanted.subscriptions):
             identifier = there[index].id
-            entries[identifier] = made(identifier, wanted.subscriptions[which], run=run)
+            entries[identifier] = made(identifier, wanted.subscriptions[which], run_number=run)
     options = Selection(replace=globs)
     plan = make_plan(wanted, there, options, entries.values())
     declared_seen = [

@@ -25,7 +25,7 @@ def test_an_apply_records_what_it_made_and_closes_its_attempts() -> None:
     assert tenant.apply().is_as_declared
     [entry] = tenant.records.entries
     assert (entry.address, entry.id) == (ADDRESS, "new-1")
-    assert (entry.run, entry.is_adopted, bool(entry.fingerprint)) == (1, False, True)
+    assert (entry.run_number, entry.is_adopted, bool(entry.fingerprint)) == (1, False, True)
     assert tenant.records.subscriptions == (entry,)
     serial = tenant.state.serial
     assert told(tenant.plan()) == ["keep new-1"]
@@ -153,7 +153,9 @@ def test_the_state_forgets_removed_subscriptions_and_keeps_those_left_alone() ->
     gone = declared("https://h.example/gone", name="gone")
     there = [live("a"), live("gone", gone.url.full)]
     tenant = Tenant(tenancy(ONE, owns="none"), FakeService.holding(there))
-    tenant.remember(made("a", ONE), made("gone", gone), records(attempt(run=1), tenant="other"))
+    tenant.remember(
+        made("a", ONE), made("gone", gone), records(attempt(run_number=1), tenant="other")
+    )
     tenant.apply()
     assert {entry.id for entry in tenant.records.entries} == {"a", "gone"}
     tenant.wanted = tenancy(ONE, owns="made")

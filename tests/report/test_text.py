@@ -55,10 +55,10 @@ def a_plan(**settings: object) -> TenancyPlan:
     owner = tenancy(alert, catalogue, same, **({"owns": "made"} | settings))
     search = declared("https://ours.example/old?key=KEY", name="search")
     known = [
-        made(there[0].id, catalogue, run=7),
-        made(there[1].id, search, run=8),
-        made(there[3].id, same, run=6, is_adopted=True),
-        made(there[4].id, same, run=5),
+        made(there[0].id, catalogue, run_number=7),
+        made(there[1].id, search, run_number=8),
+        made(there[3].id, same, run_number=6, is_adopted=True),
+        made(there[4].id, same, run_number=5),
     ]
     return planned(owner, there, *known, environ=dict.fromkeys(VARIABLES, VALUE))
 

@@ -156,7 +156,7 @@ def drop(*path: Any) -> Callable[[Any], None]:
         *((put(*path, "added_later", {}), NOT_VALID) for path in ((), ("tenancies", 0), (*ENTRIES, 0), (*ATTEMPTS, 0), ("salts", 0))),
         (drop("tenancies"), NOT_VALID),
         (put(*ENTRIES, {}), NOT_VALID),
-        (put(*ENTRIES, 0, "run", True), NOT_VALID),
+        (put(*ENTRIES, 0, "run_number", True), NOT_VALID),
         (put("serial", 2**53), NOT_VALID),
         (put(*ATTEMPTS, 0, "identity", "٣" * 64), NOT_VALID),
         (put(*ENTRIES, 0, "salt", "env:NOBODY"), 'the salt of "prod/catalogue/MOVED" is missing: "env:NOBODY"'),

@@ -104,9 +104,9 @@ def append_summary() -> None:
     output("markdown", MARKDOWN)
 
 
-def outcomes(document: dict) -> set[str]:
-    """Return the outcomes of the tenancies."""
-    return {tenancy["outcome"] for tenancy in document["tenancies"]}
+def conclusions(document: dict) -> set[str]:
+    """Return the conclusions of the tenancies."""
+    return {tenancy["conclusion"] for tenancy in document["tenancies"]}
 
 
 def validate() -> int:
@@ -135,7 +135,7 @@ def plan() -> int:
     elif code:
         say("error", "hooksync could not plan", f"It exited with {code}; see the log.")
     else:
-        output("changes", str("changes" in outcomes(made)).lower())
+        output("changes", str("changes" in conclusions(made)).lower())
     return code
 
 
@@ -147,7 +147,7 @@ def show() -> int:
         say("error", "hooksync could not show the plan", f"It exited with {code}; see the log.")
         return code
     summarise(PLAN)
-    output("changes", str("changes" in outcomes(made)).lower())
+    output("changes", str("changes" in conclusions(made)).lower())
     return 0  # a plan that leaves out a tenancy has exit code 1 or 3
 
 
@@ -175,7 +175,7 @@ def findings(document: dict, code: int) -> Iterator[str]:
 
     Nothing: it found no difference, and could not compare everything.
     """
-    found = outcomes(document)
+    found = conclusions(document)
     if document.get("undeclared") or found & {"changes", "not-as-declared"}:
         yield "drift"
     if "refused" in found:

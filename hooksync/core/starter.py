@@ -1,4 +1,4 @@
-"""The machine, the user and the CI run that hooksync runs in."""
+"""Who started hooksync: the machine, the user and the CI run."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _VARIABLES = (
 _WEB = "https?://[^/]"
 
 
-class RunOrigin(Record):
-    """The machine, user and CI run that hooksync runs in. None: not known. Contains no secret."""
+class Starter(Record):
+    """The machine, user and CI run that started hooksync. None: not known. Contains no secret."""
 
     host: str | None = None
     user: str | None = None  # in CI: the user who started the run, if the CI names one
     url: str | None = None  # of the run in the CI, without user information and query
 
 
-def find_origin(environ: Variables) -> RunOrigin:
+def find_starter(environ: Variables) -> Starter:
     """Find the machine, the user and the CI run."""
     machine = _fit(platform.node())
     for user, url, names in _VARIABLES:
@@ -42,8 +42,8 @@ def find_origin(environ: Variables) -> RunOrigin:
             page = re.split("[?#]", url.format(*values))[0]
             shown = re.sub("//[^/]*@", "//", page)
             named = _fit(environ.get(user, "")) or _user()
-            return RunOrigin(machine, named, _fit(shown) if re.match(_WEB, shown) else None)
-    return RunOrigin(machine, _user())
+            return Starter(machine, named, _fit(shown) if re.match(_WEB, shown) else None)
+    return Starter(machine, _user())
 
 
 def _user() -> str | None:
