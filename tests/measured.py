@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 HOOKSYNC = (sys.executable, "-m", "hooksync")
-_HANG = 600.0  # seconds after which a child is killed
+_HANG = 300.0  # seconds after which a child is killed: half the time limit of a test
 # bytes of address space: a child that needs more fails, instead of the machine
 _MOST_MEMORY = 4 * 1024**3
 _TO_MIB = 1024**2 if sys.platform == "darwin" else 1024  # of ru_maxrss
