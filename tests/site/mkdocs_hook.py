@@ -22,6 +22,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 import hooksync
+from tests.site.address import address
 
 ROOT = Path(__file__).parents[2]
 PATHS: dict[str, str] = {}  # the path in the project of each page of this site
@@ -35,10 +36,12 @@ NOT_SEARCHED = "---\nsearch: {exclude: true}\n---\n"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Show the version on each page. Name the anchors of headings as forges do. Make no page for
-    error 404, because it would need the address of the site.
+    """Show the version and the repository on each page. Name the anchors of headings as forges do.
+    Make no page for error 404, because it would need the address of the site.
     """
-    config.copyright = f"hooksync {hooksync.__version__}"
+    config.copyright = "Free software under the Apache License 2.0"
+    config.repo_url = address()
+    config.repo_name = f"Source, version {hooksync.__version__}"
     config.theme.static_templates.discard("404.html")
     config.mdx_configs["toc"]["slugify"] = lambda heading, _: re.sub(
         r"[^\w -]", "", heading.lower()
@@ -110,7 +113,10 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Give the dialogue of the search a name, because Material gives it none."""
+    """Give the dialogue of the search a name, because Material gives it none. Let the link to the
+    repository ask no other host for its facts.
+    """
+    output = output.replace(' data-md-component="source"', "")
     return output.replace(' role="dialog"', ' role="dialog" aria-label="Search"')
 
 
