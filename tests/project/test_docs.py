@@ -100,7 +100,7 @@ class Stage:
                 self.folder.mkdir()
             case ["cd", name]:
                 self.folder = (self.folder / name).resolve()
-            case ["git" | "jq" as program, *arguments]:
+            case ["git" | "jq" | "tail" as program, *arguments]:
                 self.say(self.ran(program, *arguments))
             case ["unset", name]:
                 del self.environ[name]
@@ -374,7 +374,7 @@ def two_tenants(stage: Stage) -> Iterator[Stage]:
 @pytest.mark.slow
 def test_the_recipes_for_json_print_what_the_page_shows(stage: Stage) -> None:
     find_program("HOOKSYNC_TEST_JQ", "jq", "install jq")
-    accounts = (Account(tenants=("BRAMA",)),)
+    accounts = (Account(tenants=("BRAMA", "BRAMA_TEST")),)
     with Sandbox(SandboxOptions(accounts, traits=frozenset({"no-challenge"}))) as stage.box:
         for url, trigger in (
             ("https://catalogue.example.net/preservica", "FULL_TEXT_INDEXED"),
