@@ -457,8 +457,9 @@ def undeclared_ones_wait(run: Run) -> Iterator[str]:
 
 def at_most_two_are_unproven(run: Run) -> Iterator[str]:
     """Of an identity, at most two live subscriptions that hooksync made are no entries of the state
-    and newer than those, unless --replace named it, the service made one in spite of its 409, or hooksync took a
-    subscription of somebody else for its own.
+    and newer than those, unless --replace named it, the service made one in spite of its 409, or
+    hooksync took a subscription of somebody else for its own. The call that was in flight while a
+    different run took over the run lock does not count: no lock can stop it.
     """
     for (tenant, place), number in run.unproven.items():
         if number > 2:

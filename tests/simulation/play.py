@@ -38,6 +38,7 @@ from hooksync.state.format import read_state
 from hooksync.state.model import Attempt, State, SubscriptionRecord
 from hooksync.state.store import StateStore
 from tests.laws import (
+    CHANGING,
     IDLE,
     LAWS,
     SETTLED,
@@ -102,8 +103,10 @@ class Play:
         self.noted = 0  # number of moments that `made` covers
         self.last_held: set[Held] = set()
         # ids that hooksync made, neither late, nor with a 409, nor before a --replace or the loss of
-        # the state
+        # the state, nor by a call in flight while its run lock was taken over
         self.in_time: set[str] = set()
+        self.holders: list[str] = []  # applies, in the order in which they took the run lock
+        self.overtaken: set[str] = set()  # those whose call in flight has ended since
         self.broken: list[Broken] = []
         self.figures = Counter(histories=1)  # how much was played
         self.number = 0  # number of commands so far
@@ -387,13 +390,30 @@ class Play:
             self.in_time.clear()
         for moment in self.service.moments[self.noted :]:
             held = set(moment.held)
+            is_in_flight = self._is_in_flight(moment)
             for one in held - self.last_held if moment.by != SOMEBODY_ELSE else ():
                 self.made.setdefault(one.id, len(self.made))
                 is_told = moment.status != 409 and not moment.is_late
-                if is_counted and is_told and moment.by in self.users[OWN]:
+                if is_counted and is_told and not is_in_flight and moment.by in self.users[OWN]:
                     self.in_time.add(one.id)
             self.last_held = held
         self.noted = len(self.service.moments)
+
+    def _is_in_flight(self, moment: Moment) -> bool:
+        """Return whether it is the first change by an apply whose run lock was taken over.
+
+        An apply takes the run lock before its first call.
+        """
+        name = moment.by
+        if not name.startswith("apply") or name not in self.users.get(OWN, ()):
+            return False
+        if name not in self.holders:
+            self.holders.append(name)
+        is_first = moment.call in CHANGING and name not in self.overtaken
+        if name == self.holders[-1] or not is_first:
+            return False
+        self.overtaken.add(name)
+        return True
 
     def _meant(
         self, state: State | None, before: Iterable[Held], moments: Iterable[Moment]

@@ -310,4 +310,20 @@ REGRESSIONS = (
         ("refuse-duplicates",),
         lag_additions=60.0,
     ),
+    # a run completed the call in flight while a different run took over its run lock: the law
+    # counted what it made as a third attempt
+    History(
+        40327,
+        (
+            Command("apply"),
+            Command("apply", mishaps=(Mishap("act", "subscribe", 0, 200.0, Command("apply")),)),
+            Edit("rotate", which=1, to=6),
+            Command("apply"),
+            Command("apply"),
+        ),
+        live=0,
+        lag_additions=5.0,
+        list_wait=0,
+        is_remote=True,
+    ),
 )
