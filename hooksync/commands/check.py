@@ -9,16 +9,19 @@ from hooksync.api.inputs import prepare
 from hooksync.api.options import FORMAT, RunOptions
 from hooksync.api.run import finished, open_run
 from hooksync.commands.problems import show_plan
-from hooksync.commands.receiving import SECRETS, URL, named_receiver, open_receiver
+from hooksync.commands.receiving import RECEIVER, SECRETS, URL, named_receiver, open_receiver
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, Problem
-from hooksync.core.model import Environ, SecretRef
+from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.core.flags import flag
+from hooksync.core.model import Environ, Secret, SecretRef
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import NEW, Plan, Step, TenancyPlan
+from hooksync.reconcile.plan import NEEDS_DECLARED, NEW, Plan, Step, TenancyPlan
+from hooksync.reconcile.run import Run
 from hooksync.render.check import check_lines
+from hooksync.service.challenges import ALIVE, probe_all
 from hooksync.service.challenges import challenge as challenge_one
 
 
@@ -27,6 +30,12 @@ class CheckOptions(RunOptions):
 
     url: str | None = URL
     secrets: tuple[SecretRef, ...] = SECRETS
+    challenges_live: bool = flag(
+        "--live",
+        "also find dead receivers of what is not declared",
+        RECEIVER,
+        default=False,
+    )
     format: Literal["text", "json"] = FORMAT
 
 
@@ -39,10 +48,14 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
 
 def _checked(options: CheckOptions, context: Context) -> Plan:
     """Plan, and challenge all receivers."""
-    has_other = options.names_files or bool(options.tenancies or options.targets)
+    is_narrow = bool(options.tenancies or options.targets)
+    has_other = options.names_files or is_narrow or options.challenges_live
     if named := named_receiver(options.url, options.secrets, has_other=has_other):
         return _check_one(named, options, context)
     inputs = prepare(options, context)
+    if options.challenges_live and inputs.policy:
+        fix = "leave out --live, or --policy and HOOKSYNC_POLICY"
+        raise UsageError("--live calls receivers that the policy has not judged", fix)
     for declared in inputs.tenancies:
         refs = declared.credentials
         log_in = f"log-in: username {refs.username}, password {refs.password}"
@@ -52,7 +65,33 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
         names = ", ".join(environ.credential_names)
         context.terminal.message(f"{printable(environ.credentials)} sets {names}")
     with open_run(inputs) as run:
-        return run.challenge(run.make_plan(needs_secrets=True), is_check=True)
+        made = run.challenge(run.make_plan(needs_secrets=True), is_check=True)
+        return _with_live(made, run) if options.challenges_live else made
+
+
+def _with_live(plan: Plan, run: Run) -> Plan:
+    """Challenge the receivers of what is live and not declared, each once.
+
+    hooksync does not know their secrets. So it tells only whether something answers challenges.
+    """
+    guess = Secret(token_hex(32))
+    targets = {
+        (step.live.url, guess)
+        for tenancy in plan.tenancies
+        for step in tenancy.steps
+        if step.live and step.action not in NEEDS_DECLARED
+    }
+    answers = probe_all(targets, run.pool, run.caller)
+    tenancies = []
+    for tenancy in plan.tenancies:
+        steps = []
+        for step in tenancy.steps:
+            answer = answers.get((step.live.url, guess)) if step.live else None
+            if answer and answer.state == "wrong-secret":
+                answer = replace(ALIVE, seconds=answer.seconds, status=answer.status)
+            steps.append(replace(step, receiver=step.receiver or answer))
+        tenancies.append(replace(tenancy, steps=tuple(steps)))
+    return replace(plan, tenancies=tuple(tenancies))
 
 
 def _check_one(named: TenancyDeclaration, options: CheckOptions, context: Context) -> Plan:

@@ -22,7 +22,8 @@ Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["never", "auto", "require"]
 PROBES: tuple[Probe, ...] = get_args(Probe)  # the weakest first
 Owns = Literal["made", "all", "none"] | frozenset[str]
-ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
+# "alive": it answers challenges, and hooksync does not know its secret
+ReceiverState = Literal["ready", "alive", "wrong-secret", "wrong-answer", "unreachable"]
 SecretState = Literal["same", "changed", "unknown", "not-set", "unusable"]
 NO_VALUE: tuple[SecretState, ...] = ("not-set", "unusable")  # nothing is compared
 SecretKind = Literal["env", "file", "command"]  # of references, as hooks files write them

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hooksync.core.model import NO_VALUE
-from hooksync.reconcile.plan import Plan, Step
+from hooksync.core.redaction import printable
+from hooksync.reconcile.plan import NEEDS_DECLARED, Plan, Step
 from hooksync.render.sentences import adopted, counted
-from hooksync.render.text import column_width, head_of, secret_state
+from hooksync.render.text import SHOWN_ID, column_width, head_of, secret_state
 from hooksync.service.challenges import doubt
 
 _WORDS = {"ok": "ok", "failed": "failed", "warning": "with a warning", "skipped": "skipped"}
@@ -18,8 +19,14 @@ Finding = tuple[str, str, str]  # one of these words, the receiver, and what was
 
 def _finding(step: Step) -> Finding:
     """Judge a receiver by its answer to a challenge, and report what is known of its secret."""
-    declared = step.declared_side
     answer = step.receiver
+    if answer and step.live and step.action not in NEEDS_DECLARED:
+        name = printable(step.live.id[:SHOWN_ID])
+        what = f"not declared, {printable(step.live.url.shown)}: "
+        if answer.state == "alive":
+            return "ok", name, f"{what}it answers challenges"
+        return "warning", name, what + answer.detail
+    declared = step.declared_side
     if step.secret in NO_VALUE:
         return "failed", declared.name, f"secret {declared.secret} {secret_state(step)}"
     if answer is None:

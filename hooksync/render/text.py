@@ -44,7 +44,7 @@ _CONFIRMED = ("unsubscribe", "adopt", "forget")  # actions that a prompt names
 _REASON_FIRST = (*_CONFIRMED, "leave")  # actions whose first lines have the reason
 _NARROWEST_NAME = 20  # columns
 _NARROWEST_TRIGGER = 15  # columns
-_SHOWN_ID = 8  # characters of an id
+SHOWN_ID = 8  # characters of an id
 
 
 def plain(lines: Iterable[str]) -> str:
@@ -142,7 +142,7 @@ def _fitted(start: str, text: str) -> Iterator[str]:
 def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str, str]:
     """Return the parts of a step's first line: symbol, name, trigger, id, and a note."""
     symbol = "?" if step.has_unknown_secret else _SYMBOLS[step.action]
-    identifier = printable(step.id[:_SHOWN_ID])
+    identifier = printable(step.id[:SHOWN_ID])
     note = _reason_words(step) if step.action in _REASON_FIRST else ""
     if step.action == "resubscribe":
         symbol, order = _ORDERS[tenancy.replacement]

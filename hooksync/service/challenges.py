@@ -45,6 +45,7 @@ _RECIPE = (
 )
 
 READY = ReceiverResult("ready", "", "")
+ALIVE = ReceiverResult("alive", "", "")
 
 
 def key_of(secret: Secret) -> bytes:

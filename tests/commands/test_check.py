@@ -14,7 +14,7 @@ from hooksync.reconcile.plan import NEW, Step
 from hooksync.render.check import check_lines
 from hooksync.render.text import plain
 from hooksync.sandbox.tenancies import Account, SandboxOptions
-from tests.conftest import HOOKS, Place
+from tests.conftest import HOOKS, SECRET, Place
 from tests.makers import declared
 from tests.reconcile.planning import run_of
 from tests.report.test_text import a_plan
@@ -90,6 +90,26 @@ def test_a_receiver_that_is_down_fails_and_one_with_probe_never_is_not_challenge
     place.write(HOOKS.replace("    subscriptions:", "    probe: never\n    subscriptions:"))
     assert "skipped   catalogue           not challenged" in checked(place, 0)
     assert place.receiver.answers["catalogue", "challenge"] == 0
+
+
+def test_receivers_that_nothing_declares_are_challenged_only_if_asked(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        dead = f"http://127.0.0.1:{taken.getsockname()[1]}/hook?code={SECRET}"
+    for url in (dead, place.receiver.url("vendor")):
+        place.box.seed("DEMO", url, "MOVED", SECRET)
+    place.receiver.set_secret("vendor", SECRET)
+    assert "not declared" not in checked(place, 0)
+    document = place.run("check", "--live", "--format", "json").json
+    assert_fits(document, "plan")
+    assert {"alive", "unreachable"} < {
+        step["receiver"]["state"] for step in document["tenancies"][0]["steps"]
+    }
+    shown = place.run("check", "--live").out
+    assert "/vendor: it answers challenges\n" in shown
+    assert "/hook?code=***: " in shown
+    assert "Receivers: 2 ok, 0 failed, 1 with a warning.\n" in shown
+    for flags in (["--policy", place.policy()], ["--url", dead, "--secret", "env:X"]):
+        assert place.run("check", "--live", *flags).code == 64
 
 
 def test_a_secret_that_is_not_set_fails_and_a_weak_one_is_a_warning(place: Place) -> None:

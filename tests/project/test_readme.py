@@ -73,13 +73,6 @@ def without_ids(text: str) -> str:
     return re.sub(r"\b[0-9a-f]{8}\b", "ID", text)
 
 
-def test_each_promise_of_the_readme_links_to_a_proof() -> None:
-    section = text_of(README).partition("\n## What it promises\n\n")[2].partition("\n\n")[0]
-    promises = re.findall(r"^\d+\. (.*)$", section, re.MULTILINE)
-    assert len(promises) == 10
-    assert all(re.search(r"\]\((docs|tests)/", promise) for promise in promises)
-
-
 def test_hooksync_prints_the_plan_that_the_readme_and_the_first_page_show(tmp_path: Path) -> None:
     [file], [plan] = (blocks(language, text_of(README)) for language in ("yaml", "diff"))
     with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
