@@ -49,17 +49,6 @@ def test_an_example_is_valid_without_an_environment_and_without_a_warning(name: 
     assert (done.code, done.err) == (0, "")
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: path.name)
-def test_an_example_names_its_schema_for_editors(path: Path) -> None:
-    first, *_ = path.read_text(encoding="utf-8").splitlines()
-    _, _, schema = first.partition("# yaml-language-server: $schema=")
-    is_policy = path.name.endswith("policy.yaml") or path.parent.name == "policies"
-    kind = "policy" if is_policy else "hooks"
-    # the repository has its own schemas, because users copy it
-    home = REPOSITORY if REPOSITORY in path.parents else ROOT / "schemas"
-    assert (path.parent / schema).resolve() == home / f"{kind}.schema.json"
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_after_an_example_was_applied_a_plan_finds_no_changes(
     name: str, box: Sandbox, tmp_path: Path

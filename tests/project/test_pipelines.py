@@ -87,10 +87,3 @@ def test_the_hooks_file_of_the_guides_passes_the_policy_that_githubs_guide_copie
     policy.write_text(text_of(ROOT / "examples" / "ci" / "github" / "policy.yaml"))
     done = hooksync(["validate", "--policy", str(policy)], {}, tmp_path)
     assert (done.code, done.err.count("error")) == (0, 0), done.err
-
-
-def test_the_page_on_kubernetes_links_all_files() -> None:
-    page = text_of(DOCS / "kubernetes.md")
-    linked = set(re.findall(r"examples/kubernetes/([\w.-]+)\)", page))
-    files = (path.name for path in KUBERNETES.iterdir() if path.suffix in (".yml", ".yaml"))
-    assert linked == set(files)
