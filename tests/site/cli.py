@@ -54,11 +54,11 @@ def _below(command: Command, chain: Chain) -> Iterator[tuple[Chain, Command]]:
 
 
 def shared_flags() -> dict[str, str]:
-    """Return the entries in help texts of flags that at least five commands have, by flag."""
+    """Return the entries in help texts of flags that at least three commands have, by flag."""
     counts: Counter[tuple[str, str]] = Counter()
     for chain in commands():
         counts.update(entries(help_of(*chain)).items())
-    return {flag: entry for (flag, entry), count in counts.items() if count >= 5}
+    return {flag: entry for (flag, entry), count in counts.items() if count >= 3}
 
 
 def entries(text: str) -> dict[str, str]:
@@ -84,13 +84,13 @@ def section(chain: Chain, shared: Mapping[str, str]) -> str:
                 left_out.append(f"`{flag}`")
             else:
                 kept.append(row)
-        if kept or not rows:
+        if kept or not rows or "\n" in title:
             paragraphs.append("\n".join([title, *kept]))
     marks = "###" if len(chain) > 1 else "##"
     text = f"{marks} {' '.join(('hooksync', *chain))}\n\n```output\n"
     text += "\n\n".join(paragraphs) + "\n```\n"
     if left_out:
-        text += f"\nAnd [flags that commands share](#shared-flags): {', '.join(left_out)}.\n"
+        text += f"\nShared: {', '.join(left_out)}\n"
     more = MORE.get(" ".join(chain))
     return f"{text}\nMore: {more}\n" if more else text
 
