@@ -40,34 +40,6 @@ def test_a_wrong_password_is_reported_once_and_tried_once(place: Place) -> None:
     assert methods(place) == ["POST login"]
 
 
-TWO = (
-    HOOKS
-    + """\
-  staging:
-    server: ${DOWN}
-    tenant: TEST
-    subscriptions: {}
-"""
-)
-
-
-def test_an_unreachable_tenancy_does_not_affect_the_other_tenancy(place: Place) -> None:
-    place.environ["DOWN"] = "http://127.0.0.1:1"
-    place.write(TWO)
-    plan = place.run("plan", "--format", "json")
-    assert plan.code == 1
-    prod, staging = plan.json["tenancies"]
-    assert (prod["errors"], prod["summary"]["subscribe"]) == ([], 2)
-    assert "Connection refused" in staging["errors"][0]["what"]
-    assert staging["live_count"] is None
-    run = place.run("apply", "--yes", "--format", "json")
-    assert run.code == 4
-    assert run.json["summary"]["done"] == 2
-    assert len(place.box.subscriptions("DEMO")) == 2
-    # nothing was left to change, and one tenancy is still unread
-    assert place.run("apply", "--yes").code == 1
-
-
 def seeded(place: Place, number: int) -> None:
     for index in range(number):
         place.box.seed("DEMO", f"https://old.example.org/{index}", "MOVED", "old-secret-0123456789")
