@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.backends import missing
 from tests.command_line import ROOT, Run
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place, owning
 from tests.git_servers import PASSWORD as GIT_PASSWORD
@@ -322,6 +323,8 @@ def test_the_steps_of_the_action_plan_show_apply_and_find_drift(
 def test_the_nightly_job_of_github_pushes_its_metrics(
     runner: Runner, place: Place, watcher: Wire
 ) -> None:
+    if not shutil.which("curl"):
+        missing("curl is not there", "install it")
     *_, push = load(SINGLE)["jobs"]["drift"]["steps"]
     meddled = runner.command("drift")
     assert meddled.returncode == 2
