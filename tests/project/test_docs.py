@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,8 +118,6 @@ class Stage:
                 self.play_sandbox(arguments)
             case ["hooksync", "listen", *arguments, "&"]:
                 self.play_listen(arguments)
-            case ["timeout", "-s", "KILL", _, "hooksync", *arguments]:
-                self.say(self.killed(arguments))
             case ["hooksync", *arguments, ">", name]:
                 done = hooksync(arguments, self.environ, self.folder)
                 (self.folder / name).write_text(done.out)
@@ -207,27 +204,6 @@ class Stage:
         secrets = [self.environ[str(ref).removeprefix("env:")] for ref in given.secrets]
         for name in NAMES:
             self.receiver.set_secret(name, *secrets)
-
-    def killed(self, arguments: list[str]) -> Run:
-        """Run a command, and kill it as soon as the sandbox has one more subscription."""
-        before = len(self.box.subscriptions("DEMO"))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hooksync", *arguments],
-            env={"PYTHONPATH": str(ROOT), **self.environ},
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-        )
-        with process:
-            while len(self.box.subscriptions("DEMO")) == before:
-                assert process.poll() is None
-            process.send_signal(signal.SIGKILL)
-            out, _ = process.communicate()
-        # a command that takes more than five seconds, on a busy machine, also reports its progress
-        out = re.sub(r"^[a-z ]+ \d+/\d+\n", "", out, flags=re.MULTILINE)
-        return Run(128 + signal.SIGKILL, f"{out}Killed\n", "")
 
     def say(self, done: Run) -> None:
         self.code = done.code
@@ -471,16 +447,6 @@ def test_cron_mails_what_needs_a_person_and_nothing_else(stage: Stage) -> None:
     stage.environ["PRESERVICA_PASSWORD"] = "expired"
     assert "401" in run_line(planned, stage)
     assert "401" in run_line(applied, stage)
-
-
-def nine_questions(page: Path) -> list[str]:
-    return re.findall(r"^\| ([A-Z].*\?) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
-
-
-def test_the_nine_open_questions_are_the_same_for_users_and_for_maintainers() -> None:
-    asked = nine_questions(TEST_TENANCY)
-    assert len(asked) == 9
-    assert asked == nine_questions(ROOT / "docs" / "internals" / "maintaining.md")
 
 
 def test_the_script_for_a_test_tenancy_prints_the_answers_of_the_service(stage: Stage) -> None:

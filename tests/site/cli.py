@@ -75,7 +75,9 @@ def section(chain: Chain, shared: Mapping[str, str]) -> str:
     """Return the section of a command: its help text without shared flags, and links."""
     paragraphs = []
     left_out = []
-    for paragraph in help_of(*chain).rstrip().split("\n\n"):
+    name = " ".join(("hooksync", *chain))
+    without_usage = help_of(*chain).removeprefix(f"usage: {name} [flags]\n\n")
+    for paragraph in without_usage.rstrip().split("\n\n"):
         title, *rows = re.split(r"\n(?=  (?:-\w, )?--)", paragraph)
         kept = []
         for row in rows:
@@ -87,7 +89,7 @@ def section(chain: Chain, shared: Mapping[str, str]) -> str:
         if kept or not rows or "\n" in title:
             paragraphs.append("\n".join([title, *kept]))
     marks = "###" if len(chain) > 1 else "##"
-    text = f"{marks} {' '.join(('hooksync', *chain))}\n\n```output\n"
+    text = f"{marks} {name}\n\n```output\n"
     text += "\n\n".join(paragraphs) + "\n```\n"
     if left_out:
         text += f"\nShared: {', '.join(left_out)}\n"

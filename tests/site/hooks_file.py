@@ -78,8 +78,9 @@ def field_lines(path: str, field: Schema, schema: Schema, *, is_required: bool) 
         yield "- Required"
     elif "default" in found:
         yield f"- Default: `{as_yaml(found['default'])}`"
-    if examples := [f"`{name}: {as_yaml(each)}`" for each in found.get("examples", ())]:
-        yield f"- {'Examples' if len(examples) > 1 else 'Example'}: {', '.join(examples)}"
+    examples = [f"`{name}: {as_yaml(each)}`" for each in found.get("examples", ())]
+    if len(examples) > 1:  # the example at the top of the page has each field once
+        yield f"- Examples: {', '.join(examples)}"
     if path in MORE:
         yield f"- More: {MORE[path]}"
     yield ""

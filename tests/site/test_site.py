@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-MOST_WORDS = 44_000  # in the index of the search
+MOST_WORDS = 40_000  # in the index of the search
 MOST_PAGES = 26  # in the navigation
 MOST_FOR_A_PLATFORM = 12_000  # words of Start, of pipelines, and of the guides of a platform
 MOST_BYTES_OF_README = 9_000
