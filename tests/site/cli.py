@@ -100,5 +100,5 @@ def section(chain: Chain, shared: Mapping[str, str]) -> str:
 def pages() -> dict[Path, str]:
     shared = shared_flags()
     flags = "\n".join(shared[flag] for flag in sorted(shared))
-    text = "\n".join(section(chain, shared) for chain in commands())
+    text = "\n".join(section(chain, shared) for chain in commands() if chain)
     return page_with("cli.md", help=text, shared=f"{flags}\n")
