@@ -28,7 +28,6 @@ from tests.command_line import ROOT
 from tests.lanes import sampled
 from tests.project.test_docs import RECEIVERS, SERVICE, Stage, check
 from tests.project.test_readme import blocks, text_of
-from tests.receivers import reference
 from tests.receivers.conftest import COMMANDS, EXAMPLES, SECRETS, Server, started
 
 PAGE = ROOT / "docs" / "receivers.md"
@@ -109,10 +108,6 @@ def test_the_session_of_the_page_works_and_its_receiver_takes_an_event_signed_by
     )
     assert json.loads(done.stdout) == {"success": True}
     stage.server.wait_for("7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2")
-
-
-def test_the_reference_of_the_module_is_made_from_its_docstrings() -> None:
-    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), reference.__doc__
 
 
 @pytest.mark.parametrize(("sign", "kept"), [("-", 1), ("+", 2)])
