@@ -21,7 +21,7 @@ import pytest
 
 from tests.command_line import ROOT
 from tests.site.browser import PHONE, SCHEMES, Reader
-from tests.site.parts import in_navigation
+from tests.site.parts import DOCS, in_navigation
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 MOST_WORDS = 40_000  # in the index of the search
+MOST_WORDS_OF_ALL = 52_000  # of all pages, internals and outputs too
 MOST_PAGES = 26  # in the navigation
 MOST_FOR_A_PLATFORM = 12_000  # words of Start, of pipelines, and of the guides of a platform
 MOST_BYTES_OF_README = 9_000
@@ -151,6 +152,8 @@ def test_the_documentation_is_not_too_long_for_its_readers(site: Site) -> None:
     for platform in PLATFORMS:
         assert start + sum(words[page] for page in ("pipelines", *platform)) <= MOST_FOR_A_PLATFORM
     assert len(in_navigation(r"\w+")) <= MOST_PAGES
+    pages = (page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))
+    assert sum(len(page.split()) for page in pages) <= MOST_WORDS_OF_ALL
     assert (ROOT / "README.md").stat().st_size <= MOST_BYTES_OF_README
 
 
