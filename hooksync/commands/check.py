@@ -21,8 +21,8 @@ from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import NEEDS_DECLARED, NEW, Plan, Step, TenancyPlan
 from hooksync.reconcile.run import Run
 from hooksync.render.check import check_lines
-from hooksync.service.challenges import ALIVE, probe_all
 from hooksync.service.challenges import challenge as challenge_one
+from hooksync.service.challenges import probe_all
 
 
 class CheckOptions(RunOptions):
@@ -88,7 +88,7 @@ def _with_live(plan: Plan, run: Run) -> Plan:
         for step in tenancy.steps:
             answer = answers.get((step.live.url, guess)) if step.live else None
             if answer and answer.state == "wrong-secret":
-                answer = replace(ALIVE, seconds=answer.seconds, status=answer.status)
+                answer = replace(answer, state="alive", detail="", fix="")
             steps.append(replace(step, receiver=step.receiver or answer))
         tenancies.append(replace(tenancy, steps=tuple(steps)))
     return replace(plan, tenancies=tuple(tenancies))

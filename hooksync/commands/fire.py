@@ -21,11 +21,7 @@ from hooksync.commands.receiving import (
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
-from hooksync.core.errors import (
-    ExitCode,
-    Problem,
-    UsageError,
-)
+from hooksync.core.errors import ExitCode, UsageError
 from hooksync.core.flags import flag, number_between
 from hooksync.core.model import SecretRef, Secrets, Trigger
 from hooksync.receivers.events import (
@@ -40,9 +36,6 @@ from hooksync.receivers.suite import UNTESTED, Sender, Suite, Trial
 from hooksync.receivers.verdict import Cause, explain, explain_refusal, judge_log
 from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
-_NO_RECEIVER = Problem(
-    "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
-)
 _NO_LOG = "without --log: whether each entity of an event is worked on, and only once"
 
 
@@ -125,7 +118,9 @@ def _find_receiver(options: FireOptions, context: Context) -> TenancyDeclaration
     if tenancy := named_receiver(options.url, options.secrets, has_other=has_other):
         return tenancy
     if not options.address:
-        raise UsageError.of([_NO_RECEIVER])
+        raise UsageError(
+            "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
+        )
     return declared_receiver(read_files(options, context), options.address)
 
 

@@ -34,10 +34,9 @@ def verify(options: VerifyOptions, context: Context) -> ExitCode:
     if signature is None:
         fix = f"give --signature with the value of the header {SIGNATURE}"
         raise UsageError("there is no signature to verify", f"{fix}; `listen --record` keeps it")
-    signers = find_signers(known, body, signature)
+    signers = " and ".join(map(str, find_signers(known, body, signature)))
     if signers:
-        names = " and ".join(map(str, signers))
-        context.terminal.result(f"signed with {names}\n")
+        context.terminal.result(f"signed with {signers}\n")
         return ExitCode.DONE
     tried = ", ".join(map(str, known))
     reason = explain_signature(known, body, signature)

@@ -61,6 +61,10 @@ _DROPS_ALIKE = (
     "it drops an event that differs from an earlier one only in its time, list or entity",
     _SAME_FIX,
 )
+_CLAIM_FIX = (
+    "before the work, claim the event in one step that fails for the second delivery, in a memory"
+    " that all instances share"
+)
 _WORK_FIX = "answer 2xx only after the work, or after storing the event where it lasts"
 _NO_ROUTE = (
     "it has challenges at this URL, and no route for events: {answer}",
@@ -132,7 +136,11 @@ _CAUSES: dict[str | int | None, tuple[str, str]] = {
     ),
     "twice that comes again": (
         "its log shows more work for an event that came twice",
-        "before the work, claim the event in one step that fails for the second delivery",
+        _CLAIM_FIX,
+    ),
+    "twice that comes twice at once": (
+        "its log shows work for each of two deliveries of an event that came at once",
+        _CLAIM_FIX,
     ),
     "twice": (
         "its log has identifiers of events more than once: it works twice, or prints twice",

@@ -12,6 +12,7 @@ URL, which may hold a key.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import secrets
@@ -43,9 +44,6 @@ _RECIPE = (
     'answer a challenge with 200 and {"challengeCode": the code, "challengeResponse": lower-case'
     " hex HMAC-SHA256 of the code under the secret}, in UTF-8 without a byte order mark"
 )
-
-READY = ReceiverResult("ready", "", "")
-ALIVE = ReceiverResult("alive", "", "")
 
 
 def key_of(secret: Secret) -> bytes:
@@ -160,6 +158,10 @@ def judge_answer(
             pass
         case _:
             what = "its answer is not JSON with text in challengeCode and challengeResponse"
+            if body.startswith(codecs.BOM_UTF8):
+                what = "its answer begins with a byte order mark"
+            elif b"\0" in body:
+                what = "its answer is in UTF-16 or UTF-32, not in UTF-8"
             return ReceiverResult("wrong-answer", f"{what}{words}", _RECIPE)
     if echoed != unquote_plus(code):
         return ReceiverResult(
@@ -168,7 +170,7 @@ def judge_answer(
             "return the challengeCode of the query, decoded and otherwise unchanged",
         )
     if given == sign_challenge(secret, unquote_to_bytes(code.replace("+", " "))):
-        return READY
+        return ReceiverResult("ready", "", "")
     if mistake := name_mistake(given, challenge_mistakes(secret, code, url)):
         state: ReceiverState = "wrong-secret" if mistake.is_secret else "wrong-answer"
         return ReceiverResult(state, f"its challengeResponse {mistake.what}", mistake.fix)

@@ -123,14 +123,6 @@ def test_a_challenge_is_an_empty_post_that_adds_a_new_code_to_the_query_of_the_u
     assert not re.search("preservica|authorization|cookie", names)
 
 
-def test_a_receiver_with_a_different_secret_is_reported_as_wrong_secret(
-    caller: Caller,
-) -> None:
-    with Receiver({"catalogue": ["another secret of tests"]}) as receiver:
-        result = challenge(url(receiver.url("catalogue")), KEY, caller)
-    assert result.state == "wrong-secret"
-
-
 def test_the_receiver_that_pypreservica_ships_is_ready(caller: Caller) -> None:
     with shipped_receiver(SECRET) as address:
         receiver = url(f"{address}?code=KEY")
