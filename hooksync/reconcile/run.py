@@ -278,30 +278,40 @@ def _judged_by_answers(
 ) -> TenancyPlan:
     """Hold an address if its receiver has a different secret, or must be ready and is not.
 
-    Warn of other receivers that are not ready: they are errors in a check. `answers`: by declared
-    address.
+    Warn of other receivers that are not ready: they are errors in a check. Receivers with the same
+    answer are one problem. `answers`: by declared address.
     """
-    held = {}
-    warnings = [*plan.warnings]
+    not_ready = defaultdict[ReceiverResult, list[Step]](list)  # by the answer
     steps = []
     for step in plan.steps:
         answer = answers.get(step.address or "")
         # a duplicate has the address of a different step
         if answer and step.action in NEEDS_DECLARED:
             if answer.state != "ready":
-                declared = step.declared_side
-                what = f"{declared.tenancy}/{declared.name}: the receiver at {step.url} is not"
-                fix = answer.fix
-                if answer.state == "unreachable":
-                    fix += "; if only Preservica can reach it, declare `probe: never`"
-                problem = Problem(f"{what} ready: {answer.detail}", fix, declared.location)
-                is_strict = plan.probe == "require" or _is_risky(plan, step)
-                is_wrong = is_strict or answer.state == "wrong-secret"
-                if is_check or is_wrong:
-                    held[declared.address] = problem
-                else:
-                    warnings.append(problem)
+                not_ready[replace(answer, seconds=0.0)].append(step)
             step = replace(step, receiver=answer)
         steps.append(step)
+    held = {}
+    warnings = [*plan.warnings]
+    for answer, alike in not_ready.items():
+        problem = _not_ready(answer, alike)
+        for step in alike:
+            is_strict = plan.probe == "require" or _is_risky(plan, step)
+            if is_check or is_strict or answer.state == "wrong-secret":
+                held[step.declared_side.address] = problem
+            else:
+                warnings.append(problem)
     plan = replace(plan, steps=tuple(steps), warnings=tuple(dict.fromkeys(warnings)))
     return with_held(plan, held, is_error=is_check)
+
+
+def _not_ready(answer: ReceiverResult, steps: Sequence[Step]) -> Problem:
+    """Word one answer of the receivers of a tenancy."""
+    first = steps[0].declared_side
+    names = shortened([*dict.fromkeys(step.declared_side.name for step in steps)])
+    urls = shortened([*dict.fromkeys(step.url for step in steps)])
+    what = f"{first.tenancy}/{names}: the receiver at {urls} is not ready: {answer.detail}"
+    fix = answer.fix
+    if answer.state == "unreachable":
+        fix += "; if only Preservica can reach it, declare `probe: never`"
+    return Problem(what, fix, first.location)

@@ -336,7 +336,13 @@ def test_a_wrong_receiver_holds_its_own_address_and_what_is_undeclared(half_read
 
 def test_only_a_held_address_left_to_do_is_refused_with_3(half_ready: Place) -> None:
     assert half_ready.run("apply", "--yes").code == 4
-    assert half_ready.run("plan", "--probe").code == 3
+    half_ready.write(
+        TWO
+        + TWO[TWO.index("      second:") :].replace("second", "third").replace("MOVED", "INDEXED")
+    )
+    refused = half_ready.run("plan", "--probe")
+    assert (refused.code, refused.err.count("prod/third, second: the receiver at")) == (3, 1)
+    half_ready.write(TWO)
     run = half_ready.run("apply", "--yes", "--format", "json")
     assert (run.code, run.json["tenancies"][0]["conclusion"]) == (3, "refused")
 
