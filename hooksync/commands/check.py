@@ -48,8 +48,7 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
 
 def _checked(options: CheckOptions, context: Context) -> Plan:
     """Plan, and challenge all receivers."""
-    is_narrow = bool(options.tenancies or options.targets)
-    has_other = options.names_files or is_narrow or options.challenges_live
+    has_other = not options.given.isdisjoint(("--file", "--tenancy", "--target", "--live"))
     if named := named_receiver(options.url, options.secrets, has_other=has_other):
         return _check_one(named, options, context)
     inputs = prepare(options, context)
@@ -88,7 +87,7 @@ def _with_live(plan: Plan, run: Run) -> Plan:
         for step in tenancy.steps:
             answer = answers.get((step.live.url, guess)) if step.live else None
             if answer and answer.state == "wrong-secret":
-                answer = replace(answer, state="alive", detail="", fix="")
+                answer = replace(answer, state="alive", detail="it answers challenges", fix="")
             steps.append(replace(step, receiver=step.receiver or answer))
         tenancies.append(replace(tenancy, steps=tuple(steps)))
     return replace(plan, tenancies=tuple(tenancies))

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 from hooksync.api.options import LogInOptions, RunOptions
-from hooksync.config.files import DEFAULT_FILE
+from hooksync.config.files import DEFAULT_FILE, Source
 from hooksync.config.yaml_loader import write_yaml
 from hooksync.core.context import Context
 from hooksync.core.errors import (
@@ -29,8 +28,9 @@ from hooksync.core.errors import (
 )
 from hooksync.core.flags import flag
 from hooksync.core.git import takes_file
-from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Location
+from hooksync.core.model import TRIGGER_NAMES, LiveSubscription
 from hooksync.core.output import taken
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape
 from hooksync.core.urls import (
@@ -38,14 +38,10 @@ from hooksync.core.urls import (
     owns_url,
     url_fault,
 )
-
-if TYPE_CHECKING:
-    from hooksync.reconcile.plan import TenancyPlan
+from hooksync.reconcile.plan import NEEDS_DECLARED, TenancyPlan
 
 _WRITE = "what to write"  # a title in the help text
 _VARIABLES = "set these before you use the file (--env-file FILE adds the parts of URLs to FILE):"
-# the place of settings from variables
-_HERE = Location("the environment", 1, 1)
 
 _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # the pattern of a trigger in the schema
 _NAME = re.compile("[A-Za-z0-9_-]+")  # the pattern of a name in the schema
@@ -97,6 +93,12 @@ class InitOptions(LogInOptions):
         _WRITE,
         default=None,
     )
+    defaults: str = flag(
+        "--defaults FILE",
+        "with --from-live: take the shared defaults of this file",
+        _WRITE,
+        default="",
+    )
     name: str | None = flag(
         "--name NAME", "the tenancy's name (default: its tenant)", _WRITE, default=None
     )
@@ -136,11 +138,27 @@ def _init_from_live(options: InitOptions, prefixes: Sequence[str], context: Cont
         if not any(owns_url(frozenset([prefix]), hook.url.full) for hook in plan.live):
             fix = "`hooksync init --from-live --file -` prints what is live"
             raise UsageError(f"no live subscription is under {prefix}", fix)
-    draft = Draft(options.name or slug(plan.tenant or "", plan.name), plan.live, prefixes)
-    _write(options.path, draft.text(plan.server, plan.tenant), context, 0o600)
+    draft = _draft_of(plan, options.name, prefixes)
+    folder = os.path.dirname(options.path)
+    defaults = options.defaults and os.path.relpath(options.defaults, folder)
+    _write(options.path, draft.text(plan.server, plan.tenant, defaults), context, 0o600)
     context.terminal.warn(*draft.warnings)
     _report_needs(draft.needs, key_file, context)
     return ExitCode.DONE
+
+
+def _draft_of(plan: TenancyPlan, name: str | None, prefixes: Sequence[str]) -> Draft:
+    """Draft a tenancy. Of what the shared defaults declare, it has the ids to adopt."""
+    adopted: dict[str, list[str]] = {}
+    others = []
+    for step in plan.steps:
+        if step.declared:
+            ids = adopted.setdefault(step.declared.name, [])
+            if step.live and step.action in NEEDS_DECLARED:
+                ids.append(step.live.id)
+        else:
+            others.append(step.live_side)
+    return Draft(name or slug(plan.tenant or "", plan.name), others, prefixes, adopted)
 
 
 def _report_needs(needs: Needs, key_file: str, context: Context) -> None:
@@ -162,16 +180,20 @@ def _report_needs(needs: Needs, key_file: str, context: Context) -> None:
 
 
 def _read_live(options: InitOptions, context: Context) -> TenancyPlan:
-    """Read the tenancy that PRESERVICA_* name. If no variable names its tenant, the log-in does.
+    """Plan the tenancy that PRESERVICA_* name. If no variable names its tenant, the log-in does.
 
-    Raises HooksyncError if it cannot be read.
+    Only the shared defaults declare something. Raises HooksyncError if it cannot be read.
     """
     from hooksync.api import run as library  # 100 ms, for requests
     from hooksync.api.inputs import prepare
-    from hooksync.config.declarations import TenancyDeclaration
+    from hooksync.config.document import read_tenancies
 
     name = options.name or slug(context.environ.get("PRESERVICA_TENANT", ""), "tenancy")
-    entries = [TenancyDeclaration(name, (), _HERE)]
+    tenancies: Section = {name: {"subscriptions": {}}}
+    document: Section = {"version": 1, "defaults": options.defaults or {}, "tenancies": tenancies}
+    # problems of what no file declares are those of the environment
+    [entry] = read_tenancies([Source("the environment", write_yaml(document).encode())])
+    entries = [replace(entry, files=entry.files[1:])]  # a policy judges files
     settings = RunOptions(uses_state=False, policy=options.policy, timeout=options.timeout)
     made = library.plan(prepare(settings, context, entries=entries))
     [plan] = made.tenancies
@@ -195,16 +217,23 @@ class Draft:
     """The live subscriptions of a tenancy, as entries of a hooks file."""
 
     def __init__(
-        self, tenancy: str, live: Iterable[LiveSubscription], prefixes: Iterable[str] = ()
+        self,
+        tenancy: str,
+        live: Iterable[LiveSubscription],
+        prefixes: Iterable[str] = (),
+        adopted: Mapping[str, list[str]] = {},
     ) -> None:
-        """Make the entries. `prefixes`: only what is under one is declared; (): everything."""
+        """Make the entries. `prefixes`: only what is under one is declared; (): everything.
+
+        `adopted`: the live ids of each subscription that the shared defaults declare.
+        """
         self.tenancy = tenancy  # its name
-        self.entries: Entries = {}
+        self.entries: Entries = {name: {"adopt": ids} for name, ids in adopted.items() if ids}
         self.others: Entries = {}  # what is not declared
         self.needs: Needs = {}  # what the user has to set
         self.warnings: list[Problem] = []  # about subscriptions that no file can declare
         self.triggers: set[str] = set()  # of all entries, as the service writes them
-        self._taken: set[str] = set()  # names of entries and variables
+        self._taken = {*adopted}  # names of entries and variables
         for several in self._declarable(live):
             if not prefixes or owns_url(frozenset(prefixes), several[0].url.full):
                 self._add_entry(several, self.entries, self.needs)
@@ -275,16 +304,23 @@ class Draft:
         self._taken.add(unique)
         return unique
 
-    def text(self, server: str, tenant: str | None) -> str:
-        """Return the text of the hooks file. What it does not declare is written as comments."""
+    def text(self, server: str, tenant: str | None, defaults: str = "") -> str:
+        """Return the text of the hooks file. What it does not declare is written as comments.
+
+        `defaults`: the file whose defaults it takes.
+        """
         document: Section = {"version": 1}
+        if defaults:
+            document["defaults"] = defaults
         extra = self.triggers.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
         if extra:
             document["extra_triggers"] = sorted(extra)
         settings: Section = {"server": server}
         if tenant:
             settings["tenant"] = escape(tenant)
-        settings |= {"owns": "made", "subscriptions": self.entries}
+        if not defaults:  # which may decide it
+            settings["owns"] = "made"
+        settings["subscriptions"] = self.entries
         document["tenancies"] = {self.tenancy: settings}
         text = write_yaml(document).replace("\n    owns: made\n", _OWNS, 1)
         if self.others:

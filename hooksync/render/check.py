@@ -21,11 +21,9 @@ def _finding(step: Step) -> Finding:
     """Judge a receiver by its answer to a challenge, and report what is known of its secret."""
     answer = step.receiver
     if answer and step.live and step.action not in NEEDS_DECLARED:
-        name = printable(step.live.id[:SHOWN_ID])
-        what = f"not declared, {printable(step.live.url.shown)}: "
-        if answer.state == "alive":
-            return "ok", name, f"{what}it answers challenges"
-        return "warning", name, what + answer.detail
+        state = "ok" if answer.state == "alive" else "warning"
+        what = f"not declared, {step.live.url.shown}: {answer.detail}"
+        return state, printable(step.live.id[:SHOWN_ID]), printable(what)
     declared = step.declared_side
     if step.secret in NO_VALUE:
         return "failed", declared.name, f"secret {declared.secret} {secret_state(step)}"

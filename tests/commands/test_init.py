@@ -116,3 +116,40 @@ def test_from_live_writes_nothing_if_the_tenancy_cannot_be_read(place: Place) ->
     run = place.run("init", "--file", "live.yaml", "--from-live")
     assert (run.code, run.out) == (1, "")
     assert not (place.folder / "live.yaml").exists()
+
+
+def test_from_live_adopts_what_shared_defaults_declare_and_repeats_nothing_of_them(
+    place: Place,
+) -> None:
+    shared = """\
+version: 1
+defaults:
+  secret: {env: "${TENANCY}_HOOK_SECRET"}
+  subscriptions:
+    catalogue: {url: "https://h.example/${tenancy}/x", triggers: [INDEXED, MOVED]}
+    alert: {url: "https://h.example/${tenancy}/alert", trigger: INGEST_FAILED}
+tenancies: {other: {server: other.example}}
+"""
+    place.write(shared, "defaults.yaml")
+    (place.folder / "hooks").mkdir()
+    place.environ["PRESERVICA_SERVER"] = place.box.url
+    ids = [
+        place.box.seed("DEMO", f"https://h.example/{path}", "MOVED", SECRET)
+        for path in ("t-1/x", "own")
+    ]
+    command = ("init", "--from-live", "-f", "hooks/t-1.yaml", "--defaults", "defaults.yaml")
+    run = place.run(*command, "--name", "t-1")
+    assert run.code == 0, run.err
+    document = yaml.safe_load((place.folder / "hooks/t-1.yaml").read_text())
+    tenancy = document["tenancies"]["t-1"]
+    assert (document["defaults"], tenancy["subscriptions"].pop("catalogue")) == (
+        "../defaults.yaml",
+        {"adopt": [ids[0]]},
+    )
+    assert ({*tenancy}, {*tenancy["subscriptions"]}) == (
+        {"server", "tenant", "subscriptions"},
+        {"h-example-own"},
+    )
+    assert "HOOK_H_EXAMPLE_OWN_SECRET" in run.err
+    place.environ |= {"T_1_HOOK_SECRET": SECRET, "HOOK_H_EXAMPLE_OWN_SECRET": SECRET}
+    assert "2 to subscribe" in place.run("plan", "-f", "hooks/t-1.yaml").out
