@@ -37,9 +37,9 @@ def test_the_page_names_all_commands_that_have_the_flag_detailed_exitcode() -> N
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        (ExitCode.DONE, "live matches the file"),
+        (ExitCode.DONE, "the tenancy matches the file"),
         (ExitCode.ERROR, "hooksync could not compare"),
-        (ExitCode.CHANGES_PENDING, "live differs from the file, or was not compared"),
+        (ExitCode.CHANGES_PENDING, "the tenancy differs, or was not compared"),
         (ExitCode.REFUSED, "apply would refuse this plan"),
     ],
 )
