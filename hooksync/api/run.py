@@ -34,7 +34,7 @@ from hooksync.core.errors import (
     problems_of,
 )
 from hooksync.core.git import find_commit, lacks_commit
-from hooksync.core.model import SecretRef, Variables, process_environ
+from hooksync.core.model import Secret, SecretRef, Variables, process_environ
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import plan_key
@@ -213,12 +213,12 @@ class Session(Run, kw_only=True):
             tenancies = [*check_against(inputs.receipt, tenancies, key)]
         return self._plan_of(tenancies, doubts)
 
-    def challenge(self, plan: Plan, *, is_check: bool = False) -> Plan:
+    def challenge(self, plan: Plan, *, is_check: bool = False, guess: Secret | None = None) -> Plan:
         """Challenge the receivers of new subscriptions, and judge the plan by their answers.
 
-        `is_check`: challenge all receivers.
+        `is_check`: challenge all receivers. `guess`: also those that nothing declares.
         """
-        tenancies = challenge_receivers(plan.tenancies, self, is_check=is_check)
+        tenancies = challenge_receivers(plan.tenancies, self, is_check=is_check, guess=guess)
         warnings = [*plan.warnings]
         for tenancy in tenancies:
             warnings += tenancy.warnings

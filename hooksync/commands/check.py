@@ -18,11 +18,9 @@ from hooksync.core.flags import flag
 from hooksync.core.model import Environ, Secret, SecretRef
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import NEEDS_DECLARED, NEW, Plan, Step, TenancyPlan
-from hooksync.reconcile.run import Run
+from hooksync.reconcile.plan import NEW, Plan, Step, TenancyPlan
 from hooksync.render.check import check_lines
 from hooksync.service.challenges import challenge as challenge_one
-from hooksync.service.challenges import probe_all
 
 
 class CheckOptions(RunOptions):
@@ -64,33 +62,8 @@ def _checked(options: CheckOptions, context: Context) -> Plan:
         names = ", ".join(environ.credential_names)
         context.terminal.message(f"{printable(environ.credentials)} sets {names}")
     with open_run(inputs) as run:
-        made = run.challenge(run.make_plan(needs_secrets=True), is_check=True)
-        return _with_live(made, run) if options.challenges_live else made
-
-
-def _with_live(plan: Plan, run: Run) -> Plan:
-    """Challenge the receivers of what is live and not declared, each once.
-
-    hooksync does not know their secrets. So it tells only whether something answers challenges.
-    """
-    guess = Secret(token_hex(32))
-    targets = {
-        (step.live.url, guess)
-        for tenancy in plan.tenancies
-        for step in tenancy.steps
-        if step.live and step.action not in NEEDS_DECLARED
-    }
-    answers = probe_all(targets, run.pool, run.caller)
-    tenancies = []
-    for tenancy in plan.tenancies:
-        steps = []
-        for step in tenancy.steps:
-            answer = answers.get((step.live.url, guess)) if step.live else None
-            if answer and answer.state == "wrong-secret":
-                answer = replace(answer, state="alive", detail="it answers challenges", fix="")
-            steps.append(replace(step, receiver=step.receiver or answer))
-        tenancies.append(replace(tenancy, steps=tuple(steps)))
-    return replace(plan, tenancies=tuple(tenancies))
+        guess = Secret(token_hex(32)) if options.challenges_live else None
+        return run.challenge(run.make_plan(needs_secrets=True), is_check=True, guess=guess)
 
 
 def _check_one(named: TenancyDeclaration, options: CheckOptions, context: Context) -> Plan:

@@ -26,6 +26,7 @@ from hooksync.core.flags import NO_FLAGS, CommandOptions
 from hooksync.core.model import (
     LiveSubscriptions,
     ReceiverResult,
+    Secret,
     Tenancy,
     TenancyPlaces,
 )
@@ -233,34 +234,44 @@ class Run(Record):
         return Backoff(self.list_wait, self.context.clock, self.context.stop)
 
 
-def challenge_receivers(plans: TenancyPlans, run: Run, *, is_check: bool = False) -> TenancyPlans:
+def challenge_receivers(
+    plans: TenancyPlans, run: Run, *, is_check: bool = False, guess: Secret | None = None
+) -> TenancyPlans:
     """Challenge the receivers of new and adopted subscriptions, each once, and judge the plans.
 
-    `is_check`: challenge all others, too, unless `probe` is `never`.
+    `is_check`: challenge all others, too, unless `probe` is `never`. `guess`: a secret for what is
+    live and not declared, so that a check tells whether anything answers challenges.
 
     A receiver is left out if its secret cannot be used, or if the run was interrupted before.
     """
-    asked = []
-    for plan in plans:
-        may_ask = plan.probe != "never"
-        is_ready = plan.is_ready
-        for step in plan.steps:
-            is_due = is_ready and step.is_due
-            is_asked = is_due and ((step.creates and may_ask) or _is_risky(plan, step))
-            if is_asked or (is_check and may_ask and step.action in NEEDS_DECLARED):
-                asked.append(step.declared_side)
-    secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
-    targets: dict[str, ProbeTarget] = {}
-    for declared in asked:
-        if declared.secret in secrets:
-            targets[declared.address] = (declared.url, secrets[declared.secret])
-    number = len(set(targets.values()))
-    advance = run.context.terminal.progress("challenging receivers", number)
-    answers = probe_all(targets.values(), run.pool, run.caller, advance)
-    answered = {
-        address: answers[target] for address, target in targets.items() if target in answers
-    }
-    return [_judged_by_answers(plan, answered, is_check=is_check) for plan in plans]
+    rows = [[*_targets(plan, run, guess, is_check=is_check)] for plan in plans]
+    targets = dict.fromkeys(target for row in rows for target in row if target)
+    advance = run.context.terminal.progress("challenging receivers", len(targets))
+    answers = probe_all(targets, run.pool, run.caller, advance)
+    judged_plans = []
+    for plan, row in zip(plans, rows, strict=True):
+        answered = [answers.get(target) if target else None for target in row]
+        judged_plans.append(_judged_by_answers(plan, answered, is_check=is_check))
+    return judged_plans
+
+
+def _targets(
+    plan: TenancyPlan, run: Run, guess: Secret | None, *, is_check: bool
+) -> Iterator[ProbeTarget | None]:
+    """Yield what each step of a plan challenges; None: nothing."""
+    may_ask = plan.probe != "never"
+    is_ready = plan.is_ready
+    for step in plan.steps:
+        target = None
+        is_asked = (step.creates and may_ask) or _is_risky(plan, step)
+        # a duplicate has the declared side of a different step
+        if step.action not in NEEDS_DECLARED:
+            target = (step.live_side.url, guess) if guess else None
+        elif (is_check and may_ask) or (is_ready and step.is_due and is_asked):
+            declared = step.declared_side
+            for secret in run.secrets.look_up([declared.secret])[0].values():
+                target = (declared.url, secret)
+        yield target
 
 
 def _is_risky(plan: TenancyPlan, step: Step) -> bool:
@@ -274,23 +285,22 @@ def _is_risky(plan: TenancyPlan, step: Step) -> bool:
 
 
 def _judged_by_answers(
-    plan: TenancyPlan, answers: Mapping[str, ReceiverResult], *, is_check: bool
+    plan: TenancyPlan, answers: Sequence[ReceiverResult | None], *, is_check: bool
 ) -> TenancyPlan:
     """Hold an address if its receiver has a different secret, or must be ready and is not.
 
     Warn of other receivers that are not ready: they are errors in a check. Receivers with the same
-    answer are one problem. `answers`: by declared address.
+    answer are one problem. `answers`: to each step.
     """
     not_ready = defaultdict[ReceiverResult, list[Step]](list)  # by the answer
     steps = []
-    for step in plan.steps:
-        answer = answers.get(step.address or "")
-        # a duplicate has the address of a different step
-        if answer and step.action in NEEDS_DECLARED:
-            if answer.state != "ready":
-                not_ready[replace(answer, seconds=0.0)].append(step)
-            step = replace(step, receiver=answer)
-        steps.append(step)
+    for step, answer in zip(plan.steps, answers, strict=True):
+        if answer and step.action not in NEEDS_DECLARED:
+            if answer.state == "wrong-secret":  # nobody knows the right one
+                answer = replace(answer, state="alive", detail="it answers challenges", fix="")
+        elif answer and answer.state != "ready":
+            not_ready[replace(answer, seconds=0.0)].append(step)
+        steps.append(replace(step, receiver=answer))
     held = {}
     warnings = [*plan.warnings]
     for answer, alike in not_ready.items():
