@@ -171,8 +171,7 @@ def _check_push(given: State, before: State, store: StateStore) -> None:
     if before != NO_STATE and not is_later:
         raise Refused(
             f"the state to push is older than {store.where}, or not a version of it",
-            "compare both with `hooksync state show`; --force replaces what is there, and loses"
-            " the records that only it has",
+            "compare both; --force replaces what is there, and loses the records that only it has",
         )
 
 
@@ -208,7 +207,7 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
         if new in state.addresses:
             raise Refused(
                 f"the state {store.where} already contains {new}",
-                "choose a different name, or remove its entry with `hooksync state forget`",
+                "choose a different name, or forget that one first",
             )
         return state.with_records(records.mapped(moved) for records in state.tenancies)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from shlex import quote
 
 from hooksync.core.errors import InvalidDocument, Problem, StateError
 from hooksync.core.record import convert, to_builtins
@@ -26,8 +27,10 @@ _WAY_OUT = (
     " `--replace`; a moved URL is not recognised"
 )
 
-_BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
-_SIGN_FIX = f"look at it with `hooksync state show`; if it is right, sign it: {_BY_HAND}"
+_SIGN_FIX = (
+    "look at it with `hooksync state show --state {0}`; if it is right, sign it: `hooksync state"
+    " pull --state {0} > FILE`, then `hooksync state push FILE --state {0}`"
+)
 
 
 def read_state(text: str, path: str) -> State:
@@ -66,7 +69,8 @@ def reason_against(state: State, store: Store, *, writes: bool = False) -> Probl
     if not store.key and not writes:
         return None
     computed = signature_of(state, store.key) if store.key else None
-    return signature_problem(f"the state {store.where}", state.signature, computed, _SIGN_FIX)
+    fix = _SIGN_FIX.format(quote(store.where))
+    return signature_problem(f"the state {store.where}", state.signature, computed, fix)
 
 
 def _check_records(state: State) -> None:

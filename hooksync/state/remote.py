@@ -137,7 +137,7 @@ class RemoteStore(Store):
             if content.lock is None or held_by != identifier:
                 raise Refused(
                     f"no run {identifier} holds the run lock of {self.where}",
-                    "`hooksync state show` names the run that holds it, if one does",
+                    "copy the id from what state show prints of this state, if a run holds it",
                 )
             return replace(content, lock=None)
 

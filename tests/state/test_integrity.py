@@ -83,7 +83,7 @@ def test_a_missing_or_wrong_signature_is_an_error_with_the_command_that_signs(
         for use in (load, lambda store: update(store, adding(elsewhere("other")))):
             with pytest.raises(StateError, match=what) as caught:
                 use(store)
-            assert "`hooksync state push FILE`" in str(caught.value)
+            assert "`hooksync state push FILE --state " in str(caught.value)
 
 
 def test_without_the_key_a_signed_state_is_read_and_never_written(store: LocalStore) -> None:
