@@ -106,8 +106,9 @@ def state_sentences(plan: Plan) -> Iterator[str]:
     if may_be_lost:
         used = ", although a run has used this place" if plan.state_used else ""
         yield f"There is no state at {plan.state}{used}."
-        push = f"`hooksync state push FILE --state {quote(plan.state or '')}`"
-        yield f"If it is elsewhere, {push} first."
+        if not plan.all_refusals:  # their fixes begin with this
+            push = f"`hooksync state push FILE --state {quote(plan.state or '')}`"
+            yield f"If it is elsewhere, {push} first."
     else:
         yield f"No state yet ({plan.state}): the first apply creates it."
 

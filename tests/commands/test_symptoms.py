@@ -176,7 +176,8 @@ def test_a_lost_state_beside_live_subscriptions_is_not_taken_for_a_new_one(place
     (place.folder / "hooks.state.json").rename(place.folder / "old.json")
     run = place.run("plan")
     assert "No state yet" not in run.text
-    assert "There is no state at hooks.state.json.\nIf it is elsewhere, " in run.out
+    assert "There is no state at hooks.state.json.\n" in run.out
+    assert run.text.count("`hooksync state push FILE") == 1
     [push, *_] = re.findall("`(hooksync [^`]*)`", run.err)
     words = [word.replace("FILE", "old.json") for word in shlex.split(push)]
     assert words == ["hooksync", "state", "push", "old.json"]
