@@ -225,11 +225,12 @@ def hold_unproven(
     state has no records.
     """
     held = {plan.name: plan for plan in plans}
+    is_part = _is_part(plans, comparisons)
     for why, steps in _sort_out(plans, comparisons).items():
         addresses = defaultdict[str, list[str]](list)  # by the tenancy's name
         for step in steps:
             addresses[step.declared_side.tenancy].append(step.declared_side.address)
-        fix = _fix(why, steps, addresses, plans, flags, is_empty=is_empty)
+        fix = _fix(why, steps, addresses, plans, flags, is_empty=is_empty, is_part=is_part)
         for name, alike in addresses.items():
             plan = held[name]
             what = f"{name}: {why}: {shortened([*dict.fromkeys(alike)])}"
@@ -241,6 +242,12 @@ def hold_unproven(
             else:
                 held[name] = with_held(plan, dict.fromkeys(alike, problem))
     return [*held.values()]
+
+
+def _is_part(plans: TenancyPlans, comparisons: Mapping[str, Comparison]) -> bool:
+    """Whether `*/*` would name more than a plan shows: an apply has no --since."""
+    has_since = any(comparison.basis.selection.since for comparison in comparisons.values())
+    return has_since or len(comparisons) < len(plans)
 
 
 def _concerns_all(why: str, comparison: Comparison) -> bool:
@@ -289,19 +296,19 @@ def _fix(
     flags: CommandOptions,
     *,
     is_empty: bool,
+    is_part: bool,
 ) -> str:
     """Word what a person can do, in commands that name all steps."""
     if why in (_PAUSED, _TWICE):
         removing = flags.command("remove", *(step.id for step in steps))
         return f"ask who made it; `{removing}` if nobody needs it"
-    globs = _smallest_globs(addresses, plans)
+    globs = _smallest_globs(addresses, plans, is_part=is_part)
     replacing = flags.applying("--replace", globs)
     fix = f"`{replacing}` makes new subscriptions with the declared secrets"
     if why == _TRIED:
         return f"look at what is live with `{flags.command('list')}`; then {fix}"
     if why == _UNKNOWN:
-        unread = [plan for plan in plans if plan.live_count is None]
-        if len(steps) > _MOST_ADDRESSES and not unread:
+        if len(steps) > _MOST_ADDRESSES and not is_part:
             globs = ["*/*"]  # --adopt takes nothing else
         adopting = flags.applying("--adopt", globs)
         fix = f"`{adopting}` if the receivers accept events with these secrets; otherwise {fix}"
@@ -311,10 +318,14 @@ def _fix(
     return fix
 
 
-def _smallest_globs(addresses: Addresses, plans: TenancyPlans) -> list[str]:
-    """Name addresses by as few globs as possible, which match no others."""
+def _smallest_globs(addresses: Addresses, plans: TenancyPlans, *, is_part: bool) -> list[str]:
+    """Name addresses by as few globs as possible, which match no others.
+
+    `is_part`: other tenancies are declared, which the printed command does not leave out.
+    """
     number = sum(map(len, addresses.values()))
-    if number > _MOST_ADDRESSES and number == sum(plan.declared_count for plan in plans):
+    is_all = number == sum(plan.declared_count for plan in plans) and not is_part
+    if number > _MOST_ADDRESSES and is_all:
         return ["*/*"]
     globs = []
     for plan in plans:

@@ -15,6 +15,7 @@ _DISABLE_FIRST = (
     "declare it again with `enabled: false`, and apply that before you delete it; `owns: none`"
     " hands it over, and removes nothing"
 )
+_GIVEN_UP = "nothing is to do if it was given up, or never applied; otherwise check `--state`"
 
 
 def in_state_alone(
@@ -62,5 +63,6 @@ def no_longer_declared(
         what = f"no file declares {name} any more: {pluralised(number, 'subscription')} of the"
         what += " state stay live and unmanaged"
         is_refused = declaration.enabled and name not in places and number > 0
-        problem = Problem(what, _DISABLE_FIRST, declaration.location)
+        fix = _DISABLE_FIRST if number else _GIVEN_UP
+        problem = Problem(what, fix, declaration.location)
         yield UndeclaredTenancy(name, number, problem, is_refused)

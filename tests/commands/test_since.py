@@ -108,6 +108,14 @@ def test_a_deleted_tenancy_is_refused_with_its_name_and_the_number_of_what_stays
     assert run(applied, "apply", "a.plan").code == 0
 
 
+def test_a_fix_names_no_tenancy_that_the_plan_does_not_show(applied: Repository) -> None:
+    assert run(applied, "state", "forget", "a/*", "--yes").code == 0
+    applied.edit("a.yaml", "    subscriptions:", "    probe: never\n    subscriptions:")
+    refused = run(applied, "plan", "--since", "main")
+    assert (refused.code, "apply --adopt 'a/*'" in refused.err) == (3, True), refused.err
+    assert "*/*" not in refused.err
+
+
 @pytest.mark.parametrize("owns", ["made", "none"])
 def test_a_tenancy_that_was_given_up_before_may_be_deleted(applied: Repository, owns: str) -> None:
     settings = f"enabled: false\n    owns: {owns}\n    limits: {{unsubscribe: 100%}}\n"
@@ -121,6 +129,7 @@ def test_a_tenancy_that_was_given_up_before_may_be_deleted(applied: Repository, 
     planned = run(applied, "plan", "--since", "main")
     assert planned.code == 0
     assert "no file declares b any more: 0 subscriptions of the state" in planned.err
+    assert "fix: nothing is to do if it was given up" in planned.err
 
 
 def test_a_tenancy_that_moves_to_a_different_tenant_leaves_something_behind(
