@@ -218,14 +218,14 @@ def hold_unproven(
     flags: CommandOptions,
     *,
     is_empty: bool,
+    is_part: bool,
 ) -> TenancyPlans:
     """Hold the addresses of what is not known, or paused and left. Warn of other duplicates.
 
     One command names all that need the same. `comparisons`: by the tenancy's name. `is_empty`: the
-    state has no records.
+    state has no records. `is_part`: an apply would also read what this run does not.
     """
     held = {plan.name: plan for plan in plans}
-    is_part = _is_part(plans, comparisons)
     for why, steps in _sort_out(plans, comparisons).items():
         addresses = defaultdict[str, list[str]](list)  # by the tenancy's name
         for step in steps:
@@ -242,12 +242,6 @@ def hold_unproven(
             else:
                 held[name] = with_held(plan, dict.fromkeys(alike, problem))
     return [*held.values()]
-
-
-def _is_part(plans: TenancyPlans, comparisons: Mapping[str, Comparison]) -> bool:
-    """Whether `*/*` would name more than a plan shows: an apply has no --since."""
-    has_since = any(comparison.basis.selection.since for comparison in comparisons.values())
-    return has_since or len(comparisons) < len(plans)
 
 
 def _concerns_all(why: str, comparison: Comparison) -> bool:
@@ -319,13 +313,10 @@ def _fix(
 
 
 def _smallest_globs(addresses: Addresses, plans: TenancyPlans, *, is_part: bool) -> list[str]:
-    """Name addresses by as few globs as possible, which match no others.
-
-    `is_part`: other tenancies are declared, which the printed command does not leave out.
-    """
+    """Name addresses by as few globs as possible, which match no others."""
     number = sum(map(len, addresses.values()))
-    is_all = number == sum(plan.declared_count for plan in plans) and not is_part
-    if number > _MOST_ADDRESSES and is_all:
+    declared = sum(plan.declared_count for plan in plans)
+    if declared == number > _MOST_ADDRESSES and not is_part:
         return ["*/*"]
     globs = []
     for plan in plans:

@@ -84,7 +84,8 @@ class Planner(Basis, kw_only=True):
         if self.place is None:
             return plans
         is_empty = not (self.state and self.state.addresses)
-        return hold_unproven(plans, comparisons, self.flags, is_empty=is_empty)
+        is_part = bool(self.selection.since) or len(comparisons) < len(plans)
+        return hold_unproven(plans, comparisons, self.flags, is_empty=is_empty, is_part=is_part)
 
     def _compared(self, fetched: Sequence[FetchedTenancy]) -> list[Comparison]:
         """Pair what is declared and live in each tenancy, and derive the keys of all secrets.
@@ -319,9 +320,8 @@ def _not_ready(answer: ReceiverResult, steps: Sequence[Step]) -> Problem:
     """Word one answer of the receivers of a tenancy."""
     first = steps[0].declared_side
     names = shortened([*dict.fromkeys(step.declared_side.name for step in steps)])
-    urls = shortened([*dict.fromkeys(step.url for step in steps)])
-    what = f"{first.tenancy}/{names}: the receiver at {urls} is not ready: {answer.detail}"
     fix = answer.fix
     if answer.state == "unreachable":
         fix += "; if only Preservica can reach it, declare `probe: never`"
+    what = f"{first.tenancy}/{names}: the receiver is not ready: {answer.detail}"
     return Problem(what, fix, first.location)

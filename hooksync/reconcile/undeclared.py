@@ -11,11 +11,11 @@ from hooksync.core.model import TenancyPlaces
 from hooksync.reconcile.plan import TenancyPlans, UndeclaredTenancy
 from hooksync.state.model import State
 
+_GIVEN_UP = "nothing is to do if it was given up, or never applied; otherwise check `--state`"
 _DISABLE_FIRST = (
     "declare it again with `enabled: false`, and apply that before you delete it; `owns: none`"
     " hands it over, and removes nothing"
 )
-_GIVEN_UP = "nothing is to do if it was given up, or never applied; otherwise check `--state`"
 
 
 def in_state_alone(

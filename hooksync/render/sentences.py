@@ -95,7 +95,7 @@ def _no_changes(plan: Plan) -> str:
     """Report that there is nothing to do."""
     if plan.selection.remove or not plan.tenancies:
         return "Nothing to do"
-    return f"No changes. {_matching(len(plan.tenancies))} {plan.sources}{_scope(plan)}"
+    return f"No changes. {_matching(len(plan.tenancies))} {plan.sources}"
 
 
 def state_sentences(plan: Plan) -> Iterator[str]:
@@ -136,12 +136,6 @@ def _unknown(plan: Plan) -> str:
 def _matching(number: int) -> str:
     """Count tenancies, with the verb."""
     return f"{pluralised(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
-
-
-def _scope(plan: Plan) -> str:
-    """Name the addresses that a sentence is about; "" if it is about all."""
-    target = plan.selection.target
-    return f" (only {shortened(target)})" if target else ""
 
 
 def quiet_sentence(quiet: Sequence[TenancyPlan]) -> str:
@@ -208,5 +202,7 @@ def _verified(plan: Plan) -> Iterator[str]:
         number = pluralised(len(differing), "subscription")
         yield f"Not as declared: {number}: {shortened(differing)}."
     names = f"{shortened(verified)}: " if len(verified) < len(plan.tenancies) else ""
+    target = plan.selection.target
+    scope = f" (only {shortened(target)})" if target else ""
     if verified and not plan.selection.remove:
-        yield f"Verified: {names}live matches declared{_scope(plan)}."
+        yield f"Verified: {names}live matches declared{scope}."

@@ -49,7 +49,7 @@ def test_warnings_about_receivers_come_before_the_question_and_only_once(place: 
     place.environ["RECEIVER"] = "http://127.0.0.1:1/catalogue"
     terminal = Terminal(place, "apply")
     terminal.read_until("Type yes to apply: ")
-    before, warning = terminal.seen, "warning: hooks.yaml:7:7: prod/catalogue: the receiver at "
+    before, warning = terminal.seen, "warning: hooks.yaml:7:7: prod/catalogue: the receiver is "
     assert (
         before.index("Plan: 2 to subscribe")
         < before.index(warning)

@@ -288,7 +288,7 @@ def test_with_a_target_only_the_targeted_subscriptions_are_reported_to_match() -
     assert plain(plan_lines(done)).endswith("\nVerified: live matches declared (only *).\n")
     same = run_of(kept())
     text = plain(plan_lines(replace(same, selection=Selection(target=("*",)))))
-    matching = "1 tenancy matches hooks.yaml (only *); 1 unchanged.\n"
+    matching = "1 tenancy matches hooks.yaml; 1 unchanged.\n"
     assert text.startswith("Only *\n\nprod ")
     assert text.endswith(f"\nNo changes. {matching}")
 
