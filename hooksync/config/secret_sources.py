@@ -12,7 +12,6 @@ from typing import assert_never
 
 from hooksync.config.declarations import ON_DEVICE, reference_problem, unset_problem
 from hooksync.config.files import is_device, real_path
-from hooksync.core import programs
 from hooksync.core.context import Context
 from hooksync.core.errors import Problem, SecretError, os_reason
 from hooksync.core.model import (
@@ -132,6 +131,8 @@ class SecretSources:
         """
         inherited = process_environ(self._context.environ)
         environ = {name: inherited[name] for name in inherited if not is_own(name)}
+        from hooksync.core import programs  # few runs have such a secret
+
         try:
             code, data, _ = programs.run(
                 ref.value,

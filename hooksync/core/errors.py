@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from traceback import walk_tb
 from typing import Self
 
 from hooksync.core.model import FailureKind, Location
@@ -181,7 +179,9 @@ def pluralised(number: int, noun: str) -> str:
 
 def suggestion(name: str, known: Sequence[str], advice: str) -> str:
     """Return the advice. If a known name is similar to the unknown one, suggest it first."""
-    guesses = difflib.get_close_matches(name, known, n=1)
+    from difflib import get_close_matches  # most runs need no suggestion
+
+    guesses = get_close_matches(name, known, n=1)
     return f"did you mean {guesses[0]}? ({advice})" if guesses else advice
 
 
@@ -229,6 +229,8 @@ def internal_error_text(error: BaseException) -> str:
 
 def _places(error: BaseException) -> list[str]:
     """Return module, line and function of each call, the innermost last."""
+    from traceback import walk_tb  # only for an internal error
+
     return [
         f"{frame.f_globals.get('__name__')}:{line} {frame.f_code.co_name}"
         for frame, line in walk_tb(error.__traceback__)

@@ -10,7 +10,6 @@ import os
 import re
 from pathlib import PurePath
 
-from hooksync.core import programs
 from hooksync.core.errors import os_reason
 from hooksync.core.model import Variables, process_environ
 from hooksync.core.record import Record
@@ -60,6 +59,8 @@ class Git(Record):
         """
         # Not --git-dir: with it, git does not check who owns the repository (safe.directory).
         command = ["git", "-C", self.folder, *_OPTIONS, *arguments]
+        from hooksync.core import programs  # most runs need no program, and no `subprocess`
+
         try:
             code, output, errors = programs.run(
                 command, self.environ, self.seconds, _MOST_OUTPUT, data.encode()
