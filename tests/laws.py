@@ -459,7 +459,8 @@ def at_most_two_are_unproven(run: Run) -> Iterator[str]:
     """Of an identity, at most two live subscriptions that hooksync made are no entries of the state
     and newer than those, unless --replace named it, the service made one in spite of its 409, or
     hooksync took a subscription of somebody else for its own. The call that was in flight while a
-    different run took over the run lock does not count: no lock can stop it.
+    different run took over the run lock does not count: no lock can stop it. Neither does what an
+    attempt made that nobody needed, and that an apply has closed: it is foreign.
     """
     for (tenant, place), number in run.unproven.items():
         if number > 2:
@@ -857,11 +858,12 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
     steps = [step for step in run.steps(declared.name) if step["address"] == want.address]
     is_unknown = any(step["secret"] in ("unknown", "not-set", "unusable") for step in steps)
     held = [one for one in last.held if one.tenant == declared.tenant and one.place == want.place]
-    held = [one for one in held if not run.is_left(one)] or held
+    kept = [one for one in held if not run.is_left(one)]
+    held = kept or held
     stale = [one for one in last.shown or () if one.place == want.place and one not in last.held]
     if not held and not run.is_told(want.address) and not stale:
         yield f"green, and {want.address} is missing"
-    shown = [one for one in held if one in (last.shown or ()) and not run.is_told(one.id)]
+    shown = [one for one in kept if one in (last.shown or ()) and not run.is_told(one.id)]
     if len(shown) > 1:
         yield f"green, and {want.address} is there {len(shown)} times"
     for one in held if len(held) == 1 else ():

@@ -103,7 +103,8 @@ class Play:
         self.noted = 0  # number of moments that `made` covers
         self.last_held: set[Held] = set()
         # ids that hooksync made, neither late, nor with a 409, nor before a --replace or the loss of
-        # the state, nor by a call in flight while its run lock was taken over
+        # the state, nor by a call in flight while its run lock was taken over, nor by an attempt
+        # that nobody needed and an apply has closed
         self.in_time: set[str] = set()
         self.holders: list[str] = []  # applies, in the order in which they took the run lock
         self.overtaken: set[str] = set()  # those whose call in flight has ended since
@@ -308,6 +309,8 @@ class Play:
             one.id for one in self.service.held() if (one.tenant, one.place) not in declared
         }
         self._learn(run)
+        if state == OWN and verb == "apply" and code is not None:
+            self._leave_out_needless(run)
         if adopts:
             self.adopting.pop()
         run = replace(
@@ -433,6 +436,27 @@ class Play:
                     if attempt.identity == identity_digest(state.url_salt, place):
                         meant[one.id] = attempt.address
         return meant
+
+    def _leave_out_needless(self, run: Run) -> None:
+        """Leave out of `in_time` what nobody needed, so that an apply has closed its attempt.
+
+        Its list showed a different subscription of the identity, which is as declared and which the
+        state proved before. What appears later is foreign.
+        """
+        proven = {entry.id for entry in run.remembered if not entry.is_unconfirmed}
+        served = set()
+        for declared in run.tenancies:
+            last = run.last_list(declared.tenant)
+            for one in (last.shown or ()) if last else ():
+                wanted = declared.find(one.place)
+                is_right = wanted and (one.secret, one.flag) == (wanted.secret, wanted.flag)
+                if one.id in proven and is_right:
+                    served.add((one.tenant, one.place))
+        recorded = {entry.id for entry in run.remembers or ()}
+        recorded |= self._meant(self._state(OWN), run.after, ()).keys()
+        for one in run.after:
+            if (one.tenant, one.place) in served and one.id not in recorded:
+                self.in_time.discard(one.id)
 
     def _unproven(self, name: str) -> Counter[tuple[str, Place]]:
         """Count the live subscriptions that hooksync made in time, and that are no entries and newer

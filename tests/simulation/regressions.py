@@ -326,4 +326,38 @@ REGRESSIONS = (
         list_wait=0,
         is_remote=True,
     ),
+    # --adopt took what a lagging list still showed, and both live ones were reported and left
+    History(
+        510020186,
+        (
+            Edit("flag", 0, 2, 5),
+            Command("apply", ("adopt", "reviewed")),
+            Command("apply"),
+            StateFile("lose"),
+            Command("apply", ("adopt",)),
+        ),
+        ("answer-without-id", "string-flags"),
+        declared=3,
+        live=1,
+        lag_additions=5.0,
+        lag_removals=300.0,
+        owns="none",
+    ),
+    # nobody needed an attempt of a killed run; an apply closed it, and the law counted what it made
+    History(
+        520029055,
+        (
+            Command("apply"),
+            Command("apply", mishaps=(Mishap("killed", "write", 1),)),
+            Command("apply"),
+            Edit("rotate", which=6),
+            Command("apply", ("reviewed",)),
+            Command("apply"),
+        ),
+        declared=3,
+        live=1,
+        lag_additions=20.0,
+        list_wait=5,
+        owns="none",
+    ),
 )
